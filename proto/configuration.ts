@@ -1,0 +1,152 @@
+/**
+ * Configurations and their quorums. What distinguishes the modes is here and nowhere else: how many confirmations complete
+ * an operation, how many wedged reports close the epoch, when the next one is enabled, and who decides.
+ *
+ * Source: Birman, Malkhi, van Renesse, "Virtually Synchronous Methodology ...", section 3 (single server), Figure 4
+ * (fault-recovery), Figures 5 and 6 (fault-masking).
+ */
+import { EpochcastError } from './errors.ts'
+import type { Address, Epoch, ServerName, TopicName } from './ids.ts'
+import type { MessageSet } from './message-set.ts'
+
+export const modes = ['single', 'fault-recovery', 'fault-masking'] as const
+export type Mode = (typeof modes)[number]
+
+/** Who closes the epoch: the decision engine, or the old members themselves by stakes (Figure 6). */
+export const deciders = ['engine', 'stakes'] as const
+export type Decider = (typeof deciders)[number]
+
+export const services = ['multicast'] as const
+export type Service = (typeof services)[number]
+
+export const orders = ['none', 'fifo'] as const
+export type Order = (typeof orders)[number]
+
+export interface Member {
+  readonly name: ServerName
+  /** Where it was when the configuration was decided; a server that moved is found through the directory. */
+  readonly address: Address
+}
+
+/** Everything that an epoch is. It changes only through the decision that ends the epoch. */
+export interface Configuration {
+  readonly topic: TopicName
+  readonly epoch: Epoch
+  readonly service: Service
+  readonly mode: Mode
+  readonly decider: Decider
+  readonly members: readonly Member[]
+  /** A change that finds too few live servers waits rather than go below this number. */
+  readonly membersMin: number
+  readonly order: Order
+  /** First epoch whose messages are still kept. */
+  readonly floor: Epoch
+  /** Messages of all epochs before this one. */
+  readonly base: number
+}
+
+/** What a change asks for, carried by every wedge so that any server can finish it. */
+export interface Intent {
+  readonly changeId: string
+  readonly members: readonly Member[]
+  readonly mode: Mode
+  readonly decider: Decider
+  readonly membersMin: number
+  readonly order: Order
+}
+
+/** What ends an epoch: the next configuration together with the closing set. One per epoch, for ever. */
+export interface Decision {
+  readonly changeId: string
+  readonly next: Configuration
+  readonly closing: MessageSet
+}
+
+export function majority(of: number): number {
+  return Math.floor(of / 2) + 1
+}
+
+/** Members that must confirm until an Add or a Get is complete. */
+export function operationQuorum(configuration: Configuration): number {
+  const size = configuration.members.length
+  return configuration.mode === 'fault-masking' ? majority(size) : size
+}
+
+/** Wedged members whose reports together hold every completed operation. */
+export function reportsNeeded(configuration: Configuration): number {
+  return configuration.mode === 'fault-masking' ? majority(configuration.members.length) : 1
+}
+
+/** Members that must have staged before the proposal, and have started before the epoch is enabled. */
+export function enabledQuorum(next: Pick<Configuration, 'mode' | 'members'>): number {
+  return next.mode === 'fault-masking' ? majority(next.members.length) : next.members.length
+}
+
+/** Old members whose accepts make a decision, with stakes. */
+export function acceptQuorum(configuration: Configuration): number {
+  return majority(configuration.members.length)
+}
+
+/** Failures that lose nothing. */
+export function toleratedFailures(mode: Mode, size: number): number {
+  return mode === 'fault-masking' ? Math.floor((size - 1) / 2) : size - 1
+}
+
+export function isMember(configuration: Configuration, name: ServerName): boolean {
+  return configuration.members.some((member) => member.name === name)
+}
+
+/** Fault-masking epochs are decided by their members unless asked otherwise; the others cannot decide alone. */
+export function defaultDecider(mode: Mode): Decider {
+  return mode === 'fault-masking' ? 'stakes' : 'engine'
+}
+
+export const defaultSizes: Record<Mode, number> = { single: 1, 'fault-recovery': 2, 'fault-masking': 3 }
+
+/**
+ * Checks that a requested membership makes sense before anything is stopped.
+ * @throws EpochcastError `EC_IMPOSSIBLE_MEMBERSHIP`
+ */
+export function checkMembership(mode: Mode, members: readonly string[]): void {
+  const twice = members.find((name, at) => members.indexOf(name) !== at)
+  if (twice !== undefined) throw impossible(`server ${twice} is named twice`, 'name each server once')
+  const size = members.length
+  if (mode === 'single' && size !== 1) {
+    throw impossible(`mode single takes exactly 1 server, not ${size}`, 'name one server or choose another mode')
+  }
+  if (mode === 'fault-recovery' && size < 2) {
+    throw impossible(`mode fault-recovery takes F+1 servers, at least 2, not ${size}`, 'name two or more servers')
+  }
+  if (mode === 'fault-masking' && (size < 3 || size % 2 === 0)) {
+    throw impossible(
+      `mode fault-masking takes 2F+1 servers (3, 5, 7 …), not ${size}`,
+      'an even server would tolerate no further failure: name an odd number, at least three',
+    )
+  }
+}
+
+/** The configuration that an intent gives the epoch after `old`, once its closing set is known. */
+export function nextConfiguration(old: Configuration, intent: Intent, epoch: Epoch, closingCount: number): Configuration {
+  return {
+    topic: old.topic,
+    epoch,
+    service: old.service,
+    mode: intent.mode,
+    decider: intent.decider,
+    members: intent.members,
+    membersMin: intent.membersMin,
+    order: intent.order,
+    floor: old.floor,
+    base: old.base + closingCount,
+  }
+}
+
+/** What the change behind a decision asked for. */
+export function intentOf(decision: Decision): Intent {
+  const { members, mode, decider, membersMin, order } = decision.next
+  return { changeId: decision.changeId, members, mode, decider, membersMin, order }
+}
+
+function impossible(reason: string, hint: string): EpochcastError {
+  return new EpochcastError('EC_IMPOSSIBLE_MEMBERSHIP', reason, { hint })
+}

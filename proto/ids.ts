@@ -1,0 +1,116 @@
+import { EpochcastError } from './errors.ts'
+
+declare const brand: unique symbol
+type Branded<Base, Name extends string> = Base & { readonly [brand]: Name }
+
+/** Where a transport reaches an endpoint, e.g. `127.0.0.1:7400`. */
+export type Address = Branded<string, 'Address'>
+/** One server with one storage, `serverId@storageUUID`: a server that lost its disk is another server. */
+export type ServerName = Branded<string, 'ServerName'>
+/** A server's name in configuration files and on the command line; survives the loss of its storage. */
+export type ServerId = Branded<string, 'ServerId'>
+/** UUID of a cluster, made once by its bootstrap. */
+export type ClusterId = Branded<string, 'ClusterId'>
+/** Name of a topic: dot-separated tokens. */
+export type TopicName = Branded<string, 'TopicName'>
+/** Number of one configuration's lifetime: 1, 2, 3 … within a topic. 0 is what precedes the first. */
+export type Epoch = Branded<number, 'Epoch'>
+/** One producer of one client process: 64 random bits as 16 hexadecimal digits, never used again. */
+export type PublisherId = Branded<string, 'PublisherId'>
+/** Number of a message among its publisher's in one epoch: 1, 2, 3 … without a gap. */
+export type Sequence = Branded<number, 'Sequence'>
+
+const serverIdPattern = /^[A-Za-z0-9][A-Za-z0-9_-]{0,31}$/
+const topicPattern = /^[A-Za-z0-9_$-]+(\.[A-Za-z0-9_$-]+)*$/
+const topicLengthMax = 200
+const publisherPattern = /^[0-9a-f]{16}$/
+const uuidPattern = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/
+
+export function address(text: string): Address {
+  if (text.length === 0 || text.length > 255) throw bad(`address ${JSON.stringify(text)} is empty or too long`)
+  return text as Address
+}
+
+export function serverId(text: string): ServerId {
+  if (serverIdPattern.test(text)) return text as ServerId
+  throw bad(`server id ${JSON.stringify(text)} must be 1 to 32 letters, digits, "-" or "_"`)
+}
+
+export function serverName(id: ServerId, storage: string): ServerName {
+  if (!uuidPattern.test(storage)) throw bad(`storage ${JSON.stringify(storage)} is not a UUID`)
+  return `${serverId(id)}@${storage}` as ServerName
+}
+
+/** Takes a `serverId@storageUUID` from outside. */
+export function parseServerName(text: string): ServerName {
+  const at = text.indexOf('@')
+  if (at < 1) throw bad(`server name ${JSON.stringify(text)} has no "@"`)
+  return serverName(text.slice(0, at) as ServerId, text.slice(at + 1))
+}
+
+export function serverIdOf(name: ServerName): ServerId {
+  return name.slice(0, name.indexOf('@')) as ServerId
+}
+
+export function clusterId(text: string): ClusterId {
+  if (uuidPattern.test(text)) return text as ClusterId
+  throw bad(`cluster id ${JSON.stringify(text)} is not a UUID`)
+}
+
+/** Checks a topic's name: tokens of letters, digits, `_`, `-` and `$`, joined by dots, at most 200 characters. */
+export function topicName(text: string): TopicName {
+  if (text.length <= topicLengthMax && topicPattern.test(text)) return text as TopicName
+  throw bad(
+    `topic ${JSON.stringify(text.slice(0, 80))} must be dot-separated tokens of letters, digits, "-", "_" (at most ${topicLengthMax} characters)`,
+  )
+}
+
+export function publisherId(text: string): PublisherId {
+  if (publisherPattern.test(text)) return text as PublisherId
+  throw bad(`publisher ${JSON.stringify(text.slice(0, 40))} is not 16 hexadecimal digits`)
+}
+
+export function epoch(value: number): Epoch {
+  if (Number.isSafeInteger(value) && value >= 0) return value as Epoch
+  throw bad(`epoch ${value} is not a natural number`)
+}
+
+export function sequence(value: number): Sequence {
+  if (Number.isSafeInteger(value) && value >= 1) return value as Sequence
+  throw bad(`sequence ${value} is not a positive integer`)
+}
+
+export function nextEpoch(of: Epoch): Epoch {
+  return epoch(of + 1)
+}
+
+export function previousEpoch(of: Epoch): Epoch {
+  return epoch(of - 1)
+}
+
+/** Identity of one Add. An Add belongs to one epoch for ever; the same content in the next one is another message. */
+export interface MessageId {
+  readonly epoch: Epoch
+  readonly publisher: PublisherId
+  readonly sequence: Sequence
+}
+
+/** `epoch-publisher-sequence`, the form that users see, store and ask about. */
+export function formatMessageId(id: MessageId): string {
+  return `${id.epoch}-${id.publisher}-${id.sequence}`
+}
+
+/** @throws EpochcastError `EC_BAD_ARGUMENT` when the text is not an id that `formatMessageId` wrote */
+export function parseMessageId(text: string): MessageId {
+  const match = /^(\d{1,15})-([0-9a-f]{16})-(\d{1,15})$/.exec(text)
+  if (match === null) throw bad(`message id ${JSON.stringify(text.slice(0, 80))} is not EPOCH-PUBLISHER-SEQUENCE`)
+  return {
+    epoch: epoch(Number(match[1])),
+    publisher: publisherId(match[2] ?? ''),
+    sequence: sequence(Number(match[3])),
+  }
+}
+
+function bad(message: string): EpochcastError {
+  return new EpochcastError('EC_BAD_ARGUMENT', message)
+}

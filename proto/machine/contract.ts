@@ -1,0 +1,72 @@
+/**
+ * The contract between protocol machines and the loop that drives them. A machine has no IO: it takes one input at a time
+ * and appends effects. The same classes run in production, in scenarios and in the simulator.
+ *
+ * Order is the whole safety argument of "on disk before the reply": effects are performed in the order in which they were
+ * appended, and no `send` or `settle` leaves before every earlier `persist` is flushed. So a machine may change its state at
+ * once, and still nothing that it tells is ahead of its disk.
+ */
+import type { Address } from '../ids.ts'
+import type { Frame } from '../wire/codec.ts'
+import type { Message } from '../wire/messages.ts'
+import type { Position, RecordKind } from './store.ts'
+
+export type Input<Call = never> =
+  | { readonly kind: 'frame'; readonly from: Address; readonly frame: Frame }
+  /** A hint that a connection came up or broke. */
+  | { readonly kind: 'peer'; readonly address: Address; readonly up: boolean }
+  /** One unit of machine time has passed (`tickMs` in production). */
+  | { readonly kind: 'tick' }
+  /** All inputs of this turn have been taken: what is said once per turn is said now. */
+  | { readonly kind: 'turn' }
+  /** Something that the program around the machine asks for. */
+  | { readonly kind: 'call'; readonly call: Call }
+
+/** Where a record went: the loop fills in the position when it appends the record. */
+export interface Placement {
+  place(slot: number, position: Position): void
+  positionOf(slot: number): Position
+}
+
+/** Somebody who waits for the end of something. */
+export interface Settleable {
+  settle(): void
+}
+
+export type Effect =
+  | { readonly kind: 'send'; readonly to: readonly Address[]; readonly token: number; readonly message: Message }
+  /** Sends a record's bytes as they stand in the store: a batch, passed on untouched. */
+  | {
+      readonly kind: 'send-record'
+      readonly to: Address
+      readonly token: number
+      readonly placement: Placement
+      readonly slot: number
+    }
+  /** Appends a record; `slot` of `placement` learns its position. */
+  | {
+      readonly kind: 'persist'
+      readonly record: RecordKind
+      readonly bytes: Uint8Array
+      readonly placement?: Placement
+      readonly slot?: number
+    }
+  | { readonly kind: 'settle'; readonly target: Settleable }
+
+export interface Machine<Call = never> {
+  /** Takes one input; appends to `out` what the loop must do, in that order. */
+  step(input: Input<Call>, out: Effect[]): void
+}
+
+/** A machine that keeps records can be rebuilt from them. */
+export interface DurableMachine<Call = never> extends Machine<Call> {
+  /** One surviving record, oldest first, before the first `step`. */
+  recover(kind: RecordKind, bytes: Uint8Array, position: Position): void
+}
+
+/** Milliseconds between two `tick` inputs in production. */
+export const tickMs = 10
+
+export function send(out: Effect[], to: Address | readonly Address[], message: Message, token = 0): void {
+  out.push({ kind: 'send', to: typeof to === 'string' ? [to] : to, token, message })
+}

@@ -1,0 +1,212 @@
+/**
+ * The loop that drives a machine: takes all inputs of a turn, then performs the effects in order. All persists of a turn go
+ * into one flush; what follows a persist waits for its flush. While one flush is under way, everything that arrives rides in
+ * the next. Dull on purpose: no decision about the protocol is made here.
+ */
+import { EpochcastError } from '../errors.ts'
+import type { Address, ClusterId } from '../ids.ts'
+import type { Transport, TransportHandler } from '../transport/port.ts'
+import { decodeFrame, encodeEnvelope, encodeMessage } from '../wire/codec.ts'
+import { type Effect, type Input, type Machine, tickMs } from './contract.ts'
+import type { Store } from './store.ts'
+
+export interface LoopOptions<Call> {
+  readonly machine: Machine<Call>
+  /** Name that goes into every envelope. */
+  readonly name: string
+  /** Cluster that goes into every envelope; may be learned later. Machines refuse frames of another. */
+  cluster(): ClusterId | ''
+  /** Only for machines that persist. */
+  readonly store?: Store
+  /** The disk failed, or a rule of the protocol does not hold: nothing may be said any more. */
+  onFatal(error: unknown): void
+  /** Without it, real time: tests and the simulator pass their own. */
+  readonly timers?: LoopTimers
+}
+
+/** How a loop gets its turns: soon after an input, and a tick every so often. */
+export interface LoopTimers {
+  soon(run: () => void): void
+  every(milliseconds: number, run: () => void): () => void
+}
+
+const realTimers: LoopTimers = {
+  soon: (run) => setImmediate(run),
+  every: (milliseconds, run) => {
+    const timer = setInterval(run, milliseconds)
+    return () => clearInterval(timer)
+  },
+}
+
+export class Loop<Call = never> implements TransportHandler {
+  readonly #options: LoopOptions<Call>
+  readonly #timers: LoopTimers
+  #transport: Transport | null = null
+  #inputs: Input<Call>[] = []
+  /** Effects that wait for the flush under way, and those that wait for the one after it. */
+  #flushing: Effect[] | null = null
+  #waiting: Effect[] = []
+  /** Receivers for whom a record is being read from disk: what goes to them next waits behind it. */
+  readonly #reading = new Map<Address, Promise<void>>()
+  #scheduled = false
+  #stopped = false
+  #stopTicks: (() => void) | null = null
+  /** Frames that were not frames of this protocol. */
+  framesRefused = 0
+
+  constructor(options: LoopOptions<Call>) {
+    this.#options = options
+    this.#timers = options.timers ?? realTimers
+  }
+
+  /** Starts time. Inputs that came before are taken first. */
+  start(transport: Transport): void {
+    this.#transport = transport
+    this.#stopTicks = this.#timers.every(tickMs, () => this.input({ kind: 'tick' }))
+    this.#schedule()
+  }
+
+  /** No input is taken and no effect performed any more; a flush under way may still end. */
+  stop(): void {
+    this.#stopped = true
+    this.#stopTicks?.()
+    this.#inputs = []
+    this.#waiting = []
+  }
+
+  input(input: Input<Call>): void {
+    if (this.#stopped) return
+    this.#inputs.push(input)
+    this.#schedule()
+  }
+
+  call(call: Call): void {
+    this.input({ kind: 'call', call })
+  }
+
+  frame(from: Address, bytes: Uint8Array): void {
+    try {
+      this.input({ kind: 'frame', from, frame: decodeFrame(bytes) })
+    } catch (error) {
+      if (!(error instanceof EpochcastError)) throw error
+      this.framesRefused++
+    }
+  }
+
+  peer(address: Address, up: boolean): void {
+    this.input({ kind: 'peer', address, up })
+  }
+
+  #schedule(): void {
+    if (this.#scheduled || this.#transport === null || this.#stopped) return
+    this.#scheduled = true
+    this.#timers.soon(() => this.#turn())
+  }
+
+  #turn(): void {
+    this.#scheduled = false
+    if (this.#stopped) return
+    const inputs = this.#inputs
+    this.#inputs = []
+    const effects: Effect[] = []
+    try {
+      for (const input of inputs) this.#options.machine.step(input, effects)
+      this.#options.machine.step({ kind: 'turn' }, effects)
+      for (const effect of effects) this.#take(effect)
+    } catch (error) {
+      this.#fatal(error)
+      return
+    }
+    this.#flush()
+    if (inputs.length === 1 && inputs[0]?.kind === 'tick' && effects.length === 0) this.#options.store?.idle()
+  }
+
+  /** Persists at once (into the store's buffer); the rest only when nothing unflushed stands before it. */
+  #take(effect: Effect): void {
+    const store = this.#options.store
+    if (effect.kind === 'persist') {
+      if (store === undefined) throw new Error('a machine without a store persists')
+      const position = store.append(effect.record, effect.bytes)
+      if (effect.placement !== undefined && effect.slot !== undefined) effect.placement.place(effect.slot, position)
+      return
+    }
+    if (this.#flushing !== null || store?.dirty === true) this.#waiting.push(effect)
+    else this.#perform(effect)
+  }
+
+  #flush(): void {
+    const store = this.#options.store
+    if (this.#flushing !== null || store === undefined || (!store.dirty && this.#waiting.length === 0)) return
+    const released = this.#waiting
+    this.#flushing = released
+    this.#waiting = []
+    store.flush().then(
+      () => {
+        this.#flushing = null
+        if (this.#stopped) return
+        for (const effect of released) this.#perform(effect)
+        this.#flush()
+      },
+      (error: unknown) => this.#fatal(error),
+    )
+  }
+
+  #perform(effect: Effect): void {
+    switch (effect.kind) {
+      case 'send': {
+        const parts = encodeMessage(effect.message)
+        for (const address of effect.to) this.#send(address, effect.token, parts)
+        return
+      }
+      case 'send-record': {
+        const body = this.#options.store?.read(effect.placement.positionOf(effect.slot))
+        if (body instanceof Uint8Array) this.#send(effect.to, effect.token, [body])
+        else if (body !== undefined) this.#sendLater(effect.to, effect.token, body)
+        return
+      }
+      case 'settle':
+        effect.target.settle()
+        return
+      case 'persist':
+        return
+    }
+  }
+
+  /** What comes after a record that is still being read waits for it, so that one receiver sees one order. */
+  #sendLater(to: Address, token: number, body: Promise<Uint8Array>): void {
+    const before = this.#reading.get(to) ?? Promise.resolve()
+    const sent = Promise.all([body, before]).then(
+      ([bytes]) => this.#transmit(to, token, [bytes]),
+      (error: unknown) => this.#fatal(error),
+    )
+    this.#queueBehind(to, sent)
+  }
+
+  #send(to: Address, token: number, message: readonly Uint8Array[]): void {
+    const reading = this.#reading.get(to)
+    if (reading === undefined) this.#transmit(to, token, message)
+    else this.#queueBehind(to, reading.then(() => this.#transmit(to, token, message)))
+  }
+
+  #queueBehind(to: Address, sent: Promise<void>): void {
+    const last = sent.then(() => {
+      if (this.#reading.get(to) === last) this.#reading.delete(to)
+    })
+    this.#reading.set(to, last)
+  }
+
+  #transmit(to: Address, token: number, message: readonly Uint8Array[]): void {
+    const transport = this.#transport
+    if (transport === null || this.#stopped) return
+    const envelope = encodeEnvelope({ cluster: this.#options.cluster(), from: this.#options.name, token })
+    const parts = [envelope, ...message]
+    if (to === transport.address) this.frame(to, Buffer.concat(parts))
+    else transport.send(to, parts)
+  }
+
+  #fatal(error: unknown): void {
+    if (this.#stopped) return
+    this.stop()
+    this.#options.onFatal(error)
+  }
+}

@@ -1,0 +1,30 @@
+/** What a record is for; a nearly full disk still takes `protocol` records. */
+export const recordKinds = ['batch', 'staged', 'protocol'] as const
+export type RecordKind = (typeof recordKinds)[number]
+
+/** Bytes offset of a record in its store; grows, and never repeats within one storage. */
+export type Position = number
+
+/**
+ * Keeps the records of one server in one sequence, so "on disk before the reply" and "stores before the wedge" are one
+ * rule. Every adapter passes the suite in `test/broker/log/conformance.ts`.
+ */
+export interface Store {
+  /**
+   * Adds one record behind all others. Synchronous and without IO: it is on disk when a `flush` that began later has
+   * resolved. `body` is not copied: leave it unchanged.
+   * @throws EpochcastError `EC_DISK_FULL` (retryable) for a batch when only the space kept for protocol records is left
+   */
+  append(kind: RecordKind, body: Uint8Array): Position
+  /** Flushes what was appended before the call. A rejection is final: the server must stop, no second try. */
+  flush(): Promise<void>
+  /** True when something appended is not on disk yet. */
+  readonly dirty: boolean
+  /** The body of a record: at once from memory, else from disk. Rejects with `EC_LOG_DAMAGED` when it is not intact. */
+  read(position: Position): Uint8Array | Promise<Uint8Array>
+  /** Hands over every record that survived, oldest first; once, before the first `append`. */
+  recover(visit: (kind: RecordKind, body: Uint8Array, position: Position) => void): Promise<void>
+  /** Called by the loop while nothing happens, so that a mark can follow the last commit. */
+  idle(): void
+  close(): Promise<void>
+}

@@ -1,0 +1,113 @@
+/**
+ * Frames to bytes and back. A frame is a small envelope (who, in which cluster, in answer to what) in front of one message:
+ *
+ *     envelope length (u16) | envelope (protobuf) | message (protobuf)
+ *
+ * The message's own bytes are what the log keeps, so a server passes a batch on without touching it. A body is always the
+ * last field: it is written and read as a view, never copied here.
+ */
+import protobuf from 'protobufjs/minimal.js'
+import { EpochcastError } from '../errors.ts'
+import type { ClusterId } from '../ids.ts'
+import { badMessage, one, readTable, type Table, tableOf, text, uint, writeTable } from './fields.ts'
+import { kinds, type Message, type MessageKind, shapes } from './messages.ts'
+
+export interface Envelope {
+  readonly cluster: ClusterId | ''
+  /** Server name or client name of the sender. */
+  readonly from: string
+  /** Which request, subscription or feed of the receiver this belongs to; 0 for none. */
+  readonly token: number
+}
+
+export interface Frame {
+  readonly envelope: Envelope
+  readonly message: Message
+  /** The message's own encoding, a view of the frame. */
+  readonly bytes: Uint8Array
+}
+
+const kindTag = 1
+const envelopeTable = tableOf({ cluster: one(1, text(36)), from: one(2, text(100)), token: one(3, uint()) })
+const tables: readonly Table[] = kinds.map((kind) => tableOf(shapes[kind]))
+const numberOfKind = new Map<MessageKind, number>(kinds.map((kind, at) => [kind, at]))
+const writer = protobuf.Writer.create()
+const noBody = new Uint8Array(0)
+
+/** Encodes a message as it stands in the log: its fields in one part, its body, if it has one, in a second. */
+export function encodeMessage(message: Message): readonly Uint8Array[] {
+  const number = numberOfKind.get(message.kind) ?? 0
+  const table = tables[number]
+  if (table === undefined) throw badMessage(`kind ${message.kind} has no table`)
+  const body = 'body' in message ? message.body : undefined
+  writer.reset()
+  writer.uint32(kindTag << 3).uint32(number + 1)
+  if (body === undefined) {
+    writeTable(table, writer, message)
+    return [writer.finish()]
+  }
+  writeTable(table, writer, { ...message, body: undefined })
+  writer.uint32((bodyTag(table) << 3) | 2).uint32(body.length)
+  return [writer.finish(), body]
+}
+
+/** The same in one piece. */
+export function messageBytes(message: Message): Uint8Array {
+  const parts = encodeMessage(message)
+  return parts.length === 1 ? (parts[0] ?? noBody) : Buffer.concat(parts)
+}
+
+/** What stands in front of the message's bytes in a frame. */
+export function encodeEnvelope(envelope: Envelope): Uint8Array {
+  writer.reset()
+  writeTable(envelopeTable, writer, envelope as unknown as Record<string, unknown>)
+  const content = writer.finish()
+  const head = Buffer.allocUnsafe(2 + content.length)
+  head.writeUInt16BE(content.length, 0)
+  head.set(content, 2)
+  return head
+}
+
+/**
+ * Decodes one frame. Bodies and `bytes` are views of it.
+ * @throws EpochcastError `EC_BAD_MESSAGE` for anything that is not a frame of this protocol
+ */
+export function decodeFrame(bytes: Uint8Array): Frame {
+  if (bytes.length < 3) throw badMessage('frame is too short')
+  const length = ((bytes[0] ?? 0) << 8) | (bytes[1] ?? 0)
+  if (2 + length >= bytes.length) throw badMessage('envelope runs over the frame')
+  const content = bytes.subarray(2 + length)
+  return guarded(() => {
+    const reader = protobuf.Reader.create(bytes.subarray(2, 2 + length))
+    const envelope = readTable(envelopeTable, reader, length, {}) as unknown as Envelope
+    return { envelope, message: readMessage(content), bytes: content }
+  })
+}
+
+/** Decodes a message's own bytes, as the log keeps them. */
+export function decodeMessage(bytes: Uint8Array): Message {
+  return guarded(() => readMessage(bytes))
+}
+
+function readMessage(bytes: Uint8Array): Message {
+  const reader = protobuf.Reader.create(bytes)
+  if (reader.uint32() !== kindTag << 3) throw badMessage('message does not begin with its kind')
+  const number = reader.uint32() - 1
+  const table = tables[number]
+  const kind = kinds[number]
+  if (table === undefined || kind === undefined) throw badMessage(`message kind ${number + 1} is unknown`)
+  return readTable(table, reader, bytes.length, { kind }) as unknown as Message
+}
+
+function guarded<T>(read: () => T): T {
+  try {
+    return read()
+  } catch (error) {
+    if (error instanceof EpochcastError && error.code === 'EC_BAD_MESSAGE') throw error
+    throw new EpochcastError('EC_BAD_MESSAGE', error instanceof Error ? error.message : String(error), { cause: error })
+  }
+}
+
+function bodyTag(table: Table): number {
+  return table.columns.find((column) => column.name === 'body')?.tag ?? 0
+}

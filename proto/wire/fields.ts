@@ -1,0 +1,195 @@
+/**
+ * Field types of the wire schema: each writes and reads one protobuf field and checks what it reads. The tables in
+ * `messages.ts` are made of these; their TypeScript types follow from them.
+ */
+import protobuf from 'protobufjs/minimal.js'
+import { EpochcastError } from '../errors.ts'
+
+type Writer = protobuf.Writer
+type Reader = protobuf.Reader
+
+/** One protobuf type: wire 0 is a varint, wire 2 is length-delimited. */
+export interface FieldType<T> {
+  readonly wire: 0 | 2
+  /** Its name in a .proto file. */
+  readonly proto: string
+  write(writer: Writer, value: T): void
+  read(reader: Reader): T
+}
+
+export interface Field<T> {
+  readonly tag: number
+  readonly type: FieldType<T>
+  readonly arity: 'one' | 'optional' | 'many'
+}
+
+type Fields = Readonly<Record<string, Field<unknown>>>
+type Flatten<T> = { [K in keyof T]: T[K] }
+type Value<F> = F extends { arity: 'many'; type: FieldType<infer T> } ? readonly T[] : F extends Field<infer T> ? T : never
+type OptionalKeys<S> = { [K in keyof S]: S[K] extends { arity: 'optional' } ? K : never }[keyof S]
+
+/** The object that a table of fields describes. */
+export type ValueOf<S> = Flatten<
+  { readonly [K in Exclude<keyof S, OptionalKeys<S>>]: Value<S[K]> } & {
+    readonly [K in OptionalKeys<S>]?: S[K] extends Field<infer T> ? T : never
+  }
+>
+
+export function one<T>(tag: number, type: FieldType<T>): { tag: number; type: FieldType<T>; arity: 'one' } {
+  return { tag, type, arity: 'one' }
+}
+
+export function optional<T>(tag: number, type: FieldType<T>): { tag: number; type: FieldType<T>; arity: 'optional' } {
+  return { tag, type, arity: 'optional' }
+}
+
+export function many<T>(tag: number, type: FieldType<T>): { tag: number; type: FieldType<T>; arity: 'many' } {
+  return { tag, type, arity: 'many' }
+}
+
+export function badMessage(reason: string): EpochcastError {
+  return new EpochcastError('EC_BAD_MESSAGE', reason)
+}
+
+function readUint(reader: Reader): number {
+  const raw: unknown = reader.uint64()
+  const value = typeof raw === 'number' ? raw : (raw as { toNumber(unsigned?: boolean): number }).toNumber()
+  if (!Number.isSafeInteger(value) || value < 0) throw badMessage(`integer ${value} is not safe`)
+  return value
+}
+
+/** A natural number up to 2^53 - 1, given a type of its own by `check`. */
+export function uint<T extends number = number>(check?: (value: number) => T): FieldType<T> {
+  return {
+    wire: 0,
+    proto: 'uint64',
+    write: (writer, value) => {
+      if (value <= 0xffff_ffff) writer.uint32(value)
+      else writer.uint64(value)
+    },
+    read: (reader) => (check === undefined ? (readUint(reader) as T) : check(readUint(reader))),
+  }
+}
+
+export const flag: FieldType<boolean> = {
+  wire: 0,
+  proto: 'bool',
+  write: (writer, value) => {
+    writer.bool(value)
+  },
+  read: (reader) => reader.bool(),
+}
+
+/** UTF-8 text of at most `bytesMax` bytes, given a type of its own by `check`. */
+export function text<T extends string = string>(bytesMax: number, check?: (value: string) => T): FieldType<T> {
+  return {
+    wire: 2,
+    proto: 'string',
+    write: (writer, value) => {
+      writer.string(value)
+    },
+    read: (reader) => {
+      const value = reader.string()
+      if (value.length > bytesMax) throw badMessage(`text of ${value.length} characters is longer than ${bytesMax}`)
+      return check === undefined ? (value as T) : check(value)
+    },
+  }
+}
+
+/** Bytes as a view of the frame, never copied. */
+export const bytes: FieldType<Uint8Array> = {
+  wire: 2,
+  proto: 'bytes',
+  write: (writer, value) => {
+    writer.bytes(value)
+  },
+  read: (reader) => reader.bytes(),
+}
+
+/** One of a fixed list of words, by its place in it: words are only ever added at the end. */
+export function word<const W extends string>(words: readonly W[]): FieldType<W> {
+  return {
+    wire: 0,
+    proto: 'uint32',
+    write: (writer, value) => {
+      writer.uint32(words.indexOf(value) + 1)
+    },
+    read: (reader) => {
+      const value = words[reader.uint32() - 1]
+      if (value === undefined) throw badMessage('unknown word')
+      return value
+    },
+  }
+}
+
+/** A table of fields as a nested message. */
+export function nested<S>(fields: S & Fields, name: string): FieldType<ValueOf<S>> {
+  const table = tableOf(fields)
+  return {
+    wire: 2,
+    proto: name,
+    write: (writer, value) => {
+      writer.fork()
+      writeTable(table, writer, value as Record<string, unknown>)
+      writer.ldelim()
+    },
+    read: (reader) => {
+      const length = reader.uint32()
+      if (length > reader.len - reader.pos) throw badMessage('nested message is cut off')
+      return readTable(table, reader, reader.pos + length, {}) as ValueOf<S>
+    },
+  }
+}
+
+interface Column {
+  readonly name: string
+  readonly tag: number
+  readonly arity: 'one' | 'optional' | 'many'
+  readonly type: FieldType<unknown>
+}
+
+/** A table of fields, arranged for writing (in order) and reading (by tag). */
+export interface Table {
+  readonly columns: readonly Column[]
+  readonly byTag: readonly (Column | undefined)[]
+}
+
+export function tableOf(fields: Fields): Table {
+  const columns = Object.entries(fields).map(([name, field]) => ({ name, ...field }))
+  const byTag: (Column | undefined)[] = []
+  for (const column of columns) byTag[column.tag] = column
+  return { columns, byTag }
+}
+
+export function writeTable(table: Table, writer: Writer, value: Readonly<Record<string, unknown>>): void {
+  for (const column of table.columns) {
+    const field = value[column.name]
+    if (field === undefined) continue
+    const key = (column.tag << 3) | column.type.wire
+    if (column.arity !== 'many') {
+      column.type.write(writer.uint32(key), field)
+      continue
+    }
+    for (const element of field as readonly unknown[]) column.type.write(writer.uint32(key), element)
+  }
+}
+
+export function readTable(table: Table, reader: Reader, end: number, into: Record<string, unknown>): Record<string, unknown> {
+  for (const column of table.columns) into[column.name] = column.arity === 'many' ? [] : undefined
+  while (reader.pos < end) {
+    const key = reader.uint32()
+    const column = table.byTag[key >>> 3]
+    if (column === undefined) {
+      reader.skipType(key & 7)
+    } else {
+      if ((key & 7) !== column.type.wire) throw badMessage(`field ${column.name} has another type`)
+      if (column.arity === 'many') (into[column.name] as unknown[]).push(column.type.read(reader))
+      else into[column.name] = column.type.read(reader)
+    }
+  }
+  if (reader.pos !== end) throw badMessage('a field runs over the end')
+  for (const column of table.columns) {
+    if (column.arity === 'one' && into[column.name] === undefined) throw badMessage(`field ${column.name} is missing`)
+  }
+  return into
+}

@@ -1,0 +1,225 @@
+/**
+ * Every message, one table each: what the wire carries and what the log keeps. The TypeScript types follow from the tables,
+ * and `schema.proto` is printed from them for other languages. Tags and kinds are never used again for something else.
+ *
+ * `topic` and `epoch` stand in every message that belongs to one epoch of one topic; a message of another epoch is refused
+ * by name, never mapped.
+ */
+
+import { bytes, flag, many, one, optional, text, uint, type ValueOf, word } from './fields.ts'
+import {
+  changeIdType,
+  clusterRecord,
+  configuration,
+  deciderType,
+  decision,
+  epochType,
+  intent,
+  member,
+  messageSet,
+  modeType,
+  orderType,
+  phaseTimes,
+  publisherType,
+  serverNameType,
+  source,
+  stake,
+  topicType,
+} from './types.ts'
+
+const topical = { topic: one(2, topicType), epoch: one(3, epochType) }
+
+/** Why a server does not do what it was asked. */
+export const refusals = [
+  'wedged',
+  'not-yet',
+  'not-a-member',
+  'unknown-topic',
+  'too-many-publishers',
+  'bad-batch',
+  'disk-full',
+  'no-cluster',
+  'other-cluster',
+  'no-decider',
+  'superseded',
+  'impossible-membership',
+  'unknown-server',
+  'stale-epoch',
+  'transfer-failed',
+  'busy',
+] as const
+export type Refusal = (typeof refusals)[number]
+
+export const getLevels = ['linearizable', 'durable', 'early'] as const
+export type GetLevel = (typeof getLevels)[number]
+
+/** What a topic is to be when a request creates it. */
+const template = {
+  mode: optional(4, modeType),
+  decider: optional(5, deciderType),
+  size: optional(6, uint()),
+  members: many(7, text(32)),
+  membersMin: optional(8, uint()),
+  order: optional(9, orderType),
+}
+
+/** Kind numbers are the places in this table: new kinds go to the end. */
+export const shapes = {
+  // Steady state: Add, Get, and the Get that streams.
+  /** `store` of the figures. Goes to every member, into the log, and to subscribers, always as the same bytes. */
+  batch: {
+    ...topical,
+    publisher: one(4, publisherType),
+    first: one(5, uint()),
+    last: one(6, uint()),
+    time: one(7, uint()),
+    check: one(8, uint()),
+    body: one(9, bytes),
+  },
+  /** Acknowledgement: everything of the publisher up to `end` is on this member's disk. */
+  stored: { ...topical, publisher: one(4, publisherType), end: one(5, uint()) },
+  /** A batch came early: the next one taken starts at `next`. */
+  expected: { ...topical, publisher: one(4, publisherType), next: one(5, uint()) },
+  refused: { ...topical, refusal: one(4, word(refusals)), detail: one(5, text(1000)) },
+  /** The epoch asked for is closed. `decision` ended it, where it is still known; `newest` is decided, never proposed. */
+  moved: { ...topical, decision: optional(4, decision), newest: one(5, configuration) },
+  /** For those that were answered `not-yet`: the epoch is served here now. */
+  opened: { ...topical },
+  subscribe: { ...topical, since: one(4, messageSet), creditBytes: one(5, uint()) },
+  /** Total of body bytes that the subscriber has made room for since it subscribed. */
+  credit: { ...topical, creditBytes: one(4, uint()) },
+  unsubscribe: { ...topical },
+  /** What this member has on disk (`whole`: all of it, else what changed), and what it knows durable. */
+  report: { ...topical, stored: one(4, messageSet), durable: one(5, messageSet), whole: one(6, flag) },
+  collect: { ...topical, level: one(4, word(getLevels)) },
+  /** Get's store-back: report once everything in `goal` is on disk here. */
+  complete: { ...topical, goal: one(4, messageSet), sources: many(5, source) },
+  held: { ...topical, stored: one(4, messageSet), durable: one(5, messageSet) },
+  /** Asks for bodies after `since`, up to `until` where given; answered by batches and one `pulled`. */
+  pull: { ...topical, since: one(4, messageSet), until: optional(5, messageSet), bytesMax: one(6, uint()), resume: one(7, uint()) },
+  /** `more`: there is more than `bytesMax` allowed; `resume` goes into the next pull. `unheld`: not held here. */
+  pulled: { ...topical, more: one(4, flag), unheld: one(5, flag), resume: one(6, uint()) },
+  /** Asks for the decisions that closed `epoch` and later ones. */
+  chain: { ...topical },
+  decisions: { ...topical, decisions: many(4, decision), newest: one(5, configuration) },
+
+  // Finding topics.
+  locate: { ...topical, create: one(10, flag), ...template },
+  /** `created`: this request made the topic. */
+  located: { ...topical, configuration: one(4, configuration), servers: many(5, member), created: one(6, flag) },
+  inquire: { ...topical },
+  /** State of one topic on one server, for people and for the plan of a change. */
+  condition: {
+    ...topical,
+    phase: one(4, text(20)),
+    configuration: optional(5, configuration),
+    stored: one(6, messageSet),
+    stagedCount: one(7, uint()),
+    promised: optional(8, stake),
+    heldEpochs: one(9, uint()),
+  },
+
+  // Epoch change: plan, wedge, collect, stage, decide, start, enabled.
+  reconfigure: {
+    ...topical,
+    changeId: one(10, changeIdType),
+    ...template,
+  },
+  /** The coordinator enters a phase. */
+  progress: { ...topical, changeId: one(4, changeIdType), phase: one(5, text(20)), detail: one(6, text(2000)) },
+  /** The end of a change, and again whoever asks for it by its id. */
+  changed: {
+    ...topical,
+    changeId: one(4, changeIdType),
+    decision: one(5, decision),
+    enabled: one(6, flag),
+    superseded: one(7, flag),
+    retirable: many(8, serverNameType),
+    times: one(9, phaseTimes),
+    /** Nothing follows: `retirable` servers may stop now. */
+    final: one(10, flag),
+  },
+  preload: { ...topical, sources: many(4, source) },
+  preloaded: { ...topical, missing: one(4, uint()) },
+  wedge: { ...topical, stake: one(4, stake), intent: one(5, intent) },
+  /** `suspended` of the figures: the frozen set, and the accepted proposal of the highest stake, if any. */
+  wedged: {
+    ...topical,
+    stake: one(4, stake),
+    stored: one(5, messageSet),
+    acceptedStake: optional(6, stake),
+    accepted: optional(7, decision),
+  },
+  /** A higher stake has been promised. */
+  outranked: { ...topical, promised: one(4, stake) },
+  stage: { ...topical, stake: one(4, stake), closing: one(5, messageSet), sources: many(6, source) },
+  /** `missing` messages are not on disk here yet; 0 when staged. */
+  staged: { ...topical, stake: one(4, stake), missing: one(5, uint()) },
+  accept: { ...topical, stake: one(4, stake), decision: one(5, decision) },
+  accepted: { ...topical, stake: one(4, stake) },
+  /** One old member's word that it accepted: a majority with the same stake starts a server. */
+  start: { ...topical, stake: one(4, stake), decision: one(5, decision) },
+  /** The decision that closed `epoch`, from somebody who knows that it was decided. */
+  decided: { ...topical, decision: one(4, decision) },
+  /** This member has started `epoch`. */
+  started: { ...topical },
+  /** `epoch` is enabled: what came before is not needed any more. */
+  enabled: { ...topical },
+  /** The coordinator of `stake` is alive and working. */
+  working: { ...topical, stake: one(4, stake) },
+
+  // Decision engine: write-once registers at the arbiters, one for each epoch of each topic.
+  'arbiter-prepare': { ...topical, stake: one(4, stake) },
+  'arbiter-promised': {
+    ...topical,
+    stake: one(4, stake),
+    acceptedStake: optional(5, stake),
+    accepted: optional(6, decision),
+  },
+  'arbiter-accept': { ...topical, stake: one(4, stake), decision: one(5, decision) },
+  'arbiter-accepted': { ...topical, stake: one(4, stake) },
+  'arbiter-outranked': { ...topical, promised: one(4, stake) },
+  /** The register is gone: every epoch before that of `newest` is decided. */
+  'arbiter-closed': { ...topical, newest: one(4, configuration) },
+  /** A decided configuration, for clients that slept through many. */
+  note: { ...topical, configuration: one(4, configuration) },
+  noted: { ...topical },
+  lookup: { ...topical },
+  found: { ...topical, configuration: optional(4, configuration) },
+  'list-topics': {},
+  topics: { configurations: many(2, configuration) },
+
+  // Servers among themselves.
+  introduce: {},
+  identity: { member: one(2, member), cluster: optional(3, clusterRecord) },
+  join: { cluster: one(2, clusterRecord) },
+  joined: { member: one(2, member) },
+  alive: { member: one(2, member), directory: one(3, uint()) },
+  directory: { servers: many(2, member), silent: many(3, serverNameType) },
+  'list-servers': {},
+
+  // Only in the log.
+  /** This server opened `epoch`, the one after the decision. */
+  opening: { ...topical, decision: one(4, decision) },
+} as const
+
+type Shapes = typeof shapes
+export type MessageKind = keyof Shapes
+export type MessageOf<K extends MessageKind> = K extends MessageKind ? { readonly kind: K } & ValueOf<Shapes[K]> : never
+export type Message = { [K in MessageKind]: MessageOf<K> }[MessageKind]
+
+/** Messages that belong to one epoch of one topic. */
+export type TopicMessage = Extract<Message, { topic: unknown }>
+
+export type Batch = MessageOf<'batch'>
+export type Template = Pick<MessageOf<'locate'>, 'mode' | 'decider' | 'size' | 'members' | 'membersMin' | 'order'>
+export type PhaseTimes = MessageOf<'changed'>['times']
+export type Source = MessageOf<'stage'>['sources'][number]
+export type ClusterRecord = MessageOf<'join'>['cluster']
+
+export const kinds = Object.keys(shapes) as readonly MessageKind[]
+
+export function isTopical(message: Message): message is TopicMessage {
+  return 'topic' in message
+}
+

@@ -1,0 +1,122 @@
+/** The types that several messages share, as the wire carries them. */
+import { deciders, modes, orders, services } from '../configuration.ts'
+import { address, clusterId, epoch, parseServerName, publisherId, topicName } from '../ids.ts'
+import type { Frontier, MessageSet } from '../message-set.ts'
+import { badMessage, type FieldType, many, nested, one, text, uint, word } from './fields.ts'
+
+export const topicType = text(200, topicName)
+export const epochType = uint(epoch)
+export const addressType = text(255, address)
+export const serverNameType = text(80, parseServerName)
+export const clusterType = text(36, clusterId)
+export const changeIdType = text(64)
+export const modeType = word(modes)
+export const deciderType = word(deciders)
+export const orderType = word(orders)
+const serviceType = word(services)
+
+const publisherBytes: FieldType<string> = {
+  wire: 2,
+  proto: 'bytes',
+  write: (writer, value) => {
+    writer.bytes(Buffer.from(value, 'hex'))
+  },
+  read: (reader) => {
+    const raw = reader.bytes()
+    if (raw.length !== 8) throw badMessage(`publisher of ${raw.length} bytes`)
+    return Buffer.from(raw.buffer, raw.byteOffset, raw.byteLength).toString('hex')
+  },
+}
+
+/** Eight raw bytes; sixteen hexadecimal digits everywhere else. */
+export const publisherType: FieldType<ReturnType<typeof publisherId>> = {
+  ...publisherBytes,
+  read: (reader) => publisherId(publisherBytes.read(reader)),
+}
+
+export const member = nested({ name: one(1, serverNameType), address: one(2, addressType) }, 'Member')
+
+export const stake = nested(
+  { round: one(1, uint()), coordinator: one(2, serverNameType), incarnation: one(3, uint()) },
+  'Stake',
+)
+
+const setEntries = nested(
+  {
+    entries: many(
+      1,
+      nested({ publisher: one(1, publisherType), end: one(2, uint()), digest: one(3, uint()) }, 'SetEntry'),
+    ),
+  },
+  'MessageSet',
+)
+
+/** A prefix vector; a publisher appears once, with an end of at least 1. */
+export const messageSet: FieldType<MessageSet> = {
+  wire: 2,
+  proto: setEntries.proto,
+  write: (writer, value) => {
+    const entries = [...value].map(([publisher, { end, digest }]) => ({ publisher, end, digest }))
+    setEntries.write(writer, { entries: entries.filter((entry) => entry.end > 0) })
+  },
+  read: (reader) => {
+    const set = new Map<ReturnType<typeof publisherId>, Frontier>()
+    for (const { publisher, end, digest } of setEntries.read(reader).entries) {
+      if (end < 1 || set.has(publisher)) throw badMessage('message set names a publisher twice or without messages')
+      set.set(publisher, { end, digest })
+    }
+    return set
+  },
+}
+
+export const configuration = nested(
+  {
+    topic: one(1, topicType),
+    epoch: one(2, epochType),
+    service: one(3, serviceType),
+    mode: one(4, modeType),
+    decider: one(5, deciderType),
+    members: many(6, member),
+    membersMin: one(7, uint()),
+    order: one(8, orderType),
+    floor: one(9, epochType),
+    base: one(10, uint()),
+  },
+  'Configuration',
+)
+
+export const intent = nested(
+  {
+    changeId: one(1, changeIdType),
+    members: many(2, member),
+    mode: one(3, modeType),
+    decider: one(4, deciderType),
+    membersMin: one(5, uint()),
+    order: one(6, orderType),
+  },
+  'Intent',
+)
+
+export const decision = nested(
+  { changeId: one(1, changeIdType), next: one(2, configuration), closing: one(3, messageSet) },
+  'Decision',
+)
+
+/** A member and what it reported to hold: where a body can be fetched. */
+export const source = nested({ member: one(1, member), stored: one(2, messageSet) }, 'Source')
+
+/** Who a cluster is: made once by its bootstrap. */
+export const clusterRecord = nested({ id: one(1, clusterType), arbiters: many(2, member) }, 'ClusterRecord')
+
+/** Microseconds that each phase of a change took. */
+export const phaseTimes = nested(
+  {
+    planUs: one(1, uint()),
+    wedgeUs: one(2, uint()),
+    stageUs: one(3, uint()),
+    decideUs: one(4, uint()),
+    startUs: one(5, uint()),
+  },
+  'PhaseTimes',
+)
+
