@@ -1,0 +1,180 @@
+import type { Socket } from 'node:net'
+import { EpochcastError } from '../errors.ts'
+import type { Address } from '../ids.ts'
+import { FrameSplitter, framePrefix, joinSmallParts, prefixBytes } from './framing.ts'
+import { decodeHello, encodeHello, helloBytesMax } from './hello.ts'
+import type { TransportLimits } from './port.ts'
+
+/** What a connection tells the endpoint that holds it. */
+export interface ConnectionOwner {
+  readonly address: Address
+  readonly limits: TransportLimits
+  /** The hello of the other side is there, and `peer` is known. */
+  up(connection: Connection): void
+  frame(from: Address, bytes: Uint8Array): void
+  /** Once for every connection, whether it was up or not. */
+  down(connection: Connection): void
+}
+
+/**
+ * One TCP connection: a hello in each direction, then frames.
+ * The dialling side speaks first; the listening side answers only a good hello, so strangers learn nothing from it.
+ * Frames given to `send` before the connection is up wait for it.
+ */
+export class Connection {
+  /** What this side dialled; undefined when the other side did. */
+  readonly dialled: Address | undefined
+  readonly #socket: Socket
+  readonly #owner: ConnectionOwner
+  readonly #splitter = new FrameSplitter(helloBytesMax)
+  #deadline: NodeJS.Timeout
+  #peer: Address | undefined
+  #closed = false
+  #refused = false
+  #flushPlanned = false
+  #parts: Uint8Array[] = []
+  #partsBytes = 0
+  #framesTaken = 0
+  #framesWritten = 0
+
+  constructor(socket: Socket, owner: ConnectionOwner, dialled?: Address) {
+    this.dialled = dialled
+    this.#socket = socket
+    this.#owner = owner
+    this.#deadline = setTimeout(() => this.#refuse(), owner.limits.handshakeTimeoutMs)
+    socket.on('error', () => this.close())
+    socket.on('end', () => this.close())
+    socket.on('close', () => this.close())
+    socket.on('data', (chunk: Buffer) => this.#receive(chunk))
+    if (dialled !== undefined) socket.once('connect', () => socket.write(encodeHello(owner.address)))
+  }
+
+  /** How the other side calls itself; undefined until its hello is complete. */
+  get peer(): Address | undefined {
+    return this.#peer
+  }
+
+  /** Whether it was closed for what the other side sent, or failed to send in time. */
+  get refused(): boolean {
+    return this.#refused
+  }
+
+  /** Frames that were taken and not passed to the operating system. */
+  get framesWaiting(): number {
+    return this.#framesTaken - this.#framesWritten
+  }
+
+  /** Takes a frame, or returns false when too much is waiting already. Everything of one turn leaves in one write. */
+  send(parts: readonly Uint8Array[], length: number): boolean {
+    const bytes = prefixBytes + length
+    const { queueBytesMax } = this.#owner.limits
+    if (this.#closed || this.#socket.writableLength + this.#partsBytes + bytes > queueBytesMax) return false
+    this.#parts.push(framePrefix(length))
+    for (const part of parts) this.#parts.push(part)
+    this.#partsBytes += bytes
+    this.#framesTaken += 1
+    if (this.#peer !== undefined) this.#planFlush()
+    return true
+  }
+
+  /** Sends what waits in a connection that is still being dialled. */
+  takeOver(dialling: Connection): void {
+    this.#parts = this.#parts.concat(dialling.#parts)
+    this.#partsBytes += dialling.#partsBytes
+    this.#framesTaken += dialling.#framesTaken
+    dialling.#parts = []
+    dialling.#partsBytes = 0
+    dialling.#framesTaken = 0
+    this.#planFlush()
+  }
+
+  /** Sends what waits, then closes; at once when that takes too long. */
+  retire(): void {
+    this.#flush()
+    this.#socket.end()
+    clearTimeout(this.#deadline)
+    this.#deadline = setTimeout(() => this.close(), this.#owner.limits.handshakeTimeoutMs)
+  }
+
+  close(): void {
+    if (this.#closed) return
+    this.#closed = true
+    clearTimeout(this.#deadline)
+    this.#socket.destroy()
+    this.#parts = []
+    this.#owner.down(this)
+  }
+
+  #refuse(): void {
+    this.#refused = true
+    this.close()
+  }
+
+  #receive(chunk: Uint8Array): void {
+    if (this.#closed) return
+    this.#splitter.feed(chunk)
+    for (let frame = this.#next(); frame !== undefined; frame = this.#next()) {
+      if (this.#peer === undefined) this.#greet(frame)
+      else this.#owner.frame(this.#peer, frame)
+      if (this.#closed) return
+    }
+  }
+
+  #next(): Uint8Array | undefined {
+    try {
+      return this.#splitter.next()
+    } catch (error) {
+      return this.#refuseFor(error)
+    }
+  }
+
+  #greet(frame: Uint8Array): void {
+    const peer = this.#readHello(frame)
+    if (peer === undefined) return
+    this.#peer = peer
+    this.#splitter.frameBytesMax = this.#owner.limits.frameBytesMax
+    clearTimeout(this.#deadline)
+    if (this.dialled === undefined) this.#socket.write(encodeHello(this.#owner.address))
+    this.#owner.up(this)
+    if (this.#parts.length > 0) this.#planFlush()
+  }
+
+  #readHello(frame: Uint8Array): Address | undefined {
+    try {
+      const peer = decodeHello(frame)
+      // An endpoint that dialled itself would answer its own questions.
+      if (peer === this.#owner.address) throw new EpochcastError('EC_BAD_MESSAGE', `${peer} is this side's own address`)
+      return peer
+    } catch (error) {
+      return this.#refuseFor(error)
+    }
+  }
+
+  #refuseFor(error: unknown): undefined {
+    if (!(error instanceof EpochcastError)) throw error
+    this.#refuse()
+    return undefined
+  }
+
+  #planFlush(): void {
+    if (this.#flushPlanned) return
+    this.#flushPlanned = true
+    process.nextTick(() => this.#flush())
+  }
+
+  #flush(): void {
+    this.#flushPlanned = false
+    if (this.#closed || this.#parts.length === 0) return
+    const pieces = joinSmallParts(this.#parts)
+    const last = pieces.pop() as Uint8Array
+    const taken = this.#framesTaken
+    this.#parts = []
+    this.#partsBytes = 0
+    this.#socket.cork()
+    for (const piece of pieces) this.#socket.write(piece)
+    this.#socket.write(last, (error) => {
+      if (!error) this.#framesWritten = taken
+    })
+    this.#socket.uncork()
+  }
+}

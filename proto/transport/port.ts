@@ -1,0 +1,47 @@
+import type { Address } from '../ids.ts'
+
+/**
+ * Carries frames between addresses. It may lose, repeat and reorder them; it never changes one.
+ * Every adapter passes the suite in `test/proto/transport/conformance.ts`.
+ */
+export interface Transport {
+  /** Where others reach this endpoint; goes out with the first frame of every connection. */
+  readonly address: Address
+  /**
+   * Sends one frame, given as consecutive parts (not copied: leave them unchanged for good).
+   * Never throws for an unreachable or slow receiver: the frame is lost then, and counted.
+   * @throws EpochcastError `EC_FRAME_TOO_LARGE` when the parts exceed `frameBytesMax`
+   */
+  send(to: Address, parts: readonly Uint8Array[]): void
+  /** Frames that were given to `send` and could not be handed on. */
+  readonly framesLost: number
+  /** Ends every connection; afterwards nothing is received. */
+  close(): Promise<void>
+}
+
+/** What a transport tells its owner. Both calls come from the event loop, never from inside `send`. */
+export interface TransportHandler {
+  /**
+   * One whole frame. `from` is an address that `send` reaches as long as the connection lives.
+   * The bytes belong to the receiver; a view of them keeps the whole frame alive.
+   */
+  frame(from: Address, bytes: Uint8Array): void
+  /** A hint, nothing more: a connection with `address` came up or broke. */
+  peer(address: Address, up: boolean): void
+}
+
+/** Limits of one endpoint. */
+export interface TransportLimits {
+  /** Largest frame in bytes, both directions; a larger one closes the connection before memory is taken. */
+  readonly frameBytesMax: number
+  /** Bytes that may wait for one slow receiver; frames beyond are lost. */
+  readonly queueBytesMax: number
+  /** Milliseconds that a new connection may take until its first frame is complete. */
+  readonly handshakeTimeoutMs: number
+}
+
+export const transportLimits: TransportLimits = {
+  frameBytesMax: 2 * 1024 * 1024,
+  queueBytesMax: 64 * 1024 * 1024,
+  handshakeTimeoutMs: 5_000,
+}
