@@ -1,0 +1,101 @@
+import { crc32 } from 'node:zlib'
+import { EpochcastError } from '../../proto/errors.ts'
+import type { ServerId } from '../../proto/ids.ts'
+import { diskFailed } from './failure.ts'
+import type { Files } from './files.ts'
+
+export type JsonValue = null | boolean | number | string | readonly JsonValue[] | { readonly [key: string]: JsonValue }
+
+/** Who the storage in a data directory is. Written once; only `cluster` is filled in later, also once. */
+export interface Identity {
+  readonly server: ServerId
+  /** UUID of this storage: a server without it is another server. */
+  readonly storage: string
+  /** 32 random bits that the checksums of its log begin with. */
+  readonly seed: number
+  /** What the owner noted about its cluster, or null. */
+  readonly cluster: JsonValue
+}
+
+const fileName = 'identity.json'
+const temporaryName = 'identity.json.new'
+const format = 1
+const uuidPattern = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/
+
+/**
+ * The identity in a directory, or null when it has none.
+ * @throws EpochcastError `EC_LOG_FORMAT` for one of a newer version, `EC_LOG_DAMAGED` for one that is not intact
+ */
+export async function readIdentity(files: Files): Promise<Identity | null> {
+  if (!(await files.list()).includes(fileName)) return null
+  const file = await files.open(fileName)
+  const buffer = Buffer.alloc(file.bytes)
+  await file.read(buffer, 0)
+  await file.close()
+  return parseIdentity(buffer.toString('utf8'))
+}
+
+/** Replaces the identity as a whole: after a crash there is the old one or the new one. */
+export async function writeIdentity(files: Files, identity: Identity): Promise<void> {
+  const { server, storage, seed, cluster } = identity
+  const fields = { format, server, storage, seed, cluster }
+  const text = `${JSON.stringify({ ...fields, crc32: checksum(fields) }, null, 2)}\n`
+  try {
+    const bytes = Buffer.from(text)
+    const file = await files.create(temporaryName, bytes.length)
+    try {
+      await file.writev([bytes], 0)
+      await file.datasync()
+    } finally {
+      await file.close()
+    }
+    await files.rename(temporaryName, fileName)
+    await files.flushDirectory()
+  } catch (error) {
+    throw diskFailed(`write ${fileName}`, error)
+  }
+}
+
+/** JSON with the keys of every object in order, so that equal values have equal texts. */
+export function canonicalJson(value: JsonValue): string {
+  return JSON.stringify(value, (_key, inner: JsonValue) => {
+    if (typeof inner !== 'object' || inner === null || Array.isArray(inner)) return inner
+    return Object.fromEntries(Object.entries(inner).sort(([a], [b]) => (a < b ? -1 : 1)))
+  })
+}
+
+function parseIdentity(text: string): Identity {
+  let value: unknown
+  try {
+    value = JSON.parse(text)
+  } catch (cause) {
+    throw damagedIdentity('it is not JSON', cause)
+  }
+  if (typeof value !== 'object' || value === null) throw damagedIdentity('it is not an object')
+  const { crc32: written, ...fields } = value as Record<string, JsonValue>
+  if (typeof fields.format === 'number' && fields.format > format) throw newerFormat(fields.format)
+  if (fields.format !== format || written !== checksum(fields)) throw damagedIdentity('its checksum does not fit')
+  const { server, storage, seed, cluster } = fields
+  if (typeof server !== 'string' || typeof storage !== 'string' || !uuidPattern.test(storage)) {
+    throw damagedIdentity('a name is missing')
+  }
+  if (typeof seed !== 'number' || cluster === undefined) throw damagedIdentity('a field is missing')
+  return { server: server as ServerId, storage, seed, cluster }
+}
+
+function checksum(fields: { readonly [key: string]: JsonValue }): number {
+  return crc32(canonicalJson(fields))
+}
+
+export function damagedIdentity(what: string, cause?: unknown): EpochcastError {
+  return new EpochcastError('EC_LOG_DAMAGED', `${fileName} is damaged: ${what}`, {
+    cause,
+    hint: 'Put back an intact copy of this file, or start the server with an empty directory: it is then another server.',
+  })
+}
+
+function newerFormat(found: number): EpochcastError {
+  return new EpochcastError('EC_LOG_FORMAT', `${fileName} has format ${found}, this version knows ${format}`, {
+    hint: 'A newer version wrote this directory: start that version.',
+  })
+}

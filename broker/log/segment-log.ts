@@ -1,0 +1,269 @@
+/**
+ * The message log of a server: one sequence of records in preallocated segments, group commit, crash recovery.
+ *
+ * A commit is one gathered write and one flush per segment that it touches (nearly always one). One is in flight; all
+ * that is appended meanwhile goes with the next. Each begins with a mark that says where the one before ended, so
+ * recovery can tell a torn tail, which it cuts, from damage, which it never cuts.
+ */
+import { EpochcastError, InvariantViolation } from '../../proto/errors.ts'
+import type { Position, RecordKind, Store } from '../../proto/machine/store.ts'
+import { BodyCache } from './body-cache.ts'
+import { Commit } from './commit.ts'
+import { damaged, diskFailed } from './failure.ts'
+import type { Files } from './files.ts'
+import { type LogOptions, logOptions } from './options.ts'
+import { checkRecord, claimedLength, codeAt, codes, headerBytes, kindOf, markBodyBytes, recordBytes } from './record.ts'
+import { recoverLog, type VisitRecord } from './recovery.ts'
+import { Segments } from './segments.ts'
+
+const markBytes = recordBytes(markBodyBytes)
+/** First read of a record whose length is not known yet; most batches fit. */
+const readBytes = 64 * 1024 + headerBytes
+
+export class SegmentLog implements Store {
+  readonly #files: Files
+  readonly #options: LogOptions
+  readonly #segments: Segments
+  readonly #cache: BodyCache
+  #phase: 'new' | 'open' | 'closed' = 'new'
+  #failure: EpochcastError | null = null
+
+  /** First position that the log keeps. */
+  #start: Position = 0
+  /** Where the next record goes, and the segment that this lies in. */
+  #tail: Position = 0
+  #segment: Position = 0
+  #segmentEnd: Position = 0
+  /** Everything below is on disk. */
+  #flushedTo: Position = 0
+  /** The newest record that is not the log's own. */
+  #newest: Position = -1
+  /** The last commit was a mark alone. */
+  #marked = true
+
+  #pending: Commit
+  #spare: Commit
+  #running: Promise<void> | null = null
+  #queued: Promise<void> | null = null
+
+  /** @throws EpochcastError `EC_BAD_ARGUMENT` for options that cannot work together */
+  constructor(files: Files, options: Partial<LogOptions> = {}) {
+    this.#files = files
+    this.#options = logOptions(options)
+    this.#segments = new Segments(files, this.#options, (error) => this.#fail('make a segment', error))
+    this.#cache = new BodyCache(this.#options.cacheBytesMax)
+    this.#pending = new Commit(this.#options.seed)
+    this.#spare = new Commit(this.#options.seed)
+  }
+
+  get dirty(): boolean {
+    return this.#newest >= this.#flushedTo
+  }
+
+  /** Everything below this position is on disk; never goes back within one storage. */
+  get flushedTo(): Position {
+    return this.#flushedTo
+  }
+
+  /** Bytes of all segment files. */
+  get sizeBytes(): number {
+    return this.#segments.sizeBytes
+  }
+
+  /** @throws EpochcastError also `EC_MESSAGE_TOO_LARGE`, and `EC_DISK_FAILED` for good once a write or flush failed */
+  append(kind: RecordKind, body: Uint8Array): Position {
+    if (this.#failure !== null) throw this.#failure
+    if (this.#phase !== 'open') throw this.#notOpen()
+    const bytes = recordBytes(body.length)
+    if (body.length > this.#options.recordBytesMax) throw this.#tooLarge(body.length)
+    if (kind !== 'protocol' && this.#segments.refusesBatch(this.#tail + markBytes + bytes)) throw this.#full()
+    if (this.#pending.empty) this.#mark()
+    const position = this.#place(bytes)
+    this.#pending.record(codes[kind], position, body)
+    this.#newest = position
+    this.#cache.add(position, body, this.#flushedTo)
+    return position
+  }
+
+  flush(): Promise<void> {
+    if (this.#failure !== null) return Promise.reject(this.#failure)
+    if (this.#queued !== null) return this.#queued
+    if (this.#pending.empty) return this.dirty && this.#running !== null ? this.#running : Promise.resolve()
+    if (this.#running === null) return this.#commit()
+    this.#queued = this.#running.then(() => {
+      this.#queued = null
+      return this.#commit()
+    })
+    return this.#queued
+  }
+
+  /** Writes a mark alone when the last commit has none behind it. A flush that comes meanwhile waits for it. */
+  idle(): void {
+    if (this.#phase !== 'open' || this.#failure !== null || this.#marked) return
+    if (this.#running !== null || !this.#pending.empty) return
+    this.#mark()
+    this.#marked = true
+    this.#commit().catch(() => {})
+  }
+
+  read(position: Position): Uint8Array | Promise<Uint8Array> {
+    return this.#cache.get(position) ?? this.#readFromDisk(position)
+  }
+
+  async recover(visit: VisitRecord): Promise<void> {
+    if (this.#phase !== 'new') throw new InvariantViolation('log', 'recover was called twice')
+    let visiting = false
+    try {
+      const { segments, start, end } = await recoverLog(this.#files, this.#options, (kind, body, position) => {
+        this.#newest = position
+        visiting = true
+        visit(kind, body, position)
+        visiting = false
+      })
+      this.#start = start
+      this.#tail = end
+      this.#flushedTo = end
+      this.#marked = this.#newest < 0
+      await this.#segments.start(segments, end)
+      this.#segment = this.#segments.firstOf(end)
+      this.#segmentEnd = this.#segments.endOf(this.#segment)
+      this.#phase = 'open'
+    } catch (error) {
+      throw visiting ? error : this.#fail('recover', error)
+    }
+  }
+
+  /**
+   * Gives back the segments that end at or below `position`. Nothing there may be needed any more: it is for good when
+   * this resolves.
+   */
+  async dropBelow(position: Position): Promise<void> {
+    if (position <= this.#start) return
+    if (this.#phase !== 'open') throw this.#notOpen()
+    this.#start = Math.min(this.#segments.firstOf(position), this.#segment)
+    // The mark goes first: a log whose first segments are missing without it is damaged.
+    this.#mark()
+    await this.flush()
+    await this.#segments.dropBelow(this.#start).catch((error) => {
+      throw this.#fail('remove a segment', error)
+    })
+  }
+
+  /** Flushes what was appended and a mark behind it, then closes the files. Does not reject for an earlier failure. */
+  async close(): Promise<void> {
+    if (this.#phase === 'closed') return
+    if (this.#phase === 'open' && this.#failure === null) {
+      await this.flush().catch(() => {})
+      await this.#running?.catch(() => {})
+      this.idle()
+    }
+    this.#phase = 'closed'
+    await this.#running?.catch(() => {})
+    await this.#segments.close()
+  }
+
+  #mark(): void {
+    // At the beginning of a commit the one before is on disk by the time this is written.
+    const flushedTo = this.#pending.empty ? this.#tail : this.#flushedTo
+    const mark = { flushedTo, start: this.#start }
+    this.#pending.mark(this.#place(markBytes), mark)
+  }
+
+  /** Position of a record of `bytes`: here, or at the beginning of the next segment when it does not fit. */
+  #place(bytes: number): Position {
+    if (this.#pending.empty) this.#pending.begin(this.#segment, this.#tail)
+    if (this.#tail + bytes > this.#segmentEnd) {
+      if (this.#tail + headerBytes <= this.#segmentEnd) this.#pending.end(this.#tail)
+      this.#segment = this.#segmentEnd
+      this.#tail = this.#segment
+      this.#segmentEnd = this.#segments.endOf(this.#segment)
+      this.#segments.prepare(this.#segment)
+      this.#segments.prepare(this.#segmentEnd)
+      this.#pending.begin(this.#segment, this.#tail)
+    }
+    const position = this.#tail
+    this.#tail += bytes
+    return position
+  }
+
+  #commit(): Promise<void> {
+    const commit = this.#pending
+    this.#pending = this.#spare
+    this.#spare = commit
+    this.#running = this.#perform(commit, this.#tail)
+    return this.#running
+  }
+
+  async #perform(commit: Commit, to: Position): Promise<void> {
+    try {
+      commit.close()
+      const alone = this.#newest < this.#flushedTo
+      for (const { segment, at, parts } of commit.writes) {
+        const file = this.#segments.writable(segment)
+        await (file instanceof Promise ? await file : file).writev(parts, at)
+      }
+      for (const { segment } of commit.writes) {
+        const file = this.#segments.writable(segment)
+        await (file instanceof Promise ? await file : file).datasync()
+      }
+      // The mark of this commit may have taken the place of an idle one only when nothing else went with it.
+      if (!alone) this.#marked = false
+    } catch (error) {
+      throw this.#fail('write', error)
+    }
+    if (this.#failure !== null) throw this.#failure
+    this.#segments.released(commit.writes.at(-1)?.segment ?? this.#segment)
+    commit.clear()
+    this.#flushedTo = to
+    this.#cache.trim(to)
+    this.#running = null
+  }
+
+  async #readFromDisk(position: Position): Promise<Uint8Array> {
+    if (this.#phase !== 'open') throw this.#notOpen()
+    const first = this.#segments.firstOf(position)
+    try {
+      let record = await this.#readBytes(position, readBytes)
+      const wanted = record.length < headerBytes ? 0 : headerBytes + claimedLength(record, 0)
+      if (wanted > record.length && wanted <= this.#segments.endOf(first) - position) {
+        record = await this.#readBytes(position, wanted)
+      }
+      const length = checkRecord(record, 0, position, this.#options.seed)
+      if (length < 0 || kindOf(codeAt(record, 0)) === null) {
+        throw damaged(first, position - first, 'no intact record is there')
+      }
+      const body = record.subarray(headerBytes, headerBytes + length)
+      // A small body does not keep the whole read.
+      return length < readBytes / 2 ? Uint8Array.from(body) : body
+    } catch (error) {
+      if (error instanceof EpochcastError) throw error
+      throw damaged(first, position - first, 'it cannot be read', error)
+    }
+  }
+
+  async #readBytes(position: Position, bytes: number): Promise<Buffer> {
+    const buffer = Buffer.allocUnsafeSlow(bytes)
+    return buffer.subarray(0, await this.#segments.read(position, buffer))
+  }
+
+  #fail(doing: string, cause: unknown): EpochcastError {
+    this.#failure ??= diskFailed(doing, cause)
+    return this.#failure
+  }
+
+  #notOpen(): Error {
+    if (this.#phase === 'closed') return new EpochcastError('EC_CLOSED', 'the log is closed')
+    return new InvariantViolation('log', 'the log was used before it had recovered')
+  }
+
+  #tooLarge(bytes: number): EpochcastError {
+    const { recordBytesMax } = this.#options
+    return new EpochcastError('EC_MESSAGE_TOO_LARGE', `a record of ${bytes} bytes exceeds ${recordBytesMax}`)
+  }
+
+  #full(): EpochcastError {
+    return new EpochcastError('EC_DISK_FULL', 'only the space kept for protocol records is left', {
+      hint: 'Free space on the disk of this server, or move its topics away with `epochcast reconfig`.',
+    })
+  }
+}

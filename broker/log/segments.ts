@@ -1,0 +1,246 @@
+import { InvariantViolation } from '../../proto/errors.ts'
+import type { Position } from '../../proto/machine/store.ts'
+import { damaged, diskFailed, isNoSpace } from './failure.ts'
+import type { Files, OpenFile } from './files.ts'
+import type { LogOptions } from './options.ts'
+import { segmentName, unfinishedName } from './segment-name.ts'
+
+/** Segment files held open at once, beside those being written. */
+const openFilesMax = 32
+
+/** One segment: `bytes` of the log from position `first` on. */
+export interface SegmentFile {
+  readonly first: Position
+  readonly bytes: number
+}
+
+interface Segment extends SegmentFile {
+  file: OpenFile | null
+  opening: Promise<OpenFile> | null
+  users: number
+  dropped: boolean
+}
+
+/**
+ * The segment files of one log: makes the next one before it is needed, keeps the reserve, opens old ones for reading.
+ * Everything that changes the directory goes through one chain, one step at a time, so files can only be missing at its
+ * ends.
+ */
+export class Segments {
+  readonly #files: Files
+  readonly #options: LogOptions
+  readonly #onFailure: (error: unknown) => void
+  readonly #list: Segment[] = []
+  readonly #open = new Set<Segment>()
+  #chain: Promise<void> = Promise.resolve()
+  #writingFrom: Position = 0
+  #full = false
+  /** Batches may go up to here even when the disk is full. */
+  #batchesTo: Position = 0
+  #looking = false
+
+  constructor(files: Files, options: LogOptions, onFailure: (error: unknown) => void) {
+    this.#files = files
+    this.#options = options
+    this.#onFailure = onFailure
+  }
+
+  get sizeBytes(): number {
+    return this.#list.reduce((sum, segment) => sum + segment.bytes, 0)
+  }
+
+  /** Takes over what recovery left, and gets ready to write into the segment that begins at `active`. */
+  async start(found: readonly SegmentFile[], active: Position): Promise<void> {
+    for (const { first, bytes } of found) this.#list.push(segmentOf(first, bytes, null))
+    this.#writingFrom = active
+    if (this.#list.length === 0) await this.#create(active)
+    else if (this.#end <= active) await this.#create(this.#end)
+    await this.#openFile(this.#at(active) as Segment)
+    this.#full = !(await this.#hasRoom(this.#options.segmentBytes))
+    if (await this.#hasRoom(0)) this.#batchesTo = this.#end
+    this.prepare(this.#end)
+  }
+
+  /** End of the segment that begins at `first`, also of one that is still to be made. */
+  endOf(first: Position): Position {
+    return first + (this.#at(first)?.bytes ?? this.#options.segmentBytes)
+  }
+
+  /** First position of the segment that holds `position`. */
+  firstOf(position: Position): Position {
+    return this.#at(position)?.first ?? position
+  }
+
+  /** Makes the segments up to the one that begins at `first` in the background, unless that would take from the reserve. */
+  prepare(first: Position): void {
+    this.#inTurn(() => this.#prepare(first)).catch(this.#onFailure)
+  }
+
+  /** Whether a batch that ends at `end` would take from the reserve; if so, looks for new space in the background. */
+  refusesBatch(end: Position): boolean {
+    if (!this.#full || end <= this.#batchesTo) return false
+    if (!this.#looking) {
+      this.#looking = true
+      this.#inTurn(() => this.#prepare(this.#end))
+        .catch(this.#onFailure)
+        .finally(() => {
+          this.#looking = false
+        })
+    }
+    return true
+  }
+
+  /** The file of the segment that begins at `first`, for writing; made now when it does not exist. */
+  writable(first: Position): OpenFile | Promise<OpenFile> {
+    return this.#at(first)?.file ?? this.#make(first)
+  }
+
+  /** Segments before that of `position` are no longer written. */
+  released(position: Position): void {
+    if (this.#writingFrom === position) return
+    this.#writingFrom = position
+    this.#closeIdle()
+  }
+
+  /** Fills `buffer` with the log from `position` on; fewer bytes only at the end of a segment. */
+  async read(position: Position, buffer: Uint8Array): Promise<number> {
+    const segment = this.#at(position)
+    if (segment === undefined) throw damaged(position, 0, 'there is no such segment')
+    segment.users++
+    try {
+      const file = segment.file ?? (await this.#openFile(segment))
+      if (this.#open.delete(segment)) this.#open.add(segment)
+      return await file.read(buffer, position - segment.first)
+    } finally {
+      segment.users--
+      if (segment.dropped && segment.users === 0) await segment.file?.close()
+      this.#closeIdle()
+    }
+  }
+
+  /** Removes the segments that end at or below `position`, oldest first; each is gone for good before the next goes. */
+  dropBelow(position: Position): Promise<void> {
+    return this.#inTurn(async () => {
+      for (let segment = this.#list[0]; segment !== undefined; segment = this.#list[0]) {
+        if (segment.first + segment.bytes > position || segment.first >= this.#writingFrom) return
+        this.#list.shift()
+        await this.#files.remove(segmentName(segment.first))
+        await this.#files.flushDirectory()
+        this.#open.delete(segment)
+        segment.dropped = true
+        if (segment.users === 0) await segment.file?.close()
+      }
+    })
+  }
+
+  async close(): Promise<void> {
+    await this.#chain
+    for (const segment of this.#list) await segment.file?.close()
+    this.#open.clear()
+  }
+
+  get #end(): Position {
+    const last = this.#list.at(-1)
+    return last === undefined ? 0 : last.first + last.bytes
+  }
+
+  #inTurn(action: () => Promise<void>): Promise<void> {
+    const result = this.#chain.then(action)
+    this.#chain = result.catch(() => {})
+    return result
+  }
+
+  async #prepare(first: Position): Promise<void> {
+    while (this.#end <= first) {
+      this.#full = !(await this.#hasRoom(this.#options.segmentBytes))
+      if (this.#full) return
+      try {
+        await this.#create(this.#end)
+        this.#batchesTo = this.#end
+      } catch (error) {
+        if (!isNoSpace(error)) throw error
+        this.#full = true
+        return
+      }
+    }
+  }
+
+  async #make(first: Position): Promise<OpenFile> {
+    await this.#inTurn(async () => {
+      while (this.#end <= first) await this.#create(this.#end)
+    })
+    const file = this.#at(first)?.file
+    if (file === undefined || file === null) throw new InvariantViolation('log', `segment ${first} is not writable`)
+    return file
+  }
+
+  async #create(first: Position): Promise<void> {
+    const bytes = this.#options.segmentBytes
+    const name = unfinishedName(first)
+    let file: OpenFile | null = null
+    try {
+      file = await this.#files.create(name, bytes)
+      await this.#files.rename(name, segmentName(first))
+      await this.#files.flushDirectory()
+    } catch (error) {
+      await file?.close().catch(() => {})
+      await this.#files.remove(name).catch(() => {})
+      throw isNoSpace(error) ? error : diskFailed(`make ${segmentName(first)}`, error)
+    }
+    const segment = segmentOf(first, bytes, file)
+    this.#list.push(segment)
+    this.#open.add(segment)
+  }
+
+  /** Whether `bytes` more leave the reserve untouched. */
+  async #hasRoom(bytes: number): Promise<boolean> {
+    const { diskReserveBytes, sizeBytesMax } = this.#options
+    if (this.sizeBytes + bytes > sizeBytesMax - diskReserveBytes) return false
+    return (await this.#files.freeBytes()) - bytes >= diskReserveBytes
+  }
+
+  /** Binary search among the segments. */
+  #at(position: Position): Segment | undefined {
+    let low = 0
+    let high = this.#list.length - 1
+    while (low <= high) {
+      const middle = (low + high) >> 1
+      const segment = this.#list[middle] as Segment
+      if (position < segment.first) high = middle - 1
+      else if (position >= segment.first + segment.bytes) low = middle + 1
+      else return segment
+    }
+    return undefined
+  }
+
+  #openFile(segment: Segment): Promise<OpenFile> | OpenFile {
+    if (segment.file !== null) return segment.file
+    segment.opening ??= this.#files
+      .open(segmentName(segment.first))
+      .then((file) => {
+        segment.file = file
+        this.#open.add(segment)
+        return file
+      })
+      .finally(() => {
+        segment.opening = null
+      })
+    return segment.opening
+  }
+
+  #closeIdle(): void {
+    if (this.#open.size <= openFilesMax) return
+    for (const segment of this.#open) {
+      if (this.#open.size <= openFilesMax) return
+      if (segment.users > 0 || segment.first >= this.#writingFrom) continue
+      this.#open.delete(segment)
+      const file = segment.file
+      segment.file = null
+      file?.close().catch(() => {})
+    }
+  }
+}
+
+function segmentOf(first: Position, bytes: number, file: OpenFile | null): Segment {
+  return { first, bytes, file, opening: null, users: 0, dropped: false }
+}

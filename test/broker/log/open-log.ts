@@ -1,0 +1,27 @@
+import type { Files } from '../../../broker/log/files.ts'
+import type { LogOptions } from '../../../broker/log/options.ts'
+import { SegmentLog } from '../../../broker/log/segment-log.ts'
+import { type Found, recovered } from './conformance.ts'
+
+/** Small enough that a test meets every boundary. */
+export const small: Partial<LogOptions> = {
+  segmentBytes: 8192,
+  recordBytesMax: 4096,
+  cacheBytesMax: 2048,
+  diskReserveBytes: 16_384,
+  seed: 0x5eed,
+}
+
+/** A log that has recovered, and what it found. */
+export async function openLog(files: Files, options = small): Promise<{ log: SegmentLog; found: Found[] }> {
+  const log = new SegmentLog(files, options)
+  const found = await recovered(log)
+  return { log, found }
+}
+
+/** Waits until what a log does in the background is done. */
+export async function settled(): Promise<void> {
+  for (let turn = 0; turn < 5; turn++) await new Promise((resolve) => setImmediate(resolve))
+}
+
+export const texts = (found: readonly Found[]): string[] => found.map(({ text }) => text)
