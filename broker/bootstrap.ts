@@ -1,0 +1,131 @@
+/**
+ * The one-time act that makes a cluster: its UUID and its arbiters. Doing it again finishes what was half done and changes
+ * nothing else; the same call on servers with empty disks does not recreate a cluster that the others belong to.
+ */
+import { randomUUID } from 'node:crypto'
+import type { Member } from '../proto/configuration.ts'
+import { EpochcastError } from '../proto/errors.ts'
+import { type Address, clusterId, serverIdOf } from '../proto/ids.ts'
+import { type Effect, type Input, type Machine, send } from '../proto/machine/contract.ts'
+import { Loop } from '../proto/machine/loop.ts'
+import type { Transport, TransportHandler } from '../proto/transport/port.ts'
+import type { ClusterRecord } from '../proto/wire/messages.ts'
+
+export interface BootstrapOptions {
+  readonly servers: readonly Address[]
+  readonly dial: (name: string, handler: TransportHandler) => Transport
+  readonly timeoutMs?: number
+}
+
+const resendTicks = 20
+const arbiterCounts = [5, 3, 1] as const
+
+/** Asks every server who it is, makes the record, hands it to all. */
+class Bootstrapper implements Machine {
+  readonly #addresses: readonly Address[]
+  readonly #done: (result: ClusterRecord | EpochcastError) => void
+  readonly #members = new Map<Address, Member>()
+  readonly #joined = new Set<Address>()
+  #record: ClusterRecord | null = null
+  #ticks = 0
+
+  constructor(addresses: readonly Address[], done: (result: ClusterRecord | EpochcastError) => void) {
+    this.#addresses = addresses
+    this.#done = done
+  }
+
+  /** Servers that have not answered. */
+  get silent(): Address[] {
+    return this.#addresses.filter((address) => !this.#members.has(address))
+  }
+
+  step(input: Input, out: Effect[]): void {
+    if (input.kind === 'tick') {
+      if (this.#ticks++ % resendTicks === 0) this.#ask(out)
+      return
+    }
+    if (input.kind !== 'frame') return
+    const { message } = input.frame
+    if (message.kind === 'identity') this.#onIdentity(input.from, message.member, message.cluster, out)
+    if (message.kind === 'joined') this.#onJoined(input.from)
+  }
+
+  #ask(out: Effect[]): void {
+    if (this.silent.length > 0) send(out, this.silent, { kind: 'introduce' })
+    const record = this.#record
+    const waiting = this.#addresses.filter((address) => !this.#joined.has(address))
+    if (record !== null && waiting.length > 0) send(out, waiting, { kind: 'join', cluster: record })
+  }
+
+  #onIdentity(from: Address, member: Member, cluster: ClusterRecord | undefined, out: Effect[]): void {
+    if (!this.#addresses.includes(from)) return
+    this.#members.set(from, member)
+    if (cluster !== undefined && this.#record === null) this.#record = cluster
+    if (cluster !== undefined && cluster.id !== this.#record?.id) {
+      this.#done(new EpochcastError('EC_OTHER_CLUSTER', `${member.name} belongs to cluster ${cluster.id}, others to ${this.#record?.id}`))
+      return
+    }
+    if (this.silent.length > 0) return
+    const lost = this.#lostArbiter()
+    if (lost !== null) {
+      this.#done(lost)
+      return
+    }
+    this.#record ??= this.#newRecord()
+    this.#ask(out)
+  }
+
+  #onJoined(from: Address): void {
+    this.#joined.add(from)
+    if (this.#record !== null && this.#joined.size === this.#addresses.length) this.#done(this.#record)
+  }
+
+  /** A server that comes back without its disk under the id of an arbiter is another server; the cluster is not made anew. */
+  #lostArbiter(): EpochcastError | null {
+    for (const arbiter of this.#record?.arbiters ?? []) {
+      const other = [...this.#members.values()].find(
+        (member) => serverIdOf(member.name) === serverIdOf(arbiter.name) && member.name !== arbiter.name,
+      )
+      if (other === undefined) continue
+      const text = `cluster ${this.#record?.id} exists already, and ${serverIdOf(arbiter.name)} has lost its storage ${arbiter.name}`
+      return new EpochcastError('EC_OTHER_CLUSTER', text, { hint: 'start it with a peer to join as a new server' })
+    }
+    return null
+  }
+
+  #newRecord(): ClusterRecord {
+    const members = [...this.#members.values()].sort((a, b) => (a.name < b.name ? -1 : 1))
+    const count = arbiterCounts.find((size) => size <= members.length) ?? 1
+    return { id: clusterId(randomUUID()), arbiters: members.slice(0, count) }
+  }
+}
+
+/**
+ * Makes a cluster of servers that run and belong to none.
+ * @returns the record that all of them have on disk
+ * @throws EpochcastError `EC_UNREACHABLE` when one does not answer, `EC_OTHER_CLUSTER`
+ */
+export async function bootstrap(options: BootstrapOptions): Promise<ClusterRecord> {
+  const { servers, dial, timeoutMs = 10_000 } = options
+  let loop: Loop | null = null
+  let transport: Transport | null = null
+  let timer: NodeJS.Timeout | undefined
+  try {
+    return await new Promise<ClusterRecord>((resolve, reject) => {
+      const machine = new Bootstrapper(servers, (result) => (result instanceof Error ? reject(result) : resolve(result)))
+      timer = setTimeout(() => {
+        const silent = machine.silent.join(', ')
+        reject(new EpochcastError('EC_UNREACHABLE', silent === '' ? 'not all servers joined in time' : `no answer from ${silent}`))
+      }, timeoutMs)
+      loop = new Loop({ machine, name: 'bootstrap', cluster: () => '', onFatal: reject })
+      transport = dial(`bootstrap-${randomUUID()}`, loop)
+      loop.start(transport)
+      loop.input({ kind: 'tick' })
+    })
+  } finally {
+    clearTimeout(timer)
+    const [running, open] = [loop as Loop | null, transport as Transport | null]
+    running?.stop()
+    await open?.close()
+  }
+}

@@ -1,0 +1,118 @@
+/**
+ * An arbiter: write-once registers, one for each epoch of each topic, and the newest decided configuration of every topic.
+ * Three or five of them are the built-in decision engine.
+ *
+ * Source: the "consensus engine" of Figures 4 and 5, opened as the Synod of section 5.3: the same acceptor as at the members
+ * of a topic. A register is never freed; at most it is replaced by the mark that its epoch and all before are decided.
+ */
+import type { Configuration } from '../../proto/configuration.ts'
+import type { Address, Epoch, TopicName } from '../../proto/ids.ts'
+import { type Effect, send } from '../../proto/machine/contract.ts'
+import { sameStake } from '../../proto/stake.ts'
+import { messageBytes } from '../../proto/wire/codec.ts'
+import type { Message, MessageOf } from '../../proto/wire/messages.ts'
+import { Acceptor } from '../epoch/acceptor.ts'
+
+export type ArbiterMessage = MessageOf<'arbiter-prepare' | 'arbiter-accept' | 'note' | 'lookup' | 'list-topics'>
+
+export class Arbiter {
+  readonly #registers = new Map<TopicName, Map<Epoch, Acceptor>>()
+  readonly #newest = new Map<TopicName, Configuration>()
+
+  take(from: Address, token: number, message: ArbiterMessage, out: Effect[]): void {
+    switch (message.kind) {
+      case 'arbiter-prepare':
+        return this.#onPrepare(from, token, message, out)
+      case 'arbiter-accept':
+        return this.#onAccept(from, token, message, out)
+      case 'note':
+        return this.#onNote(from, token, message, out)
+      case 'lookup': {
+        const { topic, epoch } = message
+        const configuration = this.#newest.get(topic)
+        send(out, from, { kind: 'found', topic, epoch, ...(configuration && { configuration }) }, token)
+        return
+      }
+      case 'list-topics':
+        send(out, from, { kind: 'topics', configurations: [...this.#newest.values()] }, token)
+        return
+    }
+  }
+
+  /** A record that survived a restart. */
+  recover(message: Message): void {
+    if (message.kind === 'arbiter-prepare') this.#register(message.topic, message.epoch).promise(message.stake)
+    if (message.kind === 'arbiter-accept') {
+      this.#register(message.topic, message.epoch).accept(message.stake, message.decision)
+    }
+    if (message.kind === 'note') this.#keepNewest(message.configuration)
+  }
+
+  #onPrepare(from: Address, token: number, message: MessageOf<'arbiter-prepare'>, out: Effect[]): void {
+    const { topic, epoch, stake } = message
+    if (this.#isClosed(from, token, message, out)) return
+    const register = this.#register(topic, epoch)
+    if (!register.allows(stake)) {
+      send(out, from, { kind: 'arbiter-outranked', topic, epoch, promised: register.promised ?? stake }, token)
+      return
+    }
+    if (register.promised === null || !sameStake(register.promised, stake)) this.#record(message, out)
+    const { accepted } = register
+    const proposal = accepted === null ? {} : { acceptedStake: accepted.stake, accepted: accepted.decision }
+    send(out, from, { kind: 'arbiter-promised', topic, epoch, stake, ...proposal }, token)
+  }
+
+  #onAccept(from: Address, token: number, message: MessageOf<'arbiter-accept'>, out: Effect[]): void {
+    const { topic, epoch, stake } = message
+    if (this.#isClosed(from, token, message, out)) return
+    const register = this.#register(topic, epoch)
+    if (!register.allows(stake)) {
+      send(out, from, { kind: 'arbiter-outranked', topic, epoch, promised: register.promised ?? stake }, token)
+      return
+    }
+    this.#record(message, out)
+    send(out, from, { kind: 'arbiter-accepted', topic, epoch, stake }, token)
+  }
+
+  #onNote(from: Address, token: number, message: MessageOf<'note'>, out: Effect[]): void {
+    const { topic, epoch, configuration } = message
+    const known = this.#newest.get(topic)
+    if (known === undefined || known.epoch < configuration.epoch) this.#record(message, out)
+    send(out, from, { kind: 'noted', topic, epoch }, token)
+  }
+
+  #isClosed(from: Address, token: number, message: Pick<MessageOf<'lookup'>, 'topic' | 'epoch'>, out: Effect[]): boolean {
+    const { topic, epoch } = message
+    const newest = this.#newest.get(topic)
+    if (newest === undefined || newest.epoch <= epoch) return false
+    send(out, from, { kind: 'arbiter-closed', topic, epoch, newest }, token)
+    return true
+  }
+
+  #record(message: Message, out: Effect[]): void {
+    out.push({ kind: 'persist', record: 'protocol', bytes: messageBytes(message) })
+    this.recover(message)
+  }
+
+  #keepNewest(configuration: Configuration): void {
+    const known = this.#newest.get(configuration.topic)
+    if (known !== undefined && known.epoch >= configuration.epoch) return
+    this.#newest.set(configuration.topic, configuration)
+    const registers = this.#registers.get(configuration.topic)
+    for (const epoch of registers?.keys() ?? []) if (epoch < configuration.epoch) registers?.delete(epoch)
+  }
+
+  #register(topic: TopicName, epoch: Epoch): Acceptor {
+    let registers = this.#registers.get(topic)
+    if (registers === undefined) {
+      registers = new Map()
+      this.#registers.set(topic, registers)
+    }
+    let register = registers.get(epoch)
+    if (register === undefined) {
+      register = new Acceptor()
+      registers.set(epoch, register)
+    }
+    return register
+  }
+}

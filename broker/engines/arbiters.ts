@@ -1,0 +1,254 @@
+/**
+ * The built-in decision engine, seen from a server that proposes: the Synod over the cluster's arbiters. Phase 1 runs while
+ * the change is planned, so deciding takes one round trip.
+ *
+ * Source: section 4.2 step 3 ("the consensus engine could be ... Paxos among replicated state machines"), section 5.3.
+ */
+import { type Configuration, type Decision, majority, type Member } from '../../proto/configuration.ts'
+import type { Epoch, ServerName, TopicName } from '../../proto/ids.ts'
+import { type Effect, send } from '../../proto/machine/contract.ts'
+import type { Stake } from '../../proto/stake.ts'
+import { sameStake } from '../../proto/stake.ts'
+import type { Message, MessageOf } from '../../proto/wire/messages.ts'
+import { type AcceptedProposal, highestProposal } from '../epoch/acceptor.ts'
+import type { Host, Limits } from '../host.ts'
+import type { DecisionEngine, Proposal, ProposalListener } from './engine.ts'
+
+/** What arbiters answer. */
+export type ArbiterAnswer = MessageOf<
+  | 'arbiter-promised'
+  | 'arbiter-accepted'
+  | 'arbiter-outranked'
+  | 'arbiter-closed'
+  | 'noted'
+  | 'found'
+  | 'topics'
+>
+
+/** Something asked of the arbiters that ends when enough of them answered. */
+interface Question {
+  take(from: ServerName, answer: ArbiterAnswer, out: Effect[]): void
+  tick(out: Effect[]): void
+}
+
+export class Arbiters implements DecisionEngine {
+  readonly #host: Host
+  readonly #limits: Limits
+  readonly #members: () => readonly Member[]
+  readonly #questions = new Map<number, Question>()
+
+  constructor(host: Host, limits: Limits, members: () => readonly Member[]) {
+    this.#host = host
+    this.#limits = limits
+    this.#members = members
+  }
+
+  open(topic: TopicName, epoch: Epoch, listener: ProposalListener, out: Effect[]): Proposal {
+    const token = this.#host.nextToken()
+    const ask = (message: Message, into: Effect[]) => this.#ask(token, message, into)
+    const stop = () => this.#questions.delete(token)
+    const quorum = majority(this.#members().length)
+    const proposal = new SynodProposal(topic, epoch, listener, this.#host, this.#limits, quorum, ask, stop)
+    this.#questions.set(token, proposal)
+    proposal.prepare(out)
+    return proposal
+  }
+
+  note(configuration: Configuration, done: (out: Effect[]) => void, out: Effect[]): void {
+    const { topic, epoch } = configuration
+    this.#poll({ kind: 'note', topic, epoch, configuration }, (_answers, into) => done(into), out)
+  }
+
+  lookup(topic: TopicName, done: (found: Configuration | null, out: Effect[]) => void, out: Effect[]): void {
+    const newest = (answers: readonly ArbiterAnswer[], into: Effect[]) => {
+      const found = answers.flatMap((answer) => (answer.kind === 'found' && answer.configuration) || [])
+      done(newestOf(found), into)
+    }
+    this.#poll({ kind: 'lookup', topic, epoch: 0 as Epoch }, newest, out)
+  }
+
+  list(done: (found: readonly Configuration[], out: Effect[]) => void, out: Effect[]): void {
+    const merge = (answers: readonly ArbiterAnswer[], into: Effect[]) => {
+      const byTopic = new Map<TopicName, Configuration>()
+      for (const answer of answers) {
+        if (answer.kind !== 'topics') continue
+        for (const one of answer.configurations) {
+          byTopic.set(one.topic, newestOf([one, byTopic.get(one.topic) ?? one]) ?? one)
+        }
+      }
+      done([...byTopic.values()], into)
+    }
+    this.#poll({ kind: 'list-topics' }, merge, out)
+  }
+
+  take(from: ServerName, token: number, answer: ArbiterAnswer, out: Effect[]): void {
+    if (this.#members().some((member) => member.name === from)) this.#questions.get(token)?.take(from, answer, out)
+  }
+
+  tick(out: Effect[]): void {
+    for (const question of [...this.#questions.values()]) question.tick(out)
+  }
+
+  #poll(message: Message, done: (answers: readonly ArbiterAnswer[], out: Effect[]) => void, out: Effect[]): void {
+    const token = this.#host.nextToken()
+    const answers = new Map<ServerName, ArbiterAnswer>()
+    let ticks = 0
+    this.#questions.set(token, {
+      take: (from, answer, into) => {
+        answers.set(from, answer)
+        if (answers.size < majority(this.#members().length) || !this.#questions.delete(token)) return
+        done([...answers.values()], into)
+      },
+      tick: (into) => {
+        ticks++
+        if (ticks > this.#limits.planTicks) this.#questions.delete(token)
+        else if (ticks % (this.#limits.resendTicks * 4) === 0) this.#ask(token, message, into)
+      },
+    })
+    this.#ask(token, message, out)
+  }
+
+  #ask(token: number, message: Message, out: Effect[]): void {
+    const to = this.#members().map((member) => this.#host.addressOf(member))
+    send(out, to, message, token)
+  }
+}
+
+/** One proposer's rounds over one register. */
+class SynodProposal implements Proposal, Question {
+  readonly #topic: TopicName
+  readonly #epoch: Epoch
+  readonly #listener: ProposalListener
+  readonly #host: Host
+  readonly #limits: Limits
+  readonly #quorum: number
+  readonly #ask: (message: Message, out: Effect[]) => void
+  readonly #stop: () => void
+  #round = 0
+  #phase: 'preparing' | 'prepared' | 'accepting' = 'preparing'
+  #stake: Stake
+  #value: Decision | null = null
+  #proposed: Decision | null = null
+  #told = false
+  readonly #promises = new Map<ServerName, AcceptedProposal | null>()
+  readonly #accepts = new Set<ServerName>()
+  #ticks = 0
+  /** Ticks until the next round, after a rival was ahead. */
+  #pauseTicks = 0
+
+  constructor(
+    topic: TopicName,
+    epoch: Epoch,
+    listener: ProposalListener,
+    host: Host,
+    limits: Limits,
+    quorum: number,
+    ask: (message: Message, out: Effect[]) => void,
+    stop: () => void,
+  ) {
+    this.#topic = topic
+    this.#epoch = epoch
+    this.#listener = listener
+    this.#host = host
+    this.#limits = limits
+    this.#quorum = quorum
+    this.#ask = ask
+    this.#stop = stop
+    this.#stake = this.#nextStake()
+  }
+
+  prepare(out: Effect[]): void {
+    this.#phase = 'preparing'
+    this.#promises.clear()
+    this.#accepts.clear()
+    this.#ask({ kind: 'arbiter-prepare', topic: this.#topic, epoch: this.#epoch, stake: this.#stake }, out)
+  }
+
+  propose(decision: Decision, out: Effect[]): void {
+    this.#value = decision
+    if (this.#phase === 'prepared') this.#accept(out)
+  }
+
+  cancel(): void {
+    this.#stop()
+  }
+
+  take(from: ServerName, answer: ArbiterAnswer, out: Effect[]): void {
+    switch (answer.kind) {
+      case 'arbiter-promised':
+        return this.#onPromised(from, answer, out)
+      case 'arbiter-accepted':
+        return this.#onAccepted(from, answer, out)
+      case 'arbiter-outranked':
+        if (answer.promised.round < this.#round || this.#pauseTicks > 0) return
+        this.#round = answer.promised.round
+        this.#pauseTicks = 1 + this.#host.random.below(this.#limits.resendTicks * 2)
+        return
+      case 'arbiter-closed':
+        this.#stop()
+        return this.#listener.closed(answer.newest, out)
+      default:
+        return
+    }
+  }
+
+  tick(out: Effect[]): void {
+    this.#ticks++
+    if (this.#pauseTicks > 0) {
+      if (--this.#pauseTicks > 0) return
+      this.#stake = this.#nextStake()
+      this.prepare(out)
+    } else if (this.#ticks % this.#limits.resendTicks === 0) this.#repeat(out)
+  }
+
+  #onPromised(from: ServerName, answer: MessageOf<'arbiter-promised'>, out: Effect[]): void {
+    if (this.#phase !== 'preparing' || !sameStake(answer.stake, this.#stake)) return
+    const { acceptedStake, accepted } = answer
+    const proposal = acceptedStake && accepted ? { stake: acceptedStake, decision: accepted } : null
+    this.#promises.set(from, proposal)
+    if (this.#promises.size < this.#quorum) return
+    this.#phase = 'prepared'
+    if (!this.#told) {
+      this.#told = true
+      this.#listener.ready(out)
+    }
+    // `ready` may have proposed already.
+    if (this.#phase === 'prepared' && this.#value !== null) this.#accept(out)
+  }
+
+  #onAccepted(from: ServerName, answer: MessageOf<'arbiter-accepted'>, out: Effect[]): void {
+    if (this.#phase !== 'accepting' || !sameStake(answer.stake, this.#stake) || this.#proposed === null) return
+    this.#accepts.add(from)
+    if (this.#accepts.size < this.#quorum) return
+    this.#stop()
+    this.#listener.decided(this.#proposed, out)
+  }
+
+  /** What may have been decided is proposed again, unchanged; only else the own value. */
+  #accept(out: Effect[]): void {
+    const proposals = [...this.#promises.values()].filter((proposal) => proposal !== null)
+    this.#proposed = highestProposal(proposals)?.decision ?? this.#value
+    if (this.#proposed === null) return
+    this.#phase = 'accepting'
+    this.#repeat(out)
+  }
+
+  #repeat(out: Effect[]): void {
+    const { topic, epoch, stake } = { topic: this.#topic, epoch: this.#epoch, stake: this.#stake }
+    if (this.#phase === 'preparing') this.#ask({ kind: 'arbiter-prepare', topic, epoch, stake }, out)
+    if (this.#phase === 'accepting' && this.#proposed !== null) {
+      this.#ask({ kind: 'arbiter-accept', topic, epoch, stake, decision: this.#proposed }, out)
+    }
+  }
+
+  #nextStake(): Stake {
+    this.#round++
+    return { round: this.#round, coordinator: this.#host.self.name, incarnation: this.#host.incarnation }
+  }
+}
+
+function newestOf(configurations: readonly Configuration[]): Configuration | null {
+  let newest: Configuration | null = null
+  for (const one of configurations) if (newest === null || one.epoch > newest.epoch) newest = one
+  return newest
+}

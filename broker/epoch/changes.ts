@@ -1,0 +1,264 @@
+/**
+ * The changes that this server coordinates: one at a time for each topic, the next ones wait. Turns a request into an intent
+ * and tells whoever asked how it goes.
+ */
+import {
+  checkMembership,
+  type Configuration,
+  defaultDecider,
+  defaultSizes,
+  type Intent,
+  type Member,
+  type Mode,
+  toleratedFailures,
+} from '../../proto/configuration.ts'
+import { EpochcastError } from '../../proto/errors.ts'
+import { type Address, serverId, type ServerName, serverIdOf, type TopicName } from '../../proto/ids.ts'
+import { type Effect, send } from '../../proto/machine/contract.ts'
+import type { Message, MessageOf, Refusal } from '../../proto/wire/messages.ts'
+import type { Directory } from '../membership/directory.ts'
+import { place } from '../membership/placement.ts'
+import type { Replica } from '../replica/replica.ts'
+import { type ChangeListener, type ChangePhase, type ChangeResult, type Coordination, Coordinator } from './coordinator.ts'
+
+interface Asker {
+  readonly to: Address
+  readonly token: number
+  readonly request: MessageOf<'reconfigure'>
+  /** How often the epoch that it would end was over already. */
+  retries: number
+}
+
+interface Running {
+  readonly coordinator: Coordinator
+  readonly askers: Asker[]
+}
+
+const waitingMax = 100
+const retriesMax = 10
+
+export class Changes {
+  readonly #needs: Coordination
+  readonly #directory: Directory
+  readonly #replica: (topic: TopicName) => Replica | undefined
+  readonly #running = new Map<TopicName, Running>()
+  readonly #waiting = new Map<TopicName, Asker[]>()
+  /** What of a past change is still to be told: its old servers may stop. */
+  readonly #byToken = new Map<number, Running>()
+
+  constructor(needs: Coordination, directory: Directory, replica: (topic: TopicName) => Replica | undefined) {
+    this.#needs = needs
+    this.#directory = directory
+    this.#replica = replica
+  }
+
+  reconfigure(to: Address, token: number, request: MessageOf<'reconfigure'>, out: Effect[]): void {
+    const asker: Asker = { to, token, request, retries: 0 }
+    const running = this.#running.get(request.topic)
+    if (running === undefined) this.#begin(asker, out)
+    else if (running.coordinator.intent.changeId === request.changeId) running.askers.push(asker)
+    else this.#wait(asker, out)
+  }
+
+  /** A member of a wedged epoch finishes what its coordinator left. */
+  finish(topic: TopicName, intent: Intent, finishing: boolean, out: Effect[]): void {
+    const old = this.#replica(topic)?.state.opened?.configuration
+    if (old !== undefined && !this.#running.has(topic)) this.#run(old, intent, [], finishing, out)
+  }
+
+  take(from: ServerName, token: number, message: Message, out: Effect[]): void {
+    this.#byToken.get(token)?.coordinator.take(from, message, out)
+  }
+
+  /** Starts are told to whoever waits, without a request's number. */
+  started(from: ServerName, message: MessageOf<'started'>, out: Effect[]): void {
+    this.#running.get(message.topic)?.coordinator.take(from, message, out)
+  }
+
+  tick(out: Effect[]): void {
+    for (const [topic, { coordinator }] of [...this.#running]) {
+      coordinator.tick(out)
+      if (coordinator.over) this.#next(topic, coordinator, out)
+    }
+  }
+
+  #wait(asker: Asker, out: Effect[]): void {
+    const { topic } = asker.request
+    const waiting = this.#waiting.get(topic) ?? []
+    if (waiting.some((one) => one.request.changeId === asker.request.changeId && one.to === asker.to)) return
+    if (waiting.length >= waitingMax) {
+      this.#refuse(asker, 'busy', 'too many changes of this topic wait', out)
+      return
+    }
+    this.#waiting.set(topic, [...waiting, asker])
+  }
+
+  #begin(asker: Asker, out: Effect[]): void {
+    const { request } = asker
+    const replica = this.#replica(request.topic)
+    const known = replica?.state.decisionOf(request.epoch)
+    if (request.epoch > 0 && known !== undefined) {
+      this.#answerPast(asker, known, out)
+      return
+    }
+    const serving = replica?.serving ?? null
+    if (serving !== null) {
+      this.#start(asker, serving, out)
+      return
+    }
+    const found = (configuration: Configuration | null, into: Effect[]) => {
+      const newest = newer(configuration, replica?.state.newest ?? null)
+      if (newest === null) this.#refuse(asker, 'unknown-topic', request.topic, into)
+      else if (this.#running.has(request.topic)) this.#wait(asker, into)
+      else this.#start(asker, newest, into)
+    }
+    this.#needs.engine.lookup(request.topic, found, out)
+  }
+
+  /** The epoch was ended already: by this very change, or by another. */
+  #answerPast(asker: Asker, decision: ChangeResult['decision'], out: Effect[]): void {
+    const superseded = decision.changeId !== asker.request.changeId
+    const times = { planUs: 0, wedgeUs: 0, stageUs: 0, decideUs: 0, startUs: 0 }
+    this.#tell([asker], { decision, enabled: true, superseded, retirable: [], times }, true, out)
+  }
+
+  #start(asker: Asker, old: Configuration, out: Effect[]): void {
+    const { request } = asker
+    if (request.epoch > 0 && request.epoch !== old.epoch) {
+      this.#refuse(asker, 'stale-epoch', `epoch ${request.epoch} was expected, ${old.epoch} is the newest`, out)
+      return
+    }
+    try {
+      this.#run(old, this.#intentOf(request, old), [asker], false, out)
+    } catch (error) {
+      if (!(error instanceof EpochcastError)) throw error
+      const refusal = error.code === 'EC_UNKNOWN_SERVER' ? 'unknown-server' : 'impossible-membership'
+      this.#refuse(asker, refusal, error.hint === undefined ? error.message : `${error.message}; ${error.hint}`, out)
+    }
+  }
+
+  #run(old: Configuration, intent: Intent, askers: Asker[], finishing: boolean, out: Effect[]): void {
+    const running: Running = {
+      askers,
+      coordinator: new Coordinator(old, intent, this.#needs, this.#listener(old.topic, intent, askers)),
+    }
+    this.#running.set(old.topic, running)
+    this.#byToken.set(running.coordinator.token, running)
+    running.coordinator.begin(finishing, out)
+    if (running.coordinator.over) this.#next(old.topic, running.coordinator, out)
+  }
+
+  #listener(topic: TopicName, intent: Intent, askers: readonly Asker[]): ChangeListener {
+    return {
+      phase: (phase, detail, out) => this.#progress(topic, intent, askers, phase, detail, out),
+      decided: (result, out) => this.#tell(askers, result, false, out),
+      ended: (result, out) => this.#tell(askers, result, false, out),
+      retirable: (result, out) => this.#tell(askers, result, true, out),
+      failed: (refusal, reason, out) => {
+        for (const asker of askers) this.#refuse(asker, refusal, reason, out)
+      },
+      outdated: (newest, out) => this.#outdated(askers, newest, out),
+    }
+  }
+
+  #outdated(askers: readonly Asker[], newest: Configuration, out: Effect[]): void {
+    for (const asker of askers) {
+      const { request } = asker
+      if (request.epoch === 0 && asker.retries++ < retriesMax) this.#wait(asker, out)
+      else this.#refuse(asker, 'superseded', `epoch ${newest.epoch} has been decided`, out)
+    }
+  }
+
+  /** A topic is free again: the next request begins. */
+  #next(topic: TopicName, ended: Coordinator, out: Effect[]): void {
+    if (this.#running.get(topic)?.coordinator !== ended) return
+    this.#running.delete(topic)
+    this.#byToken.delete(ended.token)
+    const [next, ...others] = this.#waiting.get(topic) ?? []
+    if (others.length > 0) this.#waiting.set(topic, others)
+    else this.#waiting.delete(topic)
+    if (next !== undefined) this.#begin(next, out)
+  }
+
+  #intentOf(request: MessageOf<'reconfigure'>, old: Configuration): Intent {
+    const mode = request.mode ?? old.mode
+    const members = request.members.length > 0 ? this.#named(request.members) : this.#chosen(request, mode, old)
+    checkMembership(
+      mode,
+      members.map((member) => member.name),
+    )
+    const changesMode = mode !== old.mode
+    const decider = request.decider ?? (changesMode ? defaultDecider(mode) : old.decider)
+    if (decider === 'stakes' && mode !== 'fault-masking') {
+      throw new EpochcastError('EC_IMPOSSIBLE_MEMBERSHIP', `mode ${mode} cannot decide by stakes`, {
+        hint: 'leave the decider out, or say engine',
+      })
+    }
+    const membersMin = request.membersMin ?? Math.min(old.membersMin, members.length)
+    return { changeId: request.changeId, members, mode, decider, membersMin, order: request.order ?? old.order }
+  }
+
+  #named(ids: readonly string[]): Member[] {
+    return ids.map((text) => {
+      const member = this.#directory.byId(serverId(text))
+      if (member !== undefined) return member
+      const known = this.#directory.servers().map(({ name }) => serverIdOf(name))
+      throw new EpochcastError('EC_UNKNOWN_SERVER', `no server is called ${text}`, { hint: `known: ${known.join(', ')}` })
+    })
+  }
+
+  /** Members nobody named: the old ones as far as the mode has room for them, then others that are alive. */
+  #chosen(request: MessageOf<'reconfigure'>, mode: Mode, old: Configuration): Member[] {
+    const size = request.size ?? sizeFor(mode, old)
+    if (mode === old.mode && size === old.members.length) return [...old.members]
+    const alive = this.#directory.alive()
+    const kept = old.members.filter(({ name }) => this.#directory.isAlive(name)).slice(0, size)
+    const spare = alive.filter((member) => !old.members.some(({ name }) => name === member.name))
+    const members = [...kept, ...place(old.topic, spare, size - kept.length)]
+    if (members.length < size) {
+      throw new EpochcastError('EC_IMPOSSIBLE_MEMBERSHIP', `${mode} on ${size} servers, but only ${members.length} answer`, {
+        hint: 'start more servers, or name the members',
+      })
+    }
+    return members
+  }
+
+  #progress(
+    topic: TopicName,
+    intent: Intent,
+    askers: readonly Asker[],
+    phase: ChangePhase,
+    detail: string,
+    out: Effect[],
+  ): void {
+    for (const { to, token, request } of askers) {
+      const { changeId } = intent
+      send(out, to, { kind: 'progress', topic, epoch: request.epoch, changeId, phase, detail }, token)
+    }
+  }
+
+  #tell(askers: readonly Asker[], result: ChangeResult, final: boolean, out: Effect[]): void {
+    for (const { to, token, request } of askers) {
+      const { topic, epoch, changeId } = request
+      send(out, to, { kind: 'changed', topic, epoch, changeId, ...result, final }, token)
+    }
+  }
+
+  #refuse(asker: Asker, refusal: Refusal, detail: string, out: Effect[]): void {
+    const { topic, epoch } = asker.request
+    send(out, asker.to, { kind: 'refused', topic, epoch, refusal, detail }, asker.token)
+  }
+}
+
+/** Servers that the mode takes to survive as many failures as before. */
+function sizeFor(mode: Mode, old: Configuration): number {
+  if (mode === old.mode) return old.members.length
+  const failures = Math.max(1, toleratedFailures(old.mode, old.members.length))
+  if (mode === 'fault-masking') return 2 * failures + 1
+  return mode === 'fault-recovery' ? failures + 1 : defaultSizes.single
+}
+
+function newer(one: Configuration | null, other: Configuration | null): Configuration | null {
+  if (one === null || other === null) return one ?? other
+  return one.epoch >= other.epoch ? one : other
+}

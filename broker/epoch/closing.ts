@@ -1,0 +1,126 @@
+/**
+ * The end of an epoch at one of its members: wedge, promise, report, accept, vote for the start, and hand the decision on
+ * until the next epoch is enabled.
+ *
+ * Source: Figures 4 to 6, "Upon <wedge>" and "Upon <accept>" at a server.
+ * Departs from them: every answer waits for its record on disk; promised and accepted stake are two variables; an accept
+ * wedges too, so it may come first; only a member that has opened the epoch answers (one that has not stays silent, instead
+ * of reporting an empty set); the start vote is sent again until the next epoch is known to be enabled.
+ */
+import { enabledQuorum, type Intent, isMember } from '../../proto/configuration.ts'
+import type { Address, ServerName } from '../../proto/ids.ts'
+import { nextEpoch } from '../../proto/ids.ts'
+import { type Effect, send } from '../../proto/machine/contract.ts'
+import { sameStake } from '../../proto/stake.ts'
+import type { MessageOf } from '../../proto/wire/messages.ts'
+import type { Host, Limits } from '../host.ts'
+import type { OpenedEpoch, TopicState } from '../replica/topic-state.ts'
+
+export class Closing {
+  readonly #state: TopicState
+  readonly #host: Host
+  readonly #limits: Limits
+  /** Next members that said that they have started. */
+  #started = new Set<ServerName>()
+  /** Ticks until this server finishes a change whose coordinator fell silent. */
+  #patience = 0
+  #ticks = 0
+
+  constructor(state: TopicState, host: Host, limits: Limits) {
+    this.#state = state
+    this.#host = host
+    this.#limits = limits
+    this.working()
+  }
+
+  reset(): void {
+    this.#started = new Set()
+    this.working()
+  }
+
+  /** A coordinator is at work: wait for it. */
+  working(): void {
+    this.#patience = this.#limits.takeoverTicks + this.#host.random.below(this.#limits.takeoverTicks)
+  }
+
+  wedge(opened: OpenedEpoch, from: Address, token: number, message: MessageOf<'wedge'>, out: Effect[]): void {
+    const { topic, epoch, stake } = message
+    const { acceptor } = opened
+    if (!acceptor.allows(stake)) {
+      send(out, from, { kind: 'outranked', topic, epoch, promised: acceptor.promised ?? stake }, token)
+      return
+    }
+    this.working()
+    const again = opened.wedgedFor !== null && acceptor.promised !== null && sameStake(acceptor.promised, stake)
+    if (!again) this.#state.record(message, out)
+    const stored = opened.holdings.snapshot()
+    const accepted = acceptor.accepted
+    const proposal = accepted === null ? {} : { acceptedStake: accepted.stake, accepted: accepted.decision }
+    send(out, from, { kind: 'wedged', topic, epoch, stake, stored, ...proposal }, token)
+  }
+
+  accept(opened: OpenedEpoch, from: Address, token: number, message: MessageOf<'accept'>, out: Effect[]): void {
+    const { topic, epoch, stake, decision } = message
+    const { acceptor } = opened
+    if (!acceptor.allows(stake)) {
+      send(out, from, { kind: 'outranked', topic, epoch, promised: acceptor.promised ?? stake }, token)
+      return
+    }
+    this.working()
+    this.#state.record(message, out)
+    send(out, from, { kind: 'accepted', topic, epoch, stake }, token)
+    const to = decision.next.members.map((member) => this.#host.addressOf(member))
+    send(out, to, { kind: 'start', topic, epoch, stake, decision })
+  }
+
+  /** A next member has started. Enough of them, and what came before is not needed any more. */
+  started(name: ServerName): void {
+    const next = this.#next()
+    if (next === null || !isMember(next, name)) return
+    this.#started.add(name)
+    if (this.#started.size >= enabledQuorum(next)) this.#state.successorEnabled = true
+  }
+
+  tick(out: Effect[]): void {
+    const { opened } = this.#state
+    if (opened === null || opened.wedgedFor === null || this.#state.successorEnabled) return
+    this.#ticks++
+    const decision = this.#state.decisionOf(opened.configuration.epoch)
+    if (decision !== undefined) {
+      if (this.#ticks % (this.#limits.resendTicks * 2) === 0) this.#handOver(out)
+      return
+    }
+    if (this.#ticks % (this.#limits.resendTicks * 4) === 0) this.#voteAgain(opened, out)
+    if (--this.#patience > 0) return
+    this.working()
+    const intent: Intent = opened.wedgedFor
+    this.#host.coordinate(this.#state.topic, intent, out)
+  }
+
+  /** Tells the next members the decision until enough of them have started. */
+  #handOver(out: Effect[]): void {
+    const { opened, topic } = this.#state
+    const next = this.#next()
+    if (opened === null || next === null) return
+    const { epoch } = opened.configuration
+    const decision = this.#state.decisionOf(epoch)
+    const missing = next.members.filter((member) => !this.#started.has(member.name))
+    const to = missing.map((member) => this.#host.addressOf(member))
+    if (decision !== undefined && to.length > 0) send(out, to, { kind: 'decided', topic, epoch, decision })
+  }
+
+  /** A lost start vote would leave the next members short of a majority. */
+  #voteAgain(opened: OpenedEpoch, out: Effect[]): void {
+    const { accepted } = opened.acceptor
+    if (accepted === null) return
+    const { stake, decision } = accepted
+    const to = decision.next.members.map((member) => this.#host.addressOf(member))
+    send(out, to, { kind: 'start', topic: this.#state.topic, epoch: opened.configuration.epoch, stake, decision })
+  }
+
+  #next(): MessageOf<'moved'>['newest'] | null {
+    const { opened } = this.#state
+    if (opened === null) return null
+    return this.#state.configurationOf(nextEpoch(opened.configuration.epoch)) ?? null
+  }
+}

@@ -1,0 +1,444 @@
+/**
+ * The coordinator of one change of one topic: wedge, collect, stage, decide, start, until the next epoch is enabled. It keeps
+ * nothing: any server can finish what another began.
+ *
+ * Source: `Reconfig(M)` at a client, Figures 4, 5 and 6.
+ * Departs from them: it runs on a server; a plan comes first; the bodies are on the disks of the next quorum before anything is
+ * proposed (a decision by reference would else depend on what one crash can take away); deciding is one step whoever decides.
+ */
+import {
+  acceptQuorum,
+  type Configuration,
+  type Decision,
+  enabledQuorum,
+  type Intent,
+  isMember,
+  type Member,
+  nextConfiguration,
+} from '../../proto/configuration.ts'
+import { type Address, nextEpoch, type ServerName, type TopicName } from '../../proto/ids.ts'
+import { type Effect, send } from '../../proto/machine/contract.ts'
+import { contains, countOf, type MessageSet } from '../../proto/message-set.ts'
+import { sameStake, type Stake } from '../../proto/stake.ts'
+import type { Message, MessageOf, PhaseTimes, Refusal } from '../../proto/wire/messages.ts'
+import type { DecisionEngine, Proposal, ProposalListener } from '../engines/engine.ts'
+import type { Host, Limits } from '../host.ts'
+import { Reports } from './collect.ts'
+import { Plan, type PlanListener } from './plan.ts'
+import { replaceDead } from './target.ts'
+
+export const changePhases = ['plan', 'preload', 'wedge', 'collect', 'stage', 'decide', 'start', 'enabled'] as const
+export type ChangePhase = (typeof changePhases)[number]
+
+/** How a change ended. */
+export interface ChangeResult {
+  readonly decision: Decision
+  readonly enabled: boolean
+  /** Another change ended the epoch. */
+  readonly superseded: boolean
+  /** Old servers that may stop now. */
+  readonly retirable: readonly ServerName[]
+  readonly times: PhaseTimes
+}
+
+export interface ChangeListener {
+  phase(phase: ChangePhase, detail: string, out: Effect[]): void
+  /** Decided; the next epoch is not enabled yet. */
+  decided(result: ChangeResult, out: Effect[]): void
+  /** The next epoch is enabled. */
+  ended(result: ChangeResult, out: Effect[]): void
+  /** The new configuration is where lost clients look for it: the old servers may stop. */
+  retirable(result: ChangeResult, out: Effect[]): void
+  /** Nothing has happened. */
+  failed(refusal: Refusal, reason: string, out: Effect[]): void
+  outdated(newest: Configuration, out: Effect[]): void
+}
+
+/** What a change needs of its server. */
+export interface Coordination {
+  readonly host: Host
+  readonly limits: Limits
+  readonly engine: DecisionEngine
+  readonly nowMs: () => number
+  /** Rounds of this server's stakes never repeat within one topic. */
+  nextRound(topic: TopicName, above: number): number
+}
+
+const giveUpTicks = 6_000
+
+type Step = 'plan' | 'wedge' | 'stage' | 'decide' | 'start' | 'over'
+
+export class Coordinator implements PlanListener, ProposalListener {
+  readonly old: Configuration
+  readonly intent: Intent
+  readonly token: number
+  readonly #needs: Coordination
+  readonly #listener: ChangeListener
+  #step: Step = 'plan'
+  #plan: Plan | null = null
+  #proposal: Proposal | null = null
+  #stake: Stake
+  #reports: Reports
+  /** Decided, or to be decided. */
+  #decision: Decision | null = null
+  readonly #staged = new Map<ServerName, number>()
+  readonly #accepts = new Set<ServerName>()
+  readonly #started = new Set<ServerName>()
+  #ticks = 0
+  #stepTicks = 0
+  #progressTicks = 0
+  #pauseTicks = 0
+  readonly #entered: Partial<Record<ChangePhase, number>> = {}
+
+  constructor(old: Configuration, intent: Intent, needs: Coordination, listener: ChangeListener) {
+    this.old = old
+    this.intent = intent
+    this.token = needs.host.nextToken()
+    this.#needs = needs
+    this.#listener = listener
+    this.#reports = new Reports(old)
+    this.#stake = this.#newStake(0)
+  }
+
+  get over(): boolean {
+    return this.#step === 'over'
+  }
+
+  /** @param finishing the old epoch is wedged already: there is nothing to plan */
+  begin(finishing: boolean, out: Effect[]): void {
+    const { host, limits, engine } = this.#needs
+    this.#enter('plan', describe(this.old, this.intent), out)
+    if (!finishing) this.#plan = new Plan(this.old, this.intent, this.token, host, limits, this)
+    if (this.old.decider === 'engine') this.#proposal = engine.open(this.old.topic, this.old.epoch, this, out)
+    if (this.#plan !== null) this.#plan.begin(out)
+    else this.#wedge(out)
+  }
+
+  take(from: ServerName, message: Message, out: Effect[]): void {
+    switch (message.kind) {
+      case 'condition':
+      case 'preloaded':
+        return this.#plan?.take(from, message, out)
+      case 'wedged':
+        return this.#onWedged(from, message, out)
+      case 'staged':
+        return this.#onStaged(from, message, out)
+      case 'accepted':
+        return this.#onAccepted(from, message, out)
+      case 'started':
+        return this.#onStarted(from, message, out)
+      case 'outranked':
+        return this.#onOutranked(message)
+      case 'moved':
+        return this.#onMoved(message, out)
+      default:
+        return
+    }
+  }
+
+  tick(out: Effect[]): void {
+    if (this.#step === 'over') return
+    this.#ticks++
+    this.#stepTicks++
+    this.#progressTicks++
+    if (this.#step === 'plan') {
+      this.#plan?.tick(out)
+      return
+    }
+    if (this.#pauseTicks > 0) {
+      if (--this.#pauseTicks === 0) this.#wedge(out)
+      return
+    }
+    if (this.#stepTicks > giveUpTicks) {
+      // Members that wait for this change finish it by themselves.
+      this.#end()
+      return
+    }
+    if (this.#step === 'wedge') this.#collected(out)
+    if (this.#step === 'stage') this.#checkStaging(out)
+    if (this.#stepTicks > 0 && this.#stepTicks % this.#needs.limits.resendTicks === 0) this.#repeat(out)
+  }
+
+  // Plan.
+
+  planned(out: Effect[]): void {
+    this.#plan = null
+    this.#wedge(out)
+  }
+
+  preloading(detail: string, out: Effect[]): void {
+    this.#enter('preload', detail, out)
+  }
+
+  failed(refusal: Refusal, reason: string, out: Effect[]): void {
+    this.#end()
+    this.#listener.failed(refusal, reason, out)
+  }
+
+  outdated(newest: Configuration, out: Effect[]): void {
+    this.#end()
+    this.#listener.outdated(newest, out)
+  }
+
+  ready(out: Effect[]): void {
+    this.#plan?.engineReady(out)
+  }
+
+  // Wedge and collect.
+
+  #wedge(out: Effect[]): void {
+    this.#step = 'wedge'
+    this.#stepTicks = 0
+    this.#reports = new Reports(this.old)
+    this.#staged.clear()
+    this.#accepts.clear()
+    this.#enter('wedge', this.#names(this.old.members), out)
+    this.#repeat(out)
+  }
+
+  #onWedged(from: ServerName, report: MessageOf<'wedged'>, out: Effect[]): void {
+    if (this.#step !== 'wedge' || !sameStake(report.stake, this.#stake)) return
+    if (this.#reports.add(from, report)) this.#collected(out)
+  }
+
+  /** Enough reports: in fault-masking mode at once, else after a moment for those that also answer. */
+  #collected(out: Effect[]): void {
+    if (this.#step !== 'wedge' || this.#pauseTicks > 0 || !this.#reports.enough) return
+    const patient = this.old.mode !== 'fault-masking' && this.#stepTicks < this.#needs.limits.graceTicks
+    if (patient && !this.#reports.all) return
+    this.#enter('collect', '', out)
+    const adopted = this.old.decider === 'stakes' ? this.#reports.highestAccepted() : null
+    if (adopted !== null) this.#decide(adopted.decision, out)
+    else this.#stage(this.intent.members, out)
+  }
+
+  // Stage.
+
+  #stage(members: readonly Member[], out: Effect[]): void {
+    this.#step = 'stage'
+    this.#stepTicks = 0
+    this.#progressTicks = 0
+    const closing = this.#reports.closingSet()
+    const intent = { ...this.intent, members }
+    const next = nextConfiguration(this.old, intent, nextEpoch(this.old.epoch), countOf(closing))
+    this.#decision = { changeId: this.intent.changeId, next, closing }
+    this.#enter('stage', this.#names(members), out)
+    for (const member of members) if (this.#holds(member.name, closing)) this.#staged.set(member.name, 0)
+    if (!this.#isStaged(out)) this.#repeat(out)
+  }
+
+  /** A wedged member that reported the whole closing set has nothing to fetch. */
+  #holds(name: ServerName, closing: MessageSet): boolean {
+    const stored = this.#reports.storedBy(name)
+    if (stored === undefined || !contains(stored, closing)) return false
+    for (const [publisher, { end, digest }] of closing) {
+      const own = stored.get(publisher)
+      if (own === undefined || (own.end === end && own.digest !== digest)) return false
+    }
+    return true
+  }
+
+  #onStaged(from: ServerName, message: MessageOf<'staged'>, out: Effect[]): void {
+    if (this.#step !== 'stage' || !sameStake(message.stake, this.#stake)) return
+    if (this.#staged.get(from) !== message.missing) this.#progressTicks = 0
+    this.#staged.set(from, message.missing)
+    this.#isStaged(out)
+  }
+
+  /** Every body is on the disks of the next quorum: only now something may be proposed. */
+  #isStaged(out: Effect[]): boolean {
+    const decision = this.#decision
+    if (decision === null) return false
+    const ready = decision.next.members.filter((member) => this.#staged.get(member.name) === 0)
+    if (ready.length < enabledQuorum(decision.next)) return false
+    this.#decide(decision, out)
+    return true
+  }
+
+  #checkStaging(out: Effect[]): void {
+    const decision = this.#decision
+    if (decision === null || this.#progressTicks <= this.#needs.limits.stageTicks) return
+    const live = (member: Member): boolean => this.#staged.has(member.name)
+    if (decision.next.members.filter(live).length >= enabledQuorum(decision.next)) {
+      // All are alive and something is missing: its only holder died. Other reports may know other holders, or not have it.
+      this.#retry(this.#stake.round)
+      return
+    }
+    const reporting = this.old.members.filter((member) => this.#reports.has(member.name))
+    const members = replaceDead(decision.next, live, reporting)
+    if (members !== null) this.#stage(members, out)
+    else this.#progressTicks = 0
+  }
+
+  // Decide.
+
+  #decide(decision: Decision, out: Effect[]): void {
+    this.#step = 'decide'
+    this.#stepTicks = 0
+    this.#decision = decision
+    this.#enter('decide', this.old.decider, out)
+    if (this.#proposal !== null) this.#proposal.propose(decision, out)
+    else this.#repeat(out)
+  }
+
+  #onAccepted(from: ServerName, message: MessageOf<'accepted'>, out: Effect[]): void {
+    if (this.#step !== 'decide' || !sameStake(message.stake, this.#stake) || !isMember(this.old, from)) return
+    this.#accepts.add(from)
+    if (this.#accepts.size >= acceptQuorum(this.old) && this.#decision !== null) this.decided(this.#decision, out)
+  }
+
+  #onOutranked(message: MessageOf<'outranked'>): void {
+    if (this.#step !== 'wedge' && this.#step !== 'decide') return
+    if (this.old.decider === 'engine' && this.#step === 'decide') return
+    if (message.promised.round >= this.#stake.round) this.#retry(message.promised.round)
+  }
+
+  /** Another round after a random pause, so that rivals do not outrank each other for ever. */
+  #retry(round: number): void {
+    if (this.#pauseTicks > 0) return
+    this.#stake = this.#newStake(round)
+    this.#step = 'wedge'
+    this.#pauseTicks = 1 + this.#needs.host.random.below(this.#needs.limits.resendTicks * 2)
+  }
+
+  // Start.
+
+  /** What ended the epoch: this change, or another that is now brought to its end all the same. */
+  decided(decision: Decision, out: Effect[]): void {
+    if (this.#step === 'start' || this.#step === 'over') return
+    this.#step = 'start'
+    this.#stepTicks = 0
+    this.#pauseTicks = 0
+    this.#decision = decision
+    this.#proposal?.cancel()
+    this.#enter('start', this.#names(decision.next.members), out)
+    this.#listener.decided(this.#result(decision, false), out)
+    this.#tellDecided([...this.old.members, ...newcomers(this.old, decision.next.members)], out)
+  }
+
+  closed(newest: Configuration, out: Effect[]): void {
+    this.outdated(newest, out)
+  }
+
+  #onMoved(message: MessageOf<'moved'>, out: Effect[]): void {
+    if (this.#step === 'over' || message.epoch !== this.old.epoch) return
+    if (message.decision !== undefined) {
+      this.#plan = null
+      this.decided(message.decision, out)
+    } else if (message.newest.epoch > this.old.epoch) this.outdated(message.newest, out)
+  }
+
+  #onStarted(from: ServerName, message: MessageOf<'started'>, out: Effect[]): void {
+    const decision = this.#decision
+    if (this.#step !== 'start' || decision === null || message.epoch < decision.next.epoch) return
+    if (!isMember(decision.next, from)) return
+    this.#started.add(from)
+    if (this.#started.size < enabledQuorum(decision.next)) return
+    this.#end()
+    this.#enter('enabled', '', out)
+    const { topic, epoch } = decision.next
+    const everyone = [...this.old.members, ...newcomers(this.old, decision.next.members)]
+    this.#tell(everyone, { kind: 'enabled', topic, epoch }, out)
+    const result = this.#result(decision, true)
+    this.#listener.ended({ ...result, retirable: [] }, out)
+    // Clients that slept through many epochs look here, so only now the old servers may stop.
+    this.#needs.engine.note(decision.next, (into) => this.#listener.retirable(result, into), out)
+  }
+
+  /** Sends this step's message again to those that have not answered. */
+  #repeat(out: Effect[]): void {
+    const { topic, epoch } = this.old
+    const stake = this.#stake
+    const decision = this.#decision
+    switch (this.#step) {
+      case 'wedge': {
+        const silent = this.old.members.filter((member) => !this.#reports.has(member.name))
+        this.#tell(silent, { kind: 'wedge', topic, epoch, stake, intent: this.intent }, out)
+        break
+      }
+      case 'stage': {
+        if (decision === null) return
+        const unready = decision.next.members.filter((member) => this.#staged.get(member.name) !== 0)
+        const sources = this.#reports.sources()
+        this.#tell(unready, { kind: 'stage', topic, epoch, stake, closing: decision.closing, sources }, out)
+        break
+      }
+      case 'decide': {
+        if (decision === null || this.#proposal !== null) break
+        const silent = this.old.members.filter((member) => !this.#accepts.has(member.name))
+        this.#tell(silent, { kind: 'accept', topic, epoch, stake, decision }, out)
+        break
+      }
+      case 'start': {
+        if (decision === null) return
+        this.#tellDecided(decision.next.members.filter((member) => !this.#started.has(member.name)), out)
+        break
+      }
+      default:
+        return
+    }
+    if (this.#stepTicks > 0) this.#tell(this.old.members, { kind: 'working', topic, epoch, stake }, out)
+  }
+
+  #tellDecided(to: readonly Member[], out: Effect[]): void {
+    const { topic, epoch } = this.old
+    if (this.#decision !== null) this.#tell(to, { kind: 'decided', topic, epoch, decision: this.#decision }, out)
+  }
+
+  #tell(to: readonly Member[], message: Message, out: Effect[]): void {
+    const addresses: Address[] = to.map((member) => this.#needs.host.addressOf(member))
+    if (addresses.length > 0) send(out, addresses, message, this.token)
+  }
+
+  #end(): void {
+    this.#step = 'over'
+    this.#plan = null
+    this.#proposal?.cancel()
+  }
+
+  #newStake(above: number): Stake {
+    const { host } = this.#needs
+    return { round: this.#needs.nextRound(this.old.topic, above), coordinator: host.self.name, incarnation: host.incarnation }
+  }
+
+  #enter(phase: ChangePhase, detail: string, out: Effect[]): void {
+    this.#entered[phase] = this.#needs.nowMs()
+    this.#listener.phase(phase, detail, out)
+  }
+
+  #result(decision: Decision, enabled: boolean): ChangeResult {
+    const superseded = decision.changeId !== this.intent.changeId
+    const retired = this.old.members.filter((member) => !isMember(decision.next, member.name))
+    const retirable = enabled ? retired.map((member) => member.name) : []
+    return { decision, enabled, superseded, retirable, times: this.#times() }
+  }
+
+  #times(): PhaseTimes {
+    const at = this.#entered
+    const end = this.#needs.nowMs()
+    const between = (from: ChangePhase, to: ChangePhase): number => {
+      const [begin, done] = [at[from], at[to] ?? end]
+      return begin === undefined ? 0 : Math.max(0, Math.round((done - begin) * 1000))
+    }
+    return {
+      planUs: between('plan', 'wedge'),
+      wedgeUs: between('wedge', 'collect'),
+      stageUs: at.stage === undefined ? 0 : between('stage', 'decide'),
+      decideUs: between('decide', 'start'),
+      startUs: between('start', 'enabled'),
+    }
+  }
+
+  #names(members: readonly Member[]): string {
+    return members.map((member) => member.name.slice(0, member.name.indexOf('@'))).join(',')
+  }
+}
+
+function newcomers(old: Configuration, members: readonly Member[]): Member[] {
+  return members.filter((member) => !isMember(old, member.name))
+}
+
+function describe(old: Configuration, intent: Intent): string {
+  const ids = (members: readonly Member[]) => members.map(({ name }) => name.slice(0, name.indexOf('@'))).join(',')
+  return `${old.topic}: epoch ${old.epoch} (${old.mode} ${ids(old.members)}) -> ${intent.mode} ${ids(intent.members)}`
+}

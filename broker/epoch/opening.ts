@@ -1,0 +1,156 @@
+/**
+ * The beginning of an epoch at one of its members: stage what the closing set holds, count the votes of the old members, and
+ * open the epoch with exactly the closing set once its decision is known.
+ *
+ * Source: Figure 6, "Upon obtaining <start, st, RC> from a majority of previous epoch: store S locally and start service";
+ * Figures 4 and 5, "Upon learning (M', S) from decide()".
+ * Departs from them: a start carries vectors, and the bodies are staged before; a server may also start from somebody who
+ * knows that the decision was made. Votes are counted per member and per stake.
+ */
+import { acceptQuorum, type Decision, isMember } from '../../proto/configuration.ts'
+import { type Address, type Epoch, nextEpoch, previousEpoch, type ServerName } from '../../proto/ids.ts'
+import { type Effect, send } from '../../proto/machine/contract.ts'
+import { sameStake, type Stake } from '../../proto/stake.ts'
+import type { MessageOf, Source } from '../../proto/wire/messages.ts'
+import type { Host, Limits } from '../host.ts'
+import type { TopicState } from '../replica/topic-state.ts'
+import type { Transfer } from '../replica/transfer.ts'
+
+interface Waiting {
+  readonly to: Address
+  readonly token: number
+  readonly answer: MessageOf<'stage'> | MessageOf<'preload'>
+}
+
+export class Opening {
+  readonly #state: TopicState
+  readonly #transfer: Transfer
+  readonly #host: Host
+  readonly #limits: Limits
+  /** Votes for the start of the epoch after the newest known one, by member. */
+  #votes = new Map<ServerName, Stake>()
+  #votesFor: Epoch | null = null
+  /** The coordinator that is told how far staging is. */
+  #waiting: Waiting | null = null
+  /** A decision that names this server, until the epoch is open. */
+  #pending: Decision | null = null
+  /** Who is told when this server has started. */
+  readonly #interested = new Set<Address>()
+  #ticks = 0
+
+  readonly onOpened: (out: Effect[]) => void
+
+  /** @param onOpened called when an epoch has been opened, after its record */
+  constructor(state: TopicState, transfer: Transfer, host: Host, limits: Limits, onOpened: (out: Effect[]) => void) {
+    this.onOpened = onOpened
+    this.#state = state
+    this.#transfer = transfer
+    this.#host = host
+    this.#limits = limits
+  }
+
+  get staging(): boolean {
+    return this.#waiting !== null || this.#pending !== null
+  }
+
+  preload(from: Address, token: number, message: MessageOf<'preload'>, out: Effect[]): void {
+    this.#waiting = { to: from, token, answer: message }
+    this.#transfer.aim(message.epoch, null, message.sources, out)
+    this.#answer(true, out)
+  }
+
+  stage(from: Address, token: number, message: MessageOf<'stage'>, out: Effect[]): void {
+    this.#waiting = { to: from, token, answer: message }
+    this.#transfer.aim(message.epoch, message.closing, message.sources, out)
+    this.#answer(true, out)
+  }
+
+  /** Somebody waits for this server to start the epoch after `closed`. */
+  expect(from: Address, closed: Epoch, out: Effect[]): void {
+    const { opened, topic } = this.#state
+    const epoch = nextEpoch(closed)
+    if (opened !== null && opened.configuration.epoch >= epoch) send(out, from, { kind: 'started', topic, epoch })
+    else this.#interested.add(from)
+  }
+
+  /** @returns the decision, once a majority of the old members accepted it under one stake */
+  vote(from: ServerName, message: MessageOf<'start'>): Decision | null {
+    const old = this.#state.configurationOf(message.epoch)
+    if (old === undefined || !isMember(old, from)) return null
+    if (this.#votesFor !== message.epoch) {
+      this.#votesFor = message.epoch
+      this.#votes = new Map()
+    }
+    this.#votes.set(from, message.stake)
+    const same = [...this.#votes.values()].filter((stake) => sameStake(stake, message.stake))
+    return same.length >= acceptQuorum(old) ? message.decision : null
+  }
+
+  /** A decision names this server: opens the epoch as soon as everything is here. */
+  decided(decision: Decision, out: Effect[]): void {
+    const opened = this.#state.opened?.configuration.epoch ?? 0
+    if (decision.next.epoch <= opened || !isMember(decision.next, this.#host.self.name)) return
+    if (this.#pending !== null && this.#pending.next.epoch >= decision.next.epoch) return
+    this.#pending = decision
+    if (!this.#open(out)) this.#fetch(decision, out)
+  }
+
+  /** Something was staged in this turn. */
+  settle(out: Effect[]): void {
+    if (this.#pending !== null) this.#open(out)
+    this.#answer(false, out)
+  }
+
+  tick(out: Effect[]): void {
+    this.#ticks++
+    if (this.#ticks % this.#limits.resendTicks !== 0) return
+    this.#answer(true, out)
+    if (this.#pending !== null && !this.#transfer.busy) this.#fetch(this.#pending, out)
+  }
+
+  /** Another server's epoch began: what was staged for an attempt that lost is of no use. */
+  forget(): void {
+    this.#waiting = null
+    this.#pending = null
+    this.#transfer.stop()
+  }
+
+  #open(out: Effect[]): boolean {
+    const decision = this.#pending
+    if (decision === null) return false
+    const closed = previousEpoch(decision.next.epoch)
+    if (closed > 0 && this.#transfer.missing(closed, decision.closing) > 0) return false
+    this.#pending = null
+    this.#waiting = null
+    this.#transfer.stop()
+    const { topic } = this.#state
+    const { epoch } = decision.next
+    this.#state.record({ kind: 'opening', topic, epoch, decision }, out)
+    send(out, [...this.#interested], { kind: 'started', topic, epoch })
+    this.#interested.clear()
+    this.onOpened(out)
+    return true
+  }
+
+  /** Old members and other next members: whoever has it. */
+  #fetch(decision: Decision, out: Effect[]): void {
+    const closed = previousEpoch(decision.next.epoch)
+    const old = this.#state.configurationOf(closed)?.members ?? []
+    const everyone = [...old, ...decision.next.members]
+    const sources: Source[] = everyone.map((member) => ({ member, stored: decision.closing }))
+    this.#transfer.aim(closed, decision.closing, sources, out)
+  }
+
+  /** Tells the coordinator: at once when everything is on disk here, else now and then how much is missing. */
+  #answer(unfinished: boolean, out: Effect[]): void {
+    if (this.#waiting === null) return
+    const { to, token, answer } = this.#waiting
+    const { topic, epoch } = answer
+    const missing = this.#transfer.missing(epoch, answer.kind === 'stage' ? answer.closing : null)
+    if (missing > 0 && !unfinished) return
+    if (answer.kind === 'stage') send(out, to, { kind: 'staged', topic, epoch, stake: answer.stake, missing }, token)
+    else send(out, to, { kind: 'preloaded', topic, epoch, missing }, token)
+    if (missing === 0) this.#waiting = null
+  }
+}
+

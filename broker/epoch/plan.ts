@@ -1,0 +1,181 @@
+/**
+ * Plan: everything that can be found out and carried over before anything is stopped. The decider answers, enough of the next
+ * members answer, and new ones have fetched what there is. A plan that fails has changed nothing.
+ *
+ * Source: section 3 ("s' speculatively copies the state from s ... before the reconfiguration is even initiated"), section 9.3.
+ */
+import {
+  acceptQuorum,
+  type Configuration,
+  enabledQuorum,
+  type Intent,
+  isMember,
+  type Member,
+  reportsNeeded,
+} from '../../proto/configuration.ts'
+import type { ServerName } from '../../proto/ids.ts'
+import { type Effect, send } from '../../proto/machine/contract.ts'
+import type { Message, MessageOf, Refusal, Source } from '../../proto/wire/messages.ts'
+import type { Host, Limits } from '../host.ts'
+
+export interface PlanListener {
+  /** Everything is ready; the old epoch may be wedged. */
+  planned(out: Effect[]): void
+  preloading(detail: string, out: Effect[]): void
+  failed(refusal: Refusal, reason: string, out: Effect[]): void
+  /** The epoch to be ended has a successor already. */
+  outdated(newest: Configuration, out: Effect[]): void
+}
+
+export class Plan {
+  readonly #old: Configuration
+  readonly #intent: Intent
+  readonly #token: number
+  readonly #host: Host
+  readonly #limits: Limits
+  readonly #listener: PlanListener
+  readonly #conditions = new Map<ServerName, MessageOf<'condition'>>()
+  /** Messages that next members still miss, as they told. */
+  readonly #missing = new Map<ServerName, number>()
+  #engineReady: boolean
+  #phase: 'asking' | 'preloading' | 'over' = 'asking'
+  #ticks = 0
+  #ticksSinceProgress = 0
+
+  constructor(old: Configuration, intent: Intent, token: number, host: Host, limits: Limits, listener: PlanListener) {
+    this.#old = old
+    this.#intent = intent
+    this.#token = token
+    this.#host = host
+    this.#limits = limits
+    this.#listener = listener
+    this.#engineReady = old.decider === 'stakes'
+  }
+
+  begin(out: Effect[]): void {
+    this.#ask(this.#everyone(), { kind: 'inquire', topic: this.#old.topic, epoch: this.#old.epoch }, out)
+  }
+
+  engineReady(out: Effect[]): void {
+    this.#engineReady = true
+    this.#goOn(out)
+  }
+
+  take(from: ServerName, message: Message, out: Effect[]): void {
+    if (this.#phase === 'over') return
+    if (message.kind === 'condition') this.#onCondition(from, message, out)
+    if (message.kind === 'preloaded') {
+      if (this.#missing.get(from) !== message.missing) this.#ticksSinceProgress = 0
+      this.#missing.set(from, message.missing)
+      this.#goOn(out)
+    }
+  }
+
+  tick(out: Effect[]): void {
+    if (this.#phase === 'over') return
+    this.#ticks++
+    this.#ticksSinceProgress++
+    if (this.#ticksSinceProgress > this.#limits.planTicks) {
+      this.#phase = 'over'
+      this.#listener.failed(...this.#whyNot(), out)
+      return
+    }
+    if (this.#ticks % (this.#limits.resendTicks * 4) === 0) this.#repeat(out)
+    this.#goOn(out)
+  }
+
+  #onCondition(from: ServerName, message: MessageOf<'condition'>, out: Effect[]): void {
+    const newest = message.configuration
+    if (newest !== undefined && newest.epoch > this.#old.epoch) {
+      this.#phase = 'over'
+      this.#listener.outdated(newest, out)
+      return
+    }
+    if (!this.#conditions.has(from)) this.#ticksSinceProgress = 0
+    this.#conditions.set(from, message)
+    this.#goOn(out)
+  }
+
+  #goOn(out: Effect[]): void {
+    if (this.#phase === 'asking' && this.#answered()) {
+      this.#phase = 'preloading'
+      const newcomers = this.#newcomers().filter((member) => this.#conditions.has(member.name))
+      if (newcomers.length > 0) this.#listener.preloading(newcomers.map((member) => member.name).join(', '), out)
+      this.#preload(newcomers, out)
+    }
+    if (this.#phase === 'preloading' && this.#preloaded()) {
+      this.#phase = 'over'
+      this.#listener.planned(out)
+    }
+  }
+
+  /** Enough members answered; those that did not are waited for a moment. */
+  #answered(): boolean {
+    if (!this.#engineReady) return false
+    if (this.#everyone().every((member) => this.#conditions.has(member.name))) return true
+    return this.#ticks >= this.#limits.resendTicks * 4 && this.#oldAnswer() && this.#nextAnswer()
+  }
+
+  #oldAnswer(): boolean {
+    const alive = this.#old.members.filter((member) => this.#isOpenAt(member))
+    const needed = this.#old.decider === 'stakes' ? acceptQuorum(this.#old) : reportsNeeded(this.#old)
+    return alive.length >= needed
+  }
+
+  #nextAnswer(): boolean {
+    const alive = this.#intent.members.filter((member) => this.#conditions.has(member.name))
+    return alive.length >= enabledQuorum(this.#intent)
+  }
+
+  #preloaded(): boolean {
+    const ready = this.#intent.members.filter(
+      (member) => (isMember(this.#old, member.name) && this.#conditions.has(member.name)) || this.#missing.get(member.name) === 0,
+    )
+    const answering = this.#intent.members.filter((member) => this.#conditions.has(member.name))
+    if (ready.length >= answering.length) return this.#oldAnswer()
+    return ready.length >= enabledQuorum(this.#intent) && this.#ticksSinceProgress > this.#limits.stageTicks
+  }
+
+  #repeat(out: Effect[]): void {
+    const silent = this.#everyone().filter((member) => !this.#conditions.has(member.name))
+    this.#ask(silent, { kind: 'inquire', topic: this.#old.topic, epoch: this.#old.epoch }, out)
+    if (this.#phase !== 'preloading') return
+    const unready = this.#newcomers().filter((member) => !this.#missing.has(member.name))
+    this.#preload(unready, out)
+  }
+
+  #preload(to: readonly Member[], out: Effect[]): void {
+    const sources: Source[] = []
+    for (const member of this.#old.members) {
+      const stored = this.#conditions.get(member.name)?.stored
+      if (stored !== undefined && this.#isOpenAt(member)) sources.push({ member, stored })
+    }
+    this.#ask(to, { kind: 'preload', topic: this.#old.topic, epoch: this.#old.epoch, sources }, out)
+  }
+
+  #isOpenAt(member: Member): boolean {
+    const condition = this.#conditions.get(member.name)
+    return condition?.configuration?.epoch === this.#old.epoch && condition.phase !== 'absent'
+  }
+
+  #newcomers(): Member[] {
+    return this.#intent.members.filter((member) => !isMember(this.#old, member.name))
+  }
+
+  #everyone(): Member[] {
+    return [...this.#old.members, ...this.#newcomers()]
+  }
+
+  #ask(to: readonly Member[], message: Message, out: Effect[]): void {
+    if (to.length > 0) send(out, to.map((member) => this.#host.addressOf(member)), message, this.#token)
+  }
+
+  #whyNot(): [Refusal, string] {
+    const silent = this.#everyone().filter((member) => !this.#conditions.has(member.name))
+    const names = silent.map((member) => `${member.name} (${member.address})`).join(', ')
+    if (!this.#engineReady) return ['no-decider', 'the decision engine does not answer']
+    if (!this.#oldAnswer()) return ['no-decider', `too few members of epoch ${this.#old.epoch} answer; silent: ${names}`]
+    if (!this.#nextAnswer()) return ['transfer-failed', `too few of the next members answer; silent: ${names}`]
+    return ['transfer-failed', 'new members did not get the messages that are there already']
+  }
+}

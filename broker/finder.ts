@@ -1,0 +1,272 @@
+/**
+ * Finding topics, and making them: a topic is created by the decision of its epoch 0, which names the members of epoch 1.
+ * Whoever meets a decided epoch whose members do not serve hands them the decision.
+ */
+import {
+  checkMembership,
+  type Configuration,
+  type Decision,
+  defaultDecider,
+  defaultSizes,
+  enabledQuorum,
+  isMember,
+  type Member,
+} from '../proto/configuration.ts'
+import { EpochcastError } from '../proto/errors.ts'
+import { type Address, epoch, type Epoch, serverId, type ServerName, type TopicName } from '../proto/ids.ts'
+import { type Effect, send } from '../proto/machine/contract.ts'
+import { emptySet } from '../proto/message-set.ts'
+import type { Message, MessageOf, Refusal, Template } from '../proto/wire/messages.ts'
+import type { DecisionEngine, Proposal, ProposalListener } from './engines/engine.ts'
+import type { Host, Limits } from './host.ts'
+import type { Directory } from './membership/directory.ts'
+import { place } from './membership/placement.ts'
+import type { Replica } from './replica/replica.ts'
+
+interface Asker {
+  readonly to: Address
+  readonly token: number
+  readonly request: MessageOf<'locate'>
+}
+
+/** What a topic is when its first user does not say. */
+export interface TopicDefaults {
+  readonly autoCreate: boolean
+  readonly template: Template
+}
+
+const beforeFirst: Epoch = epoch(0)
+
+export class Finder {
+  readonly #host: Host
+  readonly #limits: Limits
+  readonly #engine: DecisionEngine
+  readonly #directory: Directory
+  readonly #defaults: TopicDefaults
+  readonly #replica: (topic: TopicName) => Replica | undefined
+  readonly #creations = new Map<TopicName, Creation>()
+
+  constructor(
+    host: Host,
+    limits: Limits,
+    engine: DecisionEngine,
+    directory: Directory,
+    defaults: TopicDefaults,
+    replica: (topic: TopicName) => Replica | undefined,
+  ) {
+    this.#host = host
+    this.#limits = limits
+    this.#engine = engine
+    this.#directory = directory
+    this.#defaults = defaults
+    this.#replica = replica
+  }
+
+  locate(to: Address, token: number, request: MessageOf<'locate'>, out: Effect[]): void {
+    const asker = { to, token, request }
+    const replica = this.#replica(request.topic)
+    const serving = replica?.serving ?? null
+    if (serving !== null && serving.epoch >= request.epoch) {
+      this.#answer(asker, serving, false, out)
+      return
+    }
+    const known = replica?.state.newest ?? null
+    if (known !== null && known.epoch > request.epoch) this.#answer(asker, known, false, out)
+    const found = (configuration: Configuration | null, into: Effect[]) => this.#found(asker, configuration, into)
+    this.#engine.lookup(request.topic, found, out)
+  }
+
+  list(to: Address, token: number, out: Effect[]): void {
+    this.#engine.list((found, into) => send(into, to, { kind: 'topics', configurations: found }, token), out)
+  }
+
+  take(from: ServerName, message: Message, out: Effect[]): void {
+    if (message.kind === 'started') this.#creations.get(message.topic)?.started(from, out)
+  }
+
+  tick(out: Effect[]): void {
+    for (const creation of this.#creations.values()) creation.tick(out)
+  }
+
+  #found(asker: Asker, found: Configuration | null, out: Effect[]): void {
+    const { request } = asker
+    const known = this.#replica(request.topic)?.state.newest ?? null
+    const newest = found !== null && (known === null || found.epoch >= known.epoch) ? found : known
+    if (newest !== null) this.#answer(asker, newest, false, out)
+    else if (request.create) this.#create(asker, out)
+    else this.#refuse(asker, 'unknown-topic', `no topic is called ${request.topic}`, out)
+  }
+
+  #create(asker: Asker, out: Effect[]): void {
+    const { request } = asker
+    const running = this.#creations.get(request.topic)
+    if (running !== undefined) {
+      running.join((configuration, into) => this.#answer(asker, configuration, false, into))
+      return
+    }
+    try {
+      const decision: Decision = {
+        changeId: `create-${this.#host.incarnation.toString(16)}-${this.#host.nextToken()}`,
+        next: this.#firstConfiguration(request),
+        closing: emptySet,
+      }
+      const creation = new Creation(decision, this.#host, this.#limits, this.#engine, () => {
+        this.#creations.delete(request.topic)
+      })
+      creation.join((configuration, into) => this.#answer(asker, configuration, creation.won, into))
+      this.#creations.set(request.topic, creation)
+      creation.begin(out)
+    } catch (error) {
+      if (!(error instanceof EpochcastError)) throw error
+      this.#refuse(asker, refusalOf(error), explain(error), out)
+    }
+  }
+
+  #firstConfiguration(request: MessageOf<'locate'>): Configuration {
+    const { topic } = request
+    const defaults = this.#defaults.template
+    const explicit = request.mode !== undefined || request.members.length > 0 || request.size !== undefined
+    if (!explicit && !this.#defaults.autoCreate) {
+      throw new EpochcastError('EC_UNKNOWN_TOPIC', `no topic is called ${topic}`, { hint: 'create it, or turn autoCreate on' })
+    }
+    const mode = request.mode ?? defaults.mode ?? 'fault-masking'
+    const size = request.size ?? (mode === defaults.mode ? defaults.size : undefined) ?? defaultSizes[mode]
+    const members = request.members.length > 0 ? this.#named(request.members) : this.#placed(topic, mode, size)
+    checkMembership(
+      mode,
+      members.map((member) => member.name),
+    )
+    return {
+      topic,
+      epoch: epoch(1),
+      service: 'multicast',
+      mode,
+      decider: request.decider ?? defaultDecider(mode),
+      members,
+      membersMin: request.membersMin ?? defaults.membersMin ?? 1,
+      order: request.order ?? defaults.order ?? 'fifo',
+      floor: epoch(1),
+      base: 0,
+    }
+  }
+
+  #named(ids: readonly string[]): Member[] {
+    return ids.map((id) => {
+      const member = this.#directory.byId(serverId(id))
+      if (member !== undefined) return member
+      throw new EpochcastError('EC_UNKNOWN_SERVER', `no server is called ${id}`)
+    })
+  }
+
+  #placed(topic: TopicName, mode: string, size: number): Member[] {
+    const alive = this.#directory.alive()
+    if (alive.length >= size) return place(topic, alive, size)
+    const count = `${alive.length} ${alive.length === 1 ? 'server answers' : 'servers answer'}`
+    throw new EpochcastError('EC_IMPOSSIBLE_MEMBERSHIP', `${mode} on ${size} servers, but ${count}`, {
+      hint: 'start more servers, or choose another mode or size',
+    })
+  }
+
+  #answer({ to, token, request }: Asker, configuration: Configuration, created: boolean, out: Effect[]): void {
+    const servers = this.#directory.servers()
+    const { topic, epoch: asked } = request
+    send(out, to, { kind: 'located', topic, epoch: asked, configuration, servers, created }, token)
+  }
+
+  #refuse({ to, token, request }: Asker, refusal: Refusal, detail: string, out: Effect[]): void {
+    send(out, to, { kind: 'refused', topic: request.topic, epoch: request.epoch, refusal, detail }, token)
+  }
+}
+
+function refusalOf(error: EpochcastError): Refusal {
+  if (error.code === 'EC_UNKNOWN_TOPIC') return 'unknown-topic'
+  return error.code === 'EC_UNKNOWN_SERVER' ? 'unknown-server' : 'impossible-membership'
+}
+
+function explain(error: EpochcastError): string {
+  return error.hint === undefined ? error.message : `${error.message}; ${error.hint}`
+}
+
+/** The first decision of one topic, until its members serve. */
+class Creation implements ProposalListener {
+  readonly #wanted: Decision
+  readonly #host: Host
+  readonly #limits: Limits
+  readonly #engine: DecisionEngine
+  readonly #end: () => void
+  readonly #waiting: ((configuration: Configuration, out: Effect[]) => void)[] = []
+  readonly #started = new Set<ServerName>()
+  #proposal: Proposal | null = null
+  #decision: Decision | null = null
+  #ticks = 0
+  #over = false
+
+  constructor(wanted: Decision, host: Host, limits: Limits, engine: DecisionEngine, end: () => void) {
+    this.#wanted = wanted
+    this.#host = host
+    this.#limits = limits
+    this.#engine = engine
+    this.#end = end
+  }
+
+  /** Whether this server's configuration was the one decided. */
+  get won(): boolean {
+    return this.#decision?.changeId === this.#wanted.changeId
+  }
+
+  join(told: (configuration: Configuration, out: Effect[]) => void): void {
+    this.#waiting.push(told)
+  }
+
+  begin(out: Effect[]): void {
+    this.#proposal = this.#engine.open(this.#wanted.next.topic, beforeFirst, this, out)
+    this.#proposal.propose(this.#wanted, out)
+  }
+
+  ready(): void {}
+
+  decided(decision: Decision, out: Effect[]): void {
+    this.#decision = decision
+    this.#hand(out)
+  }
+
+  closed(newest: Configuration, out: Effect[]): void {
+    this.#finish(newest, out)
+  }
+
+  started(from: ServerName, out: Effect[]): void {
+    const decision = this.#decision
+    if (decision === null || !isMember(decision.next, from)) return
+    this.#started.add(from)
+    if (this.#started.size < enabledQuorum(decision.next)) return
+    this.#engine.note(decision.next, () => {}, out)
+    this.#finish(decision.next, out)
+  }
+
+  tick(out: Effect[]): void {
+    this.#ticks++
+    if (this.#ticks > this.#limits.planTicks) this.#stop()
+    else if (this.#ticks % this.#limits.resendTicks === 0) this.#hand(out)
+  }
+
+  #hand(out: Effect[]): void {
+    const decision = this.#decision
+    if (decision === null) return
+    const missing = decision.next.members.filter((member) => !this.#started.has(member.name))
+    const to = missing.map((member) => this.#host.addressOf(member))
+    const { topic } = decision.next
+    if (to.length > 0) send(out, to, { kind: 'decided', topic, epoch: beforeFirst, decision })
+  }
+
+  #finish(configuration: Configuration, out: Effect[]): void {
+    if (this.#over) return
+    this.#stop()
+    for (const told of this.#waiting) told(configuration, out)
+  }
+
+  #stop(): void {
+    this.#over = true
+    this.#proposal?.cancel()
+    this.#end()
+  }
+}

@@ -1,0 +1,59 @@
+import type { Intent, Member } from '../proto/configuration.ts'
+import type { Address, ServerName, TopicName } from '../proto/ids.ts'
+import type { Effect } from '../proto/machine/contract.ts'
+import type { Random } from '../proto/machine/ports.ts'
+
+/** What the machines of one server share. */
+export interface Host {
+  readonly self: Member
+  /** Random at every process start; part of every stake. */
+  readonly incarnation: number
+  readonly random: Random
+  /** A number that no other request of this process carries. */
+  nextToken(): number
+  /** Where a member is now: servers may have moved since the configuration was decided. */
+  addressOf(member: Member): Address
+  /** The address of a server from its name, if it was ever heard of. */
+  find(name: ServerName): Member | undefined
+  /** True when only protocol records fit on the disk. */
+  storeFull(): boolean
+  /** Starts or finishes a change of a topic on this server. */
+  coordinate(topic: TopicName, intent: Intent, out: Effect[]): void
+}
+
+/** Numbers that bound a server. Times are in ticks. */
+export interface Limits {
+  /** Publishers in one epoch; three quarters of them roll the epoch. */
+  readonly publishersMax: number
+  /** Body bytes in one answer to a pull. */
+  readonly pullBytesMax: number
+  /** Silence after which a request between servers is made again elsewhere. */
+  readonly requestTicks: number
+  /** Ticks between two exchanges of vectors among members. */
+  readonly reportTicks: number
+  /** Silence of a coordinator after which a wedged member finishes its change; as much again is random. */
+  readonly takeoverTicks: number
+  /** Ticks between two sendings of a step of a change. */
+  readonly resendTicks: number
+  /** How long a coordinator waits for reports beyond those needed, where they are not a majority. */
+  readonly graceTicks: number
+  /** Ticks without progress after which a next member counts as dead while staging. */
+  readonly stageTicks: number
+  /** Ticks that the plan of a change may take before it fails with nothing stopped. */
+  readonly planTicks: number
+  /** Clients without a sign of life for this long are forgotten. */
+  readonly clientTicks: number
+}
+
+export const limits: Limits = {
+  publishersMax: 1024,
+  pullBytesMax: 1024 * 1024,
+  requestTicks: 30,
+  reportTicks: 10,
+  takeoverTicks: 60,
+  resendTicks: 5,
+  graceTicks: 2,
+  stageTicks: 100,
+  planTicks: 500,
+  clientTicks: 3000,
+}

@@ -1,0 +1,109 @@
+/**
+ * Which servers there are and which of them are alive: heartbeats, and lists exchanged where they differ. It only ever says
+ * where to send and whom to suspect; who belongs to a topic is decided by epoch changes alone.
+ */
+import type { Member } from '../../proto/configuration.ts'
+import { type Address, type ServerId, type ServerName, serverIdOf } from '../../proto/ids.ts'
+import { type Effect, send } from '../../proto/machine/contract.ts'
+import type { MessageOf } from '../../proto/wire/messages.ts'
+
+interface Known {
+  member: Member
+  /** Ticks since it was last heard of directly; what others tell does not count. */
+  silentTicks: number
+}
+
+const heartbeatTicks = 20
+const suspectTicks = 100
+
+export class Directory {
+  readonly #self: Member
+  readonly #seeds: readonly Address[]
+  readonly #known = new Map<ServerId, Known>()
+  #ticks = 0
+
+  constructor(self: Member, seeds: readonly Address[]) {
+    this.#self = self
+    this.#seeds = seeds.filter((seed) => seed !== self.address)
+    this.#known.set(serverIdOf(self.name), { member: self, silentTicks: 0 })
+  }
+
+  /** Every server that was heard of, this one included, in the order of their names. */
+  servers(): Member[] {
+    return [...this.#known.values()].map(({ member }) => member).sort((a, b) => (a.name < b.name ? -1 : 1))
+  }
+
+  /** Servers that answer. */
+  alive(): Member[] {
+    return this.servers().filter((member) => this.isAlive(member.name))
+  }
+
+  isAlive(name: ServerName): boolean {
+    const known = this.#known.get(serverIdOf(name))
+    if (known?.member.name !== name) return false
+    return name === this.#self.name || known.silentTicks < suspectTicks
+  }
+
+  find(name: ServerName): Member | undefined {
+    const known = this.#known.get(serverIdOf(name))
+    return known?.member.name === name ? known.member : undefined
+  }
+
+  byId(id: ServerId): Member | undefined {
+    return this.#known.get(id)?.member
+  }
+
+  addressOf(member: Member): Address {
+    return this.find(member.name)?.address ?? member.address
+  }
+
+  /** A server said who it is. A newer storage under the same id is another server and takes its place. */
+  heard(member: Member): void {
+    if (member.name === this.#self.name) return
+    const id = serverIdOf(member.name)
+    if (id === serverIdOf(this.#self.name)) return
+    this.#known.set(id, { member, silentTicks: 0 })
+  }
+
+  /** Others told of it: it is asked itself before it counts as alive. */
+  told(members: readonly Member[], out: Effect[]): void {
+    const strange = members.filter((member) => !this.#known.has(serverIdOf(member.name)))
+    for (const member of strange) this.#known.set(serverIdOf(member.name), { member, silentTicks: suspectTicks })
+    if (strange.length > 0) this.#greet(strange, out)
+  }
+
+  onAlive(from: Address, message: MessageOf<'alive'>, out: Effect[]): void {
+    this.heard(message.member)
+    if (message.directory !== this.#digest()) send(out, from, { kind: 'directory', servers: this.servers(), silent: [] })
+  }
+
+  tick(out: Effect[]): void {
+    for (const known of this.#known.values()) known.silentTicks++
+    if (this.#ticks++ % heartbeatTicks !== 0) return
+    const others = this.servers().filter((member) => member.name !== this.#self.name)
+    const addresses = others.map((member) => member.address)
+    this.#greet(others, out)
+    const strange = this.#seeds.filter((seed) => !addresses.includes(seed))
+    if (strange.length > 0) send(out, strange, { kind: 'introduce' })
+  }
+
+  /** Names of those that do not answer. */
+  silent(): ServerName[] {
+    return this.servers().flatMap((member) => (this.isAlive(member.name) ? [] : [member.name]))
+  }
+
+  #greet(members: readonly Member[], out: Effect[]): void {
+    const to = members.map((member) => member.address)
+    if (to.length > 0) send(out, to, { kind: 'alive', member: this.#self, directory: this.#digest() })
+  }
+
+  #digest(): number {
+    let digest = 0
+    for (const { name, address } of this.servers()) {
+      for (const text of [name, address]) {
+        for (let at = 0; at < text.length; at++) digest = (Math.imul(digest, 31) + text.charCodeAt(at)) >>> 0
+      }
+    }
+    return digest
+  }
+}

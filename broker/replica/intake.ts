@@ -1,0 +1,98 @@
+/**
+ * Add at a server: store in sequence, acknowledge cumulatively once on disk.
+ *
+ * Source: Figures 4 to 6, "Upon <store, m> request at server and not wedged: save m to local store and return ACK".
+ * Departs from it: a whole batch is one store; a publisher's batches are taken only in sequence, so that the set of an epoch
+ * is a prefix vector; acknowledgements are cumulative and leave once per turn.
+ */
+import { crc32 } from 'node:zlib'
+import type { Address, Epoch, PublisherId } from '../../proto/ids.ts'
+import { type Effect, send } from '../../proto/machine/contract.ts'
+import type { Batch, Refusal } from '../../proto/wire/messages.ts'
+import type { Limits } from '../host.ts'
+import type { OpenedEpoch, TopicState } from './topic-state.ts'
+
+export type Verdict = 'stored' | 'repeated' | 'early' | Refusal
+
+export class Intake {
+  readonly #state: TopicState
+  readonly #limits: Limits
+  /** Who gets an acknowledgement at the end of this turn. */
+  readonly #acknowledge = new Map<PublisherId, Address>()
+  /** Who is told at the end of this turn which batch is expected. */
+  readonly #early = new Map<PublisherId, Address>()
+  /** Publishers whose prefix grew in this turn. */
+  readonly changed = new Set<PublisherId>()
+  /** Publishers of the opened epoch and where they were heard from last: they are told when it moves. */
+  readonly publishers = new Map<PublisherId, Address>()
+  storedBatches = 0
+
+  constructor(state: TopicState, limits: Limits) {
+    this.#state = state
+    this.#limits = limits
+  }
+
+  /** Another epoch has been opened: its publishers begin at 1. */
+  reset(): void {
+    this.#acknowledge.clear()
+    this.#early.clear()
+    this.changed.clear()
+    this.publishers.clear()
+  }
+
+  /** A publisher's batch. Answers nothing yet: acknowledgements leave at the end of the turn. */
+  add(from: Address, batch: Batch, bytes: Uint8Array, full: boolean, out: Effect[]): Verdict {
+    this.publishers.set(batch.publisher, from)
+    const verdict = this.take(batch, bytes, full, out)
+    if (verdict === 'stored' || verdict === 'repeated') this.#acknowledge.set(batch.publisher, from)
+    if (verdict === 'early') this.#early.set(batch.publisher, from)
+    return verdict
+  }
+
+  /** Stores a batch if it is its publisher's next one; also how repair stores. */
+  take(batch: Batch, bytes: Uint8Array, full: boolean, out: Effect[]): Verdict {
+    const { opened } = this.#state
+    if (opened === null) return 'not-yet'
+    const end = opened.holdings.endOf(batch.publisher)
+    if (batch.last <= end) return 'repeated'
+    if (batch.first > end + 1) return 'early'
+    if (batch.first !== end + 1 || batch.last < batch.first || crc32(batch.body) !== batch.check) return 'bad-batch'
+    if (this.#isOneTooMany(opened, batch.publisher)) return 'too-many-publishers'
+    if (full) return 'disk-full'
+    this.#state.store(batch, bytes, out)
+    this.changed.add(batch.publisher)
+    this.storedBatches++
+    return 'stored'
+  }
+
+  /** Whether the epoch should be rolled before it has no room for new publishers. */
+  get crowded(): boolean {
+    return (this.#state.opened?.holdings.publisherCount ?? 0) * 4 >= this.#limits.publishersMax * 3
+  }
+
+  /** The end of a turn: one acknowledgement per publisher that sent something. */
+  settle(out: Effect[]): void {
+    const { opened, topic } = this.#state
+    if (opened !== null && opened.wedgedFor === null) {
+      const epoch = opened.configuration.epoch
+      for (const [publisher, to] of this.#acknowledge) {
+        send(out, to, { kind: 'stored', topic, epoch, publisher, end: opened.holdings.endOf(publisher) })
+      }
+      this.#tellExpected(opened, epoch, out)
+    }
+    this.#acknowledge.clear()
+    this.#early.clear()
+    this.changed.clear()
+  }
+
+  #tellExpected(opened: OpenedEpoch, epoch: Epoch, out: Effect[]): void {
+    const { topic } = this.#state
+    for (const [publisher, to] of this.#early) {
+      send(out, to, { kind: 'expected', topic, epoch, publisher, next: opened.holdings.endOf(publisher) + 1 })
+    }
+  }
+
+  #isOneTooMany(opened: OpenedEpoch, publisher: PublisherId): boolean {
+    return opened.holdings.publisherCount >= this.#limits.publishersMax && !opened.holdings.has(publisher)
+  }
+}

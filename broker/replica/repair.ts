@@ -1,0 +1,118 @@
+/**
+ * Members of an open epoch bring each other up to date: they exchange vectors when theirs changed and pull what they miss. So
+ * a server that fell behind catches up, and a message that a dead publisher left on some servers is stored by all.
+ *
+ * Departs from the paper's figures, which leave such a message in limbo until the epoch ends: a pulled batch is a store like
+ * any other, so completing it in its own epoch is legal, and after the wedge nothing is taken any more.
+ */
+import { isMember, operationQuorum } from '../../proto/configuration.ts'
+import type { Address, ServerName } from '../../proto/ids.ts'
+import { type Effect, send } from '../../proto/machine/contract.ts'
+import { contains, type Frontier, heldBy, type MessageSet, sameSet, union } from '../../proto/message-set.ts'
+import type { Batch, MessageOf, Source } from '../../proto/wire/messages.ts'
+import type { Host, Limits } from '../host.ts'
+import type { Intake } from './intake.ts'
+import type { TopicState } from './topic-state.ts'
+
+export class Repair {
+  readonly #state: TopicState
+  readonly #intake: Intake
+  readonly #host: Host
+  readonly #limits: Limits
+  /** What other members told last, of the opened epoch. */
+  #peers = new Map<ServerName, MessageSet>()
+  #told: MessageSet = new Map()
+  #ticks = 0
+  #token = 0
+  #silentTicks = 0
+  pulls = 0
+
+  constructor(state: TopicState, intake: Intake, host: Host, limits: Limits) {
+    this.#state = state
+    this.#intake = intake
+    this.#host = host
+    this.#limits = limits
+  }
+
+  reset(): void {
+    this.#peers = new Map()
+    this.#told = new Map()
+    this.#token = 0
+  }
+
+  /** What this server knows to be on the disks of an operation's quorum. */
+  durable(): MessageSet {
+    const { opened } = this.#state
+    if (opened === null) return new Map()
+    const sets = [opened.holdings.snapshot(), ...this.#peers.values()]
+    return heldBy(sets, operationQuorum(opened.configuration))
+  }
+
+  /** Another member's vector. What it holds and this server lacked at its last report too is pulled from it. */
+  report(from: Address, name: ServerName, message: MessageOf<'report'>, out: Effect[]): void {
+    const { opened } = this.#state
+    if (opened === null || !isMember(opened.configuration, name)) return
+    const before = this.#peers.get(name)
+    const known: MessageSet = message.whole || before === undefined ? message.stored : union([before, message.stored])
+    this.#peers.set(name, known)
+    if (before === undefined || this.#token !== 0) return
+    const own = opened.holdings.snapshot()
+    const lasting = new Map<Batch['publisher'], Frontier>()
+    for (const [publisher, frontier] of before) {
+      if (frontier.end > (own.get(publisher)?.end ?? 0)) lasting.set(publisher, frontier)
+    }
+    if (lasting.size > 0) this.#pull(from, out)
+  }
+
+  /** A Get wants what these members hold. */
+  want(sources: readonly Source[], out: Effect[]): void {
+    const { opened } = this.#state
+    if (opened === null || this.#token !== 0) return
+    const own = opened.holdings.snapshot()
+    const source = sources.find(({ member, stored }) => member.name !== this.#host.self.name && !contains(own, stored))
+    if (source !== undefined) this.#pull(this.#host.addressOf(source.member), out)
+  }
+
+  isOwn(token: number): boolean {
+    return token !== 0 && token === this.#token
+  }
+
+  /** A batch that was pulled: stored like any other, acknowledged to nobody. */
+  batch(batch: Batch, bytes: Uint8Array, out: Effect[]): void {
+    this.#silentTicks = 0
+    this.#intake.take(batch, bytes, this.#host.storeFull(), out)
+  }
+
+  pulled(from: Address, message: MessageOf<'pulled'>, out: Effect[]): void {
+    this.#token = 0
+    if (message.more) this.#pull(from, out, message.resume)
+  }
+
+  tick(out: Effect[]): void {
+    this.#ticks++
+    if (this.#token !== 0 && ++this.#silentTicks > this.#limits.requestTicks) this.#token = 0
+    const { opened, topic } = this.#state
+    if (opened === null || opened.wedgedFor !== null || this.#ticks % this.#limits.reportTicks !== 0) return
+    const { configuration, holdings } = opened
+    const stored = holdings.snapshot()
+    const behind = [...this.#peers.values()].some((peer) => !sameSet(peer, stored))
+    if (sameSet(stored, this.#told) && !(behind && this.#ticks % (this.#limits.reportTicks * 10) === 0)) return
+    this.#told = stored
+    const others = configuration.members.filter((member) => member.name !== this.#host.self.name)
+    const to = others.map((member) => this.#host.addressOf(member))
+    const durable = new Map()
+    send(out, to, { kind: 'report', topic, epoch: configuration.epoch, stored, durable, whole: true })
+  }
+
+  #pull(from: Address, out: Effect[], resume = 0): void {
+    const { opened, topic } = this.#state
+    if (opened === null || opened.wedgedFor !== null) return
+    this.#token = this.#host.nextToken()
+    this.#silentTicks = 0
+    this.pulls++
+    const since = opened.holdings.snapshot()
+    const { epoch } = opened.configuration
+    const bytesMax = this.#limits.pullBytesMax
+    send(out, from, { kind: 'pull', topic, epoch, since, bytesMax, resume }, this.#token)
+  }
+}

@@ -1,0 +1,376 @@
+/**
+ * One topic on one server: the right column of Figures 4 to 6. Decides who handles a message and what is refused; the work is
+ * done by its parts: intake (Add), gets and feeds (Get), repair, transfer, and the two sides of an epoch change.
+ */
+import type { Configuration, Decision } from '../../proto/configuration.ts'
+import { isMember } from '../../proto/configuration.ts'
+import { unreachable } from '../../proto/errors.ts'
+import { type Address, type Epoch, nextEpoch, previousEpoch, type ServerName, type TopicName } from '../../proto/ids.ts'
+import { type Effect, send } from '../../proto/machine/contract.ts'
+import { emptySet } from '../../proto/message-set.ts'
+import type { Frame } from '../../proto/wire/codec.ts'
+import type { MessageOf, Refusal, TopicMessage } from '../../proto/wire/messages.ts'
+import { Closing } from '../epoch/closing.ts'
+import { Opening } from '../epoch/opening.ts'
+import type { Host, Limits } from '../host.ts'
+import { Feeds } from './feeds.ts'
+import { Gets } from './gets.ts'
+import { Intake } from './intake.ts'
+import { type EpochBound, outcomes, type Phase } from './outcomes.ts'
+import { answerPull } from './pulls.ts'
+import { Repair } from './repair.ts'
+import { TopicState } from './topic-state.ts'
+import { Transfer } from './transfer.ts'
+
+const waitingMax = 10_000
+const decisionsPerAnswer = 100
+
+/** The messages that a replica takes. */
+export type ReplicaMessage = Extract<
+  TopicMessage,
+  {
+    kind:
+      | EpochBound
+      | 'pull'
+      | 'pulled'
+      | 'chain'
+      | 'decisions'
+      | 'inquire'
+      | 'preload'
+      | 'stage'
+      | 'start'
+      | 'decided'
+      | 'started'
+      | 'enabled'
+      | 'working'
+  }
+>
+
+export class Replica {
+  readonly state: TopicState
+  readonly #host: Host
+  readonly #limits: Limits
+  readonly #intake: Intake
+  readonly #feeds: Feeds
+  readonly #repair: Repair
+  readonly #gets: Gets
+  readonly #transfer: Transfer
+  readonly #opening: Opening
+  readonly #closing: Closing
+  /** Clients that came before the epoch was opened here. */
+  readonly #waiting = new Set<Address>()
+  /** Decided while this turn was stepped: who is attached is told at once. */
+  #rolled: Epoch | null = null
+  /** Messages that no phase had use for. */
+  dropped = 0
+
+  constructor(topic: TopicName, host: Host, limits: Limits) {
+    this.state = new TopicState(topic, host.self.name)
+    this.#host = host
+    this.#limits = limits
+    this.#intake = new Intake(this.state, limits)
+    this.#feeds = new Feeds(this.state)
+    this.#repair = new Repair(this.state, this.#intake, host, limits)
+    this.#gets = new Gets(this.state, this.#repair)
+    this.#transfer = new Transfer(this.state, host, limits)
+    this.#opening = new Opening(this.state, this.#transfer, host, limits, (out) => this.#onOpened(out))
+    this.#closing = new Closing(this.state, host, limits)
+  }
+
+  get phase(): Phase {
+    const { opened } = this.state
+    if (opened === null) return 'absent'
+    if (this.state.decisionOf(opened.configuration.epoch) !== undefined) return 'closed'
+    return opened.wedgedFor === null ? 'open' : 'wedged'
+  }
+
+  /** The configuration of the epoch that takes stores here, if there is one. */
+  get serving(): Configuration | null {
+    return this.phase === 'open' ? (this.state.opened?.configuration ?? null) : null
+  }
+
+  take(from: Address, frame: Frame, message: ReplicaMessage, out: Effect[]): void {
+    switch (message.kind) {
+      case 'batch':
+        return this.#onBatch(from, frame, message, out)
+      case 'subscribe':
+      case 'collect':
+      case 'complete':
+      case 'report':
+      case 'wedge':
+      case 'accept':
+      case 'credit':
+      case 'unsubscribe':
+        return this.#onEpochBound(from, frame, message, out)
+      case 'pull':
+        return this.#onPull(from, frame, message, out)
+      case 'pulled':
+        return this.#onPulled(from, frame.envelope.token, message, out)
+      case 'chain':
+        return this.#onChain(from, frame.envelope.token, message, out)
+      case 'decisions':
+        if (this.#transfer.isOwn(frame.envelope.token)) this.#transfer.decisions(message, out)
+        return
+      case 'inquire':
+        return this.#onInquire(from, frame.envelope.token, message, out)
+      case 'preload':
+        return this.#onStage(from, frame.envelope.token, message, out)
+      case 'stage':
+        return this.#onStage(from, frame.envelope.token, message, out)
+      case 'start':
+        return this.#onStart(from, frame.envelope.from as ServerName, message, out)
+      case 'decided':
+        this.#opening.expect(from, message.epoch, out)
+        return this.learn(message.decision, out)
+      case 'started':
+        return this.#closing.started(frame.envelope.from as ServerName)
+      case 'enabled':
+        return this.#onEnabled(message)
+      case 'working':
+        return this.#closing.working()
+      default:
+        return unreachable(message)
+    }
+  }
+
+  /** The decision that closed an epoch, from somebody who knows that it was made. */
+  learn(decision: Decision, out: Effect[]): void {
+    const closed = previousEpoch(decision.next.epoch)
+    const { topic, opened } = this.state
+    const concerned = opened?.configuration.epoch === closed || isMember(decision.next, this.#host.self.name)
+    if (!concerned) return
+    if (this.state.decisionOf(closed) === undefined) {
+      this.state.record({ kind: 'decided', topic, epoch: closed, decision }, out)
+      if (opened?.configuration.epoch === closed) this.#tellMoved(decision, out)
+    } else this.state.record({ kind: 'decided', topic, epoch: closed, decision }, [])
+    this.#opening.decided(decision, out)
+  }
+
+  peerDown(address: Address): void {
+    this.#feeds.forget(address)
+  }
+
+  tick(out: Effect[]): void {
+    this.#feeds.tick(this.#limits.clientTicks, out)
+    this.#gets.tick()
+    this.#repair.tick(out)
+    this.#transfer.tick(out)
+    this.#opening.tick(out)
+    this.#closing.tick(out)
+    this.#rollIfCrowded(out)
+  }
+
+  settle(out: Effect[]): void {
+    if (this.#opening.staging) this.#opening.settle(out)
+    const { changed } = this.#intake
+    this.#feeds.settle(changed, out)
+    if (changed.size > 0) this.#gets.settle(out)
+    this.#intake.settle(out)
+  }
+
+  #onBatch(from: Address, frame: Frame, message: MessageOf<'batch'>, out: Effect[]): void {
+    const { token } = frame.envelope
+    if (token !== 0) {
+      if (this.#transfer.isOwn(token)) this.#transfer.batch(message, frame.bytes, out)
+      else if (this.#repair.isOwn(token) && this.#current(message.epoch) && this.phase === 'open') {
+        this.#repair.batch(message, frame.bytes, out)
+      } else this.dropped++
+      return
+    }
+    if (!this.#admits(from, token, message, out)) return
+    const verdict = this.#intake.add(from, message, frame.bytes, this.#host.storeFull(), out)
+    if (verdict === 'stored' || verdict === 'repeated' || verdict === 'early') return
+    this.#refuse(from, token, message.epoch, verdict, `publisher ${message.publisher}`, out)
+  }
+
+  #onEpochBound(
+    from: Address,
+    frame: Frame,
+    message: Exclude<Extract<ReplicaMessage, { kind: EpochBound }>, { kind: 'batch' }>,
+    out: Effect[],
+  ): void {
+    const { token } = frame.envelope
+    const { opened } = this.state
+    if (!this.#admits(from, token, message, out) || opened === null) return
+    switch (message.kind) {
+      case 'subscribe':
+        return this.#feeds.subscribe(from, token, message, opened.holdings, out)
+      case 'credit':
+        return this.#feeds.credit(from, token, message)
+      case 'unsubscribe':
+        return this.#feeds.unsubscribe(from, token)
+      case 'collect':
+        return this.#gets.collect(from, token, message, out)
+      case 'complete':
+        return this.#gets.complete(from, token, message, out)
+      case 'report':
+        return this.#repair.report(from, frame.envelope.from as ServerName, message, out)
+      case 'wedge':
+        this.#gets.clear()
+        return this.#closing.wedge(opened, from, token, message, out)
+      case 'accept':
+        return this.#closing.accept(opened, from, token, message, out)
+      default:
+        return unreachable(message)
+    }
+  }
+
+  /** Whether a message of the opened epoch is handled; else it is refused by name. */
+  #admits(from: Address, token: number, message: Extract<ReplicaMessage, { kind: EpochBound }>, out: Effect[]): boolean {
+    const { opened } = this.state
+    const { epoch, kind } = message
+    const current = opened?.configuration.epoch ?? 0
+    let outcome = outcomes[this.phase][kind]
+    // A Get that may lag is answered from the frozen set too: what is durable is in every closing set.
+    if (outcome === 'wedged' && message.kind === 'collect' && message.level !== 'linearizable') outcome = 'handle'
+    if (epoch !== current) outcome = this.#elsewhere(epoch, current, outcomes.closed[kind])
+    switch (outcome) {
+      case 'handle':
+        return epoch === current
+      case 'wedged':
+        this.#refuse(from, token, epoch, 'wedged', 'the epoch is being ended', out)
+        return false
+      case 'moved':
+        this.#moved(from, token, epoch, out)
+        return false
+      case 'not-yet':
+        if (this.#waiting.size < waitingMax) this.#waiting.add(from)
+        this.#refuse(from, token, epoch, 'not-yet', 'the epoch has not begun here', out)
+        return false
+      case 'drop':
+        this.dropped++
+        return false
+      default:
+        return unreachable(outcome)
+    }
+  }
+
+  #elsewhere(epoch: Epoch, current: number, ifClosed: 'handle' | 'wedged' | 'moved' | 'not-yet' | 'drop') {
+    const known = this.state.newest?.epoch ?? 0
+    if (epoch < current || epoch < known) return ifClosed
+    return ifClosed === 'moved' ? ('not-yet' as const) : ('drop' as const)
+  }
+
+  #onPull(from: Address, frame: Frame, message: MessageOf<'pull'>, out: Effect[]): void {
+    const { token } = frame.envelope
+    const isServer = frame.envelope.from.includes('@')
+    // A retired server serves state transfer; clients are sent on to the members that have taken over.
+    if (!isServer && this.#current(message.epoch) && this.phase === 'closed') this.#moved(from, token, message.epoch, out)
+    else answerPull(this.state, from, token, message, this.#limits.pullBytesMax, out)
+  }
+
+  #onPulled(from: Address, token: number, message: MessageOf<'pulled'>, out: Effect[]): void {
+    if (this.#transfer.isOwn(token)) this.#transfer.pulled(message, out)
+    else if (this.#repair.isOwn(token)) this.#repair.pulled(from, message, out)
+  }
+
+  #onChain(from: Address, token: number, message: MessageOf<'chain'>, out: Effect[]): void {
+    const { newest, topic } = this.state
+    if (newest === null) {
+      this.#refuse(from, token, message.epoch, 'unknown-topic', topic, out)
+      return
+    }
+    const decisions: Decision[] = []
+    for (let epoch = message.epoch; decisions.length < decisionsPerAnswer; epoch = nextEpoch(epoch)) {
+      const decision = this.state.decisionOf(epoch)
+      if (decision === undefined) break
+      decisions.push(decision)
+    }
+    send(out, from, { kind: 'decisions', topic, epoch: message.epoch, decisions, newest }, token)
+  }
+
+  #onInquire(from: Address, token: number, message: MessageOf<'inquire'>, out: Effect[]): void {
+    const { topic, opened, newest, stagedCount, heldEpochs } = this.state
+    const configuration = opened?.configuration ?? newest
+    const promised = opened?.acceptor.promised
+    send(
+      out,
+      from,
+      {
+        kind: 'condition',
+        topic,
+        epoch: message.epoch,
+        phase: this.phase,
+        ...(configuration && { configuration }),
+        stored: opened?.holdings.snapshot() ?? emptySet,
+        stagedCount,
+        ...(promised && { promised }),
+        heldEpochs,
+      },
+      token,
+    )
+  }
+
+  #onStage(from: Address, token: number, message: MessageOf<'stage'> | MessageOf<'preload'>, out: Effect[]): void {
+    const decision = this.state.decisionOf(message.epoch)
+    const opened = this.state.opened?.configuration.epoch ?? 0
+    if (decision !== undefined || opened > message.epoch) this.#moved(from, token, message.epoch, out)
+    else if (message.kind === 'preload') this.#opening.preload(from, token, message, out)
+    else {
+      this.#closing.working()
+      this.#opening.stage(from, token, message, out)
+    }
+  }
+
+  #onStart(from: Address, name: ServerName, message: MessageOf<'start'>, out: Effect[]): void {
+    this.#opening.expect(from, message.epoch, out)
+    const decision = this.#opening.vote(name, message)
+    if (decision !== null) this.learn(decision, out)
+  }
+
+  #onEnabled(message: MessageOf<'enabled'>): void {
+    const opened = this.state.opened?.configuration
+    if (opened !== undefined && message.epoch <= opened.epoch) return
+    this.state.successorEnabled = true
+    const newest = this.state.newest
+    // Nobody reads the old epochs here any more; that they are closed, and by what, stays known.
+    if (newest !== null && newest.epoch >= message.epoch && !isMember(newest, this.#host.self.name)) this.state.release()
+  }
+
+  #onOpened(out: Effect[]): void {
+    this.#intake.reset()
+    this.#repair.reset()
+    this.#closing.reset()
+    this.#gets.clear()
+    this.#feeds.clear()
+    const { opened, topic } = this.state
+    if (opened === null || this.#waiting.size === 0) return
+    send(out, [...this.#waiting], { kind: 'opened', topic, epoch: opened.configuration.epoch })
+    this.#waiting.clear()
+  }
+
+  /** Everybody who publishes or reads here is told at once, without having to ask. */
+  #tellMoved(decision: Decision, out: Effect[]): void {
+    const attached = this.#feeds.addresses()
+    for (const address of this.#intake.publishers.values()) attached.add(address)
+    const { topic } = this.state
+    const epoch = previousEpoch(decision.next.epoch)
+    this.#feeds.clear()
+    if (attached.size > 0) send(out, [...attached], { kind: 'moved', topic, epoch, decision, newest: decision.next })
+  }
+
+  #moved(from: Address, token: number, epoch: Epoch, out: Effect[]): void {
+    const { topic, newest } = this.state
+    if (newest === null) return
+    const decision = this.state.decisionOf(epoch)
+    send(out, from, { kind: 'moved', topic, epoch, ...(decision && { decision }), newest }, token)
+  }
+
+  #refuse(to: Address, token: number, epoch: Epoch, refusal: Refusal, detail: string, out: Effect[]): void {
+    send(out, to, { kind: 'refused', topic: this.state.topic, epoch, refusal, detail }, token)
+  }
+
+  #current(epoch: Epoch): boolean {
+    return this.state.opened?.configuration.epoch === epoch
+  }
+
+  /** An epoch admits a bounded number of publishers; it is rolled, with the same members, before that bound is reached. */
+  #rollIfCrowded(out: Effect[]): void {
+    const configuration = this.serving
+    if (configuration === null || !this.#intake.crowded || this.#rolled === configuration.epoch) return
+    this.#rolled = configuration.epoch
+    const { members, mode, decider, membersMin, order } = configuration
+    const changeId = `roll-${configuration.epoch}`
+    this.#host.coordinate(this.state.topic, { changeId, members, mode, decider, membersMin, order }, out)
+  }
+}

@@ -1,0 +1,227 @@
+/**
+ * What one server keeps of one topic, and the only place that changes it: every change is a record in the log, applied in
+ * the same way when it is made and when it is read back after a restart.
+ */
+import type { Configuration, Decision, Intent } from '../../proto/configuration.ts'
+import { intentOf, isMember } from '../../proto/configuration.ts'
+import { InvariantViolation } from '../../proto/errors.ts'
+import { type Epoch, nextEpoch, previousEpoch, type ServerName, type TopicName } from '../../proto/ids.ts'
+import type { Effect } from '../../proto/machine/contract.ts'
+import type { Position, RecordKind } from '../../proto/machine/store.ts'
+import { endOf, fingerprint, type MessageSet, missingCount } from '../../proto/message-set.ts'
+import { messageBytes } from '../../proto/wire/codec.ts'
+import type { Batch, Message } from '../../proto/wire/messages.ts'
+import { Acceptor } from '../epoch/acceptor.ts'
+import { Holdings } from './holdings.ts'
+
+/** The newest epoch that this server has opened as one of its members. */
+export interface OpenedEpoch {
+  readonly configuration: Configuration
+  readonly holdings: Holdings
+  readonly acceptor: Acceptor
+  /** What the change wants that wedged it; null while it takes stores. */
+  wedgedFor: Intent | null
+}
+
+export class TopicState {
+  readonly topic: TopicName
+  readonly self: ServerName
+  opened: OpenedEpoch | null = null
+  /** Highest configuration that is known to be decided. */
+  newest: Configuration | null = null
+  /** Whether the epoch after the opened one, or a later one, is known to be enabled. Not kept: it is asked again. */
+  successorEnabled = false
+  readonly #decisions = new Map<Epoch, Decision>()
+  readonly #holdings = new Map<Epoch, Holdings>()
+  readonly #staged = new Map<Epoch, Holdings>()
+
+  constructor(topic: TopicName, self: ServerName) {
+    this.topic = topic
+    this.self = self
+  }
+
+  /** The decision that closed `epoch`, if this server knows it. */
+  decisionOf(of: Epoch): Decision | undefined {
+    return this.#decisions.get(of)
+  }
+
+  /** The configuration of an epoch, known from the decision that made it. */
+  configurationOf(of: Epoch): Configuration | undefined {
+    return of < 1 ? undefined : this.#decisions.get(previousEpoch(of))?.next
+  }
+
+  /** What may be read of an epoch here: null unless it is the opened one or a closed one that is complete. */
+  readable(of: Epoch): Holdings | null {
+    return this.#holdings.get(of) ?? null
+  }
+
+  staged(of: Epoch): Holdings {
+    let holdings = this.#staged.get(of)
+    if (holdings === undefined) {
+      holdings = new Holdings()
+      this.#staged.set(of, holdings)
+    }
+    return holdings
+  }
+
+  get heldEpochs(): number {
+    return this.#holdings.size
+  }
+
+  get stagedCount(): number {
+    let count = 0
+    for (const holdings of this.#staged.values()) count += holdings.index.length
+    return count
+  }
+
+  /** What is on this server of an epoch, stored and staged together: what a state transfer need not fetch. */
+  present(of: Epoch): MessageSet {
+    const present = new Map(this.#holdings.get(of)?.snapshot())
+    for (const [publisher, frontier] of this.#staged.get(of)?.snapshot() ?? []) present.set(publisher, frontier)
+    return present
+  }
+
+  /** Messages of `closing` that are not on this server. */
+  missing(of: Epoch, closing: MessageSet): number {
+    return this.#holdings.get(of)?.closed === true ? 0 : missingCount(closing, this.present(of))
+  }
+
+  /**
+   * Publishers whose batches here are others than those in `closing`: a client sent different bytes under one id. What was
+   * staged of them is forgotten, so that it is fetched from a server that holds what counts.
+   */
+  dropForgeries(of: Epoch, closing: MessageSet): void {
+    for (const [publisher, { end, digest }] of closing) {
+      const staged = this.#staged.get(of)
+      const from = staged?.has(publisher) === true ? staged : this.#holdings.get(of)
+      if (from === undefined || from.endOf(publisher) < end || from.digestAt(publisher, end) === digest) continue
+      if (from === staged && staged.baseOf(publisher) > 0 && staged.baseOf(publisher) >= end) continue
+      staged?.discard(publisher)
+      this.staged(of).continueFrom(publisher, { end: 0, digest: 0 })
+    }
+  }
+
+  /** Takes a batch into the opened epoch. The caller has checked that it is its publisher's next one. */
+  store(batch: Batch, bytes: Uint8Array, out: Effect[]): void {
+    const { opened } = this
+    if (opened === null || opened.wedgedFor !== null || opened.configuration.epoch !== batch.epoch) {
+      throw new InvariantViolation('I1', `batch of epoch ${batch.epoch} stored while it is not open`)
+    }
+    const slot = opened.holdings.add(batch)
+    out.push({ kind: 'persist', record: 'batch', bytes, placement: opened.holdings.index, slot })
+  }
+
+  /** Keeps a batch for an epoch change: apart from what is stored, told to nobody, read by nobody until it is decided. */
+  stage(batch: Batch, bytes: Uint8Array, out: Effect[]): void {
+    const holdings = this.#stageable(batch)
+    const slot = holdings.add(batch)
+    out.push({ kind: 'persist', record: 'staged', bytes, placement: holdings.index, slot })
+  }
+
+  /** Whether the batch is what state transfer wants next of its publisher. */
+  stageContinues(batch: Batch): boolean {
+    const staged = this.#staged.get(batch.epoch)
+    const end = staged?.has(batch.publisher) === true ? staged.endOf(batch.publisher) : this.#storedEnd(batch)
+    return batch.first === end + 1
+  }
+
+  /** Makes a change of protocol state: applied now, on disk before anything that is told after it. */
+  record(message: Message, out: Effect[]): void {
+    out.push({ kind: 'persist', record: 'protocol', bytes: messageBytes(message) })
+    this.#apply(message)
+  }
+
+  /** A record that survived a restart. */
+  recover(record: RecordKind, message: Message, position: Position): void {
+    if (message.kind !== 'batch') {
+      this.#apply(message)
+      return
+    }
+    const holdings = record === 'staged' ? this.#stageable(message) : this.opened?.holdings
+    if (holdings === undefined) throw new InvariantViolation('I8', `batch of epoch ${message.epoch} before its opening`)
+    holdings.index.place(holdings.add(message), position)
+  }
+
+  /** Forgets bodies that nobody needs: a later epoch is enabled, and this server is not one of its members. */
+  release(): void {
+    this.#holdings.clear()
+    this.#staged.clear()
+  }
+
+  #stageable(batch: Batch): Holdings {
+    const staged = this.staged(batch.epoch)
+    const stored = this.#holdings.get(batch.epoch)
+    if (batch.first === 1 && staged.has(batch.publisher)) staged.discard(batch.publisher)
+    else if (batch.first > 1 && !staged.has(batch.publisher) && stored !== undefined) {
+      staged.continueFrom(batch.publisher, stored.frontierOf(batch.publisher))
+    }
+    return staged
+  }
+
+  #storedEnd(batch: Batch): number {
+    return this.#holdings.get(batch.epoch)?.endOf(batch.publisher) ?? 0
+  }
+
+  #apply(message: Message): void {
+    switch (message.kind) {
+      case 'wedge':
+        return this.#wedge(message.epoch, (acceptor) => acceptor.promise(message.stake), message.intent)
+      case 'accept': {
+        const { stake, decision } = message
+        return this.#wedge(message.epoch, (acceptor) => acceptor.accept(stake, decision), intentOf(decision))
+      }
+      case 'decided':
+        return this.#learn(message.epoch, message.decision)
+      case 'opening':
+        return this.#open(message.decision)
+      default:
+        throw new InvariantViolation('log', `record of kind ${message.kind} does not belong to a topic`)
+    }
+  }
+
+  #wedge(of: Epoch, vote: (acceptor: Acceptor) => void, intent: Intent): void {
+    const { opened } = this
+    if (opened === null || opened.configuration.epoch !== of) return
+    vote(opened.acceptor)
+    opened.wedgedFor = intent
+  }
+
+  #learn(of: Epoch, decision: Decision): void {
+    const known = this.#decisions.get(of)
+    if (known !== undefined) {
+      if (fingerprint(known.closing) === fingerprint(decision.closing) && known.changeId === decision.changeId) return
+      throw new InvariantViolation('I2', `epoch ${of} of ${this.topic} has two decisions`)
+    }
+    this.#decisions.set(of, decision)
+    if (this.newest === null || decision.next.epoch > this.newest.epoch) this.newest = decision.next
+    // What is staged for an epoch whose successor does not name this server is of no use to anybody.
+    if (!isMember(decision.next, this.self)) this.#staged.delete(of)
+  }
+
+  #open(decision: Decision): void {
+    const { next } = decision
+    const closed = previousEpoch(next.epoch)
+    if (!isMember(next, this.self)) throw new InvariantViolation('I5', `opens epoch ${next.epoch} without being a member`)
+    this.#learn(closed, decision)
+    for (let past = next.floor; past <= closed; past = nextEpoch(past)) this.#close(past)
+    const holdings = new Holdings()
+    this.#holdings.set(next.epoch, holdings)
+    this.opened = { configuration: next, holdings, acceptor: new Acceptor(), wedgedFor: null }
+    this.successorEnabled = false
+  }
+
+  #close(past: Epoch): void {
+    const closing = this.#decisions.get(past)?.closing
+    if (closing === undefined) throw new InvariantViolation('I6', `epoch ${past} is opened over without its closing set`)
+    const holdings = this.#holdings.get(past) ?? new Holdings()
+    if (holdings.closed) return
+    holdings.close(closing, this.#staged.get(past))
+    this.#staged.delete(past)
+    this.#holdings.set(past, holdings)
+    for (const [publisher, { end }] of closing) {
+      if (holdings.endOf(publisher) < end) {
+        throw new InvariantViolation('I6', `epoch ${past} lacks messages of ${publisher} up to ${endOf(closing, publisher)}`)
+      }
+    }
+  }
+}

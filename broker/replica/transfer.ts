@@ -1,0 +1,207 @@
+/**
+ * State transfer into a next member: the chain of decisions, the bodies of every epoch that is still kept, and those of the
+ * closing set. Everything is kept apart (`staged`) until the decision is known. What is here already is not fetched again,
+ * whatever attempt it was fetched for.
+ *
+ * Source: section 4.2 step 4 and section 5.2 ("out-of-band channel, directly from the servers in the current epoch"), section
+ * 9.3 (transfer in advance).
+ */
+import { type Epoch, nextEpoch, previousEpoch } from '../../proto/ids.ts'
+import { type Effect, send } from '../../proto/machine/contract.ts'
+import { contains, type MessageSet } from '../../proto/message-set.ts'
+import type { Batch, MessageOf, Source } from '../../proto/wire/messages.ts'
+import type { Host, Limits } from '../host.ts'
+import type { TopicState } from './topic-state.ts'
+
+interface Goal {
+  /** The epoch that ends. */
+  readonly epoch: Epoch
+  /** What must be here of it; null: whatever the sources hold now. */
+  readonly closing: MessageSet | null
+  readonly sources: readonly Source[]
+}
+
+interface Request {
+  readonly token: number
+  readonly epoch: Epoch
+  readonly what: 'chain' | 'bodies'
+  silentTicks: number
+  batches: number
+}
+
+export class Transfer {
+  readonly #state: TopicState
+  readonly #host: Host
+  readonly #limits: Limits
+  #goal: Goal | null = null
+  #request: Request | null = null
+  /** Which source is asked; moves on when one is silent or does not hold what is asked. */
+  #source = 0
+  /** Without a closing set: a source said that there is no more. */
+  #drained = false
+  /** Where the source that was asked last goes on. */
+  #resume: { readonly source: number; readonly epoch: Epoch; readonly slot: number } | null = null
+  /** Unanswered requests in a row. */
+  #failures = 0
+
+  constructor(state: TopicState, host: Host, limits: Limits) {
+    this.#state = state
+    this.#host = host
+    this.#limits = limits
+  }
+
+  get busy(): boolean {
+    return this.#goal !== null
+  }
+
+  /** Fetches what is missing for `epoch`'s end; a new goal takes over from the one before. */
+  aim(epoch: Epoch, closing: MessageSet | null, sources: readonly Source[], out: Effect[]): void {
+    const others = sources.filter((one) => one.member.name !== this.#host.self.name)
+    if (closing !== null || this.#goal?.closing !== null || this.#goal.epoch !== epoch) this.#drained = false
+    this.#goal = { epoch, closing, sources: others }
+    if (closing !== null) this.#state.dropForgeries(epoch, closing)
+    if (this.#request === null) this.#next(out)
+  }
+
+  stop(): void {
+    this.#goal = null
+    this.#request = null
+  }
+
+  /** Messages that are still to come, as far as is known; 0 when everything is here. */
+  missing(epoch: Epoch, closing: MessageSet | null): number {
+    const chain = this.#gap(epoch)
+    if (chain !== null) return Number.MAX_SAFE_INTEGER
+    let missing = closing === null ? (this.#drained ? 0 : 1) : this.#state.missing(epoch, closing)
+    if (closing !== null && missing === 0) {
+      this.#state.dropForgeries(epoch, closing)
+      missing = this.#state.missing(epoch, closing)
+    }
+    for (const past of this.#pastEpochs(epoch)) {
+      const known = this.#state.decisionOf(past)
+      if (known !== undefined) missing += this.#state.missing(past, known.closing)
+    }
+    return missing
+  }
+
+  isOwn(token: number): boolean {
+    return this.#request !== null && token === this.#request.token
+  }
+
+  batch(batch: Batch, bytes: Uint8Array, out: Effect[]): void {
+    if (this.#request === null || batch.epoch !== this.#request.epoch) return
+    this.#request.silentTicks = 0
+    this.#request.batches++
+    this.#failures = 0
+    if (this.#state.stageContinues(batch)) this.#state.stage(batch, bytes, out)
+  }
+
+  pulled(message: MessageOf<'pulled'>, out: Effect[]): void {
+    const request = this.#request
+    this.#request = null
+    if (request === null) return
+    if (message.more) {
+      this.#resume = { source: this.#source, epoch: message.epoch, slot: message.resume }
+    } else {
+      if (!message.unheld && message.epoch === this.#goal?.epoch) this.#drained = true
+      this.#source++
+    }
+    // A source that had nothing of what is missing: the next one is asked at the next tick, not in a hot circle.
+    if (message.more || request.batches > 0 || this.missing(message.epoch, this.#goal?.closing ?? null) === 0) this.#next(out)
+  }
+
+  decisions(message: MessageOf<'decisions'>, out: Effect[]): void {
+    this.#request = null
+    this.#failures = 0
+    if (message.decisions.length === 0) this.#source++
+    for (const decision of message.decisions) {
+      const epoch = previousEpoch(decision.next.epoch)
+      if (this.#goal === null || epoch >= this.#goal.epoch || this.#state.decisionOf(epoch) !== undefined) continue
+      this.#state.record({ kind: 'decided', topic: this.#state.topic, epoch, decision }, out)
+    }
+    this.#next(out)
+  }
+
+  tick(out: Effect[]): void {
+    if (this.#request !== null && ++this.#request.silentTicks > this.#limits.requestTicks) {
+      this.#request = null
+      this.#source++
+      this.#failures++
+    }
+    if (this.#goal !== null && this.#request === null) this.#next(out)
+  }
+
+  #next(out: Effect[]): void {
+    const goal = this.#goal
+    if (goal === null || goal.sources.length === 0) return
+    const gap = this.#gap(goal.epoch)
+    if (gap !== null) {
+      this.#ask('chain', gap, undefined, goal, out)
+      return
+    }
+    for (const past of this.#pastEpochs(goal.epoch)) {
+      const closing = this.#state.decisionOf(past)?.closing
+      if (closing === undefined || this.#state.missing(past, closing) === 0) continue
+      this.#state.dropForgeries(past, closing)
+      this.#ask('bodies', past, closing, goal, out)
+      return
+    }
+    if (goal.closing === null) {
+      if (!this.#drained) this.#ask('bodies', goal.epoch, undefined, goal, out)
+    } else if (this.#state.missing(goal.epoch, goal.closing) > 0) {
+      this.#chooseHolder(goal)
+      this.#ask('bodies', goal.epoch, goal.closing, goal, out)
+    }
+  }
+
+  #ask(what: Request['what'], epoch: Epoch, until: MessageSet | undefined, goal: Goal, out: Effect[]): void {
+    const source = goal.sources[this.#source % goal.sources.length]
+    if (source === undefined) return
+    const token = this.#host.nextToken()
+    const to = this.#host.addressOf(source.member)
+    const { topic } = this.#state
+    this.#request = { token, epoch, what, silentTicks: 0, batches: 0 }
+    if (what === 'chain') {
+      send(out, to, { kind: 'chain', topic, epoch }, token)
+      return
+    }
+    const since = this.#state.present(epoch)
+    const bytesMax = this.#limits.pullBytesMax
+    const goesOn = this.#resume?.source === this.#source && this.#resume.epoch === epoch
+    const resume = goesOn ? (this.#resume?.slot ?? 0) : 0
+    send(out, to, { kind: 'pull', topic, epoch, since, ...(until && { until }), bytesMax, resume }, token)
+  }
+
+  /** A source that reported something of what is missing, unless the last ones did not answer. */
+  #chooseHolder(goal: Goal): void {
+    if (this.#failures > 0) return
+    const present = this.#state.present(goal.epoch)
+    const { sources } = goal
+    for (let turn = 0; turn < sources.length; turn++) {
+      const source = sources[(this.#source + turn) % sources.length]
+      if (source === undefined || contains(present, source.stored)) continue
+      this.#source += turn
+      return
+    }
+  }
+
+  /** First epoch whose decision is not known, among those that must be before the goal's epoch can end. */
+  #gap(of: Epoch): Epoch | null {
+    const before = previousEpoch(of)
+    if (this.#state.decisionOf(before) === undefined) return this.#firstUnknown(before)
+    for (const past of this.#pastEpochs(of)) if (this.#state.decisionOf(past) === undefined) return past
+    return null
+  }
+
+  #firstUnknown(upTo: Epoch): Epoch {
+    let unknown = upTo
+    while (unknown > 0 && this.#state.decisionOf(previousEpoch(unknown)) === undefined) unknown = previousEpoch(unknown)
+    return unknown
+  }
+
+  *#pastEpochs(of: Epoch): Iterable<Epoch> {
+    const floor = this.#state.configurationOf(of)?.floor
+    if (floor === undefined) return
+    for (let past = floor; past < of; past = nextEpoch(past)) yield past
+  }
+}

@@ -1,0 +1,107 @@
+/** One server: its data directory, its transport, and the loop that drives its machine. */
+import { randomInt } from 'node:crypto'
+import { EpochcastError, InvariantViolation } from '../proto/errors.ts'
+import { type Address, type ClusterId, type ServerId, serverId, type ServerName, serverName } from '../proto/ids.ts'
+import { Loop } from '../proto/machine/loop.ts'
+import type { Clock, Random } from '../proto/machine/ports.ts'
+import type { Store } from '../proto/machine/store.ts'
+import type { Transport, TransportHandler } from '../proto/transport/port.ts'
+import type { TopicDefaults } from './finder.ts'
+import type { Limits } from './host.ts'
+import { ServerMachine } from './server-machine.ts'
+
+export interface ServerOptions {
+  readonly id: string
+  /** UUID of the storage behind `store`. */
+  readonly storage: string
+  readonly store: Store
+  /** Begins to listen; called once everything that is on disk has been read. */
+  readonly listen: (handler: TransportHandler) => Promise<Transport>
+  /** Where this server will be reached, as far as that is known before it listens. */
+  readonly address: Address
+  /** Servers to introduce itself to. An empty server joins the cluster of the first that belongs to one. */
+  readonly seeds?: readonly Address[]
+  readonly defaults?: TopicDefaults
+  readonly limits?: Partial<Limits>
+  readonly random?: Random
+  readonly clock?: Clock
+  /** The disk failed or a rule of the protocol does not hold; the server has stopped speaking. */
+  readonly onFatal?: (error: EpochcastError | InvariantViolation | Error) => void
+}
+
+const anyTopic: TopicDefaults = { autoCreate: true, template: { members: [] } }
+
+export class Server implements AsyncDisposable {
+  readonly id: ServerId
+  readonly name: ServerName
+  readonly address: Address
+  readonly #machine: ServerMachine
+  readonly #loop: Loop
+  readonly #store: Store
+  #transport: Transport | null = null
+  #isStopped = false
+
+  private constructor(options: ServerOptions) {
+    this.id = serverId(options.id)
+    this.name = serverName(this.id, options.storage)
+    this.address = options.address
+    this.#store = options.store
+    const clock = options.clock ?? { nowMs: () => performance.timeOrigin + performance.now() }
+    this.#machine = new ServerMachine({
+      self: { name: this.name, address: this.address },
+      seeds: options.seeds ?? [],
+      random: options.random ?? { below: (bound) => randomInt(bound) },
+      clock,
+      defaults: options.defaults ?? anyTopic,
+      ...(options.limits && { limits: options.limits }),
+    })
+    this.#loop = new Loop({
+      machine: this.#machine,
+      name: this.name,
+      cluster: () => this.#machine.cluster,
+      store: this.#store,
+      onFatal: (error) => this.#onFatal(error, options.onFatal),
+    })
+  }
+
+  /**
+   * Reads what is on disk, then listens.
+   * @throws EpochcastError `EC_LOG_DAMAGED`, `EC_DISK_FAILED`, `EC_BAD_ARGUMENT` when the address is in use
+   */
+  static async start(options: ServerOptions): Promise<Server> {
+    const server = new Server(options)
+    await server.#store.recover((kind, body, position) => server.#machine.recover(kind, body, position))
+    server.#transport = await options.listen(server.#loop)
+    server.#loop.start(server.#transport)
+    return server
+  }
+
+  get cluster(): ClusterId | '' {
+    return this.#machine.cluster
+  }
+
+  /** Servers that this one knows and that answer, itself included. */
+  get aliveCount(): number {
+    return this.#machine.directory.alive().length
+  }
+
+  /** Stops speaking, and closes the log once what is being flushed is on disk. */
+  async stop(): Promise<void> {
+    if (this.#isStopped) return
+    this.#isStopped = true
+    this.#loop.stop()
+    await this.#transport?.close()
+    await this.#store.close()
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.stop()
+  }
+
+  #onFatal(error: unknown, told: ServerOptions['onFatal']): void {
+    void this.#transport?.close()
+    const reason = error instanceof Error ? error : new Error(String(error))
+    if (told === undefined) throw reason
+    told(reason)
+  }
+}
