@@ -1,0 +1,201 @@
+import { randomInt, randomUUID } from 'node:crypto'
+import { EpochcastError } from '../proto/errors.ts'
+import { type Address, address, type Epoch, topicName, type TopicName } from '../proto/ids.ts'
+import { Loop } from '../proto/machine/loop.ts'
+import type { Clock, Random } from '../proto/machine/ports.ts'
+import type { Transport, TransportHandler } from '../proto/transport/port.ts'
+import { dialTcp } from '../proto/transport/tcp.ts'
+import { Admin } from './admin.ts'
+import { bytes, type Codec } from './codecs.ts'
+import { type ClientCall, ClientMachine } from './machine.ts'
+import { type AddLimits, addLimits } from './operations/add.ts'
+import type { EventStream } from './stream.ts'
+import { Topic, unknownOutcome } from './topic.ts'
+import { waitFor, type WaitOptions } from './waiting.ts'
+
+export interface ConnectOptions extends WaitOptions {
+  /** Largest payload in bytes; at most what the servers take (1 MiB). */
+  readonly messageBytesMax?: number
+  readonly limits?: Partial<AddLimits>
+  /** Other ways to reach servers than TCP: the in-process network of tests. */
+  readonly transport?: (name: string, handler: TransportHandler) => Transport
+  readonly clock?: Clock
+  readonly random?: Random
+}
+
+export const defaultUrl = 'epochcast://127.0.0.1:7400'
+const defaultPort = 7400
+const connectTimeoutMs = 5_000
+const messageBytesMax = 1024 * 1024
+
+/**
+ * Connects to a cluster: by its url, by `EPOCHCAST_URL`, or to a broker on this machine.
+ * @param url `epochcast://host:port`, several as `epochcast://host:port,host:port`; port 7400 where left out
+ * @throws EpochcastError `EC_UNREACHABLE` (retryable) when no server answers in time, `EC_NO_CLUSTER` when those that answer have
+ *   not joined one, `EC_BAD_ARGUMENT` for a bad url
+ */
+export async function connect(url?: string, options: ConnectOptions = {}): Promise<Client> {
+  const target = url ?? process.env.EPOCHCAST_URL ?? defaultUrl
+  const client = new Client(parseUrl(target), options)
+  try {
+    await client.ready({ timeoutMs: connectTimeoutMs, ...options }, target)
+  } catch (error) {
+    await client.close()
+    throw error
+  }
+  return client
+}
+
+/** Addresses in an `epochcast://` url. */
+export function parseUrl(url: string): Address[] {
+  const match = /^epochcast:\/\/([^/?#]+)\/?$/.exec(url)
+  if (match === null) {
+    throw new EpochcastError('EC_BAD_ARGUMENT', `${JSON.stringify(url)} is not an epochcast:// url`, { hint: `e.g. ${defaultUrl}` })
+  }
+  return (match[1] ?? '').split(',').map((part) => {
+    const host = /^(\[[0-9a-fA-F:]+\]|[^:[\]]+)(?::(\d{1,5}))?$/.exec(part)
+    const port = host?.[2] === undefined ? defaultPort : Number(host[2])
+    if (host === null || port < 1 || port > 65_535) {
+      throw new EpochcastError('EC_BAD_ARGUMENT', `${JSON.stringify(part)} in ${url} is not host:port`)
+    }
+    return address(`${host[1]}:${port}`)
+  })
+}
+
+/** A connection to a cluster. Made by `connect`. */
+export class Client implements AsyncDisposable {
+  readonly admin: Admin
+  readonly #machine: ClientMachine
+  readonly #loop: Loop<ClientCall>
+  readonly #transport: Transport
+  readonly #topics = new Map<TopicName, Topic<unknown>>()
+  readonly #streams = new Set<EventStream<unknown>>()
+  readonly #messageBytesMax: number
+  readonly #seeds: readonly Address[]
+  #closed: EpochcastError | null = null
+
+  constructor(seeds: readonly Address[], options: ConnectOptions) {
+    const random = options.random ?? { below: (bound: number) => randomInt(bound) }
+    const clock = options.clock ?? { nowMs: () => Date.now() }
+    const name = `client-${randomUUID()}`
+    this.#seeds = seeds
+    this.#messageBytesMax = options.messageBytesMax ?? messageBytesMax
+    const limits = { ...addLimits, ...options.limits }
+    this.#machine = new ClientMachine({ seeds, random, clock, limits })
+    this.#loop = new Loop<ClientCall>({
+      machine: this.#machine,
+      name,
+      cluster: () => this.#machine.cluster,
+      onFatal: (error) => this.#fail(error),
+    })
+    this.#transport = (options.transport ?? dial)(name, this.#loop)
+    this.#loop.start(this.#transport)
+    this.admin = new Admin(this.#machine, this.#loop, randomUUID, () => this.#closed)
+  }
+
+  /** Waits until a server of a cluster answered. */
+  async ready(options: WaitOptions, target: string): Promise<void> {
+    try {
+      await waitFor<void>(options, 'connecting', (resolve) => {
+        this.#loop.call((out) => this.#machine.introduce(resolve, out))
+        return undefined
+      })
+    } catch (error) {
+      if (!(error instanceof EpochcastError) || error.code !== 'EC_TIMEOUT') throw error
+      if (this.#machine.unclustered > 0) {
+        throw new EpochcastError('EC_NO_CLUSTER', `the servers at ${target} answer, but belong to no cluster yet`, {
+          hint: 'bootstrap it once: epochcast bootstrap',
+        })
+      }
+      const hint = 'start one with: npx epochcast dev, or say where it is with --url or EPOCHCAST_URL'
+      throw new EpochcastError('EC_UNREACHABLE', `no server answers at ${this.#seeds.join(', ')}`, { hint })
+    }
+  }
+
+  /** The same object for the same name; the codec of the first call counts. */
+  topic(name: string): Topic<Uint8Array>
+  topic<T>(name: string, options: { readonly codec: Codec<T> }): Topic<T>
+  topic<T>(name: string, options?: { readonly codec: Codec<T> }): Topic<T> {
+    const checked = topicName(name)
+    const codec = options?.codec ?? (bytes() as unknown as Codec<T>)
+    const known = this.#topics.get(checked)
+    if (known !== undefined && options === undefined) return known as unknown as Topic<T>
+    const topic = new Topic<T>(checked, codec, {
+      loop: this.#loop,
+      machine: this.#machine,
+      messageBytesMax: this.#messageBytesMax,
+      closed: () => this.#closed,
+      roll: (of, epoch) => this.#roll(of, epoch),
+      track: (stream) => this.#streams.add(stream),
+    })
+    this.#topics.set(checked, topic as unknown as Topic<unknown>)
+    return topic
+  }
+
+  /**
+   * Resolves when every publish that is pending at the call has an outcome. Never hangs over the end of an epoch.
+   * @throws EpochcastError `EC_TIMEOUT`, `EC_ABORTED`
+   */
+  async flush(options: WaitOptions = {}): Promise<void> {
+    await waitFor<void>(options, 'flush', (resolve) => {
+      this.#loop.call(() => {
+        const publishers = this.#machine.publishers()
+        let waiting = publishers.length + 1
+        const told = () => {
+          waiting--
+          if (waiting === 0) resolve()
+        }
+        for (const publisher of publishers) publisher.whenIdle(told)
+        told()
+      })
+      return undefined
+    })
+  }
+
+  /** Flushes, lets subscriptions end behind what has arrived, and closes. */
+  async drain(options: WaitOptions = {}): Promise<void> {
+    await this.flush(options)
+    await this.close()
+  }
+
+  /** Ends everything now. What is pending rejects: with `EC_OUTCOME_UNKNOWN` where it was sent. */
+  async close(): Promise<void> {
+    if (this.#closed !== null) return
+    this.#end(new EpochcastError('EC_CLOSED', 'the client is closed'))
+    await new Promise<void>((resolve) => setImmediate(resolve))
+    this.#loop.stop()
+    await this.#transport.close()
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.close()
+  }
+
+  #end(reason: EpochcastError): void {
+    this.#closed = reason
+    for (const publisher of this.#machine.publishers()) publisher.close((id) => (id === null ? reason : unknownOutcome(id, reason)))
+    this.#loop.call((out) => {
+      for (const subscription of this.#machine.subscriptions()) this.#machine.removeSubscription(subscription, out)
+    })
+    for (const stream of this.#streams) stream.end()
+  }
+
+  async #roll(topic: TopicName, epoch: Epoch): Promise<void> {
+    try {
+      await this.admin.reconfigure(topic, { expectEpoch: epoch }).decided
+    } catch (error) {
+      // Somebody else ended it: as good.
+      if (!(error instanceof EpochcastError) || (error.code !== 'EC_SUPERSEDED' && error.code !== 'EC_STALE_EPOCH')) throw error
+    }
+  }
+
+  #fail(error: unknown): void {
+    const reason = error instanceof EpochcastError ? error : new EpochcastError('EC_CLOSED', 'the client failed', { cause: error })
+    this.#end(reason)
+    void this.#transport.close()
+  }
+}
+
+function dial(name: string, handler: TransportHandler): Transport {
+  return dialTcp({ name, handler })
+}

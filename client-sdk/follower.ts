@@ -1,0 +1,200 @@
+/**
+ * Follows one topic from epoch to epoch: which configuration is the newest that this client was told of (Definition 2), and
+ * how the epochs before it ended.
+ */
+import type { Configuration, Decision } from '../proto/configuration.ts'
+import { EpochcastError } from '../proto/errors.ts'
+import { type Address, type Epoch, epoch, type MessageId, nextEpoch, previousEpoch, type PublisherId, type TopicName } from '../proto/ids.ts'
+import type { Effect } from '../proto/machine/contract.ts'
+import type { Frontier } from '../proto/message-set.ts'
+import type { Message, MessageOf, Template } from '../proto/wire/messages.ts'
+import type { Requests } from './requests.ts'
+import type { Servers } from './servers.ts'
+
+/** What was decided about this client's own messages of an epoch. */
+export interface OwnOutcomes {
+  readonly included: readonly MessageId[]
+  readonly dropped: readonly MessageId[]
+}
+
+/** Operations that live in epochs. */
+export interface EpochFollower {
+  /** The first configuration is known. */
+  begun(configuration: Configuration, out: Effect[]): void
+  /** The epoch that this client was in has ended; `decision.next` is the new one. */
+  moved(decision: Decision, out: Effect[]): void
+  /** The topic cannot be followed: it does not exist, or may not be created. */
+  failed(error: EpochcastError, out: Effect[]): void
+}
+
+const suspectTicks = 25
+
+export class Follower {
+  readonly topic: TopicName
+  configuration: Configuration | null = null
+  failure: EpochcastError | null = null
+  /** What this client was acknowledged or given in the current epoch: a Get never falls behind it. */
+  readonly known = new Map<PublisherId, Frontier>()
+  readonly ownOutcomes = new Map<Epoch, OwnOutcomes>()
+  readonly #servers: Servers
+  readonly #requests: Requests
+  readonly #decisions = new Map<Epoch, Decision>()
+  readonly #followers = new Set<EpochFollower>()
+  readonly #wanted = new Map<Epoch, ((decision: Decision | null, out: Effect[]) => void)[]>()
+  #locating = 0
+  #chaining = 0
+  #ticksSinceSuspicion = suspectTicks
+
+  constructor(topic: TopicName, servers: Servers, requests: Requests) {
+    this.topic = topic
+    this.#servers = servers
+    this.#requests = requests
+  }
+
+  get epoch(): Epoch | null {
+    return this.configuration?.epoch ?? null
+  }
+
+  decisionOf(of: Epoch): Decision | undefined {
+    return this.#decisions.get(of)
+  }
+
+  addresses(): Address[] {
+    return (this.configuration?.members ?? []).map((member) => this.#servers.addressOf(member))
+  }
+
+  add(follower: EpochFollower, out: Effect[]): void {
+    this.#followers.add(follower)
+    if (this.configuration !== null) follower.begun(this.configuration, out)
+    else this.locate(true, undefined, out)
+  }
+
+  remove(follower: EpochFollower): void {
+    this.#followers.delete(follower)
+  }
+
+  /** Finds the topic; makes it when `create` and the servers allow it. */
+  locate(create: boolean, template: Template | undefined, out: Effect[]): void {
+    if (this.#locating !== 0) return
+    const { topic } = this
+    const request: MessageOf<'locate'> = {
+      kind: 'locate',
+      topic,
+      epoch: this.epoch ?? epoch(0),
+      create,
+      members: [],
+      ...template,
+    }
+    const to = () => this.#servers.addresses()
+    const answer = (message: Message, _from: Address, into: Effect[]) => this.#located(message, into)
+    this.#locating = this.#requests.ask({ message: request, to, answer }, out)
+  }
+
+  /** No answer where one was due: perhaps the topic lives elsewhere by now. */
+  suspect(out: Effect[]): void {
+    if (this.#ticksSinceSuspicion < suspectTicks) return
+    this.#ticksSinceSuspicion = 0
+    this.locate(false, undefined, out)
+  }
+
+  tick(): void {
+    this.#ticksSinceSuspicion++
+  }
+
+  moved(message: MessageOf<'moved'>, out: Effect[]): void {
+    if (message.decision !== undefined) this.#learn(message.decision)
+    this.#advance(out)
+    this.#reach(message.newest, out)
+  }
+
+  /** Tells how `of` ended, once that is known; null when no server knows it any more. */
+  want(of: Epoch, told: (decision: Decision | null, out: Effect[]) => void, out: Effect[]): void {
+    const known = this.#decisions.get(of)
+    if (known !== undefined) {
+      told(known, out)
+      return
+    }
+    this.#wanted.set(of, [...(this.#wanted.get(of) ?? []), told])
+    this.#askChain(of, this.configuration, out)
+  }
+
+  #located(message: Message, out: Effect[]): boolean {
+    if (message.kind === 'refused') {
+      if (message.refusal === 'no-cluster' || message.refusal === 'other-cluster') return false
+      this.#locating = 0
+      this.failure = locateError(this.topic, message)
+      if (this.configuration === null) for (const one of [...this.#followers]) one.failed(this.failure, out)
+      return true
+    }
+    if (message.kind !== 'located') return false
+    this.#locating = 0
+    this.#servers.learn(message.servers)
+    this.#reach(message.configuration, out)
+    return true
+  }
+
+  /** A configuration that was decided: begins with it, or walks to it epoch by epoch. */
+  #reach(newest: Configuration, out: Effect[]): void {
+    this.#servers.learn(newest.members)
+    const current = this.configuration
+    if (current === null) {
+      this.configuration = newest
+      this.failure = null
+      for (const follower of [...this.#followers]) follower.begun(newest, out)
+    } else if (newest.epoch > current.epoch) this.#askChain(current.epoch, newest, out)
+  }
+
+  #askChain(from: Epoch, at: Configuration | null, out: Effect[]): void {
+    if (this.#chaining !== 0 || at === null) return
+    const { topic } = this
+    const to = () => [...at.members.map((member) => this.#servers.addressOf(member)), ...this.#servers.addresses()]
+    const answer = (message: Message, _from: Address, into: Effect[]) => this.#onChain(from, message, into)
+    this.#chaining = this.#requests.ask({ message: { kind: 'chain', topic, epoch: from }, to, answer, retryTicks: 10 }, out)
+  }
+
+  #onChain(from: Epoch, message: Message, out: Effect[]): boolean {
+    if (message.kind !== 'decisions') return false
+    // A server that does not know yet how that epoch ended: another one is asked.
+    if (message.decisions.length === 0 && message.newest.epoch <= from) return false
+    this.#chaining = 0
+    for (const decision of message.decisions) this.#learn(decision)
+    this.#advance(out)
+    const gone = message.decisions.length === 0
+    for (const [of, told] of [...this.#wanted]) {
+      const decision = this.#decisions.get(of)
+      if (decision === undefined && !(gone && of === from)) continue
+      this.#wanted.delete(of)
+      for (const one of told) one(decision ?? null, out)
+    }
+    this.#reach(message.newest, out)
+    const next = [...this.#wanted.keys()].sort((a, b) => a - b)[0]
+    if (next !== undefined) this.#askChain(next, this.configuration, out)
+    return true
+  }
+
+  #learn(decision: Decision): void {
+    this.#decisions.set(previousEpoch(decision.next.epoch), decision)
+  }
+
+  #advance(out: Effect[]): void {
+    for (;;) {
+      const current = this.configuration
+      const decision = current === null ? undefined : this.#decisions.get(current.epoch)
+      if (current === null || decision === undefined) return
+      this.configuration = decision.next
+      this.known.clear()
+      this.#servers.learn(decision.next.members)
+      for (const follower of [...this.#followers]) follower.moved(decision, out)
+      if (this.configuration.epoch !== nextEpoch(current.epoch)) return
+    }
+  }
+}
+
+function locateError(topic: TopicName, message: MessageOf<'refused'>): EpochcastError {
+  const { refusal, detail } = message
+  if (refusal === 'unknown-topic') {
+    return new EpochcastError('EC_UNKNOWN_TOPIC', `topic ${topic} does not exist`, { hint: 'create it first' })
+  }
+  if (refusal === 'unknown-server') return new EpochcastError('EC_UNKNOWN_SERVER', detail)
+  return new EpochcastError('EC_IMPOSSIBLE_MEMBERSHIP', `topic ${topic}: ${detail}`)
+}

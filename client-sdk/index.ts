@@ -1,0 +1,49 @@
+/**
+ * The client of epochcast.
+ *
+ * ```ts
+ * import { connect, json } from 'epochcast'
+ *
+ * await using client = await connect('epochcast://127.0.0.1:7400')
+ * const orders = client.topic('orders.eu', { codec: json<{ item: string }>() })
+ * const { id, epoch, status } = await orders.publish({ item: 'tea' })
+ * for await (const message of orders.subscribe({ from: 'start' })) console.log(message.value)
+ * ```
+ */
+export type { Configuration, Decider, Decision, Member, Mode, Order } from '../proto/configuration.ts'
+export { EpochcastError, type ErrorCode, errorCodes } from '../proto/errors.ts'
+export type { GetLevel } from '../proto/wire/messages.ts'
+export {
+  Admin,
+  type Change,
+  type ChangeResult,
+  type ChangeTimes,
+  type Progress,
+  type ReconfigureOptions,
+  type ReplicaInfo,
+  type ServerInfo,
+  type TopicOptions,
+} from './admin.ts'
+export { Client, connect, type ConnectOptions, defaultUrl, parseUrl } from './client.ts'
+export { bytes, type Codec, json, text } from './codecs.ts'
+export type { Cursor } from './cursor.ts'
+export type { PublishResult, PublishStatus } from './operations/outgoing.ts'
+export {
+  type EpochEvent,
+  EventStream,
+  type GapEvent,
+  Message,
+  type MessageEvent,
+  MessageStream,
+  type StreamEvent,
+} from './stream.ts'
+export {
+  type GetOptions,
+  type Outcome,
+  type PublishOptions,
+  type Received,
+  type SubscribeOptions,
+  Topic,
+  type View,
+} from './topic.ts'
+export type { WaitOptions } from './waiting.ts'

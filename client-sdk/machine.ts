@@ -1,0 +1,195 @@
+/**
+ * The client's machine: routes answers to the operations that wait for them. No IO; the same class runs in scenarios, in the
+ * simulator and behind `connect`.
+ */
+import type { Member } from '../proto/configuration.ts'
+import { type Address, type ClusterId, type PublisherId, publisherId, type ServerName, type TopicName } from '../proto/ids.ts'
+import { type Effect, type Input, type Machine, send } from '../proto/machine/contract.ts'
+import { type Clock, hexDigits, type Random } from '../proto/machine/ports.ts'
+import type { Frame } from '../proto/wire/codec.ts'
+import { isTopical, type Message } from '../proto/wire/messages.ts'
+import { Follower } from './follower.ts'
+import { type AddLimits, addLimits, Publisher } from './operations/add.ts'
+import type { Get } from './operations/get.ts'
+import type { Subscription } from './operations/subscribe.ts'
+import { Requests } from './requests.ts'
+import { Servers } from './servers.ts'
+
+export interface ClientMachineOptions {
+  readonly seeds: readonly Address[]
+  readonly random: Random
+  readonly clock: Clock
+  readonly limits?: Partial<AddLimits>
+}
+
+/** Something to do inside the machine; what it wants sent goes into `out`. */
+export type ClientCall = (out: Effect[]) => void
+
+export class ClientMachine implements Machine<ClientCall> {
+  readonly servers: Servers
+  readonly requests: Requests = new Requests()
+  /** Known once a server introduced itself. */
+  cluster: ClusterId | '' = ''
+  /** Servers that introduced themselves and belong to no cluster. */
+  unclustered = 0
+  readonly #options: ClientMachineOptions
+  readonly #limits: AddLimits
+  readonly #followers = new Map<TopicName, Follower>()
+  readonly #publishers = new Map<PublisherId, Publisher>()
+  readonly #gets = new Map<number, Get>()
+  readonly #subscriptions = new Map<number, Subscription>()
+  #introduced: (() => void)[] = []
+  #ticks = 0
+
+  constructor(options: ClientMachineOptions) {
+    this.#options = options
+    this.#limits = { ...addLimits, ...options.limits }
+    this.servers = new Servers(options.seeds)
+  }
+
+  step(input: Input<ClientCall>, out: Effect[]): void {
+    switch (input.kind) {
+      case 'call':
+        return input.call(out)
+      case 'frame':
+        return this.#onFrame(input.from, input.frame, out)
+      case 'turn':
+        for (const publisher of this.#publishers.values()) publisher.settle(out)
+        return
+      case 'tick':
+        return this.#onTick(out)
+      case 'peer':
+        for (const subscription of this.#subscriptions.values()) subscription.peer(input.address, input.up, out)
+        if (input.up) for (const publisher of this.#publishers.values()) publisher.peerUp(input.address, out)
+        return
+    }
+  }
+
+  follower(topic: TopicName): Follower {
+    let follower = this.#followers.get(topic)
+    if (follower === undefined) {
+      follower = new Follower(topic, this.servers, this.requests)
+      this.#followers.set(topic, follower)
+    }
+    return follower
+  }
+
+  /** A new publisher, with an id that no other has or will have; it begins when it is added to its topic's follower. */
+  createPublisher(topic: TopicName): Publisher {
+    const id = publisherId(hexDigits(this.#options.random, 16))
+    const follower = this.follower(topic)
+    const publisher = new Publisher(id, follower, this.servers, this.#options.clock, this.#limits)
+    this.#publishers.set(id, publisher)
+    return publisher
+  }
+
+  addGet(get: Get, topic: TopicName, out: Effect[]): void {
+    this.#gets.set(get.token, get)
+    this.follower(topic).add(get, out)
+  }
+
+  addSubscription(subscription: Subscription, topic: TopicName, out: Effect[]): void {
+    this.#subscriptions.set(subscription.token, subscription)
+    this.follower(topic).add(subscription, out)
+  }
+
+  removeSubscription(subscription: Subscription, out: Effect[]): void {
+    if (this.#subscriptions.delete(subscription.token)) subscription.close(out)
+  }
+
+  publishers(): readonly Publisher[] {
+    return [...this.#publishers.values()]
+  }
+
+  subscriptions(): readonly Subscription[] {
+    return [...this.#subscriptions.values()]
+  }
+
+  /** Finds out which cluster the seeds belong to. */
+  introduce(told: () => void, out: Effect[]): void {
+    this.#introduced.push(told)
+    send(out, this.servers.addresses(), { kind: 'introduce' })
+  }
+
+  #onFrame(from: Address, frame: Frame, out: Effect[]): void {
+    const { message, envelope } = frame
+    if (message.kind === 'identity') {
+      this.#onIdentity(message.cluster, message.member)
+      return
+    }
+    if (envelope.cluster !== this.cluster) return
+    const name = envelope.from as ServerName
+    const { token } = envelope
+    if (this.requests.take(token, message, from, out)) return
+    if (!isTopical(message)) return
+    this.#onTopical(from, name, token, message, out)
+  }
+
+  #onTopical(from: Address, name: ServerName, token: number, message: Message & { topic: TopicName }, out: Effect[]): void {
+    const get = this.#gets.get(token)
+    const subscription = this.#subscriptions.get(token)
+    switch (message.kind) {
+      case 'stored':
+        return this.#publishers.get(message.publisher)?.stored(name, message, out)
+      case 'expected':
+        return this.#publishers.get(message.publisher)?.expected(name, message, out)
+      case 'batch':
+        get?.batch(message, out)
+        return subscription?.batch(from, message, out)
+      case 'pulled':
+        get?.pulled(message, out)
+        return subscription?.pulled(message, out)
+      case 'held':
+        return get?.held(name, message, out)
+      case 'report':
+        for (const one of this.#of(message.topic, this.#subscriptions)) one.report(name, message, out)
+        return
+      case 'opened':
+        for (const publisher of this.#publishersOf(message.topic)) publisher.opened(name, message, out)
+        for (const one of this.#of(message.topic, this.#subscriptions)) one.opened(from, message, out)
+        return
+      case 'moved':
+        return this.#followers.get(message.topic)?.moved(message, out)
+      case 'refused':
+        if (get !== undefined) get.refused(message, out)
+        else if (subscription !== undefined) subscription.refused(message, out)
+        else for (const publisher of this.#publishersOf(message.topic)) publisher.refused(name, message, out)
+        return
+      default:
+        return
+    }
+  }
+
+  #onIdentity(cluster: { readonly id: ClusterId } | undefined, member: Member): void {
+    this.servers.learn([member])
+    if (cluster === undefined) {
+      this.unclustered++
+      return
+    }
+    if (this.cluster === '') this.cluster = cluster.id
+    const introduced = this.#introduced
+    this.#introduced = []
+    for (const told of introduced) told()
+  }
+
+  #onTick(out: Effect[]): void {
+    this.#ticks++
+    if (this.#introduced.length > 0 && this.#ticks % 20 === 0) send(out, this.servers.addresses(), { kind: 'introduce' })
+    this.requests.tick(out)
+    for (const follower of this.#followers.values()) follower.tick()
+    for (const publisher of this.#publishers.values()) publisher.tick(out)
+    for (const get of this.#gets.values()) {
+      get.tick(out)
+      if (get.over) this.#gets.delete(get.token)
+    }
+    for (const subscription of this.#subscriptions.values()) subscription.tick(out)
+  }
+
+  #of<T extends { readonly topic: TopicName }>(topic: TopicName, all: ReadonlyMap<number, T>): T[] {
+    return [...all.values()].filter((one) => one.topic === topic)
+  }
+
+  #publishersOf(topic: TopicName): Publisher[] {
+    return [...this.#publishers.values()].filter((publisher) => publisher.topic === topic)
+  }
+}

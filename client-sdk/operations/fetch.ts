@@ -1,0 +1,150 @@
+/** Fetches bodies of one epoch, page by page, from one member at a time. */
+import type { Address, Epoch, PublisherId, TopicName } from '../../proto/ids.ts'
+import { type Effect, send } from '../../proto/machine/contract.ts'
+import { contains, type Frontier, type MessageSet } from '../../proto/message-set.ts'
+import type { Batch, MessageOf } from '../../proto/wire/messages.ts'
+
+/** Takes batches while they continue their publisher's prefix. */
+export class Prefix {
+  readonly #frontiers: Map<PublisherId, Frontier>
+
+  constructor(from: MessageSet) {
+    this.#frontiers = new Map(from)
+  }
+
+  endOf(publisher: PublisherId): number {
+    return this.#frontiers.get(publisher)?.end ?? 0
+  }
+
+  /** @returns how many of the batch's messages are old, or -1 when it does not continue what is here */
+  take(batch: Batch): number {
+    const end = this.endOf(batch.publisher)
+    if (batch.last <= end || batch.first > end + 1) return -1
+    this.#frontiers.set(batch.publisher, { end: batch.last, digest: 0 })
+    return end + 1 - batch.first
+  }
+
+  set(publisher: PublisherId, end: number): void {
+    this.#frontiers.set(publisher, { end, digest: 0 })
+  }
+
+  snapshot(): MessageSet {
+    return new Map(this.#frontiers)
+  }
+
+  holds(set: MessageSet): boolean {
+    return contains(this.#frontiers, set)
+  }
+}
+
+export interface FetchListener {
+  /** `skip` of the batch's messages, at its beginning, are known already. */
+  fetched(batch: Batch, skip: number, out: Effect[]): void
+  /** Everything up to the goal has been handed over. */
+  complete(out: Effect[]): void
+  /** Whether another page may come now. */
+  hasRoom(): boolean
+  /** Nobody gave anything for a while. */
+  stalled(out: Effect[]): void
+}
+
+const pageBytes = 512 * 1024
+const silentTicksMax = 30
+
+export class Fetch {
+  readonly #topic: TopicName
+  readonly #epoch: Epoch
+  readonly #until: MessageSet
+  readonly #prefix: Prefix
+  readonly #token: number
+  readonly #members: () => readonly Address[]
+  readonly #listener: FetchListener
+  #source: number
+  #resume = 0
+  #waiting = false
+  #silentTicks = 0
+  #over = false
+
+  constructor(
+    of: { readonly topic: TopicName; readonly epoch: Epoch; readonly until: MessageSet; readonly prefix: Prefix },
+    token: number,
+    members: () => readonly Address[],
+    firstSource: number,
+    listener: FetchListener,
+  ) {
+    this.#topic = of.topic
+    this.#epoch = of.epoch
+    this.#until = of.until
+    this.#prefix = of.prefix
+    this.#token = token
+    this.#members = members
+    this.#source = firstSource
+    this.#listener = listener
+  }
+
+  get token(): number {
+    return this.#token
+  }
+
+  /** Asks for the next page, if there is room and none is on its way. */
+  next(out: Effect[]): void {
+    if (this.#over || this.#waiting) return
+    if (this.#prefix.holds(this.#until)) {
+      this.#over = true
+      this.#listener.complete(out)
+      return
+    }
+    if (!this.#listener.hasRoom()) return
+    const members = this.#members()
+    const to = members[this.#source % Math.max(1, members.length)]
+    if (to === undefined) return
+    this.#waiting = true
+    this.#silentTicks = 0
+    const [topic, epoch, until, since] = [this.#topic, this.#epoch, this.#until, this.#prefix.snapshot()]
+    send(out, to, { kind: 'pull', topic, epoch, since, until, bytesMax: pageBytes, resume: this.#resume }, this.#token)
+  }
+
+  batch(batch: Batch, out: Effect[]): void {
+    if (this.#over || batch.epoch !== this.#epoch) return
+    this.#silentTicks = 0
+    const skip = this.#prefix.take(batch)
+    if (skip >= 0) this.#listener.fetched(batch, skip, out)
+  }
+
+  pulled(message: MessageOf<'pulled'>, out: Effect[]): void {
+    if (this.#over || !this.#waiting) return
+    this.#waiting = false
+    if (message.more) {
+      this.#resume = message.resume
+      this.next(out)
+      return
+    }
+    this.#another()
+    // The last page brought the rest, or this member does not have it all: then the next one is asked at the next tick.
+    if (this.#prefix.holds(this.#until)) this.next(out)
+  }
+
+  /** The member asked cannot serve this epoch. */
+  refused(): void {
+    this.#waiting = false
+    this.#another()
+  }
+
+  tick(out: Effect[]): void {
+    if (this.#over) return
+    if (!this.#waiting) {
+      this.next(out)
+      return
+    }
+    if (++this.#silentTicks < silentTicksMax) return
+    this.#waiting = false
+    this.#another()
+    this.#listener.stalled(out)
+    this.next(out)
+  }
+
+  #another(): void {
+    this.#source++
+    this.#resume = 0
+  }
+}

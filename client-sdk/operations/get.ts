@@ -1,0 +1,284 @@
+/**
+ * Get at the client, in three levels.
+ * - linearizable: the figures. Fault-recovery: every member answers, and the intersection counts. Fault-masking: a majority
+ *   answers, the union counts, and what a majority does not hold yet is stored back first.
+ * - durable: what is known durable. Safe, perhaps behind, never behind what this client was acknowledged or given.
+ * - early: whatever is stored.
+ *
+ * Source: Figures 4 to 6, "Operation Get() at client".
+ * Departs from it: numbers are collected first and bodies fetched once, from one member; for the store-back members pull from
+ * each other. A member that is wedged, or that has moved on, begins the Get again in the next epoch.
+ */
+import { type Configuration, type Decision, majority, operationQuorum } from '../../proto/configuration.ts'
+import type { EpochcastError } from '../../proto/errors.ts'
+import { type Epoch, epoch, nextEpoch, type ServerName } from '../../proto/ids.ts'
+import { type Effect, type Settleable, send } from '../../proto/machine/contract.ts'
+import { contains, emptySet, heldBy, intersection, type MessageSet, union } from '../../proto/message-set.ts'
+import type { Batch, GetLevel, MessageOf, Source } from '../../proto/wire/messages.ts'
+import type { Position } from '../cursor.ts'
+import type { EpochFollower, Follower } from '../follower.ts'
+import type { Requests } from '../requests.ts'
+import type { Servers } from '../servers.ts'
+import { Fetch, type FetchListener, Prefix } from './fetch.ts'
+
+/** A batch and how many of its first messages the caller has already. */
+export interface Given {
+  readonly batch: Batch
+  readonly skip: number
+}
+
+export interface GetResult {
+  readonly given: readonly Given[]
+  readonly position: Position
+  readonly floor: Epoch
+}
+
+const resendTicks = 20
+const graceTicks = 5
+
+export class Get implements EpochFollower, FetchListener, Settleable {
+  readonly token: number
+  readonly #level: GetLevel
+  readonly #since: Position | null
+  readonly #wantsBodies: boolean
+  readonly #follower: Follower
+  readonly #servers: Servers
+  readonly #requests: Requests
+  readonly #done: (result: GetResult | EpochcastError) => void
+  #configuration: Configuration | null = null
+  #step: 'waiting' | 'collecting' | 'completing' | 'fetching' | 'over' = 'waiting'
+  readonly #held = new Map<ServerName, MessageOf<'held'>>()
+  readonly #completed = new Map<ServerName, MessageSet>()
+  #result: MessageSet = emptySet
+  #given: Given[] = []
+  #fetch: Fetch | null = null
+  #at: Epoch = epoch(0)
+  #ticks = 0
+  #outcome: GetResult | EpochcastError | null = null
+
+  /** @param since leaves out what came before; `numbers`: no bodies at all, only the position */
+  constructor(
+    level: GetLevel,
+    since: Position | 'numbers' | null,
+    follower: Follower,
+    servers: Servers,
+    requests: Requests,
+    done: (result: GetResult | EpochcastError) => void,
+  ) {
+    this.#level = level
+    this.#since = since === 'numbers' ? null : since
+    this.#wantsBodies = since !== 'numbers'
+    this.#follower = follower
+    this.#servers = servers
+    this.#requests = requests
+    this.#done = done
+    this.token = requests.nextToken()
+  }
+
+  get over(): boolean {
+    return this.#step === 'over'
+  }
+
+  begun(configuration: Configuration, out: Effect[]): void {
+    this.#begin(configuration, out)
+  }
+
+  moved(decision: Decision, out: Effect[]): void {
+    this.#begin(decision.next, out)
+  }
+
+  failed(error: EpochcastError, out: Effect[]): void {
+    this.#end(error, out)
+  }
+
+  held(from: ServerName, message: MessageOf<'held'>, out: Effect[]): void {
+    const configuration = this.#configuration
+    if (configuration === null || message.epoch !== configuration.epoch) return
+    if (!configuration.members.some((member) => member.name === from)) return
+    if (this.#step === 'collecting') {
+      this.#held.set(from, message)
+      this.#collected(configuration, out)
+    } else if (this.#step === 'completing') {
+      this.#completed.set(from, message.stored)
+      this.#checkCompleted(configuration, out)
+    }
+  }
+
+  refused(message: MessageOf<'refused'>, out: Effect[]): void {
+    if (this.#step === 'fetching') this.#fetch?.refused()
+    else if (message.refusal !== 'wedged' && message.refusal !== 'not-yet') this.#follower.suspect(out)
+  }
+
+  batch(batch: Batch, out: Effect[]): void {
+    this.#fetch?.batch(batch, out)
+  }
+
+  pulled(message: MessageOf<'pulled'>, out: Effect[]): void {
+    this.#fetch?.pulled(message, out)
+  }
+
+  tick(out: Effect[]): void {
+    this.#ticks++
+    const configuration = this.#configuration
+    if (configuration === null || this.#step === 'over') return
+    if (this.#step === 'fetching') {
+      this.#fetch?.tick(out)
+      return
+    }
+    if (this.#step === 'collecting') this.#collected(configuration, out)
+    if (this.#ticks % resendTicks !== 0) return
+    this.#ask(configuration, out)
+    this.#follower.suspect(out)
+  }
+
+  fetched(batch: Batch, skip: number): void {
+    this.#given.push({ batch, skip })
+  }
+
+  complete(out: Effect[]): void {
+    const configuration = this.#configuration
+    if (configuration === null) return
+    if (this.#at < configuration.epoch) this.#fetchEpoch(nextEpoch(this.#at), configuration, out)
+    else this.#finish(configuration, out)
+  }
+
+  hasRoom(): boolean {
+    return true
+  }
+
+  stalled(out: Effect[]): void {
+    this.#follower.suspect(out)
+  }
+
+  settle(): void {
+    if (this.#outcome !== null) this.#done(this.#outcome)
+  }
+
+  #begin(configuration: Configuration, out: Effect[]): void {
+    if (this.#step === 'over') return
+    this.#configuration = configuration
+    this.#step = 'collecting'
+    this.#ticks = 0
+    this.#held.clear()
+    this.#completed.clear()
+    this.#fetch = null
+    this.#given = []
+    this.#ask(configuration, out)
+  }
+
+  #ask(configuration: Configuration, out: Effect[]): void {
+    const { topic, epoch: of } = configuration
+    const to = (answered: ReadonlyMap<ServerName, unknown>) =>
+      configuration.members.filter(({ name }) => !answered.has(name)).map((member) => this.#servers.addressOf(member))
+    if (this.#step === 'collecting') {
+      send(out, to(this.#held), { kind: 'collect', topic, epoch: of, level: this.#level }, this.token)
+    } else if (this.#step === 'completing') {
+      const sources: Source[] = []
+      for (const member of configuration.members) {
+        const stored = this.#held.get(member.name)?.stored
+        if (stored !== undefined) sources.push({ member, stored })
+      }
+      send(out, to(this.#completed), { kind: 'complete', topic, epoch: of, goal: this.#result, sources }, this.token)
+    }
+  }
+
+  #collected(configuration: Configuration, out: Effect[]): void {
+    if (this.#step !== 'collecting') return
+    const answers = [...this.#held.values()]
+    const stored = answers.map((answer) => answer.stored)
+    const quorum = operationQuorum(configuration)
+    const isAll = answers.length === configuration.members.length
+    switch (this.#level) {
+      case 'linearizable': {
+        if (answers.length < quorum) return
+        if (configuration.mode !== 'fault-masking') {
+          this.#deliver(intersection(stored), configuration, out)
+          return
+        }
+        const all = union(stored)
+        if (contains(heldBy(stored, quorum), all)) this.#deliver(all, configuration, out)
+        else this.#storeBack(all, configuration, out)
+        return
+      }
+      case 'durable': {
+        if (answers.length === 0 || (!isAll && (answers.length < quorum || this.#ticks < graceTicks) && !this.#waitedLong)) return
+        const known = answers.map((answer) => answer.durable)
+        this.#deliver(union([heldBy(stored, quorum), ...known, this.#follower.known]), configuration, out)
+        return
+      }
+      case 'early':
+        if (answers.length > 0 && (isAll || this.#ticks >= graceTicks)) this.#deliver(union(stored), configuration, out)
+        return
+    }
+  }
+
+  /** A member of a fault-recovery epoch may be dead: then what the others know durable is the answer. */
+  get #waitedLong(): boolean {
+    return this.#ticks >= resendTicks && this.#held.size >= 1
+  }
+
+  /** Figures 5 and 6: what is returned must be on the disks of a majority. */
+  #storeBack(all: MessageSet, configuration: Configuration, out: Effect[]): void {
+    this.#step = 'completing'
+    this.#result = all
+    this.#ticks = 0
+    this.#ask(configuration, out)
+  }
+
+  #checkCompleted(configuration: Configuration, out: Effect[]): void {
+    const complete = [...this.#completed.values()].filter((stored) => contains(stored, this.#result))
+    if (complete.length >= majority(configuration.members.length)) this.#deliver(this.#result, configuration, out)
+  }
+
+  #deliver(result: MessageSet, configuration: Configuration, out: Effect[]): void {
+    this.#step = 'fetching'
+    this.#result = result
+    if (!this.#wantsBodies) {
+      this.#finish(configuration, out)
+      return
+    }
+    const from = this.#since?.epoch ?? configuration.floor
+    this.#fetchEpoch(from < configuration.floor ? configuration.floor : from, configuration, out)
+  }
+
+  #fetchEpoch(of: Epoch, configuration: Configuration, out: Effect[]): void {
+    this.#at = of
+    if (of >= configuration.epoch) {
+      this.#fetchUntil(of, this.#result, configuration, out)
+      return
+    }
+    const told = (decision: Decision | null, into: Effect[]) => {
+      if (this.#step !== 'fetching' || this.#configuration !== configuration || this.#at !== of) return
+      if (decision === null) this.complete(into)
+      else this.#fetchUntil(of, decision.closing, configuration, into)
+    }
+    this.#follower.want(of, told, out)
+  }
+
+  #fetchUntil(of: Epoch, until: MessageSet, configuration: Configuration, out: Effect[]): void {
+    const seen = this.#since?.epoch === of ? this.#since.seen : emptySet
+    const { topic } = configuration
+    const members = () => configuration.members.map((member) => this.#servers.addressOf(member))
+    this.#fetch = new Fetch({ topic, epoch: of, until, prefix: new Prefix(seen) }, this.token, members, this.token, this)
+    this.#fetch.next(out)
+  }
+
+  #finish(configuration: Configuration, out: Effect[]): void {
+    const position = { epoch: configuration.epoch, seen: this.#result }
+    this.#end({ given: trimmed(this.#given, configuration.epoch, this.#result), position, floor: configuration.floor }, out)
+  }
+
+  #end(outcome: GetResult | EpochcastError, out: Effect[]): void {
+    if (this.#step === 'over') return
+    this.#step = 'over'
+    this.#outcome = outcome
+    this.#requests.withdraw(this.token)
+    this.#follower.remove(this)
+    out.push({ kind: 'settle', target: this })
+  }
+}
+
+/** Leaves out what a page brought beyond the result. */
+function trimmed(given: readonly Given[], of: Epoch, result: MessageSet): Given[] {
+  return given.filter(({ batch }) => batch.epoch < of || batch.last <= (result.get(batch.publisher)?.end ?? 0))
+}

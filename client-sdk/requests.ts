@@ -1,0 +1,65 @@
+/** Questions with one answer: sent again, to another server each time, until it comes or the question is withdrawn. */
+import type { Address } from '../proto/ids.ts'
+import { type Effect, send } from '../proto/machine/contract.ts'
+import type { Message } from '../proto/wire/messages.ts'
+
+export interface Question {
+  readonly message: Message
+  /** Whom to ask, in this order, again from the beginning after the last. */
+  to(): readonly Address[]
+  /** @returns false to go on waiting for another answer */
+  answer(message: Message, from: Address, out: Effect[]): boolean
+  readonly retryTicks?: number
+}
+
+interface Open extends Question {
+  tries: number
+  ticks: number
+}
+
+const defaultRetryTicks = 30
+
+export class Requests {
+  readonly #open = new Map<number, Open>()
+  #token = 0
+
+  /** A number that no other request or subscription of this client carries. */
+  nextToken(): number {
+    return ++this.#token
+  }
+
+  ask(question: Question, out: Effect[]): number {
+    const token = this.nextToken()
+    this.#open.set(token, { ...question, tries: 0, ticks: 0 })
+    this.#send(token, out)
+    return token
+  }
+
+  withdraw(token: number): void {
+    this.#open.delete(token)
+  }
+
+  take(token: number, message: Message, from: Address, out: Effect[]): boolean {
+    const open = this.#open.get(token)
+    if (open === undefined) return false
+    open.ticks = 0
+    if (open.answer(message, from, out)) this.#open.delete(token)
+    return true
+  }
+
+  tick(out: Effect[]): void {
+    for (const [token, open] of [...this.#open]) {
+      if (++open.ticks < (open.retryTicks ?? defaultRetryTicks)) continue
+      this.#send(token, out)
+    }
+  }
+
+  #send(token: number, out: Effect[]): void {
+    const open = this.#open.get(token)
+    if (open === undefined) return
+    open.ticks = 0
+    const addresses = open.to()
+    const to = addresses[open.tries++ % Math.max(1, addresses.length)]
+    if (to !== undefined) send(out, to, open.message, token)
+  }
+}

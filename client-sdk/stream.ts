@@ -1,0 +1,264 @@
+/** A subscription as an async iterable: it is read at the reader's pace, and its server sends no more than fits in between. */
+import type { Configuration } from '../proto/configuration.ts'
+import type { EpochcastError } from '../proto/errors.ts'
+import { type Epoch, epoch, formatMessageId, type PublisherId, previousEpoch, sequence, type TopicName } from '../proto/ids.ts'
+import { countOf, fingerprint, type Frontier } from '../proto/message-set.ts'
+import type { Batch } from '../proto/wire/messages.ts'
+import type { Codec } from './codecs.ts'
+import { type Cursor, formatCursor, type Position } from './cursor.ts'
+import { readEntries } from './entries.ts'
+import type { Consumer, Delivery } from './operations/subscribe.ts'
+
+/** One message as a subscriber or a Get receives it. */
+export class Message<T> {
+  readonly topic: TopicName
+  readonly epoch: Epoch
+  readonly publisher: PublisherId
+  readonly sequence: number
+  /** When it was published, in milliseconds since the Unix epoch, by the publisher's clock. */
+  readonly timeMs: number
+  /** The payload's bytes, a view: copy it to keep it for long. */
+  readonly payload: Uint8Array
+  readonly #codec: Codec<T>
+
+  constructor(batch: Batch, index: number, payload: Uint8Array, codec: Codec<T>) {
+    this.topic = batch.topic
+    this.epoch = batch.epoch
+    this.publisher = batch.publisher
+    this.sequence = batch.first + index
+    this.timeMs = batch.time
+    this.payload = payload
+    this.#codec = codec
+  }
+
+  /** `epoch-publisher-sequence`; the publisher was given the same. */
+  get id(): string {
+    return formatMessageId({ epoch: this.epoch, publisher: this.publisher, sequence: sequence(this.sequence) })
+  }
+
+  /** The payload, decoded. @throws EpochcastError `EC_BAD_MESSAGE` when the codec cannot read it */
+  get value(): T {
+    return this.#codec.decode(this.payload)
+  }
+}
+
+/** An epoch has ended: all of its messages came before this event, none will come after. The same for every subscriber. */
+export interface EpochEvent {
+  readonly type: 'epoch'
+  /** The epoch that ended. */
+  readonly ended: Epoch
+  /** The configuration that follows. */
+  readonly configuration: Configuration
+  readonly closingCount: number
+  readonly closingDigest: string
+  /** This client's own messages of the ended epoch that had no outcome before. */
+  readonly included: readonly string[]
+  readonly dropped: readonly string[]
+}
+
+/** Messages of these epochs are not kept any more. */
+export interface GapEvent {
+  readonly type: 'gap'
+  readonly from: Epoch
+  readonly to: Epoch
+}
+
+export interface MessageEvent<T> {
+  readonly type: 'message'
+  readonly message: Message<T>
+}
+
+export type StreamEvent<T> = MessageEvent<T> | EpochEvent | GapEvent
+
+export interface StreamControl {
+  /** The reader has taken that many body bytes. */
+  consumed(bytes: number): void
+  close(): void
+}
+
+/** Queue between the machine, which delivers, and one reader, who pulls. */
+export class EventStream<T> implements Consumer, AsyncIterableIterator<StreamEvent<T>>, AsyncDisposable {
+  readonly #codec: Codec<T>
+  #control: StreamControl | null = null
+  #queue: Delivery[] = []
+  #head = 0
+  #batch: Batch | null = null
+  #payloads: readonly Uint8Array[] = []
+  #index = 0
+  #wake: (() => void) | null = null
+  #failure: EpochcastError | null = null
+  #closed = false
+  #epoch: Epoch = epoch(0)
+  readonly #seen = new Map<PublisherId, Frontier>()
+
+  constructor(codec: Codec<T>, start: Position | null) {
+    this.#codec = codec
+    if (start === null) return
+    this.#epoch = start.epoch
+    for (const [publisher, frontier] of start.seen) this.#seen.set(publisher, frontier)
+  }
+
+  /** Position behind the last event that was read: subscribe `from` it to go on. */
+  get cursor(): Cursor {
+    return formatCursor({ epoch: this.#epoch, seen: this.#seen })
+  }
+
+  attach(control: StreamControl): void {
+    this.#control = control
+  }
+
+  deliver(delivery: Delivery): void {
+    this.#queue.push(delivery)
+    this.#wakeUp()
+  }
+
+  failed(error: EpochcastError): void {
+    this.#failure = error
+    this.#wakeUp()
+  }
+
+  /** Ends the stream once what has arrived is read. */
+  end(): void {
+    this.#closed = true
+    this.#wakeUp()
+  }
+
+  async next(): Promise<IteratorResult<StreamEvent<T>>> {
+    for (;;) {
+      const event = this.#take()
+      if (event !== null) return { done: false, value: event }
+      if (this.#failure !== null) {
+        const failure = this.#failure
+        this.#failure = null
+        this.#closed = true
+        throw failure
+      }
+      if (this.#closed) return { done: true, value: undefined }
+      await new Promise<void>((resolve) => {
+        this.#wake = resolve
+      })
+    }
+  }
+
+  async return(): Promise<IteratorResult<StreamEvent<T>>> {
+    this.#closed = true
+    this.#queue = []
+    this.#head = 0
+    this.#batch = null
+    this.#control?.close()
+    this.#wakeUp()
+    return { done: true, value: undefined }
+  }
+
+  [Symbol.asyncIterator](): this {
+    return this
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.return()
+  }
+
+  #take(): StreamEvent<T> | null {
+    for (;;) {
+      const message = this.#takeMessage()
+      if (message !== null) return message
+      const delivery = this.#queue[this.#head]
+      if (delivery === undefined) return null
+      this.#advance()
+      if (delivery.kind === 'batch') {
+        this.#batch = delivery.batch
+        this.#payloads = readEntries(delivery.batch.body, delivery.batch.last - delivery.batch.first + 1)
+        this.#index = delivery.skip
+      } else return this.#eventOf(delivery)
+    }
+  }
+
+  #takeMessage(): MessageEvent<T> | null {
+    const batch = this.#batch
+    if (batch === null) return null
+    const payload = this.#payloads[this.#index]
+    if (payload === undefined) {
+      this.#batch = null
+      this.#control?.consumed(batch.body.length)
+      return null
+    }
+    const message = new Message(batch, this.#index, payload, this.#codec)
+    this.#index++
+    this.#moveTo(batch.epoch)
+    this.#seen.set(batch.publisher, { end: message.sequence, digest: 0 })
+    return { type: 'message', message }
+  }
+
+  #eventOf(delivery: Exclude<Delivery, { kind: 'batch' }>): StreamEvent<T> {
+    if (delivery.kind === 'gap') {
+      this.#moveTo(delivery.to)
+      return { type: 'gap', from: delivery.from, to: delivery.to }
+    }
+    const { decision, own } = delivery
+    this.#moveTo(decision.next.epoch)
+    return {
+      type: 'epoch',
+      ended: previousEpoch(decision.next.epoch),
+      configuration: decision.next,
+      closingCount: countOf(decision.closing),
+      closingDigest: fingerprint(decision.closing),
+      included: own.included.map(formatMessageId),
+      dropped: own.dropped.map(formatMessageId),
+    }
+  }
+
+  #moveTo(next: Epoch): void {
+    if (next === this.#epoch) return
+    this.#epoch = next
+    this.#seen.clear()
+  }
+
+  /** Moving the queue up for every delivery would cost its length. */
+  #advance(): void {
+    this.#head++
+    if (this.#head < 1024 && this.#head < this.#queue.length) return
+    this.#queue = this.#queue.slice(this.#head)
+    this.#head = 0
+  }
+
+  #wakeUp(): void {
+    const wake = this.#wake
+    this.#wake = null
+    wake?.()
+  }
+}
+
+/** The messages of a stream, without its other events. */
+export class MessageStream<T> implements AsyncIterableIterator<Message<T>>, AsyncDisposable {
+  readonly #events: EventStream<T>
+
+  constructor(events: EventStream<T>) {
+    this.#events = events
+  }
+
+  /** Position behind the last message that was read. */
+  get cursor(): Cursor {
+    return this.#events.cursor
+  }
+
+  async next(): Promise<IteratorResult<Message<T>>> {
+    for (;;) {
+      const event = await this.#events.next()
+      if (event.done === true) return { done: true, value: undefined }
+      if (event.value.type === 'message') return { done: false, value: event.value.message }
+    }
+  }
+
+  async return(): Promise<IteratorResult<Message<T>>> {
+    await this.#events.return()
+    return { done: true, value: undefined }
+  }
+
+  [Symbol.asyncIterator](): this {
+    return this
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.return()
+  }
+}

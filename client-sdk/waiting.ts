@@ -1,0 +1,75 @@
+/** Promises that end: by their result, by a signal, or by a time limit. */
+import { EpochcastError } from '../proto/errors.ts'
+
+export interface WaitOptions {
+  /** Gives up with `EC_ABORTED`. */
+  readonly signal?: AbortSignal
+  /** Whole call in milliseconds, epoch changes included; gives up with `EC_TIMEOUT`. */
+  readonly timeoutMs?: number
+}
+
+export interface Deferred<T> {
+  readonly promise: Promise<T>
+  resolve(value: T): void
+  reject(error: unknown): void
+}
+
+export function deferred<T>(): Deferred<T> {
+  let resolve: (value: T) => void = () => {}
+  let reject: (error: unknown) => void = () => {}
+  const promise = new Promise<T>((onValue, onError) => {
+    resolve = onValue
+    reject = onError
+  })
+  return { promise, resolve, reject }
+}
+
+
+/**
+ * Calls `onGiveUp` when the caller's patience ends first.
+ * @returns a function that takes the watch off again
+ */
+export function watch(options: WaitOptions, what: string, onGiveUp: (error: EpochcastError) => void): () => void {
+  const { signal, timeoutMs } = options
+  if (signal === undefined && timeoutMs === undefined) return () => {}
+  const onAbort = () => onGiveUp(new EpochcastError('EC_ABORTED', `${what} was aborted`, { cause: signal?.reason }))
+  if (signal?.aborted === true) {
+    queueMicrotask(onAbort)
+    return () => {}
+  }
+  signal?.addEventListener('abort', onAbort, { once: true })
+  const onTime = () => onGiveUp(new EpochcastError('EC_TIMEOUT', `${what} took longer than ${timeoutMs} ms`))
+  const timer = timeoutMs === undefined ? undefined : setTimeout(onTime, timeoutMs)
+  return () => {
+    signal?.removeEventListener('abort', onAbort)
+    clearTimeout(timer)
+  }
+}
+
+/** Waits for `run` to call back, no longer than the caller allows. */
+export function waitFor<T>(
+  options: WaitOptions,
+  what: string,
+  run: (resolve: (value: T) => void, reject: (error: unknown) => void) => (() => void) | undefined,
+): Promise<T> {
+  return new Promise((resolve, reject) => {
+    let cancel: (() => void) | undefined
+    let isOver = false
+    const end = (settle: () => void) => {
+      if (isOver) return
+      isOver = true
+      unwatch()
+      settle()
+    }
+    const unwatch = watch(options, what, (error) =>
+      end(() => {
+        cancel?.()
+        reject(error)
+      }),
+    )
+    cancel = run(
+      (value) => end(() => resolve(value)),
+      (error) => end(() => reject(error)),
+    )
+  })
+}
