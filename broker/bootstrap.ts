@@ -62,7 +62,12 @@ class Bootstrapper implements Machine {
     this.#members.set(from, member)
     if (cluster !== undefined && this.#record === null) this.#record = cluster
     if (cluster !== undefined && cluster.id !== this.#record?.id) {
-      this.#done(new EpochcastError('EC_OTHER_CLUSTER', `${member.name} belongs to cluster ${cluster.id}, others to ${this.#record?.id}`))
+      this.#done(
+        new EpochcastError(
+          'EC_OTHER_CLUSTER',
+          `${member.name} belongs to cluster ${cluster.id}, others to ${this.#record?.id}`,
+        ),
+      )
       return
     }
     if (this.silent.length > 0) return
@@ -112,10 +117,17 @@ export async function bootstrap(options: BootstrapOptions): Promise<ClusterRecor
   let timer: NodeJS.Timeout | undefined
   try {
     return await new Promise<ClusterRecord>((resolve, reject) => {
-      const machine = new Bootstrapper(servers, (result) => (result instanceof Error ? reject(result) : resolve(result)))
+      const machine = new Bootstrapper(servers, (result) =>
+        result instanceof Error ? reject(result) : resolve(result),
+      )
       timer = setTimeout(() => {
         const silent = machine.silent.join(', ')
-        reject(new EpochcastError('EC_UNREACHABLE', silent === '' ? 'not all servers joined in time' : `no answer from ${silent}`))
+        reject(
+          new EpochcastError(
+            'EC_UNREACHABLE',
+            silent === '' ? 'not all servers joined in time' : `no answer from ${silent}`,
+          ),
+        )
       }, timeoutMs)
       loop = new Loop({ machine, name: 'bootstrap', cluster: () => '', onFatal: reject })
       transport = dial(`bootstrap-${randomUUID()}`, loop)

@@ -3,8 +3,8 @@
  * Whoever meets a decided epoch whose members do not serve hands them the decision.
  */
 import {
-  checkMembership,
   type Configuration,
+  checkMembership,
   type Decision,
   defaultDecider,
   defaultSizes,
@@ -13,7 +13,7 @@ import {
   type Member,
 } from '../proto/configuration.ts'
 import { EpochcastError } from '../proto/errors.ts'
-import { type Address, epoch, type Epoch, serverId, type ServerName, type TopicName } from '../proto/ids.ts'
+import { type Address, type Epoch, epoch, type ServerName, serverId, type TopicName } from '../proto/ids.ts'
 import { type Effect, send } from '../proto/machine/contract.ts'
 import { emptySet } from '../proto/message-set.ts'
 import type { Message, MessageOf, Refusal, Template } from '../proto/wire/messages.ts'
@@ -127,7 +127,9 @@ export class Finder {
     const defaults = this.#defaults.template
     const explicit = request.mode !== undefined || request.members.length > 0 || request.size !== undefined
     if (!explicit && !this.#defaults.autoCreate) {
-      throw new EpochcastError('EC_UNKNOWN_TOPIC', `no topic is called ${topic}`, { hint: 'create it, or turn autoCreate on' })
+      throw new EpochcastError('EC_UNKNOWN_TOPIC', `no topic is called ${topic}`, {
+        hint: 'create it, or turn autoCreate on',
+      })
     }
     const mode = request.mode ?? defaults.mode ?? 'fault-masking'
     const size = request.size ?? (mode === defaults.mode ? defaults.size : undefined) ?? defaultSizes[mode]

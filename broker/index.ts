@@ -1,5 +1,5 @@
 /** The servers of epochcast: to embed one, or to run a whole cluster in a test. */
-export { bootstrap, type BootstrapOptions } from './bootstrap.ts'
+export { type BootstrapOptions, bootstrap } from './bootstrap.ts'
 export { Cluster, type ClusterOptions, createCluster } from './dev/cluster.ts'
 export type { TopicDefaults } from './finder.ts'
 export { type LaunchedServer, type LaunchOptions, launch } from './launch.ts'

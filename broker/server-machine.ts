@@ -14,7 +14,7 @@ import { Arbiter } from './engines/arbiter.ts'
 import { Arbiters } from './engines/arbiters.ts'
 import { Changes } from './epoch/changes.ts'
 import { Finder, type TopicDefaults } from './finder.ts'
-import { type Host, limits as defaultLimits, type Limits } from './host.ts'
+import { limits as defaultLimits, type Host, type Limits } from './host.ts'
 import { Directory } from './membership/directory.ts'
 import { Replica, type ReplicaMessage } from './replica/replica.ts'
 
@@ -292,7 +292,8 @@ export class ServerMachine implements DurableMachine {
   }
 
   #onTick(out: Effect[]): void {
-    if (this.#cluster !== null && this.directory.servers().length === 1) this.directory.told(this.#cluster.arbiters, out)
+    if (this.#cluster !== null && this.directory.servers().length === 1)
+      this.directory.told(this.#cluster.arbiters, out)
     this.directory.tick(out)
     this.#arbiters.tick(out)
     this.#changes.tick(out)

@@ -1,7 +1,7 @@
 /** One server: its data directory, its transport, and the loop that drives its machine. */
 import { randomInt } from 'node:crypto'
-import { EpochcastError, InvariantViolation } from '../proto/errors.ts'
-import { type Address, type ClusterId, type ServerId, serverId, type ServerName, serverName } from '../proto/ids.ts'
+import type { EpochcastError, InvariantViolation } from '../proto/errors.ts'
+import { type Address, type ClusterId, type ServerId, type ServerName, serverId, serverName } from '../proto/ids.ts'
 import { Loop } from '../proto/machine/loop.ts'
 import type { Clock, Random } from '../proto/machine/ports.ts'
 import type { Store } from '../proto/machine/store.ts'
@@ -53,6 +53,7 @@ export class Server implements AsyncDisposable {
       random: options.random ?? { below: (bound) => randomInt(bound) },
       clock,
       defaults: options.defaults ?? anyTopic,
+      storeFull: () => this.#store.full,
       ...(options.limits && { limits: options.limits }),
     })
     this.#loop = new Loop({

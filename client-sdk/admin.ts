@@ -1,11 +1,11 @@
 /** What operators ask for: topics, servers, epoch changes. */
 import type { Configuration, Decider, Decision, Mode, Order } from '../proto/configuration.ts'
 import { EpochcastError } from '../proto/errors.ts'
-import { type Address, type Epoch, epoch, serverIdOf, type ServerName, topicName } from '../proto/ids.ts'
+import { type Address, type Epoch, epoch, type ServerName, serverIdOf, topicName } from '../proto/ids.ts'
 import type { Loop } from '../proto/machine/loop.ts'
 import type { Message, MessageOf, PhaseTimes } from '../proto/wire/messages.ts'
 import type { ClientCall, ClientMachine } from './machine.ts'
-import { type Deferred, deferred, waitFor, type WaitOptions } from './waiting.ts'
+import { type Deferred, deferred, type WaitOptions, waitFor } from './waiting.ts'
 
 /** What a topic is to be. Whatever is left out comes from the servers' configuration. */
 export interface TopicOptions {
@@ -86,7 +86,12 @@ export class Admin {
   readonly #newId: () => string
   readonly #closed: () => EpochcastError | null
 
-  constructor(machine: ClientMachine, loop: Loop<ClientCall>, newId: () => string, closed: () => EpochcastError | null) {
+  constructor(
+    machine: ClientMachine,
+    loop: Loop<ClientCall>,
+    newId: () => string,
+    closed: () => EpochcastError | null,
+  ) {
     this.#machine = machine
     this.#loop = loop
     this.#newId = newId
@@ -100,9 +105,13 @@ export class Admin {
   async createTopic(name: string, options: TopicOptions & WaitOptions = {}): Promise<Configuration> {
     const { configuration, created } = await this.#locate(name, true, options)
     if (created) return configuration
-    throw new EpochcastError('EC_TOPIC_EXISTS', `topic ${name} exists already, as ${configuration.mode} in epoch ${configuration.epoch}`, {
-      hint: 'reconfigure it instead',
-    })
+    throw new EpochcastError(
+      'EC_TOPIC_EXISTS',
+      `topic ${name} exists already, as ${configuration.mode} in epoch ${configuration.epoch}`,
+      {
+        hint: 'reconfigure it instead',
+      },
+    )
   }
 
   /** The newest configuration of a topic. @throws EpochcastError `EC_UNKNOWN_TOPIC`, `EC_TIMEOUT` */
@@ -156,10 +165,26 @@ export class Admin {
         const { phase, stored, stagedCount, heldEpochs } = condition
         let storedCount = 0
         for (const { end } of stored.values()) storedCount += end
-        return { server, phase, epoch: condition.configuration?.epoch ?? null, storedCount, stored, stagedCount, heldEpochs }
+        return {
+          server,
+          phase,
+          epoch: condition.configuration?.epoch ?? null,
+          storedCount,
+          stored,
+          stagedCount,
+          heldEpochs,
+        }
       } catch (error) {
         if (!(error instanceof EpochcastError) || error.code !== 'EC_TIMEOUT') throw error
-        return { server, phase: 'silent', epoch: null, storedCount: 0, stored: new Map(), stagedCount: 0, heldEpochs: 0 }
+        return {
+          server,
+          phase: 'silent',
+          epoch: null,
+          storedCount: 0,
+          stored: new Map(),
+          stagedCount: 0,
+          heldEpochs: 0,
+        }
       }
     })
     return Promise.all(asked)
@@ -239,7 +264,12 @@ export class Admin {
   }
 
   /** The configuration that the members of `from` know to be the newest. */
-  async #decisionsFrom(name: string, from: Epoch, to: readonly Address[], options: WaitOptions): Promise<Configuration[]> {
+  async #decisionsFrom(
+    name: string,
+    from: Epoch,
+    to: readonly Address[],
+    options: WaitOptions,
+  ): Promise<Configuration[]> {
     try {
       const message = await this.#chain(name, from, to, { timeoutMs: 1_000, ...options })
       return [message.newest]
@@ -324,9 +354,13 @@ function changeError(topic: string, { refusal, detail }: MessageOf<'refused'>): 
     case 'impossible-membership':
       return new EpochcastError('EC_IMPOSSIBLE_MEMBERSHIP', detail)
     case 'stale-epoch':
-      return new EpochcastError('EC_STALE_EPOCH', `${topic}: ${detail}`, { hint: 'look at the topic again, then decide' })
+      return new EpochcastError('EC_STALE_EPOCH', `${topic}: ${detail}`, {
+        hint: 'look at the topic again, then decide',
+      })
     case 'superseded':
-      return new EpochcastError('EC_SUPERSEDED', `${topic}: ${detail}`, { hint: 'look at the topic again, then decide' })
+      return new EpochcastError('EC_SUPERSEDED', `${topic}: ${detail}`, {
+        hint: 'look at the topic again, then decide',
+      })
     case 'no-decider':
       return new EpochcastError('EC_NO_DECIDER', `${topic}: ${detail}; nothing was changed`)
     case 'transfer-failed':

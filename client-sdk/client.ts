@@ -1,6 +1,6 @@
 import { randomInt, randomUUID } from 'node:crypto'
 import { EpochcastError } from '../proto/errors.ts'
-import { type Address, address, type Epoch, topicName, type TopicName } from '../proto/ids.ts'
+import { type Address, address, type Epoch, type TopicName, topicName } from '../proto/ids.ts'
 import { Loop } from '../proto/machine/loop.ts'
 import type { Clock, Random } from '../proto/machine/ports.ts'
 import type { Transport, TransportHandler } from '../proto/transport/port.ts'
@@ -11,7 +11,7 @@ import { type ClientCall, ClientMachine } from './machine.ts'
 import { type AddLimits, addLimits } from './operations/add.ts'
 import type { EventStream } from './stream.ts'
 import { Topic, unknownOutcome } from './topic.ts'
-import { waitFor, type WaitOptions } from './waiting.ts'
+import { type WaitOptions, waitFor } from './waiting.ts'
 
 export interface ConnectOptions extends WaitOptions {
   /** Largest payload in bytes; at most what the servers take (1 MiB). */
@@ -50,7 +50,9 @@ export async function connect(url?: string, options: ConnectOptions = {}): Promi
 export function parseUrl(url: string): Address[] {
   const match = /^epochcast:\/\/([^/?#]+)\/?$/.exec(url)
   if (match === null) {
-    throw new EpochcastError('EC_BAD_ARGUMENT', `${JSON.stringify(url)} is not an epochcast:// url`, { hint: `e.g. ${defaultUrl}` })
+    throw new EpochcastError('EC_BAD_ARGUMENT', `${JSON.stringify(url)} is not an epochcast:// url`, {
+      hint: `e.g. ${defaultUrl}`,
+    })
   }
   return (match[1] ?? '').split(',').map((part) => {
     const host = /^(\[[0-9a-fA-F:]+\]|[^:[\]]+)(?::(\d{1,5}))?$/.exec(part)
@@ -173,7 +175,8 @@ export class Client implements AsyncDisposable {
 
   #end(reason: EpochcastError): void {
     this.#closed = reason
-    for (const publisher of this.#machine.publishers()) publisher.close((id) => (id === null ? reason : unknownOutcome(id, reason)))
+    for (const publisher of this.#machine.publishers())
+      publisher.close((id) => (id === null ? reason : unknownOutcome(id, reason)))
     this.#loop.call((out) => {
       for (const subscription of this.#machine.subscriptions()) this.#machine.removeSubscription(subscription, out)
     })
@@ -185,12 +188,14 @@ export class Client implements AsyncDisposable {
       await this.admin.reconfigure(topic, { expectEpoch: epoch }).decided
     } catch (error) {
       // Somebody else ended it: as good.
-      if (!(error instanceof EpochcastError) || (error.code !== 'EC_SUPERSEDED' && error.code !== 'EC_STALE_EPOCH')) throw error
+      if (!(error instanceof EpochcastError) || (error.code !== 'EC_SUPERSEDED' && error.code !== 'EC_STALE_EPOCH'))
+        throw error
     }
   }
 
   #fail(error: unknown): void {
-    const reason = error instanceof EpochcastError ? error : new EpochcastError('EC_CLOSED', 'the client failed', { cause: error })
+    const reason =
+      error instanceof EpochcastError ? error : new EpochcastError('EC_CLOSED', 'the client failed', { cause: error })
     this.#end(reason)
     void this.#transport.close()
   }

@@ -13,7 +13,10 @@ export function bytes(): Codec<Uint8Array> {
 
 /** UTF-8 text. */
 export function text(): Codec<string> {
-  return { encode: (value) => Buffer.from(value), decode: (value) => Buffer.from(value.buffer, value.byteOffset, value.byteLength).toString() }
+  return {
+    encode: (value) => Buffer.from(value),
+    decode: (value) => Buffer.from(value.buffer, value.byteOffset, value.byteLength).toString(),
+  }
 }
 
 /** Anything that JSON can carry. Decoding throws `EC_BAD_MESSAGE` for bytes that are not JSON. */

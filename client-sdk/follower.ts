@@ -4,7 +4,16 @@
  */
 import type { Configuration, Decision } from '../proto/configuration.ts'
 import { EpochcastError } from '../proto/errors.ts'
-import { type Address, type Epoch, epoch, type MessageId, nextEpoch, previousEpoch, type PublisherId, type TopicName } from '../proto/ids.ts'
+import {
+  type Address,
+  type Epoch,
+  epoch,
+  type MessageId,
+  nextEpoch,
+  type PublisherId,
+  previousEpoch,
+  type TopicName,
+} from '../proto/ids.ts'
 import type { Effect } from '../proto/machine/contract.ts'
 import type { Frontier } from '../proto/message-set.ts'
 import type { Message, MessageOf, Template } from '../proto/wire/messages.ts'
@@ -149,7 +158,10 @@ export class Follower {
     const { topic } = this
     const to = () => [...at.members.map((member) => this.#servers.addressOf(member)), ...this.#servers.addresses()]
     const answer = (message: Message, _from: Address, into: Effect[]) => this.#onChain(from, message, into)
-    this.#chaining = this.#requests.ask({ message: { kind: 'chain', topic, epoch: from }, to, answer, retryTicks: 10 }, out)
+    this.#chaining = this.#requests.ask(
+      { message: { kind: 'chain', topic, epoch: from }, to, answer, retryTicks: 10 },
+      out,
+    )
   }
 
   #onChain(from: Epoch, message: Message, out: Effect[]): boolean {

@@ -24,7 +24,7 @@ export {
   type ServerInfo,
   type TopicOptions,
 } from './admin.ts'
-export { Client, connect, type ConnectOptions, defaultUrl, parseUrl } from './client.ts'
+export { Client, type ConnectOptions, connect, defaultUrl, parseUrl } from './client.ts'
 export { bytes, type Codec, json, text } from './codecs.ts'
 export type { Cursor } from './cursor.ts'
 export type { PublishResult, PublishStatus } from './operations/outgoing.ts'

@@ -3,7 +3,14 @@
  * simulator and behind `connect`.
  */
 import type { Member } from '../proto/configuration.ts'
-import { type Address, type ClusterId, type PublisherId, publisherId, type ServerName, type TopicName } from '../proto/ids.ts'
+import {
+  type Address,
+  type ClusterId,
+  type PublisherId,
+  publisherId,
+  type ServerName,
+  type TopicName,
+} from '../proto/ids.ts'
 import { type Effect, type Input, type Machine, send } from '../proto/machine/contract.ts'
 import { type Clock, hexDigits, type Random } from '../proto/machine/ports.ts'
 import type { Frame } from '../proto/wire/codec.ts'
@@ -125,7 +132,13 @@ export class ClientMachine implements Machine<ClientCall> {
     this.#onTopical(from, name, token, message, out)
   }
 
-  #onTopical(from: Address, name: ServerName, token: number, message: Message & { topic: TopicName }, out: Effect[]): void {
+  #onTopical(
+    from: Address,
+    name: ServerName,
+    token: number,
+    message: Message & { topic: TopicName },
+    out: Effect[],
+  ): void {
     const get = this.#gets.get(token)
     const subscription = this.#subscriptions.get(token)
     switch (message.kind) {
@@ -174,7 +187,8 @@ export class ClientMachine implements Machine<ClientCall> {
 
   #onTick(out: Effect[]): void {
     this.#ticks++
-    if (this.#introduced.length > 0 && this.#ticks % 20 === 0) send(out, this.servers.addresses(), { kind: 'introduce' })
+    if (this.#introduced.length > 0 && this.#ticks % 20 === 0)
+      send(out, this.servers.addresses(), { kind: 'introduce' })
     this.requests.tick(out)
     for (const follower of this.#followers.values()) follower.tick()
     for (const publisher of this.#publishers.values()) publisher.tick(out)

@@ -1,8 +1,16 @@
 /** A subscription as an async iterable: it is read at the reader's pace, and its server sends no more than fits in between. */
 import type { Configuration } from '../proto/configuration.ts'
 import type { EpochcastError } from '../proto/errors.ts'
-import { type Epoch, epoch, formatMessageId, type PublisherId, previousEpoch, sequence, type TopicName } from '../proto/ids.ts'
-import { countOf, fingerprint, type Frontier } from '../proto/message-set.ts'
+import {
+  type Epoch,
+  epoch,
+  formatMessageId,
+  type PublisherId,
+  previousEpoch,
+  sequence,
+  type TopicName,
+} from '../proto/ids.ts'
+import { countOf, type Frontier, fingerprint } from '../proto/message-set.ts'
 import type { Batch } from '../proto/wire/messages.ts'
 import type { Codec } from './codecs.ts'
 import { type Cursor, formatCursor, type Position } from './cursor.ts'

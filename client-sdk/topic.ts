@@ -15,7 +15,7 @@ import { Get, type GetResult } from './operations/get.ts'
 import type { PublishResult, Waiter } from './operations/outgoing.ts'
 import { type StartAt, Subscription } from './operations/subscribe.ts'
 import { EventStream, Message, MessageStream } from './stream.ts'
-import { waitFor, type WaitOptions, watch } from './waiting.ts'
+import { type WaitOptions, waitFor, watch } from './waiting.ts'
 
 export interface PublishOptions extends WaitOptions {
   /**
@@ -126,7 +126,8 @@ export class Topic<T> {
     const since = options.since === undefined ? null : parseCursor(options.since)
     const { machine, loop } = this.#context
     const result = await waitFor<GetResult>(options, `get of ${this.name}`, (resolve, reject) => {
-      const done = (outcome: GetResult | EpochcastError) => (outcome instanceof Error ? reject(outcome) : resolve(outcome))
+      const done = (outcome: GetResult | EpochcastError) =>
+        outcome instanceof Error ? reject(outcome) : resolve(outcome)
       const level = options.level ?? 'linearizable'
       const get = new Get(level, since, this.#follower, machine.servers, machine.requests, done)
       loop.call((out) => machine.addGet(get, this.name, out))
@@ -220,7 +221,10 @@ export class Topic<T> {
     const { epoch, publisher, sequence } = parseMessageId(id)
     const configuration = await this.configuration(options)
     if (epoch > configuration.epoch) {
-      throw new EpochcastError('EC_BAD_ARGUMENT', `epoch ${epoch} of ${this.name} has not begun; the newest is ${configuration.epoch}`)
+      throw new EpochcastError(
+        'EC_BAD_ARGUMENT',
+        `epoch ${epoch} of ${this.name} has not begun; the newest is ${configuration.epoch}`,
+      )
     }
     if (epoch === configuration.epoch) {
       const stored = await this.#collect(options)
@@ -265,7 +269,8 @@ export class Topic<T> {
     const { machine, loop } = this.#context
     const before = this.#follower.epoch
     const result = await waitFor<GetResult>(options, `outcome in ${this.name}`, (resolve, reject) => {
-      const done = (outcome: GetResult | EpochcastError) => (outcome instanceof Error ? reject(outcome) : resolve(outcome))
+      const done = (outcome: GetResult | EpochcastError) =>
+        outcome instanceof Error ? reject(outcome) : resolve(outcome)
       const get = new Get('durable', 'numbers', this.#follower, machine.servers, machine.requests, done)
       loop.call((out) => machine.addGet(get, this.name, out))
       return () => loop.call((out) => get.failed(new EpochcastError('EC_ABORTED', 'given up'), out))

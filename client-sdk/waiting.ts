@@ -24,7 +24,6 @@ export function deferred<T>(): Deferred<T> {
   return { promise, resolve, reject }
 }
 
-
 /**
  * Calls `onGiveUp` when the caller's patience ends first.
  * @returns a function that takes the watch off again

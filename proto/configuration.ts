@@ -126,7 +126,12 @@ export function checkMembership(mode: Mode, members: readonly string[]): void {
 }
 
 /** The configuration that an intent gives the epoch after `old`, once its closing set is known. */
-export function nextConfiguration(old: Configuration, intent: Intent, epoch: Epoch, closingCount: number): Configuration {
+export function nextConfiguration(
+  old: Configuration,
+  intent: Intent,
+  epoch: Epoch,
+  closingCount: number,
+): Configuration {
   return {
     topic: old.topic,
     epoch,

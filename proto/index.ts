@@ -4,7 +4,7 @@ export { EpochcastError, type ErrorCode, errorCodes, InvariantViolation, isError
 export * from './ids.ts'
 export type { Effect, Input, Machine } from './machine/contract.ts'
 export * from './message-set.ts'
-export { compareStakes, formatStake, sameStake, type Stake } from './stake.ts'
+export { compareStakes, formatStake, type Stake, sameStake } from './stake.ts'
 export type { Transport, TransportHandler, TransportLimits } from './transport/port.ts'
 export { decodeFrame, decodeMessage, type Envelope, encodeEnvelope, encodeMessage, type Frame } from './wire/codec.ts'
 export type { Message, MessageKind, MessageOf } from './wire/messages.ts'

@@ -1,6 +1,6 @@
 /** A whole cluster in this process, for tests and experiments: real machines, real codec, memory instead of disk and network. */
 import { randomUUID } from 'node:crypto'
-import { Client, connect, type ConnectOptions } from '../../client-sdk/index.ts'
+import { type Client, type ConnectOptions, connect } from '../../client-sdk/index.ts'
 import { EpochcastError } from '../../proto/errors.ts'
 import { address } from '../../proto/ids.ts'
 import { MemoryNetwork } from '../../proto/transport/memory.ts'

@@ -81,7 +81,12 @@ export class Arbiter {
     send(out, from, { kind: 'noted', topic, epoch }, token)
   }
 
-  #isClosed(from: Address, token: number, message: Pick<MessageOf<'lookup'>, 'topic' | 'epoch'>, out: Effect[]): boolean {
+  #isClosed(
+    from: Address,
+    token: number,
+    message: Pick<MessageOf<'lookup'>, 'topic' | 'epoch'>,
+    out: Effect[],
+  ): boolean {
     const { topic, epoch } = message
     const newest = this.#newest.get(topic)
     if (newest === undefined || newest.epoch <= epoch) return false

@@ -4,7 +4,7 @@
  *
  * Source: section 4.2 step 3 ("the consensus engine could be ... Paxos among replicated state machines"), section 5.3.
  */
-import { type Configuration, type Decision, majority, type Member } from '../../proto/configuration.ts'
+import { type Configuration, type Decision, type Member, majority } from '../../proto/configuration.ts'
 import type { Epoch, ServerName, TopicName } from '../../proto/ids.ts'
 import { type Effect, send } from '../../proto/machine/contract.ts'
 import type { Stake } from '../../proto/stake.ts'
@@ -16,13 +16,7 @@ import type { DecisionEngine, Proposal, ProposalListener } from './engine.ts'
 
 /** What arbiters answer. */
 export type ArbiterAnswer = MessageOf<
-  | 'arbiter-promised'
-  | 'arbiter-accepted'
-  | 'arbiter-outranked'
-  | 'arbiter-closed'
-  | 'noted'
-  | 'found'
-  | 'topics'
+  'arbiter-promised' | 'arbiter-accepted' | 'arbiter-outranked' | 'arbiter-closed' | 'noted' | 'found' | 'topics'
 >
 
 /** Something asked of the arbiters that ends when enough of them answered. */

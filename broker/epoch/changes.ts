@@ -3,8 +3,8 @@
  * and tells whoever asked how it goes.
  */
 import {
-  checkMembership,
   type Configuration,
+  checkMembership,
   defaultDecider,
   defaultSizes,
   type Intent,
@@ -13,13 +13,19 @@ import {
   toleratedFailures,
 } from '../../proto/configuration.ts'
 import { EpochcastError } from '../../proto/errors.ts'
-import { type Address, serverId, type ServerName, serverIdOf, type TopicName } from '../../proto/ids.ts'
+import { type Address, type ServerName, serverId, serverIdOf, type TopicName } from '../../proto/ids.ts'
 import { type Effect, send } from '../../proto/machine/contract.ts'
 import type { Message, MessageOf, Refusal } from '../../proto/wire/messages.ts'
 import type { Directory } from '../membership/directory.ts'
 import { place } from '../membership/placement.ts'
 import type { Replica } from '../replica/replica.ts'
-import { type ChangeListener, type ChangePhase, type ChangeResult, type Coordination, Coordinator } from './coordinator.ts'
+import {
+  type ChangeListener,
+  type ChangePhase,
+  type ChangeResult,
+  type Coordination,
+  Coordinator,
+} from './coordinator.ts'
 
 interface Asker {
   readonly to: Address
@@ -203,7 +209,9 @@ export class Changes {
       const member = this.#directory.byId(serverId(text))
       if (member !== undefined) return member
       const known = this.#directory.servers().map(({ name }) => serverIdOf(name))
-      throw new EpochcastError('EC_UNKNOWN_SERVER', `no server is called ${text}`, { hint: `known: ${known.join(', ')}` })
+      throw new EpochcastError('EC_UNKNOWN_SERVER', `no server is called ${text}`, {
+        hint: `known: ${known.join(', ')}`,
+      })
     })
   }
 
@@ -216,9 +224,13 @@ export class Changes {
     const spare = alive.filter((member) => !old.members.some(({ name }) => name === member.name))
     const members = [...kept, ...place(old.topic, spare, size - kept.length)]
     if (members.length < size) {
-      throw new EpochcastError('EC_IMPOSSIBLE_MEMBERSHIP', `${mode} on ${size} servers, but only ${members.length} answer`, {
-        hint: 'start more servers, or name the members',
-      })
+      throw new EpochcastError(
+        'EC_IMPOSSIBLE_MEMBERSHIP',
+        `${mode} on ${size} servers, but only ${members.length} answer`,
+        {
+          hint: 'start more servers, or name the members',
+        },
+      )
     }
     return members
   }

@@ -54,7 +54,8 @@ export class Reports {
   highestAccepted(): AcceptedProposal | null {
     const accepted: AcceptedProposal[] = []
     for (const report of this.#reports.values()) {
-      if (report.acceptedStake && report.accepted) accepted.push({ stake: report.acceptedStake, decision: report.accepted })
+      if (report.acceptedStake && report.accepted)
+        accepted.push({ stake: report.acceptedStake, decision: report.accepted })
     }
     return highestProposal(accepted)
   }

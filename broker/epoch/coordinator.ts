@@ -19,7 +19,7 @@ import {
 import { type Address, nextEpoch, type ServerName, type TopicName } from '../../proto/ids.ts'
 import { type Effect, send } from '../../proto/machine/contract.ts'
 import { contains, countOf, type MessageSet } from '../../proto/message-set.ts'
-import { sameStake, type Stake } from '../../proto/stake.ts'
+import { type Stake, sameStake } from '../../proto/stake.ts'
 import type { Message, MessageOf, PhaseTimes, Refusal } from '../../proto/wire/messages.ts'
 import type { DecisionEngine, Proposal, ProposalListener } from '../engines/engine.ts'
 import type { Host, Limits } from '../host.ts'
@@ -84,7 +84,6 @@ export class Coordinator implements PlanListener, ProposalListener {
   readonly #staged = new Map<ServerName, number>()
   readonly #accepts = new Set<ServerName>()
   readonly #started = new Set<ServerName>()
-  #ticks = 0
   #stepTicks = 0
   #progressTicks = 0
   #pauseTicks = 0
@@ -371,7 +370,10 @@ export class Coordinator implements PlanListener, ProposalListener {
       }
       case 'start': {
         if (decision === null) return
-        this.#tellDecided(decision.next.members.filter((member) => !this.#started.has(member.name)), out)
+        this.#tellDecided(
+          decision.next.members.filter((member) => !this.#started.has(member.name)),
+          out,
+        )
         break
       }
       default:
@@ -398,7 +400,11 @@ export class Coordinator implements PlanListener, ProposalListener {
 
   #newStake(above: number): Stake {
     const { host } = this.#needs
-    return { round: this.#needs.nextRound(this.old.topic, above), coordinator: host.self.name, incarnation: host.incarnation }
+    return {
+      round: this.#needs.nextRound(this.old.topic, above),
+      coordinator: host.self.name,
+      incarnation: host.incarnation,
+    }
   }
 
   #enter(phase: ChangePhase, detail: string, out: Effect[]): void {

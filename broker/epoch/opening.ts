@@ -10,7 +10,7 @@
 import { acceptQuorum, type Decision, isMember } from '../../proto/configuration.ts'
 import { type Address, type Epoch, nextEpoch, previousEpoch, type ServerName } from '../../proto/ids.ts'
 import { type Effect, send } from '../../proto/machine/contract.ts'
-import { sameStake, type Stake } from '../../proto/stake.ts'
+import { type Stake, sameStake } from '../../proto/stake.ts'
 import type { MessageOf, Source } from '../../proto/wire/messages.ts'
 import type { Host, Limits } from '../host.ts'
 import type { TopicState } from '../replica/topic-state.ts'
@@ -153,4 +153,3 @@ export class Opening {
     if (missing === 0) this.#waiting = null
   }
 }
-

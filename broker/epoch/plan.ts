@@ -129,7 +129,8 @@ export class Plan {
 
   #preloaded(): boolean {
     const ready = this.#intent.members.filter(
-      (member) => (isMember(this.#old, member.name) && this.#conditions.has(member.name)) || this.#missing.get(member.name) === 0,
+      (member) =>
+        (isMember(this.#old, member.name) && this.#conditions.has(member.name)) || this.#missing.get(member.name) === 0,
     )
     const answering = this.#intent.members.filter((member) => this.#conditions.has(member.name))
     if (ready.length >= answering.length) return this.#oldAnswer()
@@ -167,14 +168,21 @@ export class Plan {
   }
 
   #ask(to: readonly Member[], message: Message, out: Effect[]): void {
-    if (to.length > 0) send(out, to.map((member) => this.#host.addressOf(member)), message, this.#token)
+    if (to.length > 0)
+      send(
+        out,
+        to.map((member) => this.#host.addressOf(member)),
+        message,
+        this.#token,
+      )
   }
 
   #whyNot(): [Refusal, string] {
     const silent = this.#everyone().filter((member) => !this.#conditions.has(member.name))
     const names = silent.map((member) => `${member.name} (${member.address})`).join(', ')
     if (!this.#engineReady) return ['no-decider', 'the decision engine does not answer']
-    if (!this.#oldAnswer()) return ['no-decider', `too few members of epoch ${this.#old.epoch} answer; silent: ${names}`]
+    if (!this.#oldAnswer())
+      return ['no-decider', `too few members of epoch ${this.#old.epoch} answer; silent: ${names}`]
     if (!this.#nextAnswer()) return ['transfer-failed', `too few of the next members answer; silent: ${names}`]
     return ['transfer-failed', 'new members did not get the messages that are there already']
   }

@@ -17,6 +17,7 @@ export function replaceDead(
   }
   if (members.length < Math.max(1, next.membersMin)) return null
   if (members.length < next.members.length && next.mode === 'single') return null
-  const unchanged = members.length === next.members.length && members.every((one, at) => one.name === next.members[at]?.name)
+  const unchanged =
+    members.length === next.members.length && members.every((one, at) => one.name === next.members[at]?.name)
   return unchanged || members.length < enabledQuorum({ mode: next.mode, members }) ? null : members
 }

@@ -15,6 +15,11 @@ export class MemoryStore implements Store {
   #end: Position = 0
   #flushed = 0
 
+  /** Memory has no end here. */
+  get full(): boolean {
+    return false
+  }
+
   get dirty(): boolean {
     return this.#flushed < this.#records.length
   }

@@ -17,6 +17,8 @@ import { recoverLog, type VisitRecord } from './recovery.ts'
 import { Segments } from './segments.ts'
 
 const markBytes = recordBytes(markBodyBytes)
+/** Largest records that the turns between two questions after `full` may append. */
+const turnRecords = 4
 /** First read of a record whose length is not known yet; most batches fit. */
 const readBytes = 64 * 1024 + headerBytes
 
@@ -58,6 +60,11 @@ export class SegmentLog implements Store {
 
   get dirty(): boolean {
     return this.#newest >= this.#flushedTo
+  }
+
+  /** Leaves room for what one turn may append after it asked. */
+  get full(): boolean {
+    return this.#phase === 'open' && this.#segments.refusesBatch(this.#tail + turnRecords * this.#options.recordBytesMax)
   }
 
   /** Everything below this position is on disk; never goes back within one storage. */

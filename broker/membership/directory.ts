@@ -74,7 +74,8 @@ export class Directory {
 
   onAlive(from: Address, message: MessageOf<'alive'>, out: Effect[]): void {
     this.heard(message.member)
-    if (message.directory !== this.#digest()) send(out, from, { kind: 'directory', servers: this.servers(), silent: [] })
+    if (message.directory !== this.#digest())
+      send(out, from, { kind: 'directory', servers: this.servers(), silent: [] })
   }
 
   tick(out: Effect[]): void {

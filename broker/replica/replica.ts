@@ -216,7 +216,12 @@ export class Replica {
   }
 
   /** Whether a message of the opened epoch is handled; else it is refused by name. */
-  #admits(from: Address, token: number, message: Extract<ReplicaMessage, { kind: EpochBound }>, out: Effect[]): boolean {
+  #admits(
+    from: Address,
+    token: number,
+    message: Extract<ReplicaMessage, { kind: EpochBound }>,
+    out: Effect[],
+  ): boolean {
     const { opened } = this.state
     const { epoch, kind } = message
     const current = opened?.configuration.epoch ?? 0
@@ -255,7 +260,8 @@ export class Replica {
     const { token } = frame.envelope
     const isServer = frame.envelope.from.includes('@')
     // A retired server serves state transfer; clients are sent on to the members that have taken over.
-    if (!isServer && this.#current(message.epoch) && this.phase === 'closed') this.#moved(from, token, message.epoch, out)
+    if (!isServer && this.#current(message.epoch) && this.phase === 'closed')
+      this.#moved(from, token, message.epoch, out)
     else answerPull(this.state, from, token, message, this.#limits.pullBytesMax, out)
   }
 
@@ -324,7 +330,8 @@ export class Replica {
     this.state.successorEnabled = true
     const newest = this.state.newest
     // Nobody reads the old epochs here any more; that they are closed, and by what, stays known.
-    if (newest !== null && newest.epoch >= message.epoch && !isMember(newest, this.#host.self.name)) this.state.release()
+    if (newest !== null && newest.epoch >= message.epoch && !isMember(newest, this.#host.self.name))
+      this.state.release()
   }
 
   #onOpened(out: Effect[]): void {

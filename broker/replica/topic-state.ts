@@ -201,7 +201,8 @@ export class TopicState {
   #open(decision: Decision): void {
     const { next } = decision
     const closed = previousEpoch(next.epoch)
-    if (!isMember(next, this.self)) throw new InvariantViolation('I5', `opens epoch ${next.epoch} without being a member`)
+    if (!isMember(next, this.self))
+      throw new InvariantViolation('I5', `opens epoch ${next.epoch} without being a member`)
     this.#learn(closed, decision)
     for (let past = next.floor; past <= closed; past = nextEpoch(past)) this.#close(past)
     const holdings = new Holdings()
@@ -212,7 +213,8 @@ export class TopicState {
 
   #close(past: Epoch): void {
     const closing = this.#decisions.get(past)?.closing
-    if (closing === undefined) throw new InvariantViolation('I6', `epoch ${past} is opened over without its closing set`)
+    if (closing === undefined)
+      throw new InvariantViolation('I6', `epoch ${past} is opened over without its closing set`)
     const holdings = this.#holdings.get(past) ?? new Holdings()
     if (holdings.closed) return
     holdings.close(closing, this.#staged.get(past))
@@ -220,7 +222,10 @@ export class TopicState {
     this.#holdings.set(past, holdings)
     for (const [publisher, { end }] of closing) {
       if (holdings.endOf(publisher) < end) {
-        throw new InvariantViolation('I6', `epoch ${past} lacks messages of ${publisher} up to ${endOf(closing, publisher)}`)
+        throw new InvariantViolation(
+          'I6',
+          `epoch ${past} lacks messages of ${publisher} up to ${endOf(closing, publisher)}`,
+        )
       }
     }
   }

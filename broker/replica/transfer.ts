@@ -107,7 +107,8 @@ export class Transfer {
       this.#source++
     }
     // A source that had nothing of what is missing: the next one is asked at the next tick, not in a hot circle.
-    if (message.more || request.batches > 0 || this.missing(message.epoch, this.#goal?.closing ?? null) === 0) this.#next(out)
+    if (message.more || request.batches > 0 || this.missing(message.epoch, this.#goal?.closing ?? null) === 0)
+      this.#next(out)
   }
 
   decisions(message: MessageOf<'decisions'>, out: Effect[]): void {

@@ -8,7 +8,14 @@
 import { crc32 } from 'node:zlib'
 import { type Configuration, type Decision, operationQuorum } from '../../proto/configuration.ts'
 import { EpochcastError } from '../../proto/errors.ts'
-import { type Address, type MessageId, type PublisherId, sequence, type ServerName, type TopicName } from '../../proto/ids.ts'
+import {
+  type Address,
+  type MessageId,
+  type PublisherId,
+  type ServerName,
+  sequence,
+  type TopicName,
+} from '../../proto/ids.ts'
 import { type Effect, send } from '../../proto/machine/contract.ts'
 import type { Clock } from '../../proto/machine/ports.ts'
 import { endOf } from '../../proto/message-set.ts'
@@ -72,7 +79,6 @@ export class Publisher implements EpochFollower {
   #pendingBytes = 0
   #windowBytes = 0
   #retainedBytes = 0
-  #ticks = 0
   #lastTime = 0
   #failure: EpochcastError | null = null
   #idle: (() => void)[] = []
@@ -124,7 +130,9 @@ export class Publisher implements EpochFollower {
       outgoing.waiters[index] = null
       waiter.reject(error(outgoing.assigned ? outgoing.idOf(index) : null))
       // Not on its way: it is left out before it goes.
-      this.#queue = this.#queue.flatMap((waiting) => (waiting === outgoing ? this.#rewritten(outgoing, () => true) : [waiting]))
+      this.#queue = this.#queue.flatMap((waiting) =>
+        waiting === outgoing ? this.#rewritten(outgoing, () => true) : [waiting],
+      )
       this.#wakeIdle()
       return
     }
@@ -234,7 +242,8 @@ export class Publisher implements EpochFollower {
 
   peerUp(address: Address, out: Effect[]): void {
     for (const member of this.#members) {
-      if (member.address === address && this.#sent.length > 0) this.#resend(member, member.acked, Number.POSITIVE_INFINITY, out)
+      if (member.address === address && this.#sent.length > 0)
+        this.#resend(member, member.acked, Number.POSITIVE_INFINITY, out)
     }
   }
 
@@ -292,7 +301,8 @@ export class Publisher implements EpochFollower {
   #send(outgoing: Outgoing, configuration: Configuration, to: readonly Address[], out: Effect[]): void {
     const { topic, epoch } = configuration
     const { first, last, check, time, body } = outgoing
-    if (to.length > 0) send(out, to, { kind: 'batch', topic, epoch, publisher: this.id, first, last, time, check, body })
+    if (to.length > 0)
+      send(out, to, { kind: 'batch', topic, epoch, publisher: this.id, first, last, time, check, body })
   }
 
   #resend(member: MemberView, after: number, countMax: number, out: Effect[]): void {
@@ -398,4 +408,3 @@ export class Publisher implements EpochFollower {
     for (const told of idle) told()
   }
 }
-

@@ -201,7 +201,11 @@ export class Get implements EpochFollower, FetchListener, Settleable {
         return
       }
       case 'durable': {
-        if (answers.length === 0 || (!isAll && (answers.length < quorum || this.#ticks < graceTicks) && !this.#waitedLong)) return
+        if (
+          answers.length === 0 ||
+          (!isAll && (answers.length < quorum || this.#ticks < graceTicks) && !this.#waitedLong)
+        )
+          return
         const known = answers.map((answer) => answer.durable)
         this.#deliver(union([heldBy(stored, quorum), ...known, this.#follower.known]), configuration, out)
         return
@@ -238,7 +242,7 @@ export class Get implements EpochFollower, FetchListener, Settleable {
       return
     }
     const from = this.#since?.epoch ?? configuration.floor
-    this.#fetchEpoch(from < configuration.floor ? configuration.floor : from, configuration, out)
+    this.#fetchEpoch(Math.max(from, configuration.floor), configuration, out)
   }
 
   #fetchEpoch(of: Epoch, configuration: Configuration, out: Effect[]): void {
@@ -259,13 +263,22 @@ export class Get implements EpochFollower, FetchListener, Settleable {
     const seen = this.#since?.epoch === of ? this.#since.seen : emptySet
     const { topic } = configuration
     const members = () => configuration.members.map((member) => this.#servers.addressOf(member))
-    this.#fetch = new Fetch({ topic, epoch: of, until, prefix: new Prefix(seen) }, this.token, members, this.token, this)
+    this.#fetch = new Fetch(
+      { topic, epoch: of, until, prefix: new Prefix(seen) },
+      this.token,
+      members,
+      this.token,
+      this,
+    )
     this.#fetch.next(out)
   }
 
   #finish(configuration: Configuration, out: Effect[]): void {
     const position = { epoch: configuration.epoch, seen: this.#result }
-    this.#end({ given: trimmed(this.#given, configuration.epoch, this.#result), position, floor: configuration.floor }, out)
+    this.#end(
+      { given: trimmed(this.#given, configuration.epoch, this.#result), position, floor: configuration.floor },
+      out,
+    )
   }
 
   #end(outcome: GetResult | EpochcastError, out: Effect[]): void {

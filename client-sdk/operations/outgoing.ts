@@ -66,7 +66,11 @@ export class Outgoing implements Settleable {
 
   idOf(index: number): string {
     if (this.epoch === null || this.#publisher === null) return ''
-    return formatMessageId({ epoch: this.epoch, publisher: this.#publisher, sequence: (this.first + index) as Sequence })
+    return formatMessageId({
+      epoch: this.epoch,
+      publisher: this.#publisher,
+      sequence: (this.first + index) as Sequence,
+    })
   }
 
   settle(): void {

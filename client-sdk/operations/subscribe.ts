@@ -9,7 +9,15 @@
  */
 import { type Configuration, type Decision, operationQuorum } from '../../proto/configuration.ts'
 import type { EpochcastError } from '../../proto/errors.ts'
-import { type Address, type Epoch, nextEpoch, previousEpoch, type PublisherId, type ServerName, type TopicName } from '../../proto/ids.ts'
+import {
+  type Address,
+  type Epoch,
+  nextEpoch,
+  type PublisherId,
+  previousEpoch,
+  type ServerName,
+  type TopicName,
+} from '../../proto/ids.ts'
 import { type Effect, send } from '../../proto/machine/contract.ts'
 import { emptySet, endOf, heldBy, type MessageSet } from '../../proto/message-set.ts'
 import type { Batch, MessageOf } from '../../proto/wire/messages.ts'
@@ -107,7 +115,8 @@ export class Subscription implements EpochFollower, FetchListener {
     this.#creditBytes = credit
     const { topic } = this.#newest
     const source = this.#sourceAddress()
-    if (source !== null) send(out, source, { kind: 'credit', topic, epoch: this.#epoch, creditBytes: credit }, this.token)
+    if (source !== null)
+      send(out, source, { kind: 'credit', topic, epoch: this.#epoch, creditBytes: credit }, this.token)
   }
 
   report(from: ServerName, message: MessageOf<'report'>, out: Effect[]): void {

@@ -185,7 +185,11 @@ export class Loop<Call = never> implements TransportHandler {
   #send(to: Address, token: number, message: readonly Uint8Array[]): void {
     const reading = this.#reading.get(to)
     if (reading === undefined) this.#transmit(to, token, message)
-    else this.#queueBehind(to, reading.then(() => this.#transmit(to, token, message)))
+    else
+      this.#queueBehind(
+        to,
+        reading.then(() => this.#transmit(to, token, message)),
+      )
   }
 
   #queueBehind(to: Address, sent: Promise<void>): void {

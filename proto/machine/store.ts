@@ -18,6 +18,8 @@ export interface Store {
   append(kind: RecordKind, body: Uint8Array): Position
   /** Flushes what was appended before the call. A rejection is final: the server must stop, no second try. */
   flush(): Promise<void>
+  /** True when batches must be refused: soon only protocol records will fit. Asked before a turn's batches are taken. */
+  readonly full: boolean
   /** True when something appended is not on disk yet. */
   readonly dirty: boolean
   /** The body of a record: at once from memory, else from disk. Rejects with `EC_LOG_DAMAGED` when it is not intact. */

@@ -2,7 +2,7 @@
  * Field types of the wire schema: each writes and reads one protobuf field and checks what it reads. The tables in
  * `messages.ts` are made of these; their TypeScript types follow from them.
  */
-import protobuf from 'protobufjs/minimal.js'
+import type protobuf from 'protobufjs/minimal.js'
 import { EpochcastError } from '../errors.ts'
 
 type Writer = protobuf.Writer
@@ -25,7 +25,11 @@ export interface Field<T> {
 
 type Fields = Readonly<Record<string, Field<unknown>>>
 type Flatten<T> = { [K in keyof T]: T[K] }
-type Value<F> = F extends { arity: 'many'; type: FieldType<infer T> } ? readonly T[] : F extends Field<infer T> ? T : never
+type Value<F> = F extends { arity: 'many'; type: FieldType<infer T> }
+  ? readonly T[]
+  : F extends Field<infer T>
+    ? T
+    : never
 type OptionalKeys<S> = { [K in keyof S]: S[K] extends { arity: 'optional' } ? K : never }[keyof S]
 
 /** The object that a table of fields describes. */
@@ -174,7 +178,12 @@ export function writeTable(table: Table, writer: Writer, value: Readonly<Record<
   }
 }
 
-export function readTable(table: Table, reader: Reader, end: number, into: Record<string, unknown>): Record<string, unknown> {
+export function readTable(
+  table: Table,
+  reader: Reader,
+  end: number,
+  into: Record<string, unknown>,
+): Record<string, unknown> {
   for (const column of table.columns) into[column.name] = column.arity === 'many' ? [] : undefined
   while (reader.pos < end) {
     const key = reader.uint32()

@@ -96,7 +96,13 @@ export const shapes = {
   complete: { ...topical, goal: one(4, messageSet), sources: many(5, source) },
   held: { ...topical, stored: one(4, messageSet), durable: one(5, messageSet) },
   /** Asks for bodies after `since`, up to `until` where given; answered by batches and one `pulled`. */
-  pull: { ...topical, since: one(4, messageSet), until: optional(5, messageSet), bytesMax: one(6, uint()), resume: one(7, uint()) },
+  pull: {
+    ...topical,
+    since: one(4, messageSet),
+    until: optional(5, messageSet),
+    bytesMax: one(6, uint()),
+    resume: one(7, uint()),
+  },
   /** `more`: there is more than `bytesMax` allowed; `resume` goes into the next pull. `unheld`: not held here. */
   pulled: { ...topical, more: one(4, flag), unheld: one(5, flag), resume: one(6, uint()) },
   /** Asks for the decisions that closed `epoch` and later ones. */
@@ -222,4 +228,3 @@ export const kinds = Object.keys(shapes) as readonly MessageKind[]
 export function isTopical(message: Message): message is TopicMessage {
   return 'topic' in message
 }
-

@@ -119,4 +119,3 @@ export const phaseTimes = nested(
   },
   'PhaseTimes',
 )
-

@@ -27,7 +27,10 @@ describe('a cluster in one process', () => {
       }
     })()
     await topic.publish('2')
-    const change = client.admin.reconfigure('t', { members: ['d', 'e', 'f'], onProgress: (p) => console.log(p.phase, p.detail) })
+    const change = client.admin.reconfigure('t', {
+      members: ['d', 'e', 'f'],
+      onProgress: (p) => console.log(p.phase, p.detail),
+    })
     console.log(await change.enabled)
     await topic.publish('3')
     await reading
