@@ -137,7 +137,6 @@ export class Coordinator implements PlanListener, ProposalListener {
 
   tick(out: Effect[]): void {
     if (this.#step === 'over') return
-    this.#ticks++
     this.#stepTicks++
     this.#progressTicks++
     if (this.#step === 'plan') {

@@ -248,7 +248,6 @@ export class Publisher implements EpochFollower {
   }
 
   tick(out: Effect[]): void {
-    this.#ticks++
     if (this.#configuration === null || this.#sent.length === 0) return
     let silent = 0
     for (const member of this.#members) {

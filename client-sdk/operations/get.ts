@@ -242,7 +242,7 @@ export class Get implements EpochFollower, FetchListener, Settleable {
       return
     }
     const from = this.#since?.epoch ?? configuration.floor
-    this.#fetchEpoch(Math.max(from, configuration.floor), configuration, out)
+    this.#fetchEpoch(from < configuration.floor ? configuration.floor : from, configuration, out)
   }
 
   #fetchEpoch(of: Epoch, configuration: Configuration, out: Effect[]): void {
