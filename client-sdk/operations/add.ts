@@ -44,6 +44,8 @@ export const addLimits: AddLimits = {
 }
 
 const resendTicks = 20
+/** A member that has not begun the epoch is asked again this often, should it not tell. */
+const absentTicks = 5
 const pauseTicks = 3
 const ownOutcomesMax = 10_000
 
@@ -204,6 +206,7 @@ export class Publisher implements EpochFollower {
     if (member === undefined || message.end <= member.acked) return
     member.acked = message.end
     member.silentTicks = 0
+    if (member.absent) this.#present(member, out)
     this.#acknowledge(out)
     this.#pump(out)
   }
@@ -235,9 +238,7 @@ export class Publisher implements EpochFollower {
 
   opened(from: ServerName, message: MessageOf<'opened'>, out: Effect[]): void {
     const member = this.#memberOf(from, message.epoch)
-    if (member === undefined) return
-    member.absent = false
-    this.#resend(member, member.acked, Number.POSITIVE_INFINITY, out)
+    if (member !== undefined) this.#present(member, out)
   }
 
   peerUp(address: Address, out: Effect[]): void {
@@ -253,12 +254,19 @@ export class Publisher implements EpochFollower {
     for (const member of this.#members) {
       member.ticksSinceResend++
       if (member.acked + 1 >= this.#nextSequence) continue
-      if (++member.silentTicks < resendTicks) continue
+      const patience = member.absent ? absentTicks : resendTicks
+      if (++member.silentTicks < patience) continue
       silent++
-      if (member.ticksSinceResend >= resendTicks) this.#resend(member, member.acked, 1, out)
+      if (member.ticksSinceResend >= patience) this.#resend(member, member.acked, 1, out)
     }
     const waits = this.#durableCount < this.#sent.length
     if (waits && silent > this.#members.length - operationQuorum(this.#configuration)) this.#follower.suspect(out)
+  }
+
+  /** The member takes stores of this epoch: it gets what it lacks. */
+  #present(member: MemberView, out: Effect[]): void {
+    member.absent = false
+    this.#resend(member, member.acked, Number.POSITIVE_INFINITY, out)
   }
 
   #enter(configuration: Configuration): void {

@@ -43,7 +43,10 @@ export type StartAt = 'start' | 'new' | Position
 
 const windowBytes = 1024 * 1024
 const bodySilenceTicks = 20
+/** Every member repeats its report at least this often. */
 const reportSilenceTicks = 150
+/** Until its first report a member is asked this often. */
+const firstReportTicks = 20
 const resubscribeTicks = 10
 
 export class Subscription implements EpochFollower, FetchListener {
@@ -70,7 +73,10 @@ export class Subscription implements EpochFollower, FetchListener {
   #creditBytes = 0
   #consumedBytes = 0
   #outstandingBytes = 0
-  #silentTicks = 0
+  /** Ticks since each member's last report. */
+  readonly #silence = new Map<ServerName, number>()
+  /** Ticks without reports of a quorum. */
+  #deafTicks = 0
   #bodyTicks = 0
   #ticksSinceSubscribe = 0
   #over = false
@@ -122,7 +128,7 @@ export class Subscription implements EpochFollower, FetchListener {
   report(from: ServerName, message: MessageOf<'report'>, out: Effect[]): void {
     if (message.epoch !== this.#epoch || this.#closing !== null || this.#newest?.epoch !== this.#epoch) return
     if (!this.#newest.members.some((member) => member.name === from)) return
-    this.#silentTicks = 0
+    this.#silence.set(from, 0)
     let known = this.#reports.get(from)
     if (known === undefined) {
       known = new Map()
@@ -184,17 +190,13 @@ export class Subscription implements EpochFollower, FetchListener {
     }
     if (this.#closing !== null || this.#epoch === null || this.#newest === null) return
     this.#ticksSinceSubscribe++
-    this.#silentTicks++
     const hasRoom = this.#outstandingBytes < windowBytes
     if (hasRoom && this.#lacksBodies() && ++this.#bodyTicks > bodySilenceTicks) {
       this.#bodyTicks = 0
       this.#source++
       this.#subscribe(out)
     }
-    if (this.#silentTicks <= reportSilenceTicks) return
-    this.#silentTicks = 0
-    this.#subscribe(out)
-    this.#follower.suspect(out)
+    this.#askSilent(this.#newest, out)
   }
 
   /** No further delivery. */
@@ -254,6 +256,7 @@ export class Subscription implements EpochFollower, FetchListener {
     this.#received = new Prefix(seen)
     this.#given = new Prefix(seen)
     this.#reports.clear()
+    this.#silence.clear()
     this.#held.clear()
     const newest = this.#newest
     if (newest === null) return
@@ -317,6 +320,20 @@ export class Subscription implements EpochFollower, FetchListener {
       const creditBytes = isSource ? this.#creditBytes : 0
       send(out, address, { kind: 'subscribe', topic, epoch, since, creditBytes }, this.token)
     }
+  }
+
+  /** Members that do not report, or not any more, are asked again; when no quorum reports, the topic may have moved. */
+  #askSilent(configuration: Configuration, out: Effect[]): void {
+    let heard = 0
+    for (const member of configuration.members) {
+      const ticks = (this.#silence.get(member.name) ?? 0) + 1
+      const patience = this.#reports.has(member.name) ? reportSilenceTicks : firstReportTicks
+      this.#silence.set(member.name, ticks >= patience ? 0 : ticks)
+      if (ticks >= patience) this.#subscribe(out, [this.#servers.addressOf(member)])
+      else if (this.#reports.has(member.name)) heard++
+    }
+    this.#deafTicks = heard < operationQuorum(configuration) ? this.#deafTicks + 1 : 0
+    if (this.#deafTicks > firstReportTicks) this.#follower.suspect(out)
   }
 
   #sourceAddress(): Address | null {

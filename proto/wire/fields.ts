@@ -13,6 +13,8 @@ export interface FieldType<T> {
   readonly wire: 0 | 2
   /** Its name in a .proto file. */
   readonly proto: string
+  /** Its fields, where it is a message of its own. */
+  readonly fields?: Readonly<Record<string, Field<unknown>>>
   write(writer: Writer, value: T): void
   read(reader: Reader): T
 }
@@ -23,7 +25,7 @@ export interface Field<T> {
   readonly arity: 'one' | 'optional' | 'many'
 }
 
-type Fields = Readonly<Record<string, Field<unknown>>>
+export type Fields = Readonly<Record<string, Field<unknown>>>
 type Flatten<T> = { [K in keyof T]: T[K] }
 type Value<F> = F extends { arity: 'many'; type: FieldType<infer T> }
   ? readonly T[]
@@ -132,6 +134,7 @@ export function nested<S>(fields: S & Fields, name: string): FieldType<ValueOf<S
   return {
     wire: 2,
     proto: name,
+    fields,
     write: (writer, value) => {
       writer.fork()
       writeTable(table, writer, value as Record<string, unknown>)

@@ -55,6 +55,7 @@ const setEntries = nested(
 export const messageSet: FieldType<MessageSet> = {
   wire: 2,
   proto: setEntries.proto,
+  ...(setEntries.fields && { fields: setEntries.fields }),
   write: (writer, value) => {
     const entries = [...value].map(([publisher, { end, digest }]) => ({ publisher, end, digest }))
     setEntries.write(writer, { entries: entries.filter((entry) => entry.end > 0) })
