@@ -44,6 +44,8 @@ export class Finder {
   readonly #directory: Directory
   readonly #defaults: TopicDefaults
   readonly #replica: (topic: TopicName) => Replica | undefined
+  /** Requests that came before this process had heard of all servers. */
+  readonly #early: Asker[] = []
   readonly #creations = new Map<TopicName, Creation>()
 
   constructor(
@@ -85,6 +87,9 @@ export class Finder {
   }
 
   tick(out: Effect[]): void {
+    if (this.#early.length > 0 && this.#directory.settled) {
+      for (const asker of this.#early.splice(0)) this.locate(asker.to, asker.token, asker.request, out)
+    }
     for (const creation of this.#creations.values()) creation.tick(out)
   }
 
@@ -118,6 +123,10 @@ export class Finder {
       creation.begin(out)
     } catch (error) {
       if (!(error instanceof EpochcastError)) throw error
+      if (!this.#directory.settled) {
+        this.#early.push(asker)
+        return
+      }
       this.#refuse(asker, refusalOf(error), explain(error), out)
     }
   }

@@ -13,8 +13,8 @@ export interface Host {
   nextToken(): number
   /** Where a member is now: servers may have moved since the configuration was decided. */
   addressOf(member: Member): Address
-  /** The address of a server from its name, if it was ever heard of. */
-  find(name: ServerName): Member | undefined
+  /** Whether a server was heard of lately: a hint about whom not to wait for, never more. */
+  isAlive(name: ServerName): boolean
   /** True when only protocol records fit on the disk. */
   storeFull(): boolean
   /** Starts or finishes a change of a topic on this server. */

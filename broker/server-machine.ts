@@ -101,6 +101,7 @@ export class ServerMachine implements DurableMachine {
       case 'tick':
         return this.#onTick(out)
       case 'peer':
+        if (!input.up) this.directory.peerDown(input.address)
         if (!input.up) for (const replica of this.#replicas.values()) replica.peerDown(input.address)
         return
     }
@@ -163,8 +164,11 @@ export class ServerMachine implements DurableMachine {
       case 'staged':
       case 'accepted':
       case 'outranked':
-      case 'moved':
         return this.#changes.take(name, frame.envelope.token, message, out)
+      case 'moved':
+        this.#changes.take(name, frame.envelope.token, message, out)
+        this.#replicas.get(message.topic)?.take(from, frame, message, out)
+        return
       case 'started':
         this.#changes.started(name, message, out)
         this.#finder.take(name, message, out)
@@ -330,7 +334,7 @@ export class ServerMachine implements DurableMachine {
       random,
       nextToken: () => ++this.#token,
       addressOf: (member) => this.directory.addressOf(member),
-      find: (name) => this.directory.find(name),
+      isAlive: (name) => this.directory.isAlive(name),
       storeFull: storeFull ?? (() => false),
       coordinate: (topic: TopicName, intent: Intent, out: Effect[]) => {
         const wedged = this.#replicas.get(topic)?.phase === 'wedged'

@@ -1,5 +1,12 @@
 /** What operators ask for: topics, servers, epoch changes. */
-import type { Configuration, Decider, Decision, Mode, Order } from '../proto/configuration.ts'
+import {
+  type Configuration,
+  type Decider,
+  type Decision,
+  type Mode,
+  majority,
+  type Order,
+} from '../proto/configuration.ts'
 import { EpochcastError } from '../proto/errors.ts'
 import { type Address, type Epoch, epoch, type ServerName, serverIdOf, topicName } from '../proto/ids.ts'
 import type { Loop } from '../proto/machine/loop.ts'
@@ -79,6 +86,8 @@ export interface ReplicaInfo {
 }
 
 const changeRetryTicks = 200
+/** A member that is asked what it knows may be dead. */
+const memberTimeoutMs = 500
 
 export class Admin {
   readonly #machine: ClientMachine
@@ -116,11 +125,13 @@ export class Admin {
 
   /** The newest configuration of a topic. @throws EpochcastError `EC_UNKNOWN_TOPIC`, `EC_TIMEOUT` */
   async topic(name: string, options: WaitOptions = {}): Promise<Configuration> {
-    const { configuration } = await this.#locate(name, false, options)
-    const member = configuration.members.map((one) => this.#machine.servers.addressOf(one))
-    // The arbiters' note may be behind; members know better.
-    const [newest] = await this.#decisionsFrom(name, configuration.epoch, member, options)
-    return newest ?? configuration
+    let { configuration } = await this.#locate(name, false, options)
+    // What was noted, or what a retired server knows, may be behind; members know better, and lead on to the next ones.
+    for (;;) {
+      const newest = await this.#newestKnownTo(configuration, options)
+      if (newest === null || newest.epoch <= configuration.epoch) return configuration
+      configuration = newest
+    }
   }
 
   /** Every topic's newest configuration, as it was noted. */
@@ -227,11 +238,12 @@ export class Admin {
       ...templateOf(options),
     }
     const members = current.members.map((member) => this.#machine.servers.addressOf(member))
-    const to = () => [...new Set([...members, ...this.#machine.servers.addresses()])]
+    const to = () => this.#machine.servers.inOrder([...new Set([...members, ...this.#machine.servers.addresses()])])
     await waitFor<void>(options, `change of ${name}`, (resolve, reject) => {
       const answer = (message: Message): boolean => {
         if (message.kind === 'progress') options.onProgress?.({ phase: message.phase, detail: message.detail })
         if (message.kind === 'refused') {
+          if (message.refusal === 'not-yet') return false
           reject(changeError(name, message))
           return true
         }
@@ -263,20 +275,21 @@ export class Admin {
     return located
   }
 
-  /** The configuration that the members of `from` know to be the newest. */
-  async #decisionsFrom(
-    name: string,
-    from: Epoch,
-    to: readonly Address[],
-    options: WaitOptions,
-  ): Promise<Configuration[]> {
-    try {
-      const message = await this.#chain(name, from, to, { timeoutMs: 1_000, ...options })
-      return [message.newest]
-    } catch (error) {
-      if (error instanceof EpochcastError && error.code === 'EC_TIMEOUT') return []
-      throw error
-    }
+  /** The newest configuration that a majority of the members know, or as many of them as answer soon. */
+  async #newestKnownTo(configuration: Configuration, options: WaitOptions): Promise<Configuration | null> {
+    const { topic, epoch: from, members } = configuration
+    this.#machine.servers.learn(members)
+    const asked = members.map(async (member) => {
+      const to = [this.#machine.servers.addressOf(member)]
+      try {
+        return (await this.#chain(topic, from, to, { ...options, timeoutMs: memberTimeoutMs })).newest
+      } catch (error) {
+        if (error instanceof EpochcastError && (error.code === 'EC_TIMEOUT' || error.code === 'EC_UNKNOWN_TOPIC'))
+          return null
+        throw error
+      }
+    })
+    return newestOf(await someOf(asked, majority(members.length)))
   }
 
   #chain(name: string, from: Epoch, to: readonly Address[], options: WaitOptions): Promise<MessageOf<'decisions'>> {
@@ -305,7 +318,11 @@ export class Admin {
         resolve(reply as Extract<Message, { kind: K }>)
         return true
       }
-      return this.#request({ message, to: () => to ?? this.#machine.servers.addresses(), answer })
+      return this.#request({
+        message,
+        to: () => (to === undefined ? this.#machine.servers.addresses() : this.#machine.servers.inOrder(to)),
+        answer,
+      })
     })
   }
 
@@ -316,6 +333,27 @@ export class Admin {
     })
     return () => this.#loop.call(() => this.#machine.requests.withdraw(token))
   }
+}
+
+/** Waits for the first `count` answers that are not null, or for all. */
+function someOf<T>(asked: readonly Promise<T | null>[], count: number): Promise<T[]> {
+  return new Promise((resolve, reject) => {
+    const answers: T[] = []
+    let open = asked.length
+    for (const one of asked) {
+      one.then((answer) => {
+        open--
+        if (answer !== null) answers.push(answer)
+        if (answers.length >= count || open === 0) resolve(answers)
+      }, reject)
+    }
+  })
+}
+
+function newestOf(configurations: readonly Configuration[]): Configuration | null {
+  let newest: Configuration | null = null
+  for (const one of configurations) if (newest === null || one.epoch > newest.epoch) newest = one
+  return newest
 }
 
 function templateOf(options: TopicOptions) {

@@ -156,7 +156,10 @@ export class Follower {
   #askChain(from: Epoch, at: Configuration | null, out: Effect[]): void {
     if (this.#chaining !== 0 || at === null) return
     const { topic } = this
-    const to = () => [...at.members.map((member) => this.#servers.addressOf(member)), ...this.#servers.addresses()]
+    const to = () => {
+      const members = at.members.map((member) => this.#servers.addressOf(member))
+      return this.#servers.inOrder([...members, ...this.#servers.addresses()])
+    }
     const answer = (message: Message, _from: Address, into: Effect[]) => this.#onChain(from, message, into)
     this.#chaining = this.#requests.ask(
       { message: { kind: 'chain', topic, epoch: from }, to, answer, retryTicks: 10 },

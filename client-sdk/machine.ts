@@ -66,6 +66,7 @@ export class ClientMachine implements Machine<ClientCall> {
       case 'tick':
         return this.#onTick(out)
       case 'peer':
+        this.servers.peer(input.address, input.up)
         for (const subscription of this.#subscriptions.values()) subscription.peer(input.address, input.up, out)
         if (input.up) for (const publisher of this.#publishers.values()) publisher.peerUp(input.address, out)
         return

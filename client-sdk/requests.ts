@@ -9,15 +9,17 @@ export interface Question {
   to(): readonly Address[]
   /** @returns false to go on waiting for another answer */
   answer(message: Message, from: Address, out: Effect[]): boolean
+  /** Silence after which it is sent again, once something was answered; before that it goes on to the next server soon. */
   readonly retryTicks?: number
 }
 
 interface Open extends Question {
   tries: number
   ticks: number
+  isAnswered: boolean
 }
 
-const defaultRetryTicks = 30
+const firstRetryTicks = 20
 
 export class Requests {
   readonly #open = new Map<number, Open>()
@@ -30,7 +32,7 @@ export class Requests {
 
   ask(question: Question, out: Effect[]): number {
     const token = this.nextToken()
-    this.#open.set(token, { ...question, tries: 0, ticks: 0 })
+    this.#open.set(token, { ...question, tries: 0, ticks: 0, isAnswered: false })
     this.#send(token, out)
     return token
   }
@@ -43,13 +45,17 @@ export class Requests {
     const open = this.#open.get(token)
     if (open === undefined) return false
     open.ticks = 0
+    // A server that refuses without ending the question is not one to wait for.
+    open.isAnswered = message.kind !== 'refused'
     if (open.answer(message, from, out)) this.#open.delete(token)
     return true
   }
 
   tick(out: Effect[]): void {
     for (const [token, open] of [...this.#open]) {
-      if (++open.ticks < (open.retryTicks ?? defaultRetryTicks)) continue
+      const patience = open.isAnswered ? (open.retryTicks ?? firstRetryTicks) : firstRetryTicks
+      if (++open.ticks < patience) continue
+      open.isAnswered = false
       this.#send(token, out)
     }
   }

@@ -5,6 +5,7 @@ import type { Address, ServerName } from '../proto/ids.ts'
 export class Servers {
   readonly #seeds: readonly Address[]
   readonly #known = new Map<ServerName, Address>()
+  readonly #down = new Set<Address>()
 
   constructor(seeds: readonly Address[]) {
     this.#seeds = seeds
@@ -14,12 +15,24 @@ export class Servers {
     for (const { name, address } of members) this.#known.set(name, address)
   }
 
+  /** A connection came up or broke: who is known to be down is asked last. */
+  peer(address: Address, up: boolean): void {
+    if (up) this.#down.delete(address)
+    else this.#down.add(address)
+  }
+
+  /** The same addresses, those that are known to be down last. */
+  inOrder(addresses: readonly Address[]): Address[] {
+    const isDown = (address: Address) => this.#down.has(address)
+    return [...addresses.filter((one) => !isDown(one)), ...addresses.filter(isDown)]
+  }
+
   addressOf(member: Member): Address {
     return this.#known.get(member.name) ?? member.address
   }
 
   /** Everybody that may be asked: the seeds first, then those that were learnt. */
   addresses(): Address[] {
-    return [...new Set([...this.#seeds, ...this.#known.values()])]
+    return this.inOrder([...new Set([...this.#seeds, ...this.#known.values()])])
   }
 }

@@ -50,6 +50,8 @@ export class Changes {
   readonly #running = new Map<TopicName, Running>()
   readonly #waiting = new Map<TopicName, Asker[]>()
   /** What of a past change is still to be told: its old servers may stop. */
+  /** Requests that came before this process had heard of all servers. */
+  readonly #early: Asker[] = []
   readonly #byToken = new Map<number, Running>()
 
   constructor(needs: Coordination, directory: Directory, replica: (topic: TopicName) => Replica | undefined) {
@@ -82,6 +84,9 @@ export class Changes {
   }
 
   tick(out: Effect[]): void {
+    if (this.#early.length > 0 && this.#directory.settled) {
+      for (const asker of this.#early.splice(0)) this.reconfigure(asker.to, asker.token, asker.request, out)
+    }
     for (const [topic, { coordinator }] of [...this.#running]) {
       coordinator.tick(out)
       if (coordinator.over) this.#next(topic, coordinator, out)
@@ -130,7 +135,12 @@ export class Changes {
 
   #start(asker: Asker, old: Configuration, out: Effect[]): void {
     const { request } = asker
-    if (request.epoch > 0 && request.epoch !== old.epoch) {
+    if (request.epoch > old.epoch) {
+      // This server is behind: whoever asked knows more, and asks another one.
+      this.#refuse(asker, 'not-yet', `epoch ${old.epoch} is the newest known here`, out)
+      return
+    }
+    if (request.epoch > 0 && request.epoch < old.epoch) {
       this.#refuse(asker, 'stale-epoch', `epoch ${request.epoch} was expected, ${old.epoch} is the newest`, out)
       return
     }
@@ -138,6 +148,10 @@ export class Changes {
       this.#run(old, this.#intentOf(request, old), [asker], false, out)
     } catch (error) {
       if (!(error instanceof EpochcastError)) throw error
+      if (!this.#directory.settled) {
+        this.#early.push(asker)
+        return
+      }
       const refusal = error.code === 'EC_UNKNOWN_SERVER' ? 'unknown-server' : 'impossible-membership'
       this.#refuse(asker, refusal, error.hint === undefined ? error.message : `${error.message}; ${error.hint}`, out)
     }

@@ -112,8 +112,11 @@ export class Plan {
   /** Enough members answered; those that did not are waited for a moment. */
   #answered(): boolean {
     if (!this.#engineReady) return false
-    if (this.#everyone().every((member) => this.#conditions.has(member.name))) return true
-    return this.#ticks >= this.#limits.resendTicks * 4 && this.#oldAnswer() && this.#nextAnswer()
+    const silent = this.#everyone().filter((member) => !this.#conditions.has(member.name))
+    if (silent.length === 0) return true
+    const isHopeless = this.#ticks > 0 && silent.every((member) => !this.#host.isAlive(member.name))
+    const isLong = this.#ticks >= this.#limits.resendTicks * 4
+    return (isHopeless || isLong) && this.#oldAnswer() && this.#nextAnswer()
   }
 
   #oldAnswer(): boolean {

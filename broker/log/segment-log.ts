@@ -64,7 +64,9 @@ export class SegmentLog implements Store {
 
   /** Leaves room for what one turn may append after it asked. */
   get full(): boolean {
-    return this.#phase === 'open' && this.#segments.refusesBatch(this.#tail + turnRecords * this.#options.recordBytesMax)
+    return (
+      this.#phase === 'open' && this.#segments.refusesBatch(this.#tail + turnRecords * this.#options.recordBytesMax)
+    )
   }
 
   /** Everything below this position is on disk; never goes back within one storage. */

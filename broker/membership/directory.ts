@@ -15,6 +15,7 @@ interface Known {
 
 const heartbeatTicks = 20
 const suspectTicks = 100
+const settleTicks = 50
 
 export class Directory {
   readonly #self: Member
@@ -55,6 +56,18 @@ export class Directory {
 
   addressOf(member: Member): Address {
     return this.find(member.name)?.address ?? member.address
+  }
+
+  /** A connection broke: a hint that the server is gone, until it is heard of again. */
+  peerDown(address: Address): void {
+    for (const known of this.#known.values()) {
+      if (known.member.address === address) known.silentTicks = Math.max(known.silentTicks, suspectTicks)
+    }
+  }
+
+  /** False in the first moments of a process, while it has not heard of everybody who is there. */
+  get settled(): boolean {
+    return this.#ticks > settleTicks
   }
 
   /** A server said who it is. A newer storage under the same id is another server and takes its place. */

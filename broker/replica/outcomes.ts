@@ -67,7 +67,7 @@ export const outcomes: Record<Phase, Record<EpochBound, Outcome>> = {
     subscribe: 'moved',
     collect: 'moved',
     complete: 'moved',
-    report: 'drop',
+    report: 'moved',
     wedge: 'moved',
     accept: 'moved',
     credit: 'drop',

@@ -95,7 +95,9 @@ export class Repair {
     if (opened === null || opened.wedgedFor !== null || this.#ticks % this.#limits.reportTicks !== 0) return
     const { configuration, holdings } = opened
     const stored = holdings.snapshot()
-    const behind = [...this.#peers.values()].some((peer) => !sameSet(peer, stored))
+    const behind =
+      this.#peers.size + 1 < configuration.members.length ||
+      [...this.#peers.values()].some((peer) => !sameSet(peer, stored))
     if (sameSet(stored, this.#told) && !(behind && this.#ticks % (this.#limits.reportTicks * 10) === 0)) return
     this.#told = stored
     const others = configuration.members.filter((member) => member.name !== this.#host.self.name)

@@ -5,7 +5,15 @@
 import type { Configuration, Decision } from '../../proto/configuration.ts'
 import { isMember } from '../../proto/configuration.ts'
 import { unreachable } from '../../proto/errors.ts'
-import { type Address, type Epoch, nextEpoch, previousEpoch, type ServerName, type TopicName } from '../../proto/ids.ts'
+import {
+  type Address,
+  type Epoch,
+  epoch,
+  nextEpoch,
+  previousEpoch,
+  type ServerName,
+  type TopicName,
+} from '../../proto/ids.ts'
 import { type Effect, send } from '../../proto/machine/contract.ts'
 import { emptySet } from '../../proto/message-set.ts'
 import type { Frame } from '../../proto/wire/codec.ts'
@@ -23,6 +31,7 @@ import { TopicState } from './topic-state.ts'
 import { Transfer } from './transfer.ts'
 
 const waitingMax = 10_000
+const firstDecision = epoch(0)
 const decisionsPerAnswer = 100
 
 /** The messages that a replica takes. */
@@ -33,6 +42,7 @@ export type ReplicaMessage = Extract<
       | EpochBound
       | 'pull'
       | 'pulled'
+      | 'moved'
       | 'chain'
       | 'decisions'
       | 'inquire'
@@ -61,6 +71,8 @@ export class Replica {
   readonly #waiting = new Set<Address>()
   /** Decided while this turn was stepped: who is attached is told at once. */
   #rolled: Epoch | null = null
+  #catchUpToken = 0
+  #ticksSinceCatchUp = 0
   /** Messages that no phase had use for. */
   dropped = 0
 
@@ -86,7 +98,9 @@ export class Replica {
 
   /** The configuration of the epoch that takes stores here, if there is one. */
   get serving(): Configuration | null {
-    return this.phase === 'open' ? (this.state.opened?.configuration ?? null) : null
+    const { opened, newest } = this.state
+    if (this.phase !== 'open' || opened === null) return null
+    return newest !== null && newest.epoch > opened.configuration.epoch ? null : opened.configuration
   }
 
   take(from: Address, frame: Frame, message: ReplicaMessage, out: Effect[]): void {
@@ -109,8 +123,9 @@ export class Replica {
       case 'chain':
         return this.#onChain(from, frame.envelope.token, message, out)
       case 'decisions':
-        if (this.#transfer.isOwn(frame.envelope.token)) this.#transfer.decisions(message, out)
-        return
+        return this.#onDecisions(frame.envelope.token, message, out)
+      case 'moved':
+        return this.#onMoved(from, message, out)
       case 'inquire':
         return this.#onInquire(from, frame.envelope.token, message, out)
       case 'preload':
@@ -158,6 +173,7 @@ export class Replica {
     this.#opening.tick(out)
     this.#closing.tick(out)
     this.#rollIfCrowded(out)
+    this.#ticksSinceCatchUp++
   }
 
   settle(out: Effect[]): void {
@@ -223,24 +239,29 @@ export class Replica {
     out: Effect[],
   ): boolean {
     const { opened } = this.state
-    const { epoch, kind } = message
+    const { kind } = message
+    const of = message.epoch
     const current = opened?.configuration.epoch ?? 0
+    if (kind === 'report' && of > current) {
+      this.#catchUp(from, out)
+      return false
+    }
     let outcome = outcomes[this.phase][kind]
     // A Get that may lag is answered from the frozen set too: what is durable is in every closing set.
     if (outcome === 'wedged' && message.kind === 'collect' && message.level !== 'linearizable') outcome = 'handle'
-    if (epoch !== current) outcome = this.#elsewhere(epoch, current, outcomes.closed[kind])
+    if (of !== current) outcome = this.#elsewhere(of, current, outcomes.closed[kind])
     switch (outcome) {
       case 'handle':
-        return epoch === current
+        return of === current
       case 'wedged':
-        this.#refuse(from, token, epoch, 'wedged', 'the epoch is being ended', out)
+        this.#refuse(from, token, of, 'wedged', 'the epoch is being ended', out)
         return false
       case 'moved':
-        this.#moved(from, token, epoch, out)
+        this.#moved(from, token, of, out)
         return false
       case 'not-yet':
         if (this.#waiting.size < waitingMax) this.#waiting.add(from)
-        this.#refuse(from, token, epoch, 'not-yet', 'the epoch has not begun here', out)
+        this.#refuse(from, token, of, 'not-yet', 'the epoch has not begun here', out)
         return false
       case 'drop':
         this.dropped++
@@ -283,6 +304,31 @@ export class Replica {
       decisions.push(decision)
     }
     send(out, from, { kind: 'decisions', topic, epoch: message.epoch, decisions, newest }, token)
+  }
+
+  #onDecisions(token: number, message: MessageOf<'decisions'>, out: Effect[]): void {
+    if (this.#transfer.isOwn(token)) this.#transfer.decisions(message, out)
+    if (token !== this.#catchUpToken) return
+    this.#catchUpToken = 0
+    for (const decision of message.decisions) this.learn(decision, out)
+    this.state.hear(message.newest)
+  }
+
+  /** Another server says that an epoch is over which this one still thought open. */
+  #onMoved(from: Address, message: MessageOf<'moved'>, out: Effect[]): void {
+    if (message.decision !== undefined) this.learn(message.decision, out)
+    if (message.newest.epoch > (this.state.newest?.epoch ?? 0)) this.#catchUp(from, out)
+    this.state.hear(message.newest)
+  }
+
+  /** Asks a server that is ahead how the epochs since this one's ended: perhaps this server is a member again. */
+  #catchUp(from: Address, out: Effect[]): void {
+    if (this.#catchUpToken !== 0 && this.#ticksSinceCatchUp < this.#limits.requestTicks) return
+    this.#catchUpToken = this.#host.nextToken()
+    this.#ticksSinceCatchUp = 0
+    const { topic, opened } = this.state
+    const epoch = opened?.configuration.epoch ?? firstDecision
+    send(out, from, { kind: 'chain', topic, epoch }, this.#catchUpToken)
   }
 
   #onInquire(from: Address, token: number, message: MessageOf<'inquire'>, out: Effect[]): void {

@@ -40,6 +40,11 @@ export class TopicState {
     this.self = self
   }
 
+  /** Somebody who knows told of a decided configuration; kept only until the next restart. */
+  hear(configuration: Configuration): void {
+    if (this.newest === null || configuration.epoch > this.newest.epoch) this.newest = configuration
+  }
+
   /** The decision that closed `epoch`, if this server knows it. */
   decisionOf(of: Epoch): Decision | undefined {
     return this.#decisions.get(of)
