@@ -17,19 +17,26 @@ export interface BootstrapOptions {
   readonly timeoutMs?: number
 }
 
+/** The record that all servers have on disk, and which of them belonged to no cluster before. */
+export interface BootstrapResult extends ClusterRecord {
+  readonly joined: readonly Address[]
+}
+
 const resendTicks = 20
 const arbiterCounts = [5, 3, 1] as const
 
 /** Asks every server who it is, makes the record, hands it to all. */
 class Bootstrapper implements Machine {
   readonly #addresses: readonly Address[]
-  readonly #done: (result: ClusterRecord | EpochcastError) => void
+  readonly #done: (result: BootstrapResult | EpochcastError) => void
   readonly #members = new Map<Address, Member>()
   readonly #joined = new Set<Address>()
+  /** Servers that belonged to no cluster when they were asked. */
+  readonly #strangers = new Set<Address>()
   #record: ClusterRecord | null = null
   #ticks = 0
 
-  constructor(addresses: readonly Address[], done: (result: ClusterRecord | EpochcastError) => void) {
+  constructor(addresses: readonly Address[], done: (result: BootstrapResult | EpochcastError) => void) {
     this.#addresses = addresses
     this.#done = done
   }
@@ -59,6 +66,7 @@ class Bootstrapper implements Machine {
 
   #onIdentity(from: Address, member: Member, cluster: ClusterRecord | undefined, out: Effect[]): void {
     if (!this.#addresses.includes(from)) return
+    if (cluster === undefined && !this.#members.has(from)) this.#strangers.add(from)
     this.#members.set(from, member)
     if (cluster !== undefined && this.#record === null) this.#record = cluster
     if (cluster !== undefined && cluster.id !== this.#record?.id) {
@@ -82,7 +90,8 @@ class Bootstrapper implements Machine {
 
   #onJoined(from: Address): void {
     this.#joined.add(from)
-    if (this.#record !== null && this.#joined.size === this.#addresses.length) this.#done(this.#record)
+    if (this.#record === null || this.#joined.size < this.#addresses.length) return
+    this.#done({ ...this.#record, joined: this.#addresses.filter((address) => this.#strangers.has(address)) })
   }
 
   /** A server that comes back without its disk under the id of an arbiter is another server; the cluster is not made anew. */
@@ -107,16 +116,16 @@ class Bootstrapper implements Machine {
 
 /**
  * Makes a cluster of servers that run and belong to none.
- * @returns the record that all of them have on disk
+ * @returns the record that all of them have on disk; the one they had where they belong to a cluster already
  * @throws EpochcastError `EC_UNREACHABLE` when one does not answer, `EC_OTHER_CLUSTER`
  */
-export async function bootstrap(options: BootstrapOptions): Promise<ClusterRecord> {
+export async function bootstrap(options: BootstrapOptions): Promise<BootstrapResult> {
   const { servers, dial, timeoutMs = 10_000 } = options
   let loop: Loop | null = null
   let transport: Transport | null = null
   let timer: NodeJS.Timeout | undefined
   try {
-    return await new Promise<ClusterRecord>((resolve, reject) => {
+    return await new Promise<BootstrapResult>((resolve, reject) => {
       const machine = new Bootstrapper(servers, (result) =>
         result instanceof Error ? reject(result) : resolve(result),
       )

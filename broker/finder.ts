@@ -33,6 +33,8 @@ interface Asker {
 export interface TopicDefaults {
   readonly autoCreate: boolean
   readonly template: Template
+  /** What certain topics are, whole: these may be made by their first user whatever `autoCreate` says. */
+  readonly topics?: ReadonlyMap<string, Template>
 }
 
 const beforeFirst: Epoch = epoch(0)
@@ -133,16 +135,18 @@ export class Finder {
 
   #firstConfiguration(request: MessageOf<'locate'>): Configuration {
     const { topic } = request
-    const defaults = this.#defaults.template
+    const named = this.#defaults.topics?.get(topic)
+    const defaults = named ?? this.#defaults.template
     const explicit = request.mode !== undefined || request.members.length > 0 || request.size !== undefined
-    if (!explicit && !this.#defaults.autoCreate) {
+    if (!explicit && named === undefined && !this.#defaults.autoCreate) {
       throw new EpochcastError('EC_UNKNOWN_TOPIC', `no topic is called ${topic}`, {
         hint: 'create it, or turn autoCreate on',
       })
     }
     const mode = request.mode ?? defaults.mode ?? 'fault-masking'
     const size = request.size ?? (mode === defaults.mode ? defaults.size : undefined) ?? defaultSizes[mode]
-    const members = request.members.length > 0 ? this.#named(request.members) : this.#placed(topic, mode, size)
+    const ids = request.members.length > 0 || explicit ? request.members : defaults.members
+    const members = ids.length > 0 ? this.#named(ids) : this.#placed(topic, mode, size)
     checkMembership(
       mode,
       members.map((member) => member.name),
@@ -152,7 +156,7 @@ export class Finder {
       epoch: epoch(1),
       service: 'multicast',
       mode,
-      decider: request.decider ?? defaultDecider(mode),
+      decider: request.decider ?? (mode === defaults.mode ? defaults.decider : undefined) ?? defaultDecider(mode),
       members,
       membersMin: request.membersMin ?? defaults.membersMin ?? 1,
       order: request.order ?? defaults.order ?? 'fifo',

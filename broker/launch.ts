@@ -2,6 +2,7 @@
 import { EpochcastError } from '../proto/errors.ts'
 import { type Address, address, serverId } from '../proto/ids.ts'
 import { listenTcp } from '../proto/transport/tcp.ts'
+import { formatHostPort } from '../proto/transport/tcp-address.ts'
 import type { TopicDefaults } from './finder.ts'
 import type { Limits } from './host.ts'
 import { openDirectory, openLog } from './log/directory.ts'
@@ -13,6 +14,8 @@ export interface LaunchOptions {
   readonly data: string
   readonly host: string
   readonly port: number
+  /** Where others reach it, `host:port`, when that is not where it listens. */
+  readonly advertise?: string
   /** Listens beyond loopback without TLS. */
   readonly insecure?: boolean
   /** Servers to introduce itself to; an empty server joins their cluster. */
@@ -35,11 +38,11 @@ export interface LaunchedServer {
  *   `EC_BAD_ARGUMENT` when the address is in use or not allowed
  */
 export async function launch(options: LaunchOptions): Promise<LaunchedServer> {
-  const { host, port, defaults, limits, onFatal, insecure } = options
+  const { host, port, advertise, defaults, limits, onFatal, insecure } = options
   if (port === 0) throw new EpochcastError('EC_BAD_ARGUMENT', 'a server that others find again needs a port of its own')
   const directory = await openDirectory(options.data, { serverId: serverId(options.id) })
   try {
-    const at = address(`${host}:${port}`)
+    const at = address(advertise ?? formatHostPort(host, port))
     const store = openLog(directory)
     const server = await Server.start({
       id: options.id,
@@ -47,7 +50,7 @@ export async function launch(options: LaunchOptions): Promise<LaunchedServer> {
       store,
       address: at,
       seeds: (options.seeds ?? []).map(address),
-      listen: (handler) => listenTcp({ host, port, handler, ...(insecure !== undefined && { insecure }) }),
+      listen: (handler) => listenTcp({ host, port, handler, ...(insecure !== undefined && { insecure }), ...(advertise && { advertise }) }),
       ...(defaults && { defaults }),
       ...(limits && { limits }),
       ...(onFatal && { onFatal }),

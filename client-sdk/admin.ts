@@ -87,7 +87,7 @@ export interface ReplicaInfo {
 
 const changeRetryTicks = 200
 /** A member that is asked what it knows may be dead. */
-const memberTimeoutMs = 500
+const memberTimeoutMs = 200
 
 export class Admin {
   readonly #machine: ClientMachine

@@ -72,6 +72,7 @@ export class Client implements AsyncDisposable {
   readonly #transport: Transport
   readonly #topics = new Map<TopicName, Topic<unknown>>()
   readonly #streams = new Set<EventStream<unknown>>()
+  readonly #onClose = new Set<() => void>()
   readonly #messageBytesMax: number
   readonly #seeds: readonly Address[]
   #closed: EpochcastError | null = null
@@ -93,6 +94,11 @@ export class Client implements AsyncDisposable {
     this.#transport = (options.transport ?? dial)(name, this.#loop)
     this.#loop.start(this.#transport)
     this.admin = new Admin(this.#machine, this.#loop, randomUUID, () => this.#closed)
+  }
+
+  /** UUID of the cluster that answered. */
+  get cluster(): string {
+    return this.#machine.cluster
   }
 
   /** Waits until a server of a cluster answered. */
@@ -129,6 +135,10 @@ export class Client implements AsyncDisposable {
       closed: () => this.#closed,
       roll: (of, epoch) => this.#roll(of, epoch),
       track: (stream) => this.#streams.add(stream),
+      onClose: (run) => {
+        this.#onClose.add(run)
+        return () => this.#onClose.delete(run)
+      },
     })
     this.#topics.set(checked, topic as unknown as Topic<unknown>)
     return topic
@@ -181,6 +191,7 @@ export class Client implements AsyncDisposable {
       for (const subscription of this.#machine.subscriptions()) this.#machine.removeSubscription(subscription, out)
     })
     for (const stream of this.#streams) stream.end()
+    for (const run of this.#onClose) run()
   }
 
   async #roll(topic: TopicName, epoch: Epoch): Promise<void> {

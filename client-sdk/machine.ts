@@ -19,6 +19,7 @@ import { Follower } from './follower.ts'
 import { type AddLimits, addLimits, Publisher } from './operations/add.ts'
 import type { Get } from './operations/get.ts'
 import type { Subscription } from './operations/subscribe.ts'
+import type { Watch } from './operations/watch.ts'
 import { Requests } from './requests.ts'
 import { Servers } from './servers.ts'
 
@@ -45,6 +46,7 @@ export class ClientMachine implements Machine<ClientCall> {
   readonly #publishers = new Map<PublisherId, Publisher>()
   readonly #gets = new Map<number, Get>()
   readonly #subscriptions = new Map<number, Subscription>()
+  readonly #watches = new Set<Watch>()
   #introduced: (() => void)[] = []
   #ticks = 0
 
@@ -105,6 +107,15 @@ export class ClientMachine implements Machine<ClientCall> {
     if (this.#subscriptions.delete(subscription.token)) subscription.close(out)
   }
 
+  addWatch(watch: Watch, out: Effect[]): void {
+    this.#watches.add(watch)
+    this.follower(watch.topic).add(watch, out)
+  }
+
+  removeWatch(watch: Watch, out: Effect[]): void {
+    if (this.#watches.delete(watch)) watch.close(out)
+  }
+
   publishers(): readonly Publisher[] {
     return [...this.#publishers.values()]
   }
@@ -161,6 +172,7 @@ export class ClientMachine implements Machine<ClientCall> {
       case 'opened':
         for (const publisher of this.#publishersOf(message.topic)) publisher.opened(name, message, out)
         for (const one of this.#of(message.topic, this.#subscriptions)) one.opened(from, message, out)
+        for (const watch of this.#watches) if (watch.topic === message.topic) watch.opened(out)
         return
       case 'moved':
         return this.#followers.get(message.topic)?.moved(message, out)
@@ -198,6 +210,7 @@ export class ClientMachine implements Machine<ClientCall> {
       if (get.over) this.#gets.delete(get.token)
     }
     for (const subscription of this.#subscriptions.values()) subscription.tick(out)
+    for (const watch of this.#watches) watch.tick(out)
   }
 
   #of<T extends { readonly topic: TopicName }>(topic: TopicName, all: ReadonlyMap<number, T>): T[] {

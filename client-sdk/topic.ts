@@ -14,6 +14,7 @@ import type { Publisher } from './operations/add.ts'
 import { Get, type GetResult } from './operations/get.ts'
 import type { PublishResult, Waiter } from './operations/outgoing.ts'
 import { type StartAt, Subscription } from './operations/subscribe.ts'
+import { Watch } from './operations/watch.ts'
 import { EventStream, Message, MessageStream } from './stream.ts'
 import { type WaitOptions, waitFor, watch } from './waiting.ts'
 
@@ -72,6 +73,8 @@ export interface TopicContext {
   /** Ends the open epoch with the same members, and waits for the decision. */
   roll(topic: TopicName, epoch: Epoch): Promise<void>
   track(stream: EventStream<unknown>): void
+  /** @returns a function that takes it back */
+  onClose(run: () => void): () => void
 }
 
 export class Topic<T> {
@@ -183,18 +186,19 @@ export class Topic<T> {
       before = configuration
       wake?.()
     }
-    const follower: EpochFollower = {
+    const { loop, machine } = this.#context
+    const watch = new Watch(this.#follower, machine.requests, {
       begun: (configuration) => push(configuration, null),
       moved: (decision) => push(decision.next, decision),
       failed: (error) => {
         failure = error
         wake?.()
       },
-    }
-    const { loop } = this.#context
+    })
     const onAbort = () => wake?.()
     options.signal?.addEventListener('abort', onAbort, { once: true })
-    loop.call((out) => this.#follower.add(follower, out))
+    loop.call((out) => machine.addWatch(watch, out))
+    const untrack = this.#context.onClose(() => wake?.())
     try {
       while (options.signal?.aborted !== true && this.#context.closed() === null) {
         const view = queue.shift()
@@ -207,7 +211,8 @@ export class Topic<T> {
         }
       }
     } finally {
-      this.#follower.remove(follower)
+      untrack()
+      loop.call((out) => machine.removeWatch(watch, out))
       options.signal?.removeEventListener('abort', onAbort)
     }
   }

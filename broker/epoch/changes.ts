@@ -277,7 +277,7 @@ export class Changes {
 }
 
 /** Servers that the mode takes to survive as many failures as before. */
-function sizeFor(mode: Mode, old: Configuration): number {
+export function sizeFor(mode: Mode, old: Configuration): number {
   if (mode === old.mode) return old.members.length
   const failures = Math.max(1, toleratedFailures(old.mode, old.members.length))
   if (mode === 'fault-masking') return 2 * failures + 1

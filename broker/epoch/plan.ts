@@ -141,8 +141,11 @@ export class Plan {
   }
 
   #repeat(out: Effect[]): void {
-    const silent = this.#everyone().filter((member) => !this.#conditions.has(member.name))
-    this.#ask(silent, { kind: 'inquire', topic: this.#old.topic, epoch: this.#old.epoch }, out)
+    // Also those that answered without having opened the epoch: they may be catching up.
+    const unsure = this.#everyone().filter(
+      (member) => !this.#conditions.has(member.name) || (isMember(this.#old, member.name) && !this.#isOpenAt(member)),
+    )
+    this.#ask(unsure, { kind: 'inquire', topic: this.#old.topic, epoch: this.#old.epoch }, out)
     if (this.#phase !== 'preloading') return
     const unready = this.#newcomers().filter((member) => !this.#missing.has(member.name))
     this.#preload(unready, out)
