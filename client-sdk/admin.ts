@@ -1,71 +1,22 @@
 /** What operators ask for: topics, servers, epoch changes. */
-import {
-  type Configuration,
-  type Decider,
-  type Decision,
-  type Mode,
-  majority,
-  type Order,
-} from '../proto/configuration.ts'
+import { type Configuration, type Decision, majority } from '../proto/configuration.ts'
 import { EpochcastError } from '../proto/errors.ts'
 import { type Address, type Epoch, epoch, type ServerName, serverIdOf, topicName } from '../proto/ids.ts'
 import type { Loop } from '../proto/machine/loop.ts'
-import type { Message, MessageOf, PhaseTimes } from '../proto/wire/messages.ts'
+import type { Message, MessageOf } from '../proto/wire/messages.ts'
 import type { ClientCall, ClientMachine } from './machine.ts'
-import { type Deferred, deferred, type WaitOptions, waitFor } from './waiting.ts'
-
-/** What a topic is to be. Whatever is left out comes from the servers' configuration. */
-export interface TopicOptions {
-  readonly mode?: Mode
-  readonly decider?: Decider
-  /** Number of servers, chosen by the cluster. */
-  readonly size?: number
-  /** Server ids, where they are to be chosen by hand. */
-  readonly members?: readonly string[]
-  /** A change that finds fewer live servers waits. */
-  readonly membersMin?: number
-  readonly order?: Order
-}
-
-export interface ReconfigureOptions extends TopicOptions {
-  /** The epoch that the change is meant for; another one makes it fail. By default the newest at the call. `any`: whatever. */
-  readonly expectEpoch?: number | 'any'
-  /** Asking again with the same id gives the result of the first. */
-  readonly changeId?: string
-  readonly onProgress?: (progress: Progress) => void
-}
-
-export interface Progress {
-  readonly phase: string
-  readonly detail: string
-}
-
-/** Milliseconds that the phases of a change took. */
-export interface ChangeTimes {
-  readonly planMs: number
-  readonly wedgeMs: number
-  readonly stageMs: number
-  readonly decideMs: number
-  readonly startMs: number
-}
-
-export interface ChangeResult {
-  readonly changeId: string
-  readonly configuration: Configuration
-  readonly decision: Decision
-  readonly times: ChangeTimes
-}
-
-/** An epoch change under way. */
-export interface Change {
-  readonly id: string
-  /** The next configuration is decided: it will not be another. Rejects with `EC_SUPERSEDED` when another change won. */
-  readonly decided: Promise<ChangeResult>
-  /** The next epoch takes operations. */
-  readonly enabled: Promise<ChangeResult>
-  /** Server ids that are not needed any more and may stop. */
-  readonly retirable: Promise<readonly string[]>
-}
+import {
+  type Change,
+  type ChangeListener,
+  follow,
+  type ReconfigureOptions,
+  requestChange,
+  type TopicOptions,
+  templateOf,
+} from './reconfigure.ts'
+import { refusalError } from './refusals.ts'
+import type { Question } from './requests.ts'
+import { type WaitOptions, waitFor } from './waiting.ts'
 
 export interface ServerInfo {
   readonly id: string
@@ -85,7 +36,6 @@ export interface ReplicaInfo {
   readonly heldEpochs: number
 }
 
-const changeRetryTicks = 200
 /** A member that is asked what it knows may be dead. */
 const memberTimeoutMs = 200
 
@@ -204,66 +154,16 @@ export class Admin {
   /**
    * Ends the topic's epoch and begins the next one with other members, another mode, or the same. Members that are left out are
    * chosen: the old ones as far as they fit, then servers that are alive.
-   * @param options.timeoutMs whole change; when it runs out the change may still be made (`EC_OUTCOME_UNKNOWN`)
+   * @param options.timeoutMs whole change; when it runs out the change may still be made
    */
   reconfigure(name: string, options: ReconfigureOptions & WaitOptions = {}): Change {
     const id = options.changeId ?? this.#newId()
-    const decided = deferred<ChangeResult>()
-    const enabled = deferred<ChangeResult>()
-    const retirable = deferred<readonly string[]>()
-    const all = [decided, enabled, retirable]
-    for (const one of all) one.promise.catch(() => {})
-    this.#reconfigure(name, id, options, decided, enabled, retirable).catch((error: unknown) => {
-      for (const one of all) one.reject(error)
-    })
-    return { id, decided: decided.promise, enabled: enabled.promise, retirable: retirable.promise }
-  }
-
-  async #reconfigure(
-    name: string,
-    changeId: string,
-    options: ReconfigureOptions & WaitOptions,
-    decided: Deferred<ChangeResult>,
-    enabled: Deferred<ChangeResult>,
-    retirable: Deferred<readonly string[]>,
-  ): Promise<void> {
-    const topic = topicName(name)
-    const current = await this.topic(name, options)
-    const expected = options.expectEpoch ?? current.epoch
-    const request: MessageOf<'reconfigure'> = {
-      kind: 'reconfigure',
-      topic,
-      epoch: expected === 'any' ? epoch(0) : epoch(expected),
-      changeId,
-      ...templateOf(options),
+    const { servers } = this.#machine
+    const run = async (told: ChangeListener): Promise<void> => {
+      const current = await this.topic(name, options)
+      await requestChange(current, id, options, servers, (question) => this.#request(question), told)
     }
-    const members = current.members.map((member) => this.#machine.servers.addressOf(member))
-    const to = () => this.#machine.servers.inOrder([...new Set([...members, ...this.#machine.servers.addresses()])])
-    await waitFor<void>(options, `change of ${name}`, (resolve, reject) => {
-      const answer = (message: Message): boolean => {
-        if (message.kind === 'progress') options.onProgress?.({ phase: message.phase, detail: message.detail })
-        if (message.kind === 'refused') {
-          if (message.refusal === 'not-yet') return false
-          reject(changeError(name, message))
-          return true
-        }
-        if (message.kind !== 'changed') return false
-        if (message.superseded) {
-          const { epoch: winner, mode } = message.decision.next
-          const text = `epoch ${winner - 1} of ${name} was ended by change ${message.decision.changeId}: ${mode} is epoch ${winner}`
-          reject(new EpochcastError('EC_SUPERSEDED', text, { hint: 'look at the topic again, then decide' }))
-          return true
-        }
-        const result = resultOf(message)
-        decided.resolve(result)
-        if (message.enabled) enabled.resolve(result)
-        if (!message.final) return false
-        retirable.resolve(message.retirable.map(serverIdOf))
-        resolve()
-        return true
-      }
-      return this.#request({ message: request, to, answer, retryTicks: changeRetryTicks })
-    })
+    return follow(id, run)
   }
 
   async #locate(name: string, create: boolean, options: TopicOptions & WaitOptions): Promise<MessageOf<'located'>> {
@@ -311,7 +211,7 @@ export class Admin {
     return waitFor(limits, what, (resolve, reject) => {
       const answer = (reply: Message): boolean => {
         if (reply.kind === 'refused') {
-          reject(changeError('topic' in message ? message.topic : '', reply))
+          reject(refusalError('topic' in message ? message.topic : '', reply))
           return true
         }
         if (reply.kind !== wanted) return false
@@ -326,7 +226,7 @@ export class Admin {
     })
   }
 
-  #request(question: Parameters<ClientMachine['requests']['ask']>[0]): () => void {
+  #request(question: Question): () => void {
     let token = 0
     this.#loop.call((out) => {
       token = this.#machine.requests.ask(question, out)
@@ -354,60 +254,4 @@ function newestOf(configurations: readonly Configuration[]): Configuration | nul
   let newest: Configuration | null = null
   for (const one of configurations) if (newest === null || one.epoch > newest.epoch) newest = one
   return newest
-}
-
-function templateOf(options: TopicOptions) {
-  const { mode, decider, size, membersMin, order } = options
-  return {
-    members: options.members ?? [],
-    ...(mode && { mode }),
-    ...(decider && { decider }),
-    ...(size !== undefined && { size }),
-    ...(membersMin !== undefined && { membersMin }),
-    ...(order && { order }),
-  }
-}
-
-function resultOf(message: MessageOf<'changed'>): ChangeResult {
-  const { changeId, decision, times } = message
-  return { changeId, configuration: decision.next, decision, times: inMilliseconds(times) }
-}
-
-function inMilliseconds(times: PhaseTimes): ChangeTimes {
-  return {
-    planMs: times.planUs / 1000,
-    wedgeMs: times.wedgeUs / 1000,
-    stageMs: times.stageUs / 1000,
-    decideMs: times.decideUs / 1000,
-    startMs: times.startUs / 1000,
-  }
-}
-
-function changeError(topic: string, { refusal, detail }: MessageOf<'refused'>): EpochcastError {
-  switch (refusal) {
-    case 'unknown-topic':
-      return new EpochcastError('EC_UNKNOWN_TOPIC', `topic ${topic} does not exist`, { hint: 'create it first' })
-    case 'unknown-server':
-      return new EpochcastError('EC_UNKNOWN_SERVER', detail)
-    case 'impossible-membership':
-      return new EpochcastError('EC_IMPOSSIBLE_MEMBERSHIP', detail)
-    case 'stale-epoch':
-      return new EpochcastError('EC_STALE_EPOCH', `${topic}: ${detail}`, {
-        hint: 'look at the topic again, then decide',
-      })
-    case 'superseded':
-      return new EpochcastError('EC_SUPERSEDED', `${topic}: ${detail}`, {
-        hint: 'look at the topic again, then decide',
-      })
-    case 'no-decider':
-      return new EpochcastError('EC_NO_DECIDER', `${topic}: ${detail}; nothing was changed`)
-    case 'transfer-failed':
-      return new EpochcastError('EC_TRANSFER_FAILED', `${topic}: ${detail}; nothing was changed`)
-    case 'no-cluster':
-      return new EpochcastError('EC_NO_CLUSTER', detail)
-    case 'other-cluster':
-      return new EpochcastError('EC_OTHER_CLUSTER', detail)
-    default:
-      return new EpochcastError('EC_NO_DECIDER', `${topic}: ${detail}`)
-  }
 }

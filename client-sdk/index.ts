@@ -13,21 +13,19 @@
 export type { Configuration, Decider, Decision, Member, Mode, Order } from '../proto/configuration.ts'
 export { EpochcastError, type ErrorCode, errorCodes } from '../proto/errors.ts'
 export type { GetLevel } from '../proto/wire/messages.ts'
-export {
-  Admin,
-  type Change,
-  type ChangeResult,
-  type ChangeTimes,
-  type Progress,
-  type ReconfigureOptions,
-  type ReplicaInfo,
-  type ServerInfo,
-  type TopicOptions,
-} from './admin.ts'
+export { Admin, type ReplicaInfo, type ServerInfo } from './admin.ts'
 export { Client, type ConnectOptions, connect, defaultUrl, parseUrl } from './client.ts'
 export { bytes, type Codec, json, text } from './codecs.ts'
 export type { Cursor } from './cursor.ts'
 export type { PublishResult, PublishStatus } from './operations/outgoing.ts'
+export type {
+  Change,
+  ChangeResult,
+  ChangeTimes,
+  Progress,
+  ReconfigureOptions,
+  TopicOptions,
+} from './reconfigure.ts'
 export {
   type EpochEvent,
   EventStream,

@@ -19,13 +19,8 @@ import type { Message, MessageOf, Refusal } from '../../proto/wire/messages.ts'
 import type { Directory } from '../membership/directory.ts'
 import { place } from '../membership/placement.ts'
 import type { Replica } from '../replica/replica.ts'
-import {
-  type ChangeListener,
-  type ChangePhase,
-  type ChangeResult,
-  type Coordination,
-  Coordinator,
-} from './coordinator.ts'
+import type { ChangeListener, ChangePhase, ChangeResult, Coordination } from './change.ts'
+import { Coordinator } from './coordinator.ts'
 
 interface Asker {
   readonly to: Address

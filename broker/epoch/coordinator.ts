@@ -16,53 +16,25 @@ import {
   type Member,
   nextConfiguration,
 } from '../../proto/configuration.ts'
-import { type Address, nextEpoch, type ServerName, type TopicName } from '../../proto/ids.ts'
+import { type Address, nextEpoch, type ServerName } from '../../proto/ids.ts'
 import { type Effect, send } from '../../proto/machine/contract.ts'
 import { contains, countOf, type MessageSet } from '../../proto/message-set.ts'
 import { type Stake, sameStake } from '../../proto/stake.ts'
-import type { Message, MessageOf, PhaseTimes, Refusal } from '../../proto/wire/messages.ts'
-import type { DecisionEngine, Proposal, ProposalListener } from '../engines/engine.ts'
-import type { Host, Limits } from '../host.ts'
+import type { Message, MessageOf, Refusal } from '../../proto/wire/messages.ts'
+import type { Proposal, ProposalListener } from '../engines/engine.ts'
+import {
+  type ChangeListener,
+  type ChangePhase,
+  type ChangeResult,
+  type Coordination,
+  describe,
+  idsOf,
+  newcomers,
+  PhaseClock,
+} from './change.ts'
 import { Reports } from './collect.ts'
 import { Plan, type PlanListener } from './plan.ts'
 import { replaceDead } from './target.ts'
-
-export const changePhases = ['plan', 'preload', 'wedge', 'collect', 'stage', 'decide', 'start', 'enabled'] as const
-export type ChangePhase = (typeof changePhases)[number]
-
-/** How a change ended. */
-export interface ChangeResult {
-  readonly decision: Decision
-  readonly enabled: boolean
-  /** Another change ended the epoch. */
-  readonly superseded: boolean
-  /** Old servers that may stop now. */
-  readonly retirable: readonly ServerName[]
-  readonly times: PhaseTimes
-}
-
-export interface ChangeListener {
-  phase(phase: ChangePhase, detail: string, out: Effect[]): void
-  /** Decided; the next epoch is not enabled yet. */
-  decided(result: ChangeResult, out: Effect[]): void
-  /** The next epoch is enabled. */
-  ended(result: ChangeResult, out: Effect[]): void
-  /** The new configuration is where lost clients look for it: the old servers may stop. */
-  retirable(result: ChangeResult, out: Effect[]): void
-  /** Nothing has happened. */
-  failed(refusal: Refusal, reason: string, out: Effect[]): void
-  outdated(newest: Configuration, out: Effect[]): void
-}
-
-/** What a change needs of its server. */
-export interface Coordination {
-  readonly host: Host
-  readonly limits: Limits
-  readonly engine: DecisionEngine
-  readonly nowMs: () => number
-  /** Rounds of this server's stakes never repeat within one topic. */
-  nextRound(topic: TopicName, above: number): number
-}
 
 const giveUpTicks = 6_000
 
@@ -87,7 +59,7 @@ export class Coordinator implements PlanListener, ProposalListener {
   #stepTicks = 0
   #progressTicks = 0
   #pauseTicks = 0
-  readonly #entered: Partial<Record<ChangePhase, number>> = {}
+  readonly #clock: PhaseClock
 
   constructor(old: Configuration, intent: Intent, needs: Coordination, listener: ChangeListener) {
     this.old = old
@@ -95,6 +67,7 @@ export class Coordinator implements PlanListener, ProposalListener {
     this.token = needs.host.nextToken()
     this.#needs = needs
     this.#listener = listener
+    this.#clock = new PhaseClock(needs.nowMs)
     this.#reports = new Reports(old)
     this.#stake = this.#newStake(0)
   }
@@ -190,7 +163,7 @@ export class Coordinator implements PlanListener, ProposalListener {
     this.#reports = new Reports(this.old)
     this.#staged.clear()
     this.#accepts.clear()
-    this.#enter('wedge', this.#names(this.old.members), out)
+    this.#enter('wedge', idsOf(this.old.members), out)
     this.#repeat(out)
   }
 
@@ -220,7 +193,7 @@ export class Coordinator implements PlanListener, ProposalListener {
     const intent = { ...this.intent, members }
     const next = nextConfiguration(this.old, intent, nextEpoch(this.old.epoch), countOf(closing))
     this.#decision = { changeId: this.intent.changeId, next, closing }
-    this.#enter('stage', this.#names(members), out)
+    this.#enter('stage', idsOf(members), out)
     for (const member of members) if (this.#holds(member.name, closing)) this.#staged.set(member.name, 0)
     if (!this.#isStaged(out)) this.#repeat(out)
   }
@@ -309,7 +282,7 @@ export class Coordinator implements PlanListener, ProposalListener {
     this.#pauseTicks = 0
     this.#decision = decision
     this.#proposal?.cancel()
-    this.#enter('start', this.#names(decision.next.members), out)
+    this.#enter('start', idsOf(decision.next.members), out)
     this.#listener.decided(this.#result(decision, false), out)
     this.#tellDecided([...this.old.members, ...newcomers(this.old, decision.next.members)], out)
   }
@@ -407,7 +380,7 @@ export class Coordinator implements PlanListener, ProposalListener {
   }
 
   #enter(phase: ChangePhase, detail: string, out: Effect[]): void {
-    this.#entered[phase] = this.#needs.nowMs()
+    this.#clock.enter(phase)
     this.#listener.phase(phase, detail, out)
   }
 
@@ -415,35 +388,6 @@ export class Coordinator implements PlanListener, ProposalListener {
     const superseded = decision.changeId !== this.intent.changeId
     const retired = this.old.members.filter((member) => !isMember(decision.next, member.name))
     const retirable = enabled ? retired.map((member) => member.name) : []
-    return { decision, enabled, superseded, retirable, times: this.#times() }
+    return { decision, enabled, superseded, retirable, times: this.#clock.times() }
   }
-
-  #times(): PhaseTimes {
-    const at = this.#entered
-    const end = this.#needs.nowMs()
-    const between = (from: ChangePhase, to: ChangePhase): number => {
-      const [begin, done] = [at[from], at[to] ?? end]
-      return begin === undefined ? 0 : Math.max(0, Math.round((done - begin) * 1000))
-    }
-    return {
-      planUs: between('plan', 'wedge'),
-      wedgeUs: between('wedge', 'collect'),
-      stageUs: at.stage === undefined ? 0 : between('stage', 'decide'),
-      decideUs: between('decide', 'start'),
-      startUs: between('start', 'enabled'),
-    }
-  }
-
-  #names(members: readonly Member[]): string {
-    return members.map((member) => member.name.slice(0, member.name.indexOf('@'))).join(',')
-  }
-}
-
-function newcomers(old: Configuration, members: readonly Member[]): Member[] {
-  return members.filter((member) => !isMember(old, member.name))
-}
-
-function describe(old: Configuration, intent: Intent): string {
-  const ids = (members: readonly Member[]) => members.map(({ name }) => name.slice(0, name.indexOf('@'))).join(',')
-  return `${old.topic}: epoch ${old.epoch} (${old.mode} ${ids(old.members)}) -> ${intent.mode} ${ids(intent.members)}`
 }

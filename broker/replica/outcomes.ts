@@ -2,7 +2,7 @@
  * What each phase of a replica does with each message of its epoch or of another: a total table, so that a new message kind
  * does not compile until every phase has an answer.
  */
-import type { MessageKind } from '../../proto/wire/messages.ts'
+import type { MessageKind, MessageOf } from '../../proto/wire/messages.ts'
 
 /**
  * - absent: nothing of the topic is here, or only staged state
@@ -73,4 +73,21 @@ export const outcomes: Record<Phase, Record<EpochBound, Outcome>> = {
     credit: 'drop',
     unsubscribe: 'handle',
   },
+}
+
+/**
+ * What is done with a message, whatever its epoch.
+ * @param current the epoch opened here, 0 for none
+ * @param newest the newest epoch known to be decided
+ */
+export function judge(message: MessageOf<EpochBound>, phase: Phase, current: number, newest: number): Outcome {
+  const { kind, epoch } = message
+  const ifClosed = outcomes.closed[kind]
+  if (epoch !== current) {
+    if (epoch < current || epoch < newest) return ifClosed === 'handle' ? 'drop' : ifClosed
+    return ifClosed === 'moved' && kind !== 'report' ? 'not-yet' : 'drop'
+  }
+  // A Get that may lag is answered from the frozen set too: what is durable is in every closing set.
+  if (phase === 'wedged' && kind === 'collect' && message.level !== 'linearizable') return 'handle'
+  return outcomes[phase][kind]
 }

@@ -5,15 +5,7 @@
 import type { Configuration, Decision } from '../../proto/configuration.ts'
 import { isMember } from '../../proto/configuration.ts'
 import { unreachable } from '../../proto/errors.ts'
-import {
-  type Address,
-  type Epoch,
-  epoch,
-  nextEpoch,
-  previousEpoch,
-  type ServerName,
-  type TopicName,
-} from '../../proto/ids.ts'
+import { type Address, type Epoch, nextEpoch, previousEpoch, type ServerName, type TopicName } from '../../proto/ids.ts'
 import { type Effect, send } from '../../proto/machine/contract.ts'
 import { emptySet } from '../../proto/message-set.ts'
 import type { Frame } from '../../proto/wire/codec.ts'
@@ -21,17 +13,17 @@ import type { MessageOf, Refusal, TopicMessage } from '../../proto/wire/messages
 import { Closing } from '../epoch/closing.ts'
 import { Opening } from '../epoch/opening.ts'
 import type { Host, Limits } from '../host.ts'
+import { CatchUp } from './catch-up.ts'
 import { Feeds } from './feeds.ts'
 import { Gets } from './gets.ts'
 import { Intake } from './intake.ts'
-import { type EpochBound, outcomes, type Phase } from './outcomes.ts'
+import { type EpochBound, judge, type Phase } from './outcomes.ts'
 import { answerPull } from './pulls.ts'
 import { Repair } from './repair.ts'
 import { TopicState } from './topic-state.ts'
 import { Transfer } from './transfer.ts'
 
 const waitingMax = 10_000
-const firstDecision = epoch(0)
 const decisionsPerAnswer = 100
 
 /** The messages that a replica takes. */
@@ -67,12 +59,11 @@ export class Replica {
   readonly #transfer: Transfer
   readonly #opening: Opening
   readonly #closing: Closing
+  readonly #catchUp: CatchUp
   /** Clients that came before the epoch was opened here. */
   readonly #waiting = new Set<Address>()
-  /** Decided while this turn was stepped: who is attached is told at once. */
+  /** The crowded epoch whose end was asked for. */
   #rolled: Epoch | null = null
-  #catchUpToken = 0
-  #ticksSinceCatchUp = 0
   /** Messages that no phase had use for. */
   dropped = 0
 
@@ -87,6 +78,7 @@ export class Replica {
     this.#transfer = new Transfer(this.state, host, limits)
     this.#opening = new Opening(this.state, this.#transfer, host, limits, (out) => this.#onOpened(out))
     this.#closing = new Closing(this.state, host, limits)
+    this.#catchUp = new CatchUp(this.state, host, limits, (decision, out) => this.learn(decision, out))
   }
 
   get phase(): Phase {
@@ -123,9 +115,11 @@ export class Replica {
       case 'chain':
         return this.#onChain(from, frame.envelope.token, message, out)
       case 'decisions':
-        return this.#onDecisions(frame.envelope.token, message, out)
+        if (this.#transfer.isOwn(frame.envelope.token)) this.#transfer.decisions(message, out)
+        else this.#catchUp.decisions(frame.envelope.token, message, out)
+        return
       case 'moved':
-        return this.#onMoved(from, message, out)
+        return this.#catchUp.moved(from, message, out)
       case 'inquire':
         return this.#onInquire(from, frame.envelope.token, message, out)
       case 'preload':
@@ -173,7 +167,7 @@ export class Replica {
     this.#opening.tick(out)
     this.#closing.tick(out)
     this.#rollIfCrowded(out)
-    this.#ticksSinceCatchUp++
+    this.#catchUp.tick()
   }
 
   settle(out: Effect[]): void {
@@ -238,21 +232,14 @@ export class Replica {
     message: Extract<ReplicaMessage, { kind: EpochBound }>,
     out: Effect[],
   ): boolean {
-    const { opened } = this.state
-    const { kind } = message
+    const current = this.state.opened?.configuration.epoch ?? 0
     const of = message.epoch
-    const current = opened?.configuration.epoch ?? 0
-    if (kind === 'report' && of > current) {
-      this.#catchUp(from, out)
-      return false
-    }
-    let outcome = outcomes[this.phase][kind]
-    // A Get that may lag is answered from the frozen set too: what is durable is in every closing set.
-    if (outcome === 'wedged' && message.kind === 'collect' && message.level !== 'linearizable') outcome = 'handle'
-    if (of !== current) outcome = this.#elsewhere(of, current, outcomes.closed[kind])
+    // A member that is ahead of this server knows how its epoch ended.
+    if (message.kind === 'report' && of > current) this.#catchUp.ask(from, out)
+    const outcome = judge(message, this.phase, current, this.state.newest?.epoch ?? 0)
     switch (outcome) {
       case 'handle':
-        return of === current
+        return true
       case 'wedged':
         this.#refuse(from, token, of, 'wedged', 'the epoch is being ended', out)
         return false
@@ -269,12 +256,6 @@ export class Replica {
       default:
         return unreachable(outcome)
     }
-  }
-
-  #elsewhere(epoch: Epoch, current: number, ifClosed: 'handle' | 'wedged' | 'moved' | 'not-yet' | 'drop') {
-    const known = this.state.newest?.epoch ?? 0
-    if (epoch < current || epoch < known) return ifClosed
-    return ifClosed === 'moved' ? ('not-yet' as const) : ('drop' as const)
   }
 
   #onPull(from: Address, frame: Frame, message: MessageOf<'pull'>, out: Effect[]): void {
@@ -304,31 +285,6 @@ export class Replica {
       decisions.push(decision)
     }
     send(out, from, { kind: 'decisions', topic, epoch: message.epoch, decisions, newest }, token)
-  }
-
-  #onDecisions(token: number, message: MessageOf<'decisions'>, out: Effect[]): void {
-    if (this.#transfer.isOwn(token)) this.#transfer.decisions(message, out)
-    if (token !== this.#catchUpToken) return
-    this.#catchUpToken = 0
-    for (const decision of message.decisions) this.learn(decision, out)
-    this.state.hear(message.newest)
-  }
-
-  /** Another server says that an epoch is over which this one still thought open. */
-  #onMoved(from: Address, message: MessageOf<'moved'>, out: Effect[]): void {
-    if (message.decision !== undefined) this.learn(message.decision, out)
-    if (message.newest.epoch > (this.state.newest?.epoch ?? 0)) this.#catchUp(from, out)
-    this.state.hear(message.newest)
-  }
-
-  /** Asks a server that is ahead how the epochs since this one's ended: perhaps this server is a member again. */
-  #catchUp(from: Address, out: Effect[]): void {
-    if (this.#catchUpToken !== 0 && this.#ticksSinceCatchUp < this.#limits.requestTicks) return
-    this.#catchUpToken = this.#host.nextToken()
-    this.#ticksSinceCatchUp = 0
-    const { topic, opened } = this.state
-    const epoch = opened?.configuration.epoch ?? firstDecision
-    send(out, from, { kind: 'chain', topic, epoch }, this.#catchUpToken)
   }
 
   #onInquire(from: Address, token: number, message: MessageOf<'inquire'>, out: Effect[]): void {

@@ -1,0 +1,56 @@
+/**
+ * A server that was down during changes learns how the epochs since its own ended: from whoever turns out to be ahead of it.
+ * Perhaps it is a member again.
+ */
+import type { Decision } from '../../proto/configuration.ts'
+import { type Address, epoch } from '../../proto/ids.ts'
+import { type Effect, send } from '../../proto/machine/contract.ts'
+import type { MessageOf } from '../../proto/wire/messages.ts'
+import type { Host, Limits } from '../host.ts'
+import type { TopicState } from './topic-state.ts'
+
+const creation = epoch(0)
+
+export class CatchUp {
+  readonly #state: TopicState
+  readonly #host: Host
+  readonly #limits: Limits
+  readonly #learn: (decision: Decision, out: Effect[]) => void
+  #token = 0
+  #ticks = 0
+
+  /** @param learn takes a decision that was made */
+  constructor(state: TopicState, host: Host, limits: Limits, learn: (decision: Decision, out: Effect[]) => void) {
+    this.#state = state
+    this.#host = host
+    this.#limits = limits
+    this.#learn = learn
+  }
+
+  /** Another server is in a later epoch, or says that this one is over. */
+  ask(from: Address, out: Effect[]): void {
+    if (this.#token !== 0 && this.#ticks < this.#limits.requestTicks) return
+    this.#token = this.#host.nextToken()
+    this.#ticks = 0
+    const { topic, opened } = this.#state
+    const since = opened?.configuration.epoch ?? creation
+    send(out, from, { kind: 'chain', topic, epoch: since }, this.#token)
+  }
+
+  moved(from: Address, message: MessageOf<'moved'>, out: Effect[]): void {
+    if (message.decision !== undefined) this.#learn(message.decision, out)
+    if (message.newest.epoch > (this.#state.newest?.epoch ?? 0)) this.ask(from, out)
+    this.#state.hear(message.newest)
+  }
+
+  decisions(token: number, message: MessageOf<'decisions'>, out: Effect[]): void {
+    if (token === 0 || token !== this.#token) return
+    this.#token = 0
+    for (const decision of message.decisions) this.#learn(decision, out)
+    this.#state.hear(message.newest)
+  }
+
+  tick(): void {
+    this.#ticks++
+  }
+}
