@@ -171,14 +171,14 @@ export class Admin {
     const request: Message = { kind: 'locate', topic, epoch: epoch(0), create, ...templateOf(options) }
     const located = await this.#ask(request, 'located', `looking for ${name}`, options)
     this.#machine.servers.learn(located.servers)
-    this.#machine.servers.learn(located.configuration.members)
+    this.#machine.servers.learnPast(located.configuration.members)
     return located
   }
 
   /** The newest configuration that a majority of the members know, or as many of them as answer soon. */
   async #newestKnownTo(configuration: Configuration, options: WaitOptions): Promise<Configuration | null> {
     const { topic, epoch: from, members } = configuration
-    this.#machine.servers.learn(members)
+    this.#machine.servers.learnPast(members)
     const asked = members.map(async (member) => {
       const to = [this.#machine.servers.addressOf(member)]
       try {

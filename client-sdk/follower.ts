@@ -28,6 +28,8 @@ export interface OwnOutcomes {
 
 /** Operations that live in epochs. */
 export interface EpochFollower {
+  /** Publishers: they judge their messages before anybody is told that the epoch ended. */
+  readonly isPublisher?: true
   /** The first configuration is known. */
   begun(configuration: Configuration, out: Effect[]): void
   /** The epoch that this client was in has ended; `decision.next` is the new one. */
@@ -37,6 +39,7 @@ export interface EpochFollower {
 }
 
 const suspectTicks = 25
+const ownOutcomesMax = 100
 
 export class Follower {
   readonly topic: TopicName
@@ -62,6 +65,13 @@ export class Follower {
 
   get epoch(): Epoch | null {
     return this.configuration?.epoch ?? null
+  }
+
+  /** Notes how this client's own messages of an epoch ended; the last hundred epochs are kept. */
+  noteOwn(of: Epoch, outcomes: OwnOutcomes): void {
+    this.ownOutcomes.set(of, outcomes)
+    const [oldest] = this.ownOutcomes.keys()
+    if (this.ownOutcomes.size > ownOutcomesMax && oldest !== undefined) this.ownOutcomes.delete(oldest)
   }
 
   decisionOf(of: Epoch): Decision | undefined {
@@ -144,7 +154,7 @@ export class Follower {
 
   /** A configuration that was decided: begins with it, or walks to it epoch by epoch. */
   #reach(newest: Configuration, out: Effect[]): void {
-    this.#servers.learn(newest.members)
+    this.#servers.learnPast(newest.members)
     const current = this.configuration
     if (current === null) {
       this.configuration = newest
@@ -187,6 +197,11 @@ export class Follower {
     return true
   }
 
+  #publishersFirst(): EpochFollower[] {
+    const all = [...this.#followers]
+    return [...all.filter((one) => one.isPublisher), ...all.filter((one) => !one.isPublisher)]
+  }
+
   #learn(decision: Decision): void {
     this.#decisions.set(previousEpoch(decision.next.epoch), decision)
   }
@@ -198,8 +213,8 @@ export class Follower {
       if (current === null || decision === undefined) return
       this.configuration = decision.next
       this.known.clear()
-      this.#servers.learn(decision.next.members)
-      for (const follower of [...this.#followers]) follower.moved(decision, out)
+      this.#servers.learnPast(decision.next.members)
+      for (const follower of this.#publishersFirst()) follower.moved(decision, out)
       if (this.configuration.epoch !== nextEpoch(current.epoch)) return
     }
   }

@@ -27,6 +27,11 @@ export class Servers {
     return [...addresses.filter((one) => !isDown(one)), ...addresses.filter(isDown)]
   }
 
+  /** Members of a configuration, with their addresses when it was decided: what was learnt of servers themselves is newer. */
+  learnPast(members: readonly Member[]): void {
+    for (const { name, address } of members) if (!this.#known.has(name)) this.#known.set(name, address)
+  }
+
   addressOf(member: Member): Address {
     return this.#known.get(member.name) ?? member.address
   }

@@ -26,6 +26,8 @@ interface Feed {
 }
 
 const wholeReportTicks = 100
+/** Subscriptions of one topic; more are not heard, and look for another server. */
+const feedsMax = 10_000
 
 export class Feeds {
   readonly #state: TopicState
@@ -41,7 +43,9 @@ export class Feeds {
   }
 
   subscribe(from: Address, token: number, message: MessageOf<'subscribe'>, holdings: Holdings, out: Effect[]): void {
-    this.#feeds.set(`${from} ${token}`, {
+    const key = `${from} ${token}`
+    if (this.#feeds.size >= feedsMax && !this.#feeds.has(key)) return
+    this.#feeds.set(key, {
       to: from,
       token,
       since: message.since,

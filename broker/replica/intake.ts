@@ -42,9 +42,11 @@ export class Intake {
 
   /** A publisher's batch. Answers nothing yet: acknowledgements leave at the end of the turn. */
   add(from: Address, batch: Batch, bytes: Uint8Array, full: boolean, out: Effect[]): Verdict {
-    this.publishers.set(batch.publisher, from)
     const verdict = this.take(batch, bytes, full, out)
-    if (verdict === 'stored' || verdict === 'repeated') this.#acknowledge.set(batch.publisher, from)
+    if (verdict === 'stored' || verdict === 'repeated') {
+      this.publishers.set(batch.publisher, from)
+      this.#acknowledge.set(batch.publisher, from)
+    }
     if (verdict === 'early') this.#early.set(batch.publisher, from)
     return verdict
   }

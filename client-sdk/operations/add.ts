@@ -12,6 +12,7 @@ import {
   type Address,
   type MessageId,
   type PublisherId,
+  previousEpoch,
   type ServerName,
   sequence,
   type TopicName,
@@ -61,6 +62,7 @@ interface MemberView {
 }
 
 export class Publisher implements EpochFollower {
+  readonly isPublisher = true
   readonly id: PublisherId
   readonly #follower: Follower
   readonly #servers: Servers
@@ -159,7 +161,7 @@ export class Publisher implements EpochFollower {
       if (isIncluded) this.#settle(outgoing, 'included', out)
       else again.push(...this.#forNextEpoch(outgoing))
     }
-    this.#follower.ownOutcomes.set((decision.next.epoch - 1) as Configuration['epoch'], own)
+    this.#follower.noteOwn(previousEpoch(decision.next.epoch), own)
     // A run that was in the queue may have been sent in an epoch before; it is judged by that one, not by this.
     this.#queue = [...again, ...this.#queue]
     this.#enter(decision.next)
