@@ -80,8 +80,8 @@ export class Finder {
     this.#engine.lookup(request.topic, found, out)
   }
 
-  list(to: Address, token: number, out: Effect[]): void {
-    this.#engine.list((found, into) => send(into, to, { kind: 'topics', configurations: found }, token), out)
+  list(to: Address, token: number, after: string, out: Effect[]): void {
+    this.#engine.list(after, (page, into) => send(into, to, { kind: 'topics', ...page }, token), out)
   }
 
   take(from: ServerName, message: Message, out: Effect[]): void {

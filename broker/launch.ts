@@ -50,7 +50,14 @@ export async function launch(options: LaunchOptions): Promise<LaunchedServer> {
       store,
       address: at,
       seeds: (options.seeds ?? []).map(address),
-      listen: (handler) => listenTcp({ host, port, handler, ...(insecure !== undefined && { insecure }), ...(advertise && { advertise }) }),
+      listen: (handler) =>
+        listenTcp({
+          host,
+          port,
+          handler,
+          ...(insecure !== undefined && { insecure }),
+          ...(advertise && { advertise }),
+        }),
       ...(defaults && { defaults }),
       ...(limits && { limits }),
       ...(onFatal && { onFatal }),

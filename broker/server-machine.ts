@@ -30,7 +30,34 @@ export interface ServerMachineOptions {
 }
 
 /** Messages of servers that may bring a topic here which this server has never heard of. */
-const bringsTopic = new Set<Message['kind']>(['preload', 'stage', 'start', 'decided'])
+const bringsTopic = new Set<Message['kind']>(['preload', 'stage', 'start', 'decided', 'report'])
+/** What only servers of this cluster say: from anybody else it is dropped. */
+const betweenServers = new Set<Message['kind']>([
+  ...bringsTopic,
+  'wedge',
+  'accept',
+  'wedged',
+  'accepted',
+  'outranked',
+  'staged',
+  'preloaded',
+  'condition',
+  'started',
+  'enabled',
+  'working',
+  'arbiter-prepare',
+  'arbiter-accept',
+  'arbiter-promised',
+  'arbiter-accepted',
+  'arbiter-outranked',
+  'arbiter-closed',
+  'note',
+  'noted',
+  'lookup',
+  'found',
+  'moved',
+  'decisions',
+])
 /** What a server without a cluster, or somebody who does not know ours yet, may say. */
 const beforeCluster = new Set<Message['kind']>(['introduce', 'identity', 'join', 'joined'])
 
@@ -112,6 +139,10 @@ export class ServerMachine implements DurableMachine {
     if (envelope.cluster !== this.cluster || this.cluster === '') {
       if (beforeCluster.has(message.kind)) this.#onStranger(from, frame, out)
       else this.#refuseStranger(from, frame, out)
+      return
+    }
+    if (betweenServers.has(message.kind) && !this.directory.isServer(envelope.from as ServerName, from)) {
+      this.foreignFrames++
       return
     }
     switch (message.kind) {
@@ -242,7 +273,7 @@ export class ServerMachine implements DurableMachine {
   #onListTopics(from: Address, frame: Frame, message: MessageOf<'list-topics'>, out: Effect[]): void {
     // A server asks this arbiter; a client asks for what all of them know.
     const isServer = frame.envelope.from.includes('@')
-    if (!isServer) this.#finder.list(from, frame.envelope.token, out)
+    if (!isServer) this.#finder.list(from, frame.envelope.token, message.after, out)
     else if (this.#isArbiter()) this.#arbiter.take(from, frame.envelope.token, message, out)
   }
 
@@ -269,7 +300,10 @@ export class ServerMachine implements DurableMachine {
     if (cluster === undefined) return
     // An empty server that was told whom to join belongs to their cluster from now on.
     if (this.#cluster === null && this.#options.seeds.length > 0) this.#adopt(cluster, out)
-    if (this.#cluster?.id === cluster.id) this.directory.told([member], out)
+    if (this.#cluster?.id !== cluster.id) return
+    this.directory.told([member], out)
+    // It answered itself, so this is where it is now: after a move, what is noted of it is wrong.
+    this.directory.heard(member)
   }
 
   #onJoin(from: Address, token: number, message: MessageOf<'join'>, out: Effect[]): void {

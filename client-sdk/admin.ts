@@ -1,6 +1,6 @@
 /** What operators ask for: topics, servers, epoch changes. */
 import { type Configuration, type Decision, majority } from '../proto/configuration.ts'
-import { EpochcastError } from '../proto/errors.ts'
+import { EpochcastError, type ErrorCode } from '../proto/errors.ts'
 import { type Address, type Epoch, epoch, type ServerName, serverIdOf, topicName } from '../proto/ids.ts'
 import type { Loop } from '../proto/machine/loop.ts'
 import type { Message, MessageOf } from '../proto/wire/messages.ts'
@@ -8,6 +8,7 @@ import type { ClientCall, ClientMachine } from './machine.ts'
 import {
   type Change,
   type ChangeListener,
+  type ChangeResult,
   follow,
   type ReconfigureOptions,
   requestChange,
@@ -16,7 +17,7 @@ import {
 } from './reconfigure.ts'
 import { refusalError } from './refusals.ts'
 import type { Question } from './requests.ts'
-import { type WaitOptions, waitFor } from './waiting.ts'
+import { type OpenWaits, type WaitOptions, waitFor } from './waiting.ts'
 
 export interface ServerInfo {
   readonly id: string
@@ -37,22 +38,26 @@ export interface ReplicaInfo {
 }
 
 /** A member that is asked what it knows may be dead. */
+const mayBeOwn: readonly ErrorCode[] = ['EC_SUPERSEDED', 'EC_STALE_EPOCH', 'EC_TRANSFER_FAILED', 'EC_NO_DECIDER']
 const memberTimeoutMs = 200
 
 export class Admin {
   readonly #machine: ClientMachine
   readonly #loop: Loop<ClientCall>
+  readonly #waits: OpenWaits
   readonly #newId: () => string
   readonly #closed: () => EpochcastError | null
 
   constructor(
     machine: ClientMachine,
     loop: Loop<ClientCall>,
+    waits: OpenWaits,
     newId: () => string,
     closed: () => EpochcastError | null,
   ) {
     this.#machine = machine
     this.#loop = loop
+    this.#waits = waits
     this.#newId = newId
     this.#closed = closed
   }
@@ -78,16 +83,27 @@ export class Admin {
     let { configuration } = await this.#locate(name, false, options)
     // What was noted, or what a retired server knows, may be behind; members know better, and lead on to the next ones.
     for (;;) {
-      const newest = await this.#newestKnownTo(configuration, options)
-      if (newest === null || newest.epoch <= configuration.epoch) return configuration
-      configuration = newest
+      const { newest, isSure } = await this.#newestKnownTo(configuration, options)
+      if (newest !== null && newest.epoch > configuration.epoch) configuration = newest
+      else if (isSure) return configuration
+      else {
+        // Its members may have been retired and stopped since: whoever keeps the newest configurations is asked.
+        const noted = (await this.#locate(name, false, options, configuration.epoch)).configuration
+        if (noted.epoch <= configuration.epoch) return configuration
+        configuration = noted
+      }
     }
   }
 
   /** Every topic's newest configuration, as it was noted. */
   async topics(options: WaitOptions = {}): Promise<readonly Configuration[]> {
-    const message = await this.#ask({ kind: 'list-topics' }, 'topics', 'list of topics', options)
-    return [...message.configurations].sort((a, b) => (a.topic < b.topic ? -1 : 1))
+    const topics: Configuration[] = []
+    for (;;) {
+      const after = topics.at(-1)?.topic ?? ''
+      const page = await this.#ask({ kind: 'list-topics', after }, 'topics', 'list of topics', options)
+      topics.push(...page.configurations)
+      if (!page.more || page.configurations.length === 0) return topics
+    }
   }
 
   async servers(options: WaitOptions = {}): Promise<readonly ServerInfo[]> {
@@ -161,26 +177,53 @@ export class Admin {
     const { servers } = this.#machine
     const run = async (told: ChangeListener): Promise<void> => {
       const current = await this.topic(name, options)
-      await requestChange(current, id, options, servers, (question) => this.#request(question), told)
+      try {
+        await requestChange(this.#waits, current, id, options, servers, (question) => this.#request(question), told)
+      } catch (error) {
+        const own = await this.#ownDecision(current, id, error)
+        if (own === null) throw error
+        told.decided(own)
+        told.enabled(own)
+        told.retirable([])
+      }
     }
     return follow(id, run)
   }
 
-  async #locate(name: string, create: boolean, options: TopicOptions & WaitOptions): Promise<MessageOf<'located'>> {
+  /** @param known epoch that is known already: a later one is wanted */
+  async #locate(
+    name: string,
+    create: boolean,
+    options: TopicOptions & WaitOptions,
+    known: Epoch = epoch(0),
+  ): Promise<MessageOf<'located'>> {
     const topic = topicName(name)
-    const request: Message = { kind: 'locate', topic, epoch: epoch(0), create, ...templateOf(options) }
+    const request: Message = { kind: 'locate', topic, epoch: known, create, ...templateOf(options) }
     const located = await this.#ask(request, 'located', `looking for ${name}`, options)
     this.#machine.servers.learn(located.servers)
     this.#machine.servers.learnPast(located.configuration.members)
     return located
   }
 
+  /** A server that was asked later may call a change superseded that it did not know to be the one asked for. */
+  async #ownDecision(before: Configuration, changeId: string, error: unknown): Promise<ChangeResult | null> {
+    if (!(error instanceof EpochcastError) || !mayBeOwn.includes(error.code)) return null
+    const newest = await this.topic(before.topic)
+    const members = newest.members.map((member) => this.#machine.servers.addressOf(member))
+    const { decisions } = await this.#chain(before.topic, before.epoch, members, {})
+    const decision = decisions.find((one) => one.changeId === changeId)
+    if (decision === undefined) return null
+    const times = { planMs: 0, wedgeMs: 0, stageMs: 0, decideMs: 0, startMs: 0 }
+    return { changeId, configuration: decision.next, decision, times }
+  }
+
   /** The newest configuration that a majority of the members know, or as many of them as answer soon. */
-  async #newestKnownTo(configuration: Configuration, options: WaitOptions): Promise<Configuration | null> {
+  async #newestKnownTo(configuration: Configuration, options: WaitOptions): Promise<Known> {
     const { topic, epoch: from, members } = configuration
     this.#machine.servers.learnPast(members)
     const asked = members.map(async (member) => {
       const to = [this.#machine.servers.addressOf(member)]
+      if (this.#machine.servers.isDown(to[0])) return null
       try {
         return (await this.#chain(topic, from, to, { ...options, timeoutMs: memberTimeoutMs })).newest
       } catch (error) {
@@ -189,7 +232,10 @@ export class Admin {
         throw error
       }
     })
-    return newestOf(await someOf(asked, majority(members.length)))
+    const isNewer = (one: Configuration) => one.epoch > from
+    const quorum = majority(members.length)
+    const answers = await someOf(asked, (given) => given.length >= quorum || given.some(isNewer))
+    return { newest: newestOf(answers), isSure: answers.length >= quorum }
   }
 
   #chain(name: string, from: Epoch, to: readonly Address[], options: WaitOptions): Promise<MessageOf<'decisions'>> {
@@ -208,7 +254,7 @@ export class Admin {
     const closed = this.#closed()
     if (closed !== null) return Promise.reject(closed)
     const limits = { timeoutMs: 10_000, ...options }
-    return waitFor(limits, what, (resolve, reject) => {
+    return waitFor(this.#waits, limits, what, (resolve, reject) => {
       const answer = (reply: Message): boolean => {
         if (reply.kind === 'refused') {
           reject(refusalError('topic' in message ? message.topic : '', reply))
@@ -235,8 +281,14 @@ export class Admin {
   }
 }
 
-/** Waits for the first `count` answers that are not null, or for all. */
-function someOf<T>(asked: readonly Promise<T | null>[], count: number): Promise<T[]> {
+interface Known {
+  readonly newest: Configuration | null
+  /** A majority of the members said so. */
+  readonly isSure: boolean
+}
+
+/** Waits until the answers that are not null are enough, or all are there. */
+function someOf<T>(asked: readonly Promise<T | null>[], isEnough: (given: readonly T[]) => boolean): Promise<T[]> {
   return new Promise((resolve, reject) => {
     const answers: T[] = []
     let open = asked.length
@@ -244,7 +296,7 @@ function someOf<T>(asked: readonly Promise<T | null>[], count: number): Promise<
       one.then((answer) => {
         open--
         if (answer !== null) answers.push(answer)
-        if (answers.length >= count || open === 0) resolve(answers)
+        if (isEnough(answers) || open === 0) resolve(answers)
       }, reject)
     }
   })

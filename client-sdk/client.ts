@@ -8,10 +8,10 @@ import { dialTcp } from '../proto/transport/tcp.ts'
 import { Admin } from './admin.ts'
 import { bytes, type Codec } from './codecs.ts'
 import { type ClientCall, ClientMachine } from './machine.ts'
-import { type AddLimits, addLimits } from './operations/add.ts'
+import { type AddLimits, addLimits, type Publisher } from './operations/add.ts'
 import type { EventStream } from './stream.ts'
 import { Topic, unknownOutcome } from './topic.ts'
-import { type WaitOptions, waitFor } from './waiting.ts'
+import { OpenWaits, type WaitOptions, waitFor } from './waiting.ts'
 
 export interface ConnectOptions extends WaitOptions {
   /** Largest payload in bytes; at most what the servers take (1 MiB). */
@@ -72,6 +72,8 @@ export class Client implements AsyncDisposable {
   readonly #transport: Transport
   readonly #topics = new Map<TopicName, Topic<unknown>>()
   readonly #streams = new Set<EventStream<unknown>>()
+  readonly #waits = new OpenWaits()
+  readonly #publishers = new Map<TopicName, Publisher>()
   readonly #onClose = new Set<() => void>()
   readonly #messageBytesMax: number
   readonly #seeds: readonly Address[]
@@ -93,7 +95,7 @@ export class Client implements AsyncDisposable {
     })
     this.#transport = (options.transport ?? dial)(name, this.#loop)
     this.#loop.start(this.#transport)
-    this.admin = new Admin(this.#machine, this.#loop, randomUUID, () => this.#closed)
+    this.admin = new Admin(this.#machine, this.#loop, this.#waits, randomUUID, () => this.#closed)
   }
 
   /** UUID of the cluster that answered. */
@@ -104,7 +106,7 @@ export class Client implements AsyncDisposable {
   /** Waits until a server of a cluster answered. */
   async ready(options: WaitOptions, target: string): Promise<void> {
     try {
-      await waitFor<void>(options, 'connecting', (resolve) => {
+      await waitFor<void>(this.#waits, options, 'connecting', (resolve) => {
         this.#loop.call((out) => this.#machine.introduce(resolve, out))
         return undefined
       })
@@ -132,6 +134,8 @@ export class Client implements AsyncDisposable {
       loop: this.#loop,
       machine: this.#machine,
       messageBytesMax: this.#messageBytesMax,
+      waits: this.#waits,
+      publisherOf: (of) => this.#publisherOf(of),
       closed: () => this.#closed,
       roll: (of, epoch) => this.#roll(of, epoch),
       track: (stream) => this.#streams.add(stream),
@@ -149,7 +153,7 @@ export class Client implements AsyncDisposable {
    * @throws EpochcastError `EC_TIMEOUT`, `EC_ABORTED`
    */
   async flush(options: WaitOptions = {}): Promise<void> {
-    await waitFor<void>(options, 'flush', (resolve) => {
+    await waitFor<void>(this.#waits, options, 'flush', (resolve) => {
       this.#loop.call(() => {
         const publishers = this.#machine.publishers()
         let waiting = publishers.length + 1
@@ -190,8 +194,20 @@ export class Client implements AsyncDisposable {
     this.#loop.call((out) => {
       for (const subscription of this.#machine.subscriptions()) this.#machine.removeSubscription(subscription, out)
     })
+    this.#waits.end(reason)
     for (const stream of this.#streams) stream.end()
     for (const run of this.#onClose) run()
+  }
+
+  #publisherOf(topic: TopicName): Publisher {
+    let publisher = this.#publishers.get(topic)
+    if (publisher === undefined) {
+      const made = this.#machine.createPublisher(topic)
+      this.#loop.call((out) => this.#machine.follower(topic).add(made, out))
+      this.#publishers.set(topic, made)
+      publisher = made
+    }
+    return publisher
   }
 
   async #roll(topic: TopicName, epoch: Epoch): Promise<void> {

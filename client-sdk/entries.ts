@@ -4,6 +4,7 @@
  *     entry length (varint) | header length (varint) | header | payload
  */
 import { EpochcastError } from '../proto/errors.ts'
+import type { Batch } from '../proto/wire/messages.ts'
 
 /** Bytes that an entry takes in front of its payload, at most, without a header. */
 export const entryOverheadMax = 6
@@ -68,6 +69,17 @@ export function readEntries(body: Uint8Array, count: number): Uint8Array[] {
   }
   if (payloads.length !== count) throw broken()
   return payloads
+}
+
+/** The payloads of a batch; nulls when its publisher did not write entries, so that one bad batch stops no reader. */
+export function entriesOf(batch: Batch): (Uint8Array | null)[] {
+  const count = batch.last - batch.first + 1
+  try {
+    return readEntries(batch.body, count)
+  } catch (error) {
+    if (!(error instanceof EpochcastError)) throw error
+    return Array.from({ length: count }, () => null)
+  }
 }
 
 function writeVarint(buffer: Uint8Array, at: number, value: number): number {

@@ -69,7 +69,9 @@ export class Follower {
 
   /** Notes how this client's own messages of an epoch ended; the last hundred epochs are kept. */
   noteOwn(of: Epoch, outcomes: OwnOutcomes): void {
-    this.ownOutcomes.set(of, outcomes)
+    const known = this.ownOutcomes.get(of)
+    const included = [...(known?.included ?? []), ...outcomes.included]
+    this.ownOutcomes.set(of, { included, dropped: [...(known?.dropped ?? []), ...outcomes.dropped] })
     const [oldest] = this.ownOutcomes.keys()
     if (this.ownOutcomes.size > ownOutcomesMax && oldest !== undefined) this.ownOutcomes.delete(oldest)
   }
@@ -179,12 +181,12 @@ export class Follower {
 
   #onChain(from: Epoch, message: Message, out: Effect[]): boolean {
     if (message.kind !== 'decisions') return false
-    // A server that does not know yet how that epoch ended: another one is asked.
-    if (message.decisions.length === 0 && message.newest.epoch <= from) return false
+    const gone = message.decisions.length === 0 && from < message.newest.floor
+    // A server that does not know how that epoch ended: another one is asked.
+    if (message.decisions.length === 0 && !gone) return false
     this.#chaining = 0
     for (const decision of message.decisions) this.#learn(decision)
     this.#advance(out)
-    const gone = message.decisions.length === 0
     for (const [of, told] of [...this.#wanted]) {
       const decision = this.#decisions.get(of)
       if (decision === undefined && !(gone && of === from)) continue

@@ -69,6 +69,7 @@ export class ClientMachine implements Machine<ClientCall> {
         return this.#onTick(out)
       case 'peer':
         this.servers.peer(input.address, input.up)
+        if (!input.up) this.requests.peerDown(input.address, out)
         for (const subscription of this.#subscriptions.values()) subscription.peer(input.address, input.up, out)
         if (input.up) for (const publisher of this.#publishers.values()) publisher.peerUp(input.address, out)
         return

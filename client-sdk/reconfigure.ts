@@ -6,7 +6,7 @@ import type { Message, MessageOf, PhaseTimes } from '../proto/wire/messages.ts'
 import { refusalError } from './refusals.ts'
 import type { Question } from './requests.ts'
 import type { Servers } from './servers.ts'
-import { deferred, type WaitOptions, waitFor } from './waiting.ts'
+import { deferred, type OpenWaits, type WaitOptions, waitFor } from './waiting.ts'
 
 /** What a topic is to be. Whatever is left out comes from the servers' configuration. */
 export interface TopicOptions {
@@ -88,6 +88,7 @@ export function follow(id: string, run: (told: ChangeListener) => Promise<void>)
 
 /** Asks the members of `current` to end its epoch, one after the other until one takes the change on. */
 export function requestChange(
+  waits: OpenWaits,
   current: Configuration,
   changeId: string,
   options: ReconfigureOptions & WaitOptions,
@@ -101,9 +102,13 @@ export function requestChange(
   const message: Message = { kind: 'reconfigure', topic, epoch: expectedEpoch, changeId, ...templateOf(options) }
   const members = current.members.map((member) => servers.addressOf(member))
   const to = () => servers.inOrder([...new Set([...members, ...servers.addresses()])])
-  return waitFor<void>(options, `change of ${topic}`, (resolve, reject) => {
+  let last = ''
+  return waitFor<void>(waits, options, `change of ${topic}`, (resolve, reject) => {
     const answer = (reply: Message): boolean => {
-      if (reply.kind === 'progress') options.onProgress?.({ phase: reply.phase, detail: reply.detail })
+      if (reply.kind === 'progress' && `${reply.phase} ${reply.detail}` !== last) {
+        last = `${reply.phase} ${reply.detail}`
+        options.onProgress?.({ phase: reply.phase, detail: reply.detail })
+      }
       // A server that is behind: the next one is asked.
       if (reply.kind === 'refused' && reply.refusal === 'not-yet') return false
       if (reply.kind === 'refused') {

@@ -17,6 +17,7 @@ interface Open extends Question {
   tries: number
   ticks: number
   isAnswered: boolean
+  asked: Address | undefined
 }
 
 const firstRetryTicks = 20
@@ -32,7 +33,7 @@ export class Requests {
 
   ask(question: Question, out: Effect[]): number {
     const token = this.nextToken()
-    this.#open.set(token, { ...question, tries: 0, ticks: 0, isAnswered: false })
+    this.#open.set(token, { ...question, tries: 0, ticks: 0, isAnswered: false, asked: undefined })
     this.#send(token, out)
     return token
   }
@@ -51,6 +52,11 @@ export class Requests {
     return true
   }
 
+  /** A connection broke: what was asked there is asked elsewhere. */
+  peerDown(address: Address, out: Effect[]): void {
+    for (const [token, open] of [...this.#open]) if (open.asked === address) this.#send(token, out)
+  }
+
   tick(out: Effect[]): void {
     for (const [token, open] of [...this.#open]) {
       const patience = open.isAnswered ? (open.retryTicks ?? firstRetryTicks) : firstRetryTicks
@@ -66,6 +72,7 @@ export class Requests {
     open.ticks = 0
     const addresses = open.to()
     const to = addresses[open.tries++ % Math.max(1, addresses.length)]
+    open.asked = to
     if (to !== undefined) send(out, to, open.message, token)
   }
 }

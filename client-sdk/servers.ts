@@ -21,10 +21,13 @@ export class Servers {
     else this.#down.add(address)
   }
 
+  isDown(address: Address | undefined): boolean {
+    return address !== undefined && this.#down.has(address)
+  }
+
   /** The same addresses, those that are known to be down last. */
   inOrder(addresses: readonly Address[]): Address[] {
-    const isDown = (address: Address) => this.#down.has(address)
-    return [...addresses.filter((one) => !isDown(one)), ...addresses.filter(isDown)]
+    return [...addresses.filter((one) => !this.isDown(one)), ...addresses.filter((one) => this.isDown(one))]
   }
 
   /** Members of a configuration, with their addresses when it was decided: what was learnt of servers themselves is newer. */

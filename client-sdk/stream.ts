@@ -1,6 +1,6 @@
 /** A subscription as an async iterable: it is read at the reader's pace, and its server sends no more than fits in between. */
 import type { Configuration } from '../proto/configuration.ts'
-import type { EpochcastError } from '../proto/errors.ts'
+import { EpochcastError } from '../proto/errors.ts'
 import {
   type Epoch,
   epoch,
@@ -14,8 +14,10 @@ import { countOf, type Frontier, fingerprint } from '../proto/message-set.ts'
 import type { Batch } from '../proto/wire/messages.ts'
 import type { Codec } from './codecs.ts'
 import { type Cursor, formatCursor, type Position } from './cursor.ts'
-import { readEntries } from './entries.ts'
+import { entriesOf } from './entries.ts'
 import type { Consumer, Delivery } from './operations/subscribe.ts'
+
+const nothing = new Uint8Array(0)
 
 /** One message as a subscriber or a Get receives it. */
 export class Message<T> {
@@ -25,17 +27,20 @@ export class Message<T> {
   readonly sequence: number
   /** When it was published, in milliseconds since the Unix epoch, by the publisher's clock. */
   readonly timeMs: number
-  /** The payload's bytes, a view: copy it to keep it for long. */
+  /** The payload's bytes, a view: copy it to keep it for long. Empty when the publisher sent no proper message. */
   readonly payload: Uint8Array
+  /** False when the bytes that its publisher sent are not messages: then `value` throws. */
+  readonly isReadable: boolean
   readonly #codec: Codec<T>
 
-  constructor(batch: Batch, index: number, payload: Uint8Array, codec: Codec<T>) {
+  constructor(batch: Batch, index: number, payload: Uint8Array | null, codec: Codec<T>) {
     this.topic = batch.topic
     this.epoch = batch.epoch
     this.publisher = batch.publisher
     this.sequence = batch.first + index
     this.timeMs = batch.time
-    this.payload = payload
+    this.payload = payload ?? nothing
+    this.isReadable = payload !== null
     this.#codec = codec
   }
 
@@ -46,6 +51,8 @@ export class Message<T> {
 
   /** The payload, decoded. @throws EpochcastError `EC_BAD_MESSAGE` when the codec cannot read it */
   get value(): T {
+    if (!this.isReadable)
+      throw new EpochcastError('EC_BAD_MESSAGE', `message ${this.id} was not encoded as messages are`)
     return this.#codec.decode(this.payload)
   }
 }
@@ -91,9 +98,9 @@ export class EventStream<T> implements Consumer, AsyncIterableIterator<StreamEve
   #queue: Delivery[] = []
   #head = 0
   #batch: Batch | null = null
-  #payloads: readonly Uint8Array[] = []
+  #payloads: readonly (Uint8Array | null)[] = []
   #index = 0
-  #wake: (() => void) | null = null
+  #wakes: (() => void)[] = []
   #failure: EpochcastError | null = null
   #closed = false
   #epoch: Epoch = epoch(0)
@@ -143,7 +150,7 @@ export class EventStream<T> implements Consumer, AsyncIterableIterator<StreamEve
       }
       if (this.#closed) return { done: true, value: undefined }
       await new Promise<void>((resolve) => {
-        this.#wake = resolve
+        this.#wakes.push(resolve)
       })
     }
   }
@@ -175,8 +182,11 @@ export class EventStream<T> implements Consumer, AsyncIterableIterator<StreamEve
       this.#advance()
       if (delivery.kind === 'batch') {
         this.#batch = delivery.batch
-        this.#payloads = readEntries(delivery.batch.body, delivery.batch.last - delivery.batch.first + 1)
+        this.#payloads = entriesOf(delivery.batch)
         this.#index = delivery.skip
+      } else if (delivery.kind === 'position') {
+        this.#moveTo(delivery.position.epoch)
+        for (const [publisher, frontier] of delivery.position.seen) this.#seen.set(publisher, frontier)
       } else return this.#eventOf(delivery)
     }
   }
@@ -197,7 +207,7 @@ export class EventStream<T> implements Consumer, AsyncIterableIterator<StreamEve
     return { type: 'message', message }
   }
 
-  #eventOf(delivery: Exclude<Delivery, { kind: 'batch' }>): StreamEvent<T> {
+  #eventOf(delivery: Exclude<Delivery, { kind: 'batch' | 'position' }>): StreamEvent<T> {
     if (delivery.kind === 'gap') {
       this.#moveTo(delivery.to)
       return { type: 'gap', from: delivery.from, to: delivery.to }
@@ -230,9 +240,9 @@ export class EventStream<T> implements Consumer, AsyncIterableIterator<StreamEve
   }
 
   #wakeUp(): void {
-    const wake = this.#wake
-    this.#wake = null
-    wake?.()
+    const wakes = this.#wakes
+    this.#wakes = []
+    for (const wake of wakes) wake()
   }
 }
 

@@ -7,7 +7,7 @@ import { countOf, endOf, fingerprint, type MessageSet } from '../proto/message-s
 import type { GetLevel } from '../proto/wire/messages.ts'
 import type { Codec } from './codecs.ts'
 import { type Cursor, formatCursor, parseCursor } from './cursor.ts'
-import { readEntries } from './entries.ts'
+import { entriesOf } from './entries.ts'
 import type { EpochFollower, Follower } from './follower.ts'
 import type { ClientCall, ClientMachine } from './machine.ts'
 import type { Publisher } from './operations/add.ts'
@@ -16,7 +16,7 @@ import type { PublishResult, Waiter } from './operations/outgoing.ts'
 import { type StartAt, Subscription } from './operations/subscribe.ts'
 import { Watch } from './operations/watch.ts'
 import { EventStream, Message, MessageStream } from './stream.ts'
-import { type WaitOptions, waitFor, watch } from './waiting.ts'
+import { type OpenWaits, type WaitOptions, waitFor, watch } from './waiting.ts'
 
 export interface PublishOptions extends WaitOptions {
   /**
@@ -69,6 +69,9 @@ export interface TopicContext {
   readonly loop: Loop<ClientCall>
   readonly machine: ClientMachine
   readonly messageBytesMax: number
+  readonly waits: OpenWaits
+  /** This client's publisher to the topic, made at its first use. */
+  publisherOf(topic: TopicName): Publisher
   closed(): EpochcastError | null
   /** Ends the open epoch with the same members, and waits for the decision. */
   roll(topic: TopicName, epoch: Epoch): Promise<void>
@@ -128,7 +131,7 @@ export class Topic<T> {
     if (closed !== null) throw closed
     const since = options.since === undefined ? null : parseCursor(options.since)
     const { machine, loop } = this.#context
-    const result = await waitFor<GetResult>(options, `get of ${this.name}`, (resolve, reject) => {
+    const result = await waitFor<GetResult>(this.#context.waits, options, `get of ${this.name}`, (resolve, reject) => {
       const done = (outcome: GetResult | EpochcastError) =>
         outcome instanceof Error ? reject(outcome) : resolve(outcome)
       const level = options.level ?? 'linearizable'
@@ -138,7 +141,7 @@ export class Topic<T> {
     })
     const messages: Message<T>[] = []
     for (const { batch, skip } of result.given) {
-      const payloads = readEntries(batch.body, batch.last - batch.first + 1)
+      const payloads = entriesOf(batch)
       for (let index = skip; index < payloads.length; index++) {
         const payload = payloads[index]
         if (payload !== undefined) messages.push(new Message(batch, index, payload, this.#codec))
@@ -248,7 +251,7 @@ export class Topic<T> {
 
   /** The newest configuration, as this client knows it. */
   configuration(options: WaitOptions = {}): Promise<Configuration> {
-    return waitFor(options, `looking for ${this.name}`, (resolve, reject) => {
+    return waitFor(this.#context.waits, options, `looking for ${this.name}`, (resolve, reject) => {
       const once: EpochFollower = {
         begun: (configuration) => {
           this.#follower.remove(once)
@@ -273,30 +276,30 @@ export class Topic<T> {
   async #collect(options: WaitOptions): Promise<MessageSet | null> {
     const { machine, loop } = this.#context
     const before = this.#follower.epoch
-    const result = await waitFor<GetResult>(options, `outcome in ${this.name}`, (resolve, reject) => {
-      const done = (outcome: GetResult | EpochcastError) =>
-        outcome instanceof Error ? reject(outcome) : resolve(outcome)
-      const get = new Get('durable', 'numbers', this.#follower, machine.servers, machine.requests, done)
-      loop.call((out) => machine.addGet(get, this.name, out))
-      return () => loop.call((out) => get.failed(new EpochcastError('EC_ABORTED', 'given up'), out))
-    })
+    const result = await waitFor<GetResult>(
+      this.#context.waits,
+      options,
+      `outcome in ${this.name}`,
+      (resolve, reject) => {
+        const done = (outcome: GetResult | EpochcastError) =>
+          outcome instanceof Error ? reject(outcome) : resolve(outcome)
+        const get = new Get('durable', 'numbers', this.#follower, machine.servers, machine.requests, done)
+        loop.call((out) => machine.addGet(get, this.name, out))
+        return () => loop.call((out) => get.failed(new EpochcastError('EC_ABORTED', 'given up'), out))
+      },
+    )
     return result.position.epoch === before ? result.position.seen : null
   }
 
   #decision(of: Epoch, options: WaitOptions): Promise<Decision | null> {
-    return waitFor(options, `outcome in ${this.name}`, (resolve) => {
+    return waitFor(this.#context.waits, options, `outcome in ${this.name}`, (resolve) => {
       this.#context.loop.call((out) => this.#follower.want(of, resolve, out))
       return undefined
     })
   }
 
   #add(payload: Uint8Array, waiter: Waiter): void {
-    if (this.#publisher === null) {
-      const { machine, loop } = this.#context
-      const publisher = machine.createPublisher(this.name)
-      this.#publisher = publisher
-      loop.call((out) => this.#follower.add(publisher, out))
-    }
+    this.#publisher ??= this.#context.publisherOf(this.name)
     this.#publisher.publish(payload, waiter)
     if (this.#isTurnDue) return
     // One turn for all that is published in this one.

@@ -45,8 +45,23 @@ export function watch(options: WaitOptions, what: string, onGiveUp: (error: Epoc
   }
 }
 
-/** Waits for `run` to call back, no longer than the caller allows. */
+/** What is being waited for, so that it ends when its client does. */
+export class OpenWaits {
+  readonly #rejecters = new Set<(error: unknown) => void>()
+
+  add(reject: (error: unknown) => void): () => void {
+    this.#rejecters.add(reject)
+    return () => this.#rejecters.delete(reject)
+  }
+
+  end(reason: EpochcastError): void {
+    for (const reject of [...this.#rejecters]) reject(reason)
+  }
+}
+
+/** Waits for `run` to call back, no longer than the caller allows and its client lives. */
 export function waitFor<T>(
+  open: OpenWaits,
   options: WaitOptions,
   what: string,
   run: (resolve: (value: T) => void, reject: (error: unknown) => void) => (() => void) | undefined,
@@ -58,8 +73,10 @@ export function waitFor<T>(
       if (isOver) return
       isOver = true
       unwatch()
+      leave()
       settle()
     }
+    const leave = open.add((error) => end(() => reject(error)))
     const unwatch = watch(options, what, (error) =>
       end(() => {
         cancel?.()

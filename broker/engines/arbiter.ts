@@ -15,6 +15,8 @@ import { Acceptor } from '../epoch/acceptor.ts'
 
 export type ArbiterMessage = MessageOf<'arbiter-prepare' | 'arbiter-accept' | 'note' | 'lookup' | 'list-topics'>
 
+const topicsPerAnswer = 1_000
+
 export class Arbiter {
   readonly #registers = new Map<TopicName, Map<Epoch, Acceptor>>()
   readonly #newest = new Map<TopicName, Configuration>()
@@ -34,8 +36,7 @@ export class Arbiter {
         return
       }
       case 'list-topics':
-        send(out, from, { kind: 'topics', configurations: [...this.#newest.values()] }, token)
-        return
+        return this.#onList(from, token, message.after, out)
     }
   }
 
@@ -79,6 +80,13 @@ export class Arbiter {
     const known = this.#newest.get(topic)
     if (known === undefined || known.epoch < configuration.epoch) this.#record(message, out)
     send(out, from, { kind: 'noted', topic, epoch }, token)
+  }
+
+  #onList(from: Address, token: number, after: string, out: Effect[]): void {
+    const names = [...this.#newest.keys()].filter((name) => name > after).sort()
+    const page = names.slice(0, topicsPerAnswer)
+    const configurations = page.flatMap((name) => this.#newest.get(name) ?? [])
+    send(out, from, { kind: 'topics', configurations, more: names.length > page.length }, token)
   }
 
   #isClosed(

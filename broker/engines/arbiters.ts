@@ -12,7 +12,7 @@ import { sameStake } from '../../proto/stake.ts'
 import type { Message, MessageOf } from '../../proto/wire/messages.ts'
 import { type AcceptedProposal, highestProposal } from '../epoch/acceptor.ts'
 import type { Host, Limits } from '../host.ts'
-import type { DecisionEngine, Proposal, ProposalListener } from './engine.ts'
+import type { DecisionEngine, Proposal, ProposalListener, TopicPage } from './engine.ts'
 
 /** What arbiters answer. */
 export type ArbiterAnswer = MessageOf<
@@ -30,6 +30,8 @@ export class Arbiters implements DecisionEngine {
   readonly #limits: Limits
   readonly #members: () => readonly Member[]
   readonly #questions = new Map<number, Question>()
+  /** Of all proposals of this process: no two of its attempts ever have one stake, whatever they are about. */
+  #round = 0
 
   constructor(host: Host, limits: Limits, members: () => readonly Member[]) {
     this.#host = host
@@ -42,7 +44,11 @@ export class Arbiters implements DecisionEngine {
     const ask = (message: Message, into: Effect[]) => this.#ask(token, message, into)
     const stop = () => this.#questions.delete(token)
     const quorum = majority(this.#members().length)
-    const proposal = new SynodProposal(topic, epoch, listener, this.#host, this.#limits, quorum, ask, stop)
+    const nextRound = (above: number) => {
+      this.#round = Math.max(this.#round, above) + 1
+      return this.#round
+    }
+    const proposal = new SynodProposal(topic, epoch, listener, this.#host, this.#limits, quorum, nextRound, ask, stop)
     this.#questions.set(token, proposal)
     proposal.prepare(out)
     return proposal
@@ -61,18 +67,9 @@ export class Arbiters implements DecisionEngine {
     this.#poll({ kind: 'lookup', topic, epoch: 0 as Epoch }, newest, out)
   }
 
-  list(done: (found: readonly Configuration[], out: Effect[]) => void, out: Effect[]): void {
-    const merge = (answers: readonly ArbiterAnswer[], into: Effect[]) => {
-      const byTopic = new Map<TopicName, Configuration>()
-      for (const answer of answers) {
-        if (answer.kind !== 'topics') continue
-        for (const one of answer.configurations) {
-          byTopic.set(one.topic, newestOf([one, byTopic.get(one.topic) ?? one]) ?? one)
-        }
-      }
-      done([...byTopic.values()], into)
-    }
-    this.#poll({ kind: 'list-topics' }, merge, out)
+  list(after: string, done: (found: TopicPage, out: Effect[]) => void, out: Effect[]): void {
+    const merge = (answers: readonly ArbiterAnswer[], into: Effect[]) => done(mergePages(answers), into)
+    this.#poll({ kind: 'list-topics', after }, merge, out)
   }
 
   take(from: ServerName, token: number, answer: ArbiterAnswer, out: Effect[]): void {
@@ -116,6 +113,7 @@ class SynodProposal implements Proposal, Question {
   readonly #host: Host
   readonly #limits: Limits
   readonly #quorum: number
+  readonly #nextRound: (above: number) => number
   readonly #ask: (message: Message, out: Effect[]) => void
   readonly #stop: () => void
   #round = 0
@@ -137,6 +135,7 @@ class SynodProposal implements Proposal, Question {
     host: Host,
     limits: Limits,
     quorum: number,
+    nextRound: (above: number) => number,
     ask: (message: Message, out: Effect[]) => void,
     stop: () => void,
   ) {
@@ -146,6 +145,7 @@ class SynodProposal implements Proposal, Question {
     this.#host = host
     this.#limits = limits
     this.#quorum = quorum
+    this.#nextRound = nextRound
     this.#ask = ask
     this.#stop = stop
     this.#stake = this.#nextStake()
@@ -236,7 +236,7 @@ class SynodProposal implements Proposal, Question {
   }
 
   #nextStake(): Stake {
-    this.#round++
+    this.#round = this.#nextRound(this.#round)
     return { round: this.#round, coordinator: this.#host.self.name, incarnation: this.#host.incarnation }
   }
 }
@@ -245,4 +245,16 @@ function newestOf(configurations: readonly Configuration[]): Configuration | nul
   let newest: Configuration | null = null
   for (const one of configurations) if (newest === null || one.epoch > newest.epoch) newest = one
   return newest
+}
+
+/** Pages of several arbiters as one: no further than every one of them has told. */
+function mergePages(answers: readonly ArbiterAnswer[]): TopicPage {
+  const pages = answers.flatMap((answer) => (answer.kind === 'topics' ? [answer] : []))
+  const newest = new Map<TopicName, Configuration>()
+  for (const one of pages.flatMap((page) => page.configurations)) {
+    newest.set(one.topic, newestOf([one, newest.get(one.topic) ?? one]) ?? one)
+  }
+  const cut = pages.flatMap((page) => (page.more ? (page.configurations.at(-1)?.topic ?? []) : [])).sort()[0]
+  const names = [...newest.keys()].sort().filter((name) => cut === undefined || name <= cut)
+  return { configurations: names.flatMap((name) => newest.get(name) ?? []), more: cut !== undefined }
 }

@@ -12,6 +12,12 @@ export interface ProposalListener {
   closed(newest: Configuration, out: Effect[]): void
 }
 
+export interface TopicPage {
+  readonly configurations: readonly Configuration[]
+  /** There are more behind the last of them. */
+  readonly more: boolean
+}
+
 /** One attempt to fill one register. */
 export interface Proposal {
   /** Proposes. An answer that does not come means "unknown": the same bytes are proposed again until one comes. */
@@ -31,6 +37,6 @@ export interface DecisionEngine {
   note(configuration: Configuration, done: (out: Effect[]) => void, out: Effect[]): void
   /** Newest noted configuration, or null where the topic is unknown; not called where the engine does not answer. */
   lookup(topic: TopicName, done: (found: Configuration | null, out: Effect[]) => void, out: Effect[]): void
-  /** Every topic's newest noted configuration. */
-  list(done: (found: readonly Configuration[], out: Effect[]) => void, out: Effect[]): void
+  /** A page of the topics' newest noted configurations, in the order of their names, behind `after`. */
+  list(after: string, done: (found: TopicPage, out: Effect[]) => void, out: Effect[]): void
 }

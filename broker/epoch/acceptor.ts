@@ -7,7 +7,9 @@
  * variable for both, a wedge would make a server forget which stake its proposal was accepted under.
  */
 import type { Decision } from '../../proto/configuration.ts'
-import { compareStakes, type Stake } from '../../proto/stake.ts'
+import { InvariantViolation } from '../../proto/errors.ts'
+import { fingerprint } from '../../proto/message-set.ts'
+import { compareStakes, formatStake, type Stake, sameStake } from '../../proto/stake.ts'
 
 export interface AcceptedProposal {
   readonly stake: Stake
@@ -29,9 +31,17 @@ export class Acceptor {
 
   accept(stake: Stake, decision: Decision): void {
     if (!this.allows(stake)) return
+    const before = this.accepted
+    if (before !== null && sameStake(before.stake, stake) && !sameDecision(before.decision, decision)) {
+      throw new InvariantViolation('I10', `stake ${formatStake(stake)} proposes two decisions`)
+    }
     this.promised = stake
     this.accepted = { stake, decision }
   }
+}
+
+function sameDecision(one: Decision, other: Decision): boolean {
+  return one.changeId === other.changeId && fingerprint(one.closing) === fingerprint(other.closing)
 }
 
 /** Of the proposals that reports carry, the one of the highest stake: it may have been decided. */

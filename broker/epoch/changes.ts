@@ -5,20 +5,23 @@
 import {
   type Configuration,
   checkMembership,
+  type Decision,
   defaultDecider,
   defaultSizes,
   type Intent,
+  intentOf,
   type Member,
   type Mode,
   toleratedFailures,
 } from '../../proto/configuration.ts'
 import { EpochcastError } from '../../proto/errors.ts'
-import { type Address, type ServerName, serverId, serverIdOf, type TopicName } from '../../proto/ids.ts'
+import { type Address, previousEpoch, type ServerName, serverId, serverIdOf, type TopicName } from '../../proto/ids.ts'
 import { type Effect, send } from '../../proto/machine/contract.ts'
 import type { Message, MessageOf, Refusal } from '../../proto/wire/messages.ts'
 import type { Directory } from '../membership/directory.ts'
 import { place } from '../membership/placement.ts'
 import type { Replica } from '../replica/replica.ts'
+import type { TopicState } from '../replica/topic-state.ts'
 import type { ChangeListener, ChangePhase, ChangeResult, Coordination } from './change.ts'
 import { Coordinator } from './coordinator.ts'
 
@@ -102,9 +105,9 @@ export class Changes {
   #begin(asker: Asker, out: Effect[]): void {
     const { request } = asker
     const replica = this.#replica(request.topic)
-    const known = replica?.state.decisionOf(request.epoch)
-    if (request.epoch > 0 && known !== undefined) {
-      this.#answerPast(asker, known, out)
+    const known = replica?.state.findChange(request.changeId) ?? replica?.state.decisionOf(request.epoch)
+    if (known !== undefined && (request.epoch > 0 || known.changeId === request.changeId)) {
+      this.#answerPast(asker, known, replica?.state ?? null, out)
       return
     }
     const serving = replica?.serving ?? null
@@ -121,8 +124,15 @@ export class Changes {
     this.#needs.engine.lookup(request.topic, found, out)
   }
 
-  /** The epoch was ended already: by this very change, or by another. */
-  #answerPast(asker: Asker, decision: ChangeResult['decision'], out: Effect[]): void {
+  /** The epoch was ended already: by this very change, which is then followed to its end, or by another. */
+  #answerPast(asker: Asker, decision: Decision, state: TopicState | null, out: Effect[]): void {
+    const old = state?.configurationOf(previousEpoch(decision.next.epoch))
+    const isNewest = state?.newest?.epoch === decision.next.epoch
+    if (decision.changeId === asker.request.changeId && isNewest && old !== undefined) {
+      const coordinator = this.#run(old, intentOf(decision), [asker], true, out)
+      coordinator.decided(decision, out)
+      return
+    }
     const superseded = decision.changeId !== asker.request.changeId
     const times = { planUs: 0, wedgeUs: 0, stageUs: 0, decideUs: 0, startUs: 0 }
     this.#tell([asker], { decision, enabled: true, superseded, retirable: [], times }, true, out)
@@ -152,7 +162,8 @@ export class Changes {
     }
   }
 
-  #run(old: Configuration, intent: Intent, askers: Asker[], finishing: boolean, out: Effect[]): void {
+  /** @param finishing the old epoch is wedged, or over, already */
+  #run(old: Configuration, intent: Intent, askers: Asker[], finishing: boolean, out: Effect[]): Coordinator {
     const running: Running = {
       askers,
       coordinator: new Coordinator(old, intent, this.#needs, this.#listener(old.topic, intent, askers)),
@@ -161,6 +172,7 @@ export class Changes {
     this.#byToken.set(running.coordinator.token, running)
     running.coordinator.begin(finishing, out)
     if (running.coordinator.over) this.#next(old.topic, running.coordinator, out)
+    return running.coordinator
   }
 
   #listener(topic: TopicName, intent: Intent, askers: readonly Asker[]): ChangeListener {
@@ -177,6 +189,7 @@ export class Changes {
   }
 
   #outdated(askers: readonly Asker[], newest: Configuration, out: Effect[]): void {
+    this.#replica(newest.topic)?.state.hear(newest)
     for (const asker of askers) {
       const { request } = asker
       if (request.epoch === 0 && asker.retries++ < retriesMax) this.#wait(asker, out)
@@ -184,15 +197,17 @@ export class Changes {
     }
   }
 
-  /** A topic is free again: the next request begins. */
+  /** A topic is free again: the next requests begin, until one of them takes it. */
   #next(topic: TopicName, ended: Coordinator, out: Effect[]): void {
     if (this.#running.get(topic)?.coordinator !== ended) return
     this.#running.delete(topic)
     this.#byToken.delete(ended.token)
-    const [next, ...others] = this.#waiting.get(topic) ?? []
-    if (others.length > 0) this.#waiting.set(topic, others)
-    else this.#waiting.delete(topic)
-    if (next !== undefined) this.#begin(next, out)
+    const waiting = this.#waiting.get(topic) ?? []
+    this.#waiting.delete(topic)
+    for (const asker of waiting) {
+      if (this.#running.has(topic)) this.#wait(asker, out)
+      else this.#begin(asker, out)
+    }
   }
 
   #intentOf(request: MessageOf<'reconfigure'>, old: Configuration): Intent {

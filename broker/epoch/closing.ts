@@ -22,6 +22,7 @@ export class Closing {
   readonly #limits: Limits
   /** Next members that said that they have started. */
   #started = new Set<ServerName>()
+  #coordinator: Address | null = null
   /** Ticks until this server finishes a change whose coordinator fell silent. */
   #patience = 0
   #ticks = 0
@@ -38,8 +39,16 @@ export class Closing {
     this.working()
   }
 
+  /** The coordinator's connection broke: somebody else finishes soon. */
+  peerDown(address: Address): void {
+    if (address === this.#coordinator) {
+      this.#patience = Math.min(this.#patience, 1 + this.#host.random.below(this.#limits.resendTicks * 4))
+    }
+  }
+
   /** A coordinator is at work: wait for it. */
-  working(): void {
+  working(from: Address | null = null): void {
+    this.#coordinator = from
     this.#patience = this.#limits.takeoverTicks + this.#host.random.below(this.#limits.takeoverTicks)
   }
 
@@ -50,7 +59,7 @@ export class Closing {
       send(out, from, { kind: 'outranked', topic, epoch, promised: acceptor.promised ?? stake }, token)
       return
     }
-    this.working()
+    this.working(from)
     const again = opened.wedgedFor !== null && acceptor.promised !== null && sameStake(acceptor.promised, stake)
     if (!again) this.#state.record(message, out)
     const stored = opened.holdings.snapshot()
@@ -66,7 +75,7 @@ export class Closing {
       send(out, from, { kind: 'outranked', topic, epoch, promised: acceptor.promised ?? stake }, token)
       return
     }
-    this.working()
+    this.working(from)
     this.#state.record(message, out)
     send(out, from, { kind: 'accepted', topic, epoch, stake }, token)
     const to = decision.next.members.map((member) => this.#host.addressOf(member))
@@ -91,6 +100,8 @@ export class Closing {
       return
     }
     if (this.#ticks % (this.#limits.resendTicks * 4) === 0) this.#voteAgain(opened, out)
+    // It is over, only how is not known here: that is asked for, not decided again.
+    if ((this.#state.newest?.epoch ?? 0) > opened.configuration.epoch) return
     if (--this.#patience > 0) return
     this.working()
     const intent: Intent = opened.wedgedFor

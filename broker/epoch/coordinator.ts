@@ -37,6 +37,8 @@ import { Plan, type PlanListener } from './plan.ts'
 import { replaceDead } from './target.ts'
 
 const giveUpTicks = 6_000
+/** Whoever asked hears this often that the change is still being worked on. */
+const keepAliveTicks = 50
 
 type Step = 'plan' | 'wedge' | 'stage' | 'decide' | 'start' | 'over'
 
@@ -56,6 +58,8 @@ export class Coordinator implements PlanListener, ProposalListener {
   readonly #staged = new Map<ServerName, number>()
   readonly #accepts = new Set<ServerName>()
   readonly #started = new Set<ServerName>()
+  #phase: ChangePhase = 'plan'
+  #detail = ''
   #stepTicks = 0
   #progressTicks = 0
   #pauseTicks = 0
@@ -112,6 +116,7 @@ export class Coordinator implements PlanListener, ProposalListener {
     if (this.#step === 'over') return
     this.#stepTicks++
     this.#progressTicks++
+    if (this.#stepTicks % keepAliveTicks === 0) this.#listener.phase(this.#phase, this.#detail, out)
     if (this.#step === 'plan') {
       this.#plan?.tick(out)
       return
@@ -381,6 +386,8 @@ export class Coordinator implements PlanListener, ProposalListener {
 
   #enter(phase: ChangePhase, detail: string, out: Effect[]): void {
     this.#clock.enter(phase)
+    this.#phase = phase
+    this.#detail = detail
     this.#listener.phase(phase, detail, out)
   }
 

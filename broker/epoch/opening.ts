@@ -27,11 +27,12 @@ export class Opening {
   readonly #transfer: Transfer
   readonly #host: Host
   readonly #limits: Limits
-  /** Votes for the start of the epoch after the newest known one, by member. */
-  #votes = new Map<ServerName, Stake>()
-  #votesFor: Epoch | null = null
-  /** The coordinator that is told how far staging is. */
-  #waiting: Waiting | null = null
+  /** Votes for the start of the epoch after each, by member of that one. */
+  readonly #votes = new Map<Epoch, Map<ServerName, Stake>>()
+  /** Coordinators that are told how far staging is, by the number of their request. */
+  readonly #waiting = new Map<number, Waiting>()
+  /** Epoch for whose end this server was asked to stage: what is here may be counted on until that is decided. */
+  #stagedFor: Epoch | null = null
   /** A decision that names this server, until the epoch is open. */
   #pending: Decision | null = null
   /** Who is told when this server has started. */
@@ -50,17 +51,24 @@ export class Opening {
   }
 
   get staging(): boolean {
-    return this.#waiting !== null || this.#pending !== null
+    return this.#waiting.size > 0 || this.#pending !== null
+  }
+
+  /** Whether a coordinator may count on what is staged here. */
+  get isPromised(): boolean {
+    return this.#stagedFor !== null && this.#state.decisionOf(this.#stagedFor) === undefined
   }
 
   preload(from: Address, token: number, message: MessageOf<'preload'>, out: Effect[]): void {
-    this.#waiting = { to: from, token, answer: message }
+    this.#waiting.set(token, { to: from, token, answer: message })
+    this.#stagedFor = message.epoch
     this.#transfer.aim(message.epoch, null, message.sources, out)
     this.#answer(true, out)
   }
 
   stage(from: Address, token: number, message: MessageOf<'stage'>, out: Effect[]): void {
-    this.#waiting = { to: from, token, answer: message }
+    this.#waiting.set(token, { to: from, token, answer: message })
+    this.#stagedFor = message.epoch
     this.#transfer.aim(message.epoch, message.closing, message.sources, out)
     this.#answer(true, out)
   }
@@ -77,12 +85,10 @@ export class Opening {
   vote(from: ServerName, message: MessageOf<'start'>): Decision | null {
     const old = this.#state.configurationOf(message.epoch)
     if (old === undefined || !isMember(old, from)) return null
-    if (this.#votesFor !== message.epoch) {
-      this.#votesFor = message.epoch
-      this.#votes = new Map()
-    }
-    this.#votes.set(from, message.stake)
-    const same = [...this.#votes.values()].filter((stake) => sameStake(stake, message.stake))
+    const votes = this.#votes.get(message.epoch) ?? new Map<ServerName, Stake>()
+    this.#votes.set(message.epoch, votes)
+    votes.set(from, message.stake)
+    const same = [...votes.values()].filter((stake) => sameStake(stake, message.stake))
     return same.length >= acceptQuorum(old) ? message.decision : null
   }
 
@@ -110,7 +116,7 @@ export class Opening {
 
   /** Another server's epoch began: what was staged for an attempt that lost is of no use. */
   forget(): void {
-    this.#waiting = null
+    this.#waiting.clear()
     this.#pending = null
     this.#transfer.stop()
   }
@@ -121,13 +127,14 @@ export class Opening {
     const closed = previousEpoch(decision.next.epoch)
     if (closed > 0 && this.#transfer.missing(closed, decision.closing) > 0) return false
     this.#pending = null
-    this.#waiting = null
+    this.#waiting.clear()
     this.#transfer.stop()
     const { topic } = this.#state
     const { epoch } = decision.next
     this.#state.record({ kind: 'opening', topic, epoch, decision }, out)
     send(out, [...this.#interested], { kind: 'started', topic, epoch })
     this.#interested.clear()
+    this.#votes.clear()
     this.onOpened(out)
     return true
   }
@@ -143,13 +150,13 @@ export class Opening {
 
   /** Tells the coordinator: at once when everything is on disk here, else now and then how much is missing. */
   #answer(unfinished: boolean, out: Effect[]): void {
-    if (this.#waiting === null) return
-    const { to, token, answer } = this.#waiting
-    const { topic, epoch } = answer
-    const missing = this.#transfer.missing(epoch, answer.kind === 'stage' ? answer.closing : null)
-    if (missing > 0 && !unfinished) return
-    if (answer.kind === 'stage') send(out, to, { kind: 'staged', topic, epoch, stake: answer.stake, missing }, token)
-    else send(out, to, { kind: 'preloaded', topic, epoch, missing }, token)
-    if (missing === 0) this.#waiting = null
+    for (const { to, token, answer } of [...this.#waiting.values()]) {
+      const { topic, epoch } = answer
+      const missing = this.#transfer.missing(epoch, answer.kind === 'stage' ? answer.closing : null)
+      if (missing > 0 && !unfinished) continue
+      if (answer.kind === 'stage') send(out, to, { kind: 'staged', topic, epoch, stake: answer.stake, missing }, token)
+      else send(out, to, { kind: 'preloaded', topic, epoch, missing }, token)
+      if (missing === 0) this.#waiting.delete(token)
+    }
   }
 }

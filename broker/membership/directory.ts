@@ -54,6 +54,11 @@ export class Directory {
     return this.#known.get(id)?.member
   }
 
+  /** Whether what comes from there under that name comes from a server that is known. */
+  isServer(name: ServerName, from: Address): boolean {
+    return this.find(name)?.address === from
+  }
+
   addressOf(member: Member): Address {
     return this.find(member.name)?.address ?? member.address
   }

@@ -10,6 +10,7 @@ import type { Host, Limits } from '../host.ts'
 import type { TopicState } from './topic-state.ts'
 
 const creation = epoch(0)
+const askTicks = 50
 
 export class CatchUp {
   readonly #state: TopicState
@@ -50,7 +51,13 @@ export class CatchUp {
     this.#state.hear(message.newest)
   }
 
-  tick(): void {
+  /** Somebody is in a later epoch than this server has opened or seen end: its members are asked in turn. */
+  tick(out: Effect[]): void {
     this.#ticks++
+    const { newest, opened } = this.#state
+    if (newest === null || opened === null || newest.epoch <= opened.configuration.epoch) return
+    if (this.#ticks % askTicks !== 0 || this.#state.decisionOf(opened.configuration.epoch) !== undefined) return
+    const member = newest.members[this.#host.random.below(newest.members.length)]
+    if (member !== undefined) this.ask(this.#host.addressOf(member), out)
   }
 }

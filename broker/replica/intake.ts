@@ -12,6 +12,9 @@ import type { Batch, Refusal } from '../../proto/wire/messages.ts'
 import type { Limits } from '../host.ts'
 import type { OpenedEpoch, TopicState } from './topic-state.ts'
 
+const sequenceMax = 2 ** 40
+const entryBytesMin = 2
+
 export type Verdict = 'stored' | 'repeated' | 'early' | Refusal
 
 export class Intake {
@@ -56,9 +59,9 @@ export class Intake {
     const { opened } = this.#state
     if (opened === null) return 'not-yet'
     const end = opened.holdings.endOf(batch.publisher)
-    if (batch.last <= end) return 'repeated'
+    if (batch.last <= end && batch.first <= batch.last) return 'repeated'
     if (batch.first > end + 1) return 'early'
-    if (batch.first !== end + 1 || batch.last < batch.first || crc32(batch.body) !== batch.check) return 'bad-batch'
+    if (batch.first !== end + 1 || !isSound(batch)) return 'bad-batch'
     if (this.#isOneTooMany(opened, batch.publisher)) return 'too-many-publishers'
     if (full) return 'disk-full'
     this.#state.store(batch, bytes, out)
@@ -97,4 +100,10 @@ export class Intake {
   #isOneTooMany(opened: OpenedEpoch, publisher: PublisherId): boolean {
     return opened.holdings.publisherCount >= this.#limits.publishersMax && !opened.holdings.has(publisher)
   }
+}
+
+/** Whether the range can be what the body holds (an entry takes two bytes at least), and the body is what was sent. */
+function isSound({ first, last, body, check }: Batch): boolean {
+  if (first < 1 || last < first || last > sequenceMax || (last - first + 1) * entryBytesMin > body.length) return false
+  return crc32(body) === check
 }

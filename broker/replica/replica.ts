@@ -24,7 +24,12 @@ import { TopicState } from './topic-state.ts'
 import { Transfer } from './transfer.ts'
 
 const waitingMax = 10_000
-const decisionsPerAnswer = 100
+const decisionBytesPerAnswer = 256 * 1024
+
+/** About what a decision takes in a frame. */
+function decisionBytes({ closing, next }: Decision): number {
+  return 200 + 32 * closing.size + 100 * next.members.length
+}
 
 /** The messages that a replica takes. */
 export type ReplicaMessage = Extract<
@@ -64,6 +69,7 @@ export class Replica {
   readonly #waiting = new Set<Address>()
   /** The crowded epoch whose end was asked for. */
   #rolled: Epoch | null = null
+  #ticksSinceRoll = 0
   /** Messages that no phase had use for. */
   dropped = 0
 
@@ -136,7 +142,7 @@ export class Replica {
       case 'enabled':
         return this.#onEnabled(message)
       case 'working':
-        return this.#closing.working()
+        return this.#closing.working(from)
       default:
         return unreachable(message)
     }
@@ -157,6 +163,7 @@ export class Replica {
 
   peerDown(address: Address): void {
     this.#feeds.forget(address)
+    this.#closing.peerDown(address)
   }
 
   tick(out: Effect[]): void {
@@ -167,7 +174,7 @@ export class Replica {
     this.#opening.tick(out)
     this.#closing.tick(out)
     this.#rollIfCrowded(out)
-    this.#catchUp.tick()
+    this.#catchUp.tick(out)
   }
 
   settle(out: Effect[]): void {
@@ -279,10 +286,17 @@ export class Replica {
       return
     }
     const decisions: Decision[] = []
-    for (let epoch = message.epoch; decisions.length < decisionsPerAnswer; epoch = nextEpoch(epoch)) {
+    let bytes = 0
+    for (let epoch = message.epoch; bytes < decisionBytesPerAnswer; epoch = nextEpoch(epoch)) {
       const decision = this.state.decisionOf(epoch)
       if (decision === undefined) break
       decisions.push(decision)
+      bytes += decisionBytes(decision)
+    }
+    if (decisions.length === 0 && newest.epoch > message.epoch) {
+      // It is over, but how is not known here: that is no answer, another server has one.
+      this.#refuse(from, token, message.epoch, 'not-yet', `how epoch ${message.epoch} ended is not known here`, out)
+      return
     }
     send(out, from, { kind: 'decisions', topic, epoch: message.epoch, decisions, newest }, token)
   }
@@ -315,7 +329,7 @@ export class Replica {
     if (decision !== undefined || opened > message.epoch) this.#moved(from, token, message.epoch, out)
     else if (message.kind === 'preload') this.#opening.preload(from, token, message, out)
     else {
-      this.#closing.working()
+      this.#closing.working(from)
       this.#opening.stage(from, token, message, out)
     }
   }
@@ -332,8 +346,10 @@ export class Replica {
     this.state.successorEnabled = true
     const newest = this.state.newest
     // Nobody reads the old epochs here any more; that they are closed, and by what, stays known.
-    if (newest !== null && newest.epoch >= message.epoch && !isMember(newest, this.#host.self.name))
-      this.state.release()
+    if (newest !== null && newest.epoch >= message.epoch && !isMember(newest, this.#host.self.name)) {
+      // What is staged for a later epoch may count on what is here.
+      if (!this.#opening.isPromised) this.state.release()
+    }
   }
 
   #onOpened(out: Effect[]): void {
@@ -373,11 +389,17 @@ export class Replica {
     return this.state.opened?.configuration.epoch === epoch
   }
 
+  /** A roll that was asked for and has not happened is asked for again after a while. */
+  #isRolling(epoch: Epoch): boolean {
+    return this.#rolled === epoch && this.#ticksSinceRoll++ < this.#limits.planTicks
+  }
+
   /** An epoch admits a bounded number of publishers; it is rolled, with the same members, before that bound is reached. */
   #rollIfCrowded(out: Effect[]): void {
     const configuration = this.serving
-    if (configuration === null || !this.#intake.crowded || this.#rolled === configuration.epoch) return
+    if (configuration === null || !this.#intake.crowded || this.#isRolling(configuration.epoch)) return
     this.#rolled = configuration.epoch
+    this.#ticksSinceRoll = 0
     const { members, mode, decider, membersMin, order } = configuration
     const changeId = `roll-${configuration.epoch}`
     this.#host.coordinate(this.state.topic, { changeId, members, mode, decider, membersMin, order }, out)

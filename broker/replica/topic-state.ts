@@ -8,7 +8,7 @@ import { InvariantViolation } from '../../proto/errors.ts'
 import { type Epoch, nextEpoch, previousEpoch, type ServerName, type TopicName } from '../../proto/ids.ts'
 import type { Effect } from '../../proto/machine/contract.ts'
 import type { Position, RecordKind } from '../../proto/machine/store.ts'
-import { endOf, fingerprint, type MessageSet, missingCount } from '../../proto/message-set.ts'
+import { endOf, fingerprint, type MessageSet, missingCount, noFrontier } from '../../proto/message-set.ts'
 import { messageBytes } from '../../proto/wire/codec.ts'
 import type { Batch, Message } from '../../proto/wire/messages.ts'
 import { Acceptor } from '../epoch/acceptor.ts'
@@ -48,6 +48,12 @@ export class TopicState {
   /** The decision that closed `epoch`, if this server knows it. */
   decisionOf(of: Epoch): Decision | undefined {
     return this.#decisions.get(of)
+  }
+
+  /** The decision that a change led to, if this server knows it. */
+  findChange(changeId: string): Decision | undefined {
+    for (const decision of this.#decisions.values()) if (decision.changeId === changeId) return decision
+    return undefined
   }
 
   /** The configuration of an epoch, known from the decision that made it. */
@@ -104,6 +110,15 @@ export class TopicState {
       staged?.discard(publisher)
       this.staged(of).continueFrom(publisher, { end: 0, digest: 0 })
     }
+  }
+
+  /** A batch of the same publisher with other boundaries than those here: one of the two was forged, so begin anew. */
+  dropMismatch(batch: Batch): void {
+    const staged = this.#staged.get(batch.epoch)
+    const end = staged?.has(batch.publisher) === true ? staged.endOf(batch.publisher) : this.#storedEnd(batch)
+    if (batch.first > end || batch.last <= end) return
+    staged?.discard(batch.publisher)
+    this.staged(batch.epoch).continueFrom(batch.publisher, noFrontier)
   }
 
   /** Takes a batch into the opened epoch. The caller has checked that it is its publisher's next one. */

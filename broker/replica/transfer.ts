@@ -8,7 +8,7 @@
  */
 import { type Epoch, nextEpoch, previousEpoch } from '../../proto/ids.ts'
 import { type Effect, send } from '../../proto/machine/contract.ts'
-import { contains, type MessageSet } from '../../proto/message-set.ts'
+import { contains, type MessageSet, union } from '../../proto/message-set.ts'
 import type { Batch, MessageOf, Source } from '../../proto/wire/messages.ts'
 import type { Host, Limits } from '../host.ts'
 import type { TopicState } from './topic-state.ts'
@@ -72,7 +72,7 @@ export class Transfer {
   missing(epoch: Epoch, closing: MessageSet | null): number {
     const chain = this.#gap(epoch)
     if (chain !== null) return Number.MAX_SAFE_INTEGER
-    let missing = closing === null ? (this.#drained ? 0 : 1) : this.#state.missing(epoch, closing)
+    let missing = closing === null ? this.#missingNow(epoch) : this.#state.missing(epoch, closing)
     if (closing !== null && missing === 0) {
       this.#state.dropForgeries(epoch, closing)
       missing = this.#state.missing(epoch, closing)
@@ -84,6 +84,13 @@ export class Transfer {
     return missing
   }
 
+  /** Before there is a closing set: what the sources said they hold, until one of them has no more. */
+  #missingNow(epoch: Epoch): number {
+    if (this.#drained || this.#goal === null) return this.#drained ? 0 : 1
+    const held = union(this.#goal.sources.map((source) => source.stored))
+    return Math.max(1, this.#state.missing(epoch, held))
+  }
+
   isOwn(token: number): boolean {
     return this.#request !== null && token === this.#request.token
   }
@@ -91,9 +98,13 @@ export class Transfer {
   batch(batch: Batch, bytes: Uint8Array, out: Effect[]): void {
     if (this.#request === null || batch.epoch !== this.#request.epoch) return
     this.#request.silentTicks = 0
-    this.#request.batches++
     this.#failures = 0
-    if (this.#state.stageContinues(batch)) this.#state.stage(batch, bytes, out)
+    if (!this.#state.stageContinues(batch)) {
+      this.#state.dropMismatch(batch)
+      return
+    }
+    this.#request.batches++
+    this.#state.stage(batch, bytes, out)
   }
 
   pulled(message: MessageOf<'pulled'>, out: Effect[]): void {

@@ -6,7 +6,7 @@
  * does not hold is added again in the next epoch, in the old order and before anything newer, as a new Add under a new id.
  */
 import { crc32 } from 'node:zlib'
-import { type Configuration, type Decision, operationQuorum } from '../../proto/configuration.ts'
+import { type Configuration, type Decision, type Member, operationQuorum } from '../../proto/configuration.ts'
 import { EpochcastError } from '../../proto/errors.ts'
 import {
   type Address,
@@ -53,7 +53,7 @@ const ownOutcomesMax = 10_000
 /** One member, as this publisher sees it. */
 interface MemberView {
   readonly name: ServerName
-  readonly address: Address
+  readonly member: Member
   acked: number
   /** It said that it has not begun this epoch; it tells when it has. */
   absent: boolean
@@ -85,7 +85,10 @@ export class Publisher implements EpochFollower {
   #retainedBytes = 0
   #lastTime = 0
   #failure: EpochcastError | null = null
-  #idle: (() => void)[] = []
+  /** Messages that were published, and those of them that have an outcome; outcomes come in order. */
+  #publishedCount = 0
+  #settledCount = 0
+  #idle: { readonly upTo: number; told(): void }[] = []
 
   constructor(id: PublisherId, follower: Follower, servers: Servers, clock: Clock, limits: AddLimits) {
     this.id = id
@@ -123,6 +126,7 @@ export class Publisher implements EpochFollower {
     }
     if (this.#draft.count > 0 && this.#draft.bytes + payload.length > this.#limits.batchBytesMax) this.#closeDraft()
     this.#draft.add(payload, waiter)
+    this.#publishedCount++
   }
 
   /** Gives up waiting for a message; whether it was stored stays open, and it is not added again. */
@@ -174,6 +178,7 @@ export class Publisher implements EpochFollower {
     for (const outgoing of this.#queue) outgoing.rejectAll(() => error)
     this.#queue = []
     this.#pendingBytes = 0
+    this.#settledCount = this.#publishedCount
     this.#wakeIdle()
   }
 
@@ -186,6 +191,7 @@ export class Publisher implements EpochFollower {
     this.#durableCount = 0
     this.#pendingBytes = 0
     this.#failure = error(null)
+    this.#settledCount = this.#publishedCount
     this.#wakeIdle()
   }
 
@@ -199,8 +205,8 @@ export class Publisher implements EpochFollower {
 
   /** Calls back once everything that is pending now has an outcome. */
   whenIdle(told: () => void): void {
-    if (this.pendingCount === 0) told()
-    else this.#idle.push(told)
+    if (this.#settledCount >= this.#publishedCount) told()
+    else this.#idle.push({ upTo: this.#publishedCount, told })
   }
 
   stored(from: ServerName, message: MessageOf<'stored'>, out: Effect[]): void {
@@ -216,6 +222,9 @@ export class Publisher implements EpochFollower {
   expected(from: ServerName, message: MessageOf<'expected'>, out: Effect[]): void {
     const member = this.#memberOf(from, message.epoch)
     if (member === undefined || member.ticksSinceResend < pauseTicks) return
+    // What it lacks is not kept here any more: it gets that from its peers.
+    const kept = this.#sent.find((outgoing) => outgoing.last >= message.next)
+    if (kept === undefined || kept.first > message.next) return
     this.#resend(member, message.next - 1, Number.POSITIVE_INFINITY, out)
   }
 
@@ -245,7 +254,7 @@ export class Publisher implements EpochFollower {
 
   peerUp(address: Address, out: Effect[]): void {
     for (const member of this.#members) {
-      if (member.address === address && this.#sent.length > 0)
+      if (this.#servers.addressOf(member.member) === address && this.#sent.length > 0)
         this.#resend(member, member.acked, Number.POSITIVE_INFINITY, out)
     }
   }
@@ -282,7 +291,7 @@ export class Publisher implements EpochFollower {
     this.#retainedBytes = 0
     this.#members = configuration.members.map((member) => ({
       name: member.name,
-      address: this.#servers.addressOf(member),
+      member,
       acked: 0,
       absent: false,
       silentTicks: 0,
@@ -301,7 +310,7 @@ export class Publisher implements EpochFollower {
       this.#nextSequence = outgoing.last + 1
       this.#windowBytes += outgoing.body.length
       this.#sent.push(outgoing)
-      const to = this.#members.filter((member) => !member.absent).map((member) => member.address)
+      const to = this.#members.filter((view) => !view.absent).map((view) => this.#servers.addressOf(view.member))
       this.#send(outgoing, configuration, to, out)
     }
     if (sent > 0) this.#queue = this.#queue.slice(sent)
@@ -321,7 +330,7 @@ export class Publisher implements EpochFollower {
     for (const outgoing of this.#sent) {
       if (outgoing.last <= after) continue
       if (count++ >= countMax) break
-      this.#send(outgoing, this.#configuration, [member.address], out)
+      this.#send(outgoing, this.#configuration, [this.#servers.addressOf(member.member)], out)
     }
   }
 
@@ -365,6 +374,7 @@ export class Publisher implements EpochFollower {
 
   #settle(outgoing: Outgoing, status: 'durable' | 'included', out: Effect[]): void {
     outgoing.conclude(status)
+    this.#settledCount += outgoing.count
     this.#pendingBytes -= outgoing.body.length
     out.push({ kind: 'settle', target: outgoing })
   }
@@ -384,6 +394,7 @@ export class Publisher implements EpochFollower {
     const draft = new OutgoingDraft()
     for (const { payload, waiter } of outgoing.remaining()) if (isWanted(waiter)) draft.add(payload, waiter)
     this.#pendingBytes -= outgoing.body.length
+    this.#settledCount += outgoing.count - draft.count
     if (draft.count === 0) return []
     const rewritten = draft.take(crc32, outgoing.time)
     this.#pendingBytes += rewritten.body.length
@@ -411,9 +422,9 @@ export class Publisher implements EpochFollower {
   }
 
   #wakeIdle(): void {
-    if (this.#idle.length === 0 || this.pendingCount > 0) return
-    const idle = this.#idle
-    this.#idle = []
-    for (const told of idle) told()
+    const done = this.#idle.filter((waiting) => waiting.upTo <= this.#settledCount)
+    if (done.length === 0) return
+    this.#idle = this.#idle.filter((waiting) => waiting.upTo > this.#settledCount)
+    for (const { told } of done) told()
   }
 }

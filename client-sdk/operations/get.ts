@@ -10,7 +10,7 @@
  * each other. A member that is wedged, or that has moved on, begins the Get again in the next epoch.
  */
 import { type Configuration, type Decision, majority, operationQuorum } from '../../proto/configuration.ts'
-import type { EpochcastError } from '../../proto/errors.ts'
+import { EpochcastError } from '../../proto/errors.ts'
 import { type Epoch, epoch, nextEpoch, type ServerName } from '../../proto/ids.ts'
 import { type Effect, type Settleable, send } from '../../proto/machine/contract.ts'
 import { contains, emptySet, heldBy, intersection, type MessageSet, union } from '../../proto/message-set.ts'
@@ -35,6 +35,8 @@ export interface GetResult {
 
 const resendTicks = 20
 const graceTicks = 5
+/** A store-back that takes longer begins again from the collect. */
+const storeBackTicks = 100
 
 export class Get implements EpochFollower, FetchListener, Settleable {
   readonly token: number
@@ -126,6 +128,11 @@ export class Get implements EpochFollower, FetchListener, Settleable {
       return
     }
     if (this.#step === 'collecting') this.#collected(configuration, out)
+    if (this.#step === 'completing' && this.#ticks > storeBackTicks) {
+      // Who held it may be dead, and then it need not be in the answer.
+      this.#begin(configuration, out)
+      return
+    }
     if (this.#ticks % resendTicks !== 0) return
     this.#ask(configuration, out)
     this.#follower.suspect(out)
@@ -253,7 +260,8 @@ export class Get implements EpochFollower, FetchListener, Settleable {
     }
     const told = (decision: Decision | null, into: Effect[]) => {
       if (this.#step !== 'fetching' || this.#configuration !== configuration || this.#at !== of) return
-      if (decision === null) this.complete(into)
+      if (decision === null)
+        this.#end(new EpochcastError('EC_OUTCOME_EXPIRED', `epoch ${of} is not kept any more`), into)
       else this.#fetchUntil(of, decision.closing, configuration, into)
     }
     this.#follower.want(of, told, out)

@@ -31,6 +31,8 @@ import { Fetch, type FetchListener, Prefix } from './fetch.ts'
 export type Delivery =
   | { readonly kind: 'batch'; readonly batch: Batch; readonly skip: number }
   | { readonly kind: 'epoch'; readonly decision: Decision; readonly own: OwnOutcomes }
+  /** Reading begins here: what came before is not given. */
+  | { readonly kind: 'position'; readonly position: Position }
   | { readonly kind: 'gap'; readonly from: Epoch; readonly to: Epoch }
 
 /** Who reads; all calls come from the machine, none may take long. */
@@ -48,6 +50,8 @@ const reportSilenceTicks = 150
 /** Until its first report a member is asked this often. */
 const firstReportTicks = 20
 const resubscribeTicks = 10
+/** Members forget subscribers that are silent for three times as long. */
+const keepAliveTicks = 1000
 
 export class Subscription implements EpochFollower, FetchListener {
   readonly token: number
@@ -77,6 +81,7 @@ export class Subscription implements EpochFollower, FetchListener {
   readonly #silence = new Map<ServerName, number>()
   /** Ticks without reports of a quorum. */
   #deafTicks = 0
+  #ticks = 0
   #bodyTicks = 0
   #ticksSinceSubscribe = 0
   #over = false
@@ -158,7 +163,7 @@ export class Subscription implements EpochFollower, FetchListener {
     const waiting = this.#held.get(batch.publisher)
     if (waiting === undefined) this.#held.set(batch.publisher, [batch])
     else waiting.push(batch)
-    if (this.#started) this.#release(batch.publisher, this.#durableEnd(batch.publisher))
+    this.#release(batch.publisher, this.#durableEnd(batch.publisher))
   }
 
   pulled(message: MessageOf<'pulled'>, out: Effect[]): void {
@@ -190,6 +195,7 @@ export class Subscription implements EpochFollower, FetchListener {
     }
     if (this.#closing !== null || this.#epoch === null || this.#newest === null) return
     this.#ticksSinceSubscribe++
+    if (++this.#ticks % keepAliveTicks === 0) this.#keepAlive(this.#newest, out)
     const hasRoom = this.#outstandingBytes < windowBytes
     if (hasRoom && this.#lacksBodies() && ++this.#bodyTicks > bodySilenceTicks) {
       this.#bodyTicks = 0
@@ -285,6 +291,10 @@ export class Subscription implements EpochFollower, FetchListener {
       // Nothing of the epoch in which a `new` subscription began to wait counts as after its start.
       this.#started = true
       this.#given = new Prefix(decision.closing)
+      this.#consumer.deliver({
+        kind: 'position',
+        position: { epoch: previousEpoch(decision.next.epoch), seen: decision.closing },
+      })
     }
     for (const publisher of [...this.#held.keys()]) this.#release(publisher, endOf(decision.closing, publisher))
     for (const waiting of this.#held.values()) {
@@ -315,7 +325,7 @@ export class Subscription implements EpochFollower, FetchListener {
       if (isSource) {
         // Credit is counted from here on: what is on its way to the reader has its room already.
         this.#consumedBytes = -this.#outstandingBytes
-        this.#creditBytes = Math.max(0, windowBytes - this.#outstandingBytes)
+        this.#creditBytes = this.#started ? Math.max(0, windowBytes - this.#outstandingBytes) : 0
       }
       const creditBytes = isSource ? this.#creditBytes : 0
       send(out, address, { kind: 'subscribe', topic, epoch, since, creditBytes }, this.token)
@@ -341,15 +351,27 @@ export class Subscription implements EpochFollower, FetchListener {
     return addresses[this.#source % Math.max(1, addresses.length)] ?? null
   }
 
+  #keepAlive(configuration: Configuration, out: Effect[]): void {
+    const source = this.#sourceAddress()
+    const { topic, epoch } = configuration
+    for (const to of this.#follower.addresses()) {
+      send(out, to, { kind: 'credit', topic, epoch, creditBytes: to === source ? this.#creditBytes : 0 }, this.token)
+    }
+  }
+
   /** For `new`: once a quorum has reported, what is durable now is what came before. */
-  #startNow(_out: Effect[]): boolean {
+  #startNow(out: Effect[]): boolean {
     const configuration = this.#newest
     if (configuration === null || this.#reports.size < operationQuorum(configuration)) return false
     const sets = [...this.#reports.values()].map(toSet)
     const before = heldBy(sets, operationQuorum(configuration))
     this.#started = true
     this.#given = new Prefix(before)
-    for (const publisher of [...this.#held.keys()]) this.#release(publisher, this.#durableEnd(publisher))
+    this.#received = new Prefix(before)
+    this.#consumer.deliver({ kind: 'position', position: { epoch: configuration.epoch, seen: before } })
+    // Only now bodies are wanted, behind that.
+    const source = this.#sourceAddress()
+    if (source !== null) this.#subscribe(out, [source])
     return true
   }
 
@@ -372,11 +394,15 @@ export class Subscription implements EpochFollower, FetchListener {
       if (batch.last > end) break
       count++
       const skip = this.#given.take(batch)
-      if (skip < 0) this.#outstandingBytes -= batch.body.length
-      else this.#consumer.deliver({ kind: 'batch', batch, skip })
+      if (skip < 0) {
+        this.#outstandingBytes -= batch.body.length
+        this.#consumedBytes += batch.body.length
+      } else this.#consumer.deliver({ kind: 'batch', batch, skip })
     }
     if (count === 0) return
-    this.#follower.known.set(publisher, { end: Math.max(end, endOf(this.#follower.known, publisher)), digest: 0 })
+    if (this.#closing === null && this.#follower.epoch === this.#epoch) {
+      this.#follower.known.set(publisher, { end: Math.max(end, endOf(this.#follower.known, publisher)), digest: 0 })
+    }
     if (count === waiting.length) this.#held.delete(publisher)
     else this.#held.set(publisher, waiting.slice(count))
   }

@@ -53,6 +53,8 @@ export class Loop<Call = never> implements TransportHandler {
   #stopTicks: (() => void) | null = null
   /** Frames that were not frames of this protocol. */
   framesRefused = 0
+  /** Frames that were larger than the transport takes. */
+  framesTooLarge = 0
 
   constructor(options: LoopOptions<Call>) {
     this.#options = options
@@ -140,15 +142,15 @@ export class Loop<Call = never> implements TransportHandler {
     const released = this.#waiting
     this.#flushing = released
     this.#waiting = []
-    store.flush().then(
-      () => {
+    store
+      .flush()
+      .then(() => {
         this.#flushing = null
         if (this.#stopped) return
         for (const effect of released) this.#perform(effect)
         this.#flush()
-      },
-      (error: unknown) => this.#fatal(error),
-    )
+      })
+      .catch((error: unknown) => this.#fatal(error))
   }
 
   #perform(effect: Effect): void {
@@ -205,7 +207,17 @@ export class Loop<Call = never> implements TransportHandler {
     const envelope = encodeEnvelope({ cluster: this.#options.cluster(), from: this.#options.name, token })
     const parts = [envelope, ...message]
     if (to === transport.address) this.frame(to, Buffer.concat(parts))
-    else transport.send(to, parts)
+    else this.#hand(transport, to, parts)
+  }
+
+  /** A frame that is too large is lost like any other: whoever waits for it asks for less. */
+  #hand(transport: Transport, to: Address, parts: readonly Uint8Array[]): void {
+    try {
+      transport.send(to, parts)
+    } catch (error) {
+      if (!(error instanceof EpochcastError) || error.code !== 'EC_FRAME_TOO_LARGE') throw error
+      this.framesTooLarge++
+    }
   }
 
   #fatal(error: unknown): void {

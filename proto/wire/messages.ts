@@ -192,8 +192,9 @@ export const shapes = {
   noted: { ...topical },
   lookup: { ...topical },
   found: { ...topical, configuration: optional(4, configuration) },
-  'list-topics': {},
-  topics: { configurations: many(2, configuration) },
+  /** Names behind `after`, in order. */
+  'list-topics': { after: one(2, text(200)) },
+  topics: { configurations: many(2, configuration), more: one(3, flag) },
 
   // Servers among themselves.
   introduce: {},
