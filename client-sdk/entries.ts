@@ -6,9 +6,6 @@
 import { EpochcastError } from '../proto/errors.ts'
 import type { Batch } from '../proto/wire/messages.ts'
 
-/** Bytes that an entry takes in front of its payload, at most, without a header. */
-export const entryOverheadMax = 6
-
 /** Body of one batch under construction; grows by doubling up to what one batch may take. */
 export class BodyWriter {
   #buffer: Buffer = Buffer.allocUnsafe(4096)

@@ -70,10 +70,6 @@ export class InvariantViolation extends Error {
   }
 }
 
-export function isErrorCode(text: string): text is ErrorCode {
-  return Object.hasOwn(codes, text)
-}
-
 /** Closes a switch over a union: a new member does not compile until it has an arm. */
 export function unreachable(value: never): never {
   throw new InvariantViolation('switch', `no arm for ${JSON.stringify(value)}`)

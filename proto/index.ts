@@ -1,6 +1,6 @@
 /** What clients and servers agree on. */
 export * from './configuration.ts'
-export { EpochcastError, type ErrorCode, errorCodes, InvariantViolation, isErrorCode } from './errors.ts'
+export { EpochcastError, type ErrorCode, errorCodes, InvariantViolation } from './errors.ts'
 export * from './ids.ts'
 export type { Effect, Input, Machine } from './machine/contract.ts'
 export * from './message-set.ts'
