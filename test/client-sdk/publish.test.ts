@@ -2,7 +2,7 @@
 import { describe, expect, it } from 'vitest'
 import { createCluster } from '../../broker/dev/cluster.ts'
 import { connect, EpochcastError, text } from '../../client-sdk/index.ts'
-import { addLimits } from '../../client-sdk/operations/add.ts'
+import { addLimits } from '../../client-sdk/operations/epoch-window.ts'
 import { address } from '../../proto/ids.ts'
 
 const code = (expected: string) => expect.objectContaining({ name: 'EpochcastError', code: expected })

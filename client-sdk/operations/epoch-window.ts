@@ -1,0 +1,211 @@
+/** One publisher in one epoch: what it sent, who acknowledged it, what is sent again. */
+import { type Configuration, type Member, operationQuorum } from '../../proto/configuration.ts'
+import type { Address, PublisherId, ServerName } from '../../proto/ids.ts'
+import { type Effect, send } from '../../proto/machine/contract.ts'
+import type { MessageOf } from '../../proto/wire/messages.ts'
+import type { Servers } from '../servers.ts'
+import type { Outgoing } from './outgoing.ts'
+
+/** What one publisher may have under way. */
+export interface AddLimits {
+  /** Body bytes of one store; a larger message is a store of its own. */
+  readonly batchBytesMax: number
+  /** Body bytes sent and not acknowledged; more waits in the queue. */
+  readonly windowBytesMax: number
+  /** Body bytes waiting and under way; a publish beyond fails with `EC_QUEUE_FULL`. */
+  readonly pendingBytesMax: number
+  /** Body bytes kept, after their quorum acknowledged, for members that are behind. */
+  readonly retainedBytesMax: number
+}
+
+export const addLimits: AddLimits = {
+  batchBytesMax: 64 * 1024,
+  windowBytesMax: 8 * 1024 * 1024,
+  pendingBytesMax: 256 * 1024 * 1024,
+  retainedBytesMax: 4 * 1024 * 1024,
+}
+
+const resendTicks = 20
+/** A member that has not begun the epoch is asked again this often, should it not tell. */
+const absentTicks = 5
+const pauseTicks = 3
+
+/** One member, as this publisher sees it. */
+interface MemberView {
+  readonly member: Member
+  /** Last sequence that it acknowledged. */
+  acked: number
+  /** It said that it has not begun this epoch; it tells when it has. */
+  absent: boolean
+  silentTicks: number
+  ticksSinceResend: number
+}
+
+export class EpochWindow {
+  readonly configuration: Configuration
+  readonly #publisher: PublisherId
+  readonly #servers: Servers
+  readonly #limits: AddLimits
+  readonly #members: MemberView[]
+  /** Oldest first: not acknowledged by all members. The first `#durableCount` of them are, by the quorum. */
+  #sent: Outgoing[] = []
+  #durableCount = 0
+  #nextSequence = 1
+  #windowBytes = 0
+  #retainedBytes = 0
+  /** A member said that the epoch is being ended: nothing new is sent in it. */
+  isWedged = false
+  /** Last sequence that the quorum acknowledged. */
+  durableEnd = 0
+
+  constructor(configuration: Configuration, publisher: PublisherId, servers: Servers, limits: AddLimits) {
+    this.configuration = configuration
+    this.#publisher = publisher
+    this.#servers = servers
+    this.#limits = limits
+    const fresh = { acked: 0, absent: false, silentTicks: 0, ticksSinceResend: 0 }
+    this.#members = configuration.members.map((member) => ({ member, ...fresh }))
+  }
+
+  get hasRoom(): boolean {
+    return !this.isWedged && this.#windowBytes < this.#limits.windowBytesMax
+  }
+
+  /** Sent, and not acknowledged by the quorum. */
+  pending(): readonly Outgoing[] {
+    return this.#sent.slice(this.#durableCount)
+  }
+
+  /** Sends a run to all members that take stores. */
+  add(outgoing: Outgoing, out: Effect[]): void {
+    outgoing.assign(this.configuration.epoch, this.#publisher, this.#nextSequence)
+    this.#nextSequence = outgoing.last + 1
+    this.#windowBytes += outgoing.body.length
+    this.#sent.push(outgoing)
+    const present = this.#members.filter((view) => !view.absent)
+    this.#send(
+      outgoing,
+      present.map((view) => this.#servers.addressOf(view.member)),
+      out,
+    )
+  }
+
+  /** @returns the runs that became durable */
+  stored(from: ServerName, message: MessageOf<'stored'>, out: Effect[]): readonly Outgoing[] {
+    const view = this.#viewOf(from, message.epoch)
+    if (view === undefined || message.end <= view.acked) return []
+    view.acked = message.end
+    view.silentTicks = 0
+    if (view.absent) this.#present(view, out)
+    return this.#acknowledge()
+  }
+
+  expected(from: ServerName, message: MessageOf<'expected'>, out: Effect[]): void {
+    const view = this.#viewOf(from, message.epoch)
+    if (view === undefined || view.ticksSinceResend < pauseTicks) return
+    const kept = this.#sent.find((outgoing) => outgoing.last >= message.next)
+    // What it lacks may not be kept here any more: it gets that from its peers.
+    if (kept !== undefined && kept.first <= message.next) this.#resend(view, message.next - 1, out)
+  }
+
+  /** @returns false when the refusal is a reason to look for the topic elsewhere */
+  refused(from: ServerName, message: MessageOf<'refused'>): boolean {
+    const view = this.#viewOf(from, message.epoch)
+    if (view === undefined) return true
+    if (message.refusal === 'wedged') this.isWedged = true
+    else if (message.refusal === 'not-yet') view.absent = true
+    else return message.refusal !== 'not-a-member' && message.refusal !== 'unknown-topic'
+    return true
+  }
+
+  opened(from: ServerName, message: MessageOf<'opened'>, out: Effect[]): void {
+    const view = this.#viewOf(from, message.epoch)
+    if (view !== undefined) this.#present(view, out)
+  }
+
+  peerUp(address: Address, out: Effect[]): void {
+    for (const view of this.#members) {
+      if (this.#servers.addressOf(view.member) === address) this.#resend(view, view.acked, out)
+    }
+  }
+
+  /** @returns false when too many members are silent for anything to become durable */
+  tick(out: Effect[]): boolean {
+    if (this.#sent.length === 0) return true
+    let silent = 0
+    for (const view of this.#members) {
+      view.ticksSinceResend++
+      if (view.acked + 1 >= this.#nextSequence) continue
+      const patience = view.absent ? absentTicks : resendTicks
+      if (++view.silentTicks < patience) continue
+      silent++
+      if (view.ticksSinceResend >= patience) this.#resend(view, view.acked, out, 1)
+    }
+    const waits = this.#durableCount < this.#sent.length
+    return !waits || silent <= this.#members.length - operationQuorum(this.configuration)
+  }
+
+  #viewOf(name: ServerName, epoch: number): MemberView | undefined {
+    if (this.configuration.epoch !== epoch) return undefined
+    return this.#members.find((view) => view.member.name === name)
+  }
+
+  /** The member takes stores of this epoch: it gets what it lacks. */
+  #present(view: MemberView, out: Effect[]): void {
+    view.absent = false
+    this.#resend(view, view.acked, out)
+  }
+
+  #send(outgoing: Outgoing, to: readonly Address[], out: Effect[]): void {
+    const { topic, epoch } = this.configuration
+    const { first, last, check, time, body } = outgoing
+    const publisher = this.#publisher
+    if (to.length > 0) send(out, to, { kind: 'batch', topic, epoch, publisher, first, last, time, check, body })
+  }
+
+  #resend(view: MemberView, after: number, out: Effect[], countMax: number = Number.POSITIVE_INFINITY): void {
+    view.ticksSinceResend = 0
+    let count = 0
+    for (const outgoing of this.#sent) {
+      if (outgoing.last <= after) continue
+      if (count++ >= countMax) break
+      this.#send(outgoing, [this.#servers.addressOf(view.member)], out)
+    }
+  }
+
+  /** The quorum's cumulative acknowledgement: the quorum-th largest. */
+  #acknowledge(): readonly Outgoing[] {
+    const ends = this.#members.map((view) => view.acked).sort((a, b) => b - a)
+    const durable = ends[operationQuorum(this.configuration) - 1] ?? 0
+    const done: Outgoing[] = []
+    if (durable > this.durableEnd) {
+      this.durableEnd = durable
+      for (; this.#durableCount < this.#sent.length; this.#durableCount++) {
+        const outgoing = this.#sent[this.#durableCount]
+        if (outgoing === undefined || outgoing.last > durable) break
+        done.push(outgoing)
+        this.#windowBytes -= outgoing.body.length
+        this.#retainedBytes += outgoing.body.length
+      }
+    }
+    this.#forget(ends[ends.length - 1] ?? 0)
+    return done
+  }
+
+  /** Drops what all members have, and what is durable beyond what is kept for members that are behind. */
+  #forget(everywhere: number): void {
+    let gone = 0
+    let freed = 0
+    for (; gone < this.#durableCount; gone++) {
+      const outgoing = this.#sent[gone]
+      if (outgoing === undefined) break
+      if (outgoing.last > everywhere && this.#retainedBytes - freed <= this.#limits.retainedBytesMax) break
+      freed += outgoing.body.length
+    }
+    // Moving the rest up costs its length: done for many at once, or when it is free.
+    if (gone < this.#sent.length && gone < 64) return
+    this.#retainedBytes -= freed
+    this.#sent = this.#sent.slice(gone)
+    this.#durableCount -= gone
+  }
+}
