@@ -7,7 +7,7 @@
  * Departs from it: the upcall comes after the decision, placed between the last message of the closing set and the first of the
  * next epoch; so it is never about a view that was only proposed.
  */
-import { type Configuration, type Decision, operationQuorum } from '../../proto/configuration.ts'
+import type { Configuration, Decision } from '../../proto/configuration.ts'
 import type { EpochcastError } from '../../proto/errors.ts'
 import {
   type Address,
@@ -19,13 +19,14 @@ import {
   type TopicName,
 } from '../../proto/ids.ts'
 import { type Effect, send } from '../../proto/machine/contract.ts'
-import { emptySet, endOf, heldBy, type MessageSet } from '../../proto/message-set.ts'
+import { emptySet, endOf, type MessageSet } from '../../proto/message-set.ts'
 import type { Batch, MessageOf } from '../../proto/wire/messages.ts'
 import type { Position } from '../cursor.ts'
 import type { EpochFollower, Follower, OwnOutcomes } from '../follower.ts'
 import type { Requests } from '../requests.ts'
 import type { Servers } from '../servers.ts'
 import { Fetch, type FetchListener, Prefix } from './fetch.ts'
+import { MemberReports } from './reports.ts'
 
 /** What a subscription hands over, in order. */
 export type Delivery =
@@ -45,10 +46,6 @@ export type StartAt = 'start' | 'new' | Position
 
 const windowBytes = 1024 * 1024
 const bodySilenceTicks = 20
-/** Every member repeats its report at least this often. */
-const reportSilenceTicks = 150
-/** Until its first report a member is asked this often. */
-const firstReportTicks = 20
 const resubscribeTicks = 10
 /** Members forget subscribers that are silent for three times as long. */
 const keepAliveTicks = 1000
@@ -67,7 +64,8 @@ export class Subscription implements EpochFollower, FetchListener {
   /** What was received, and what of it was given out, of the epoch being read. */
   #received: Prefix = new Prefix(emptySet)
   #given: Prefix = new Prefix(emptySet)
-  readonly #reports = new Map<ServerName, Map<PublisherId, number>>()
+  /** Of the newest epoch, while it is the one being read. */
+  #reports: MemberReports | null = null
   /** Received and not durable yet, by publisher. */
   readonly #held = new Map<PublisherId, Batch[]>()
   /** Set while an epoch that has ended is read to its end. */
@@ -77,10 +75,6 @@ export class Subscription implements EpochFollower, FetchListener {
   #creditBytes = 0
   #consumedBytes = 0
   #outstandingBytes = 0
-  /** Ticks since each member's last report. */
-  readonly #silence = new Map<ServerName, number>()
-  /** Ticks without reports of a quorum. */
-  #deafTicks = 0
   #ticks = 0
   #bodyTicks = 0
   #ticksSinceSubscribe = 0
@@ -131,17 +125,11 @@ export class Subscription implements EpochFollower, FetchListener {
   }
 
   report(from: ServerName, message: MessageOf<'report'>, out: Effect[]): void {
-    if (message.epoch !== this.#epoch || this.#closing !== null || this.#newest?.epoch !== this.#epoch) return
-    if (!this.#newest.members.some((member) => member.name === from)) return
-    this.#silence.set(from, 0)
-    let known = this.#reports.get(from)
-    if (known === undefined) {
-      known = new Map()
-      this.#reports.set(from, known)
-    }
-    for (const [publisher, { end }] of message.stored) known.set(publisher, Math.max(end, known.get(publisher) ?? 0))
+    const reports = this.#reports
+    if (reports === null || message.epoch !== reports.epoch || message.epoch !== this.#epoch) return
+    if (this.#closing !== null || !reports.take(from, message.stored)) return
     if (!this.#started && !this.#startNow(out)) return
-    for (const publisher of message.stored.keys()) this.#release(publisher, this.#durableEnd(publisher))
+    for (const publisher of message.stored.keys()) this.#release(publisher, reports.durableEnd(publisher))
   }
 
   batch(from: Address, batch: Batch, out: Effect[]): void {
@@ -163,7 +151,7 @@ export class Subscription implements EpochFollower, FetchListener {
     const waiting = this.#held.get(batch.publisher)
     if (waiting === undefined) this.#held.set(batch.publisher, [batch])
     else waiting.push(batch)
-    this.#release(batch.publisher, this.#durableEnd(batch.publisher))
+    this.#release(batch.publisher, this.#reports?.durableEnd(batch.publisher) ?? 0)
   }
 
   pulled(message: MessageOf<'pulled'>, out: Effect[]): void {
@@ -197,12 +185,14 @@ export class Subscription implements EpochFollower, FetchListener {
     this.#ticksSinceSubscribe++
     if (++this.#ticks % keepAliveTicks === 0) this.#keepAlive(this.#newest, out)
     const hasRoom = this.#outstandingBytes < windowBytes
-    if (hasRoom && this.#lacksBodies() && ++this.#bodyTicks > bodySilenceTicks) {
+    const lacksBodies = this.#reports?.goesBeyond((publisher) => this.#received.endOf(publisher)) === true
+    if (hasRoom && lacksBodies && ++this.#bodyTicks > bodySilenceTicks) {
       this.#bodyTicks = 0
       this.#source++
       this.#subscribe(out)
     }
-    this.#askSilent(this.#newest, out)
+    for (const member of this.#reports?.tick() ?? []) this.#subscribe(out, [this.#servers.addressOf(member)])
+    if (this.#reports?.isDeaf === true) this.#follower.suspect(out)
   }
 
   /** No further delivery. */
@@ -261,11 +251,10 @@ export class Subscription implements EpochFollower, FetchListener {
     this.#epoch = epoch
     this.#received = new Prefix(seen)
     this.#given = new Prefix(seen)
-    this.#reports.clear()
-    this.#silence.clear()
     this.#held.clear()
     const newest = this.#newest
     if (newest === null) return
+    this.#reports = new MemberReports(newest)
     if (epoch >= newest.epoch) {
       this.#subscribe(out)
       return
@@ -332,20 +321,6 @@ export class Subscription implements EpochFollower, FetchListener {
     }
   }
 
-  /** Members that do not report, or not any more, are asked again; when no quorum reports, the topic may have moved. */
-  #askSilent(configuration: Configuration, out: Effect[]): void {
-    let heard = 0
-    for (const member of configuration.members) {
-      const ticks = (this.#silence.get(member.name) ?? 0) + 1
-      const patience = this.#reports.has(member.name) ? reportSilenceTicks : firstReportTicks
-      this.#silence.set(member.name, ticks >= patience ? 0 : ticks)
-      if (ticks >= patience) this.#subscribe(out, [this.#servers.addressOf(member)])
-      else if (this.#reports.has(member.name)) heard++
-    }
-    this.#deafTicks = heard < operationQuorum(configuration) ? this.#deafTicks + 1 : 0
-    if (this.#deafTicks > firstReportTicks) this.#follower.suspect(out)
-  }
-
   #sourceAddress(): Address | null {
     const addresses = this.#follower.addresses()
     return addresses[this.#source % Math.max(1, addresses.length)] ?? null
@@ -362,9 +337,9 @@ export class Subscription implements EpochFollower, FetchListener {
   /** For `new`: once a quorum has reported, what is durable now is what came before. */
   #startNow(out: Effect[]): boolean {
     const configuration = this.#newest
-    if (configuration === null || this.#reports.size < operationQuorum(configuration)) return false
-    const sets = [...this.#reports.values()].map(toSet)
-    const before = heldBy(sets, operationQuorum(configuration))
+    const reports = this.#reports
+    if (configuration === null || reports === null || !reports.isQuorum) return false
+    const before = reports.durable()
     this.#started = true
     this.#given = new Prefix(before)
     this.#received = new Prefix(before)
@@ -373,16 +348,6 @@ export class Subscription implements EpochFollower, FetchListener {
     const source = this.#sourceAddress()
     if (source !== null) this.#subscribe(out, [source])
     return true
-  }
-
-  /** Per publisher the quorum-th largest of what members reported. */
-  #durableEnd(publisher: PublisherId): number {
-    const configuration = this.#newest
-    if (configuration === null) return 0
-    const ends: number[] = []
-    for (const known of this.#reports.values()) ends.push(known.get(publisher) ?? 0)
-    ends.sort((a, b) => b - a)
-    return ends[operationQuorum(configuration) - 1] ?? 0
   }
 
   /** Gives out what is held of a publisher up to `end`. */
@@ -406,20 +371,4 @@ export class Subscription implements EpochFollower, FetchListener {
     if (count === waiting.length) this.#held.delete(publisher)
     else this.#held.set(publisher, waiting.slice(count))
   }
-
-  /** Durable on a quorum, and still not here. */
-  #lacksBodies(): boolean {
-    for (const known of this.#reports.values()) {
-      for (const publisher of known.keys()) {
-        if (this.#durableEnd(publisher) > this.#received.endOf(publisher)) return true
-      }
-    }
-    return false
-  }
-}
-
-function toSet(known: ReadonlyMap<PublisherId, number>): MessageSet {
-  const set = new Map()
-  for (const [publisher, end] of known) set.set(publisher, { end, digest: 0 })
-  return set
 }

@@ -1,0 +1,90 @@
+/** What the members of one epoch told a subscriber to have on disk, and who of them is silent. */
+import { type Configuration, type Member, operationQuorum } from '../../proto/configuration.ts'
+import type { PublisherId, ServerName } from '../../proto/ids.ts'
+import { heldBy, type MessageSet } from '../../proto/message-set.ts'
+
+/** Every member repeats its report at least this often. */
+const reportSilenceTicks = 150
+/** Until its first report a member is asked this often. */
+const firstReportTicks = 20
+
+export class MemberReports {
+  readonly #configuration: Configuration
+  readonly #reports = new Map<ServerName, Map<PublisherId, number>>()
+  /** Ticks since each member's last report. */
+  readonly #silence = new Map<ServerName, number>()
+  /** Ticks without reports of a quorum. */
+  #deafTicks = 0
+
+  constructor(configuration: Configuration) {
+    this.#configuration = configuration
+  }
+
+  get epoch(): number {
+    return this.#configuration.epoch
+  }
+
+  /** Whether enough members reported to know what is durable. */
+  get isQuorum(): boolean {
+    return this.#reports.size >= operationQuorum(this.#configuration)
+  }
+
+  /** True while no quorum has reported for a while: the topic may have moved. */
+  get isDeaf(): boolean {
+    return this.#deafTicks > firstReportTicks
+  }
+
+  /** @returns false for a report of somebody who is not a member */
+  take(from: ServerName, stored: MessageSet): boolean {
+    if (!this.#configuration.members.some((member) => member.name === from)) return false
+    this.#silence.set(from, 0)
+    let known = this.#reports.get(from)
+    if (known === undefined) {
+      known = new Map()
+      this.#reports.set(from, known)
+    }
+    for (const [publisher, { end }] of stored) known.set(publisher, Math.max(end, known.get(publisher) ?? 0))
+    return true
+  }
+
+  /** Per publisher the quorum-th largest of what members reported. */
+  durableEnd(publisher: PublisherId): number {
+    const ends: number[] = []
+    for (const known of this.#reports.values()) ends.push(known.get(publisher) ?? 0)
+    ends.sort((a, b) => b - a)
+    return ends[operationQuorum(this.#configuration) - 1] ?? 0
+  }
+
+  durable(): MessageSet {
+    return heldBy([...this.#reports.values()].map(toSet), operationQuorum(this.#configuration))
+  }
+
+  /** Whether something is durable that `received` does not reach. */
+  goesBeyond(received: (publisher: PublisherId) => number): boolean {
+    for (const known of this.#reports.values()) {
+      for (const publisher of known.keys()) if (this.durableEnd(publisher) > received(publisher)) return true
+    }
+    return false
+  }
+
+  /** @returns members that are to be asked again */
+  tick(): Member[] {
+    let heard = 0
+    const silent: Member[] = []
+    for (const member of this.#configuration.members) {
+      const ticks = (this.#silence.get(member.name) ?? 0) + 1
+      const patience = this.#reports.has(member.name) ? reportSilenceTicks : firstReportTicks
+      this.#silence.set(member.name, ticks >= patience ? 0 : ticks)
+      if (ticks >= patience) silent.push(member)
+      else if (this.#reports.has(member.name)) heard++
+    }
+    this.#deafTicks = heard < operationQuorum(this.#configuration) ? this.#deafTicks + 1 : 0
+    return silent
+  }
+}
+
+function toSet(known: ReadonlyMap<PublisherId, number>): MessageSet {
+  const set = new Map()
+  for (const [publisher, end] of known) set.set(publisher, { end, digest: 0 })
+  return set
+}
