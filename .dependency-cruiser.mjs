@@ -52,7 +52,6 @@ export default {
     door('protobufjs', npm('protobufjs'), '^proto/wire/'),
     door('commander', npm('commander'), '^broker/cli/'),
     door('yaml and zod', npm('(yaml|zod)'), '^broker/config/'),
-    door('pino', npm('pino'), '^broker/journal\\.ts$'),
     door('fs-native-extensions', npm('fs-native-extensions'), '^broker/log/'),
     door('node:net', '^(node:)?net$', '^proto/transport/'),
   ],

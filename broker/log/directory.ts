@@ -6,14 +6,7 @@ import type { ServerId } from '../../proto/ids.ts'
 import { DiskFiles, flushDirectoryEntry } from './disk-files.ts'
 import { diskFailed } from './failure.ts'
 import type { Files } from './files.ts'
-import {
-  canonicalJson,
-  damagedIdentity,
-  type Identity,
-  type JsonValue,
-  readIdentity,
-  writeIdentity,
-} from './identity.ts'
+import { damagedIdentity, type Identity, readIdentity, writeIdentity } from './identity.ts'
 import { lockDirectory } from './lock.ts'
 import type { LogOptions } from './options.ts'
 import { SegmentLog } from './segment-log.ts'
@@ -23,47 +16,18 @@ import { parseSegmentName } from './segment-name.ts'
 export class DataDirectory {
   readonly path: string
   readonly files: Files
+  readonly identity: Identity
   readonly #unlock: () => void
-  #identity: Identity
-  #writing: Promise<void> = Promise.resolve()
 
   constructor(path: string, files: Files, identity: Identity, unlock: () => void) {
     this.path = path
     this.files = files
-    this.#identity = identity
+    this.identity = identity
     this.#unlock = unlock
-  }
-
-  get identity(): Identity {
-    return this.#identity
-  }
-
-  /** What `setCluster` noted, or null; only ever what is on disk. */
-  get cluster(): JsonValue {
-    return this.#identity.cluster
-  }
-
-  /**
-   * Notes, once for the life of this storage, which cluster it belongs to. The same value again changes nothing.
-   * @throws EpochcastError `EC_OTHER_CLUSTER` when another one is noted, `EC_DISK_FAILED`
-   */
-  setCluster(cluster: JsonValue): Promise<void> {
-    const result = this.#writing.then(async () => {
-      if (this.#identity.cluster !== null) {
-        if (canonicalJson(this.#identity.cluster) === canonicalJson(cluster)) return
-        throw otherCluster(this.path)
-      }
-      const identity = { ...this.#identity, cluster }
-      await writeIdentity(this.files, identity)
-      this.#identity = identity
-    })
-    this.#writing = result.catch(() => {})
-    return result
   }
 
   /** Gives the directory back; close its log first. */
   async close(): Promise<void> {
-    await this.#writing
     this.#unlock()
   }
 }
@@ -111,7 +75,7 @@ async function makeDirectory(path: string): Promise<void> {
 async function newIdentity(files: Files, server: ServerId): Promise<Identity> {
   const names = await files.list()
   if (names.some((name) => parseSegmentName(name) !== null)) throw damagedIdentity('it is missing beside a log')
-  const identity: Identity = { server, storage: randomUUID(), seed: randomInt(2 ** 32), cluster: null }
+  const identity: Identity = { server, storage: randomUUID(), seed: randomInt(2 ** 32) }
   await writeIdentity(files, identity)
   return identity
 }
@@ -119,11 +83,5 @@ async function newIdentity(files: Files, server: ServerId): Promise<Identity> {
 function foreign(path: string, found: string, expected: string): EpochcastError {
   return new EpochcastError('EC_LOG_FOREIGN', `data directory ${path} belongs to server ${found}, not ${expected}`, {
     hint: `Start this server with its own directory, or as ${found}.`,
-  })
-}
-
-function otherCluster(path: string): EpochcastError {
-  return new EpochcastError('EC_OTHER_CLUSTER', `data directory ${path} belongs to another cluster`, {
-    hint: 'A storage belongs to one cluster for ever: give this server an empty directory.',
   })
 }

@@ -4,17 +4,15 @@ import type { ServerId } from '../../proto/ids.ts'
 import { diskFailed } from './failure.ts'
 import type { Files } from './files.ts'
 
-export type JsonValue = null | boolean | number | string | readonly JsonValue[] | { readonly [key: string]: JsonValue }
+type JsonValue = null | boolean | number | string | readonly JsonValue[] | { readonly [key: string]: JsonValue }
 
-/** Who the storage in a data directory is. Written once; only `cluster` is filled in later, also once. */
+/** Who the storage in a data directory is. Written once. */
 export interface Identity {
   readonly server: ServerId
   /** UUID of this storage: a server without it is another server. */
   readonly storage: string
   /** 32 random bits that the checksums of its log begin with. */
   readonly seed: number
-  /** What the owner noted about its cluster, or null. */
-  readonly cluster: JsonValue
 }
 
 const fileName = 'identity.json'
@@ -37,8 +35,8 @@ export async function readIdentity(files: Files): Promise<Identity | null> {
 
 /** Replaces the identity as a whole: after a crash there is the old one or the new one. */
 export async function writeIdentity(files: Files, identity: Identity): Promise<void> {
-  const { server, storage, seed, cluster } = identity
-  const fields = { format, server, storage, seed, cluster }
+  const { server, storage, seed } = identity
+  const fields = { format, server, storage, seed }
   const text = `${JSON.stringify({ ...fields, crc32: checksum(fields) }, null, 2)}\n`
   try {
     const bytes = Buffer.from(text)
@@ -57,7 +55,7 @@ export async function writeIdentity(files: Files, identity: Identity): Promise<v
 }
 
 /** JSON with the keys of every object in order, so that equal values have equal texts. */
-export function canonicalJson(value: JsonValue): string {
+function canonicalJson(value: JsonValue): string {
   return JSON.stringify(value, (_key, inner: JsonValue) => {
     if (typeof inner !== 'object' || inner === null || Array.isArray(inner)) return inner
     return Object.fromEntries(Object.entries(inner).sort(([a], [b]) => (a < b ? -1 : 1)))
@@ -75,12 +73,12 @@ function parseIdentity(text: string): Identity {
   const { crc32: written, ...fields } = value as Record<string, JsonValue>
   if (typeof fields.format === 'number' && fields.format > format) throw newerFormat(fields.format)
   if (fields.format !== format || written !== checksum(fields)) throw damagedIdentity('its checksum does not fit')
-  const { server, storage, seed, cluster } = fields
+  const { server, storage, seed } = fields
   if (typeof server !== 'string' || typeof storage !== 'string' || !uuidPattern.test(storage)) {
     throw damagedIdentity('a name is missing')
   }
-  if (typeof seed !== 'number' || cluster === undefined) throw damagedIdentity('a field is missing')
-  return { server: server as ServerId, storage, seed, cluster }
+  if (typeof seed !== 'number') throw damagedIdentity('a field is missing')
+  return { server: server as ServerId, storage, seed }
 }
 
 function checksum(fields: { readonly [key: string]: JsonValue }): number {

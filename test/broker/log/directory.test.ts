@@ -68,7 +68,7 @@ describe('the identity', () => {
     const path = newPath()
     const directory = await openDirectory(path, a)
     const { identity } = directory
-    expect(identity).toMatchObject({ server: 'a', cluster: null })
+    expect(identity).toMatchObject({ server: 'a' })
     await directory.close()
     const again = await openDirectory(path, a)
     expect(again.identity).toEqual(identity)
@@ -131,8 +131,8 @@ describe('the identity', () => {
   })
 
   it('is the old one or the new one after a power loss while it is replaced', async () => {
-    const old = { server: serverId('a'), storage: '00000000-0000-4000-8000-000000000000', seed: 7, cluster: null }
-    const next = { ...old, cluster: { id: 'x'.repeat(2000) } }
+    const old = { server: serverId('a'), storage: '00000000-0000-4000-8000-000000000000', seed: 7 }
+    const next = { ...old, seed: 4_000_000_000 }
     for (let seed = 0; seed < 200; seed++) {
       const random = seededRandom(seed)
       let alive = 100
@@ -150,25 +150,6 @@ describe('the identity', () => {
       const found = await readIdentity(files.powerLoss())
       expect(written ? [next] : [old, next]).toContainEqual(found)
     }
-  })
-})
-
-describe('the cluster record', () => {
-  it('is set once; the same value again is fine, another is refused', async () => {
-    const path = newPath()
-    const directory = await openDirectory(path, a)
-    expect(directory.cluster).toBe(null)
-    const both = [directory.setCluster({ id: 'one', arbiters: ['a', 'b'] }), directory.setCluster({ id: 'two' })]
-    const results = await Promise.allSettled(both)
-    expect(results).toMatchObject([{ status: 'fulfilled' }, { reason: { code: 'EC_OTHER_CLUSTER' } }])
-    await directory.setCluster({ arbiters: ['a', 'b'], id: 'one' })
-    await directory.close()
-    const again = await openDirectory(path, a)
-    expect(again.cluster).toEqual({ id: 'one', arbiters: ['a', 'b'] })
-    await expect(again.setCluster({ id: 'one', arbiters: ['b', 'a'] })).rejects.toMatchObject({
-      code: 'EC_OTHER_CLUSTER',
-    })
-    await again.close()
   })
 })
 
