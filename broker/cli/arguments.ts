@@ -1,0 +1,59 @@
+/** Checks for what users type; a wrong word is answered with the nearest right one. */
+import { type Decider, deciders, type Mode, modes, type Order, orders } from '../../proto/configuration.ts'
+import { EpochcastError } from '../../proto/errors.ts'
+import { type Address, address, serverId } from '../../proto/ids.ts'
+import { parseHostPort } from '../../proto/transport/tcp-address.ts'
+import { didYouMean } from '../config/closest.ts'
+
+export function wordOf<Word extends string>(what: string, words: readonly Word[]): (text: string) => Word {
+  return (text) => {
+    const word = words.find((one) => one === text)
+    if (word !== undefined) return word
+    throw bad(`${JSON.stringify(text)} is no ${what}${didYouMean(text, words)}`, `${what}: ${words.join(', ')}`)
+  }
+}
+
+export const toMode: (text: string) => Mode = wordOf('mode', modes)
+export const toDecider: (text: string) => Decider = wordOf('decider', deciders)
+export const toOrder: (text: string) => Order = wordOf('order', orders)
+
+export function wholeNumber(what: string, min: number, max: number): (text: string) => number {
+  return (text) => {
+    const value = /^\d{1,15}$/.test(text) ? Number(text) : Number.NaN
+    if (value >= min && value <= max) return value
+    throw bad(`${what} ${JSON.stringify(text)} is not a whole number from ${min} to ${max}`)
+  }
+}
+
+const units: Record<string, number> = { ms: 1, s: 1_000, m: 60_000 }
+const durationMaxMs = 24 * 3_600_000
+
+/** Milliseconds: `1500`, `1500ms`, `10s`, `2m`. */
+export function toMilliseconds(text: string): number {
+  const match = /^(\d{1,9})(ms|s|m)?$/.exec(text)
+  const value = match === null ? 0 : Number(match[1]) * (units[match[2] ?? 'ms'] ?? 1)
+  if (value >= 1 && value <= durationMaxMs) return value
+  throw bad(`timeout ${JSON.stringify(text)} is not a time`, 'e.g. 500 (milliseconds), 10s, 2m')
+}
+
+/** Server ids, separated by commas. */
+export function toServerIds(text: string): string[] {
+  const ids = text.split(',').map((id) => id.trim())
+  if (ids.length === 1 && ids[0] === '') throw bad('no server is named', 'e.g. --members a,b,c')
+  for (const id of ids) serverId(id)
+  return ids
+}
+
+export function toAddress(text: string): Address {
+  if (parseHostPort(text) !== undefined) return address(text)
+  throw bad(`${JSON.stringify(text)} is not HOST:PORT`, 'e.g. 127.0.0.1:7400')
+}
+
+/** Addresses, separated by commas. */
+export function toAddresses(text: string): Address[] {
+  return text.split(',').map((one) => toAddress(one.trim()))
+}
+
+export function bad(message: string, hint?: string): EpochcastError {
+  return new EpochcastError('EC_BAD_ARGUMENT', message, hint === undefined ? {} : { hint })
+}

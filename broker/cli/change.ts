@@ -1,0 +1,89 @@
+/** Carrying out a change of one topic, and telling how it goes. */
+import type { ChangeResult, Client, ReconfigureOptions } from '../../client-sdk/index.ts'
+import { EpochcastError } from '../../proto/errors.ts'
+import type { Context } from './context.ts'
+import { configurationJson, idsOf, milliseconds, rounded } from './describe.ts'
+
+export interface ChangeOutcome {
+  readonly result: ChangeResult
+  /** Servers that this topic does not need any more. */
+  readonly retirable: readonly string[]
+  readonly milliseconds: number
+}
+
+const changeTimeoutMs = 60_000
+
+/**
+ * @throws EpochcastError what `reconfigure` throws; where the change may go on without this command, the message says so
+ */
+export async function carryOut(
+  context: Context,
+  client: Client,
+  topic: string,
+  options: ReconfigureOptions,
+): Promise<ChangeOutcome> {
+  const phases = new PhaseLine(context, topic)
+  const startedAt = performance.now()
+  const limits = context.limits(changeTimeoutMs)
+  const onProgress = (progress: { phase: string; detail: string }) => phases.enter(progress.phase, progress.detail)
+  const change = client.admin.reconfigure(topic, { ...options, ...limits, onProgress })
+  let decided: ChangeResult | null = null
+  try {
+    decided = await change.decided
+    phases.told('decided', decided)
+    const result = await change.enabled
+    phases.told('enabled', result)
+    const retirable = await change.retirable
+    return { result, retirable, milliseconds: performance.now() - startedAt }
+  } catch (error) {
+    throw stillRunning(error, topic, change.id, decided)
+  } finally {
+    context.progress.clear()
+  }
+}
+
+/** Giving up waiting does not end a change. */
+function stillRunning(error: unknown, topic: string, id: string, decided: ChangeResult | null): unknown {
+  if (!(error instanceof EpochcastError) || (error.code !== 'EC_TIMEOUT' && error.code !== 'EC_ABORTED')) return error
+  const state =
+    decided === null ? 'is not decided yet and may go on' : `is decided: epoch ${decided.configuration.epoch}`
+  const hint = `see: epochcast status ${topic}`
+  return new EpochcastError(error.code, `${error.message}; change ${id} ${state}`, { cause: error, hint })
+}
+
+/** Phases as they are entered, each with the time since the one before. */
+class PhaseLine {
+  readonly #context: Context
+  readonly #topic: string
+  readonly #done: string[] = []
+  #phase: string | null = null
+  #since = performance.now()
+
+  constructor(context: Context, topic: string) {
+    this.#context = context
+    this.#topic = topic
+  }
+
+  enter(phase: string, detail: string): void {
+    const now = performance.now()
+    const spent = now - this.#since
+    if (this.#phase === phase) return
+    if (this.#phase !== null) this.#done.push(`${this.#phase} ${milliseconds(spent)}`)
+    this.#phase = phase
+    this.#since = now
+    if (this.#context.forPeople) {
+      this.#context.progress.show(() => [...this.#done, `${phase} …`].join(' · '), { always: true })
+    } else this.#context.out.json({ type: 'progress', topic: this.#topic, phase, detail })
+  }
+
+  told(type: 'decided' | 'enabled', { changeId, configuration }: ChangeResult): void {
+    if (this.#context.forPeople) return
+    const { epoch } = configuration
+    this.#context.out.json({ type, topic: this.#topic, changeId, epoch, members: idsOf(configuration) })
+  }
+}
+
+export function outcomeJson({ result, retirable, milliseconds: took }: ChangeOutcome): object {
+  const { changeId, configuration, times } = result
+  return { type: 'done', changeId, ...configurationJson(configuration), times, milliseconds: rounded(took), retirable }
+}

@@ -1,0 +1,143 @@
+import type { Command } from 'commander'
+import type { ChangeTimes, Client, Configuration, Decider, Mode, TopicOptions } from '../../../client-sdk/index.ts'
+import { EpochcastError } from '../../../proto/errors.ts'
+import { toDecider, toMode, toServerIds, wholeNumber } from '../arguments.ts'
+import { type ChangeOutcome, carryOut, outcomeJson } from '../change.ts'
+import { type Context, handle } from '../context.ts'
+import { count, idsOf, list, milliseconds } from '../describe.ts'
+import { type ChangePlan, planChange, planJson, planText, serversOf } from '../plan.ts'
+import { confirm } from '../terminal/question.ts'
+import { table } from '../terminal/table.ts'
+import { findTopic } from '../topics.ts'
+
+interface ReconfigOptions {
+  readonly members?: readonly string[]
+  readonly mode?: Mode
+  readonly size?: number
+  readonly decider?: Decider
+  readonly min?: number
+  readonly expect?: number
+  readonly yes?: boolean
+}
+
+export function addReconfig(program: Command): void {
+  const command = program
+    .command('reconfig')
+    .summary('change members or mode of a running topic')
+    .description(
+      'Ends the open epoch of a topic and begins the next one, on other servers or in another mode, without losing an ' +
+        'acknowledged message. Without options the same members go on in a new epoch. Shows the plan first; on a ' +
+        'terminal it asks, unless --yes is given.',
+    )
+    .argument('<topic>')
+    .option('--members <ids>', 'server ids, separated by commas', toServerIds)
+    .option('--mode <mode>', 'single, fault-recovery or fault-masking', toMode)
+    .option('--size <n>', 'number of servers, chosen by the cluster', wholeNumber('size', 1, 99))
+    .option('--decider <decider>', 'engine or stakes', toDecider)
+    .option('--min <n>', 'never go below so many members', wholeNumber('minimum', 1, 99))
+    .option(
+      '--expect <epoch>',
+      'only if this is still the open epoch',
+      wholeNumber('epoch', 1, Number.MAX_SAFE_INTEGER),
+    )
+    .option('-y, --yes', 'do not ask')
+    .addHelpText(
+      'after',
+      '\nExamples:\n  epochcast reconfig orders.eu --members d,e,f\n  epochcast reconfig orders.eu --mode fault-recovery --size 2 --yes',
+    )
+  handle<ReconfigOptions>(command, reconfig)
+}
+
+async function reconfig(context: Context, options: ReconfigOptions, [name = '']: readonly string[]): Promise<void> {
+  await context.withClient(async (client) => {
+    const current = await findTopic(client, name, context.limits())
+    if (options.expect !== undefined && options.expect !== current.epoch) {
+      const text = `${name} is in epoch ${current.epoch}, not ${options.expect}`
+      throw new EpochcastError('EC_STALE_EPOCH', text, { hint: 'look at the topic again, then decide' })
+    }
+    const target = targetOf(options)
+    const plan = planChange(current, target, await serversOf(context, client))
+    showPlan(context, plan)
+    const asks = options.yes !== true && context.forPeople && process.stdin.isTTY === true
+    if (asks && !(await confirm(`Change ${name}?`, context.signal))) {
+      context.note('nothing was changed')
+      return
+    }
+    // What was shown is what happens: another epoch than the one in the plan is left alone.
+    const outcome = await carryOut(context, client, name, { ...target, expectEpoch: current.epoch })
+    await showOutcome(context, client, outcome)
+  })
+}
+
+function targetOf({ members, mode, size, decider, min }: ReconfigOptions): TopicOptions {
+  return {
+    ...(members && { members }),
+    ...(mode && { mode }),
+    ...(size !== undefined && { size }),
+    ...(decider && { decider }),
+    ...(min !== undefined && { membersMin: min }),
+  }
+}
+
+export function showPlan(context: Context, plan: ChangePlan): void {
+  const { out, colors } = context
+  if (!context.forPeople) {
+    out.json(planJson(plan))
+    return
+  }
+  out.write(table(...planText(plan), colors))
+  for (const caution of plan.cautions) context.warn(caution)
+}
+
+async function showOutcome(context: Context, client: Client, outcome: ChangeOutcome): Promise<void> {
+  const { out, colors } = context
+  if (!context.forPeople) {
+    out.json(outcomeJson(outcome))
+    return
+  }
+  const { configuration, times } = outcome.result
+  const { topic, epoch, mode } = configuration
+  const took = milliseconds(outcome.milliseconds)
+  out.line(
+    `\n${colors.green('done')} ${topic} is in epoch ${epoch}: ${mode} on ${list(idsOf(configuration))} (${took})\n`,
+  )
+  const columns = [
+    { title: 'phase', of: ([phase]: readonly [string, number]) => phase },
+    { title: 'time', of: ([, spent]: readonly [string, number]) => milliseconds(spent), align: 'right' as const },
+  ]
+  out.write(table(phasesOf(times), columns, colors))
+  const { wedgeMs, stageMs, decideMs, startMs } = times
+  out.line(`\nNothing was acknowledged for ${milliseconds(wedgeMs + stageMs + decideMs + startMs)}.`)
+  if (outcome.retirable.length === 0) return
+  const still = stillNeeded(outcome.retirable, await client.admin.topics(context.limits()), topic)
+  out.line(`${topic} does not need ${list(outcome.retirable)} any more.`)
+  for (const [id, topics] of still) out.line(colors.dim(`  ${id} still has ${topicsText(topics)}`))
+}
+
+function phasesOf(times: ChangeTimes): (readonly [string, number])[] {
+  const { planMs, wedgeMs, stageMs, decideMs, startMs } = times
+  return [
+    ['plan', planMs],
+    ['wedge', wedgeMs],
+    ['stage', stageMs],
+    ['decide', decideMs],
+    ['start', startMs],
+  ]
+}
+
+/** Servers that other topics need all the same. */
+function stillNeeded(
+  ids: readonly string[],
+  configurations: readonly Configuration[],
+  changed: string,
+): (readonly [string, readonly string[]])[] {
+  return ids.flatMap((id) => {
+    const topics = configurations.filter((one) => one.topic !== changed && idsOf(one).includes(id))
+    return topics.length === 0 ? [] : [[id, topics.map(({ topic }) => topic)] as const]
+  })
+}
+
+function topicsText(topics: readonly string[]): string {
+  const shown = topics.slice(0, 3).join(', ')
+  return topics.length > 3 ? `${shown} and ${count(topics.length - 3, 'other topic')}` : shown
+}

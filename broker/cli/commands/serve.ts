@@ -1,0 +1,118 @@
+import type { Command } from 'commander'
+import { EpochcastError } from '../../../proto/errors.ts'
+import { type Address, address } from '../../../proto/ids.ts'
+import { isLoopback, isWildcard, parseHostPort } from '../../../proto/transport/tcp-address.ts'
+import { didYouMean } from '../../config/closest.ts'
+import type { Config, TopicConfig } from '../../config/config.ts'
+import { type LaunchOptions, launch } from '../../launch.ts'
+import { bad, toAddress, toAddresses } from '../arguments.ts'
+import { type Context, handle } from '../context.ts'
+import { list } from '../describe.ts'
+import { Lifetime } from '../process.ts'
+
+type NewTopicOf = typeof import('../../config/config.ts').newTopic
+
+interface ServeOptions {
+  readonly id: string
+  readonly data?: string
+  readonly listen?: Address
+  readonly advertise?: Address
+  readonly peers?: readonly Address[]
+  readonly config?: string
+  readonly insecure?: boolean
+}
+
+export function addServe(program: Command): void {
+  const command = program
+    .command('serve')
+    .summary('run one server')
+    .description(
+      'Runs one server until SIGTERM or SIGINT. With a configuration file its address, directory and peers come from ' +
+        'there; options win over the file. A server that belongs to no cluster waits for bootstrap, or joins its peers.',
+    )
+    .requiredOption('--id <id>', 'which server this is')
+    .option('--data <dir>', 'its data directory, of this server alone')
+    .option('--listen <host:port>', 'where it listens', toAddress)
+    .option('--advertise <host:port>', 'where others reach it, when that is elsewhere', toAddress)
+    .option('--peers <addresses>', 'other servers, separated by commas', toAddresses)
+    .option('--config <file>', 'configuration of the cluster')
+    .option('--insecure', 'listen beyond loopback although nothing is encrypted')
+  handle<ServeOptions>(command, serve)
+}
+
+async function serve(context: Context, options: ServeOptions): Promise<void> {
+  const lifetime = new Lifetime(context.signal)
+  const launched = await launch({ ...(await launchOptions(options)), onFatal: lifetime.fail })
+  try {
+    const { server } = launched
+    const cluster = server.cluster === '' ? null : server.cluster
+    if (context.json) {
+      context.out.json({ ready: true, id: server.id, name: server.name, address: launched.address, cluster })
+    } else {
+      const state = cluster === null ? 'no cluster yet' : `cluster ${cluster}`
+      context.out.line(
+        `${context.colors.green('ready')} ${server.id} at ${launched.address}, ${state} (${server.name})`,
+      )
+    }
+    if (cluster === null && options.peers === undefined && options.config === undefined && context.forPeople) {
+      context.note(`make one of several servers: epochcast bootstrap ${launched.address} …`)
+    }
+    await lifetime.over()
+  } finally {
+    await launched.stop()
+  }
+}
+
+async function launchOptions(options: ServeOptions): Promise<LaunchOptions> {
+  const { id, config: file } = options
+  const reader = file === undefined ? null : await import('../../config/config.ts')
+  const config = reader === null || file === undefined ? null : await reader.loadConfig(file)
+  const known = config?.servers.find((server) => server.id === id)
+  if (config !== null && known === undefined) {
+    const ids = config.servers.map((server) => server.id)
+    throw new EpochcastError('EC_UNKNOWN_SERVER', `${file} has no server ${id}${didYouMean(id, ids)}`, {
+      hint: `it has ${list(ids)}`,
+    })
+  }
+  const data = options.data ?? known?.data
+  const listen = options.listen ?? known?.listen
+  if (data === undefined)
+    throw bad('it is not known where the server keeps its data', 'say --data DIR, or --config FILE')
+  if (listen === undefined)
+    throw bad('it is not known where the server listens', 'say --listen HOST:PORT, or --config FILE')
+  const { host, port } = parseHostPort(listen) ?? { host: '', port: 0 }
+  const advertise = options.advertise ?? (options.listen === undefined ? known?.address : undefined)
+  const others = config?.servers.filter((server) => server.id !== id).map((server) => address(server.address))
+  const insecure = options.insecure ?? known?.insecure
+  checkListen(host, insecure === true, advertise !== undefined)
+  return {
+    id,
+    data,
+    host,
+    port,
+    seeds: options.peers ?? others ?? [],
+    ...(advertise !== undefined && advertise !== listen && { advertise }),
+    ...(insecure !== undefined && { insecure }),
+    ...(config !== null && reader !== null && { defaults: topicDefaults(config, reader.newTopic) }),
+  }
+}
+
+/** What can be said better here than where it would fail. */
+function checkListen(host: string, isInsecure: boolean, isAdvertised: boolean): void {
+  if (!isLoopback(host) && !isInsecure) {
+    const hint = 'listen on 127.0.0.1, or say --insecure where the network itself keeps strangers out'
+    throw bad(`refused to listen on ${host}: beyond loopback everyone who reaches it could read and write`, hint)
+  }
+  if (isWildcard(host) && !isAdvertised) {
+    throw bad(`${host} is no address that others can reach`, 'say with --advertise HOST:PORT where they do')
+  }
+}
+
+function topicDefaults(config: Config, newTopic: NewTopicOf): NonNullable<LaunchOptions['defaults']> {
+  const template = (topic: TopicConfig) => {
+    const { members, ...rest } = newTopic(config, topic)
+    return { ...rest, members: members ?? [] }
+  }
+  const topics = new Map([...config.topics].map(([name, topic]) => [name, template(topic)]))
+  return { autoCreate: config.autoCreate, template: template({}), topics }
+}

@@ -1,0 +1,97 @@
+import type { Command } from 'commander'
+import type { Client, ReplicaInfo } from '../../../client-sdk/index.ts'
+import { type Configuration, operationQuorum } from '../../../proto/configuration.ts'
+import { type Context, handle } from '../context.ts'
+import { configurationJson, count, idsOf, list } from '../describe.ts'
+import { type Health, healthOf } from '../health.ts'
+import { table } from '../terminal/table.ts'
+import { findTopic } from '../topics.ts'
+import { serverColumns, serverJson } from './servers.ts'
+import { topicColumns } from './topics.ts'
+
+export function addStatus(program: Command): void {
+  const command = program
+    .command('status')
+    .summary('how the cluster or one topic is')
+    .description(
+      'Without a topic: the cluster, its servers and its topics. With one: each replica, who is silent, and how many ' +
+        'failures are tolerated now.',
+    )
+    .argument('[topic]')
+  handle(command, status)
+}
+
+async function status(context: Context, _options: object, [name]: readonly string[]): Promise<void> {
+  await context.withClient((client) =>
+    name === undefined ? clusterStatus(context, client) : topicStatus(context, client, name),
+  )
+}
+
+async function clusterStatus(context: Context, client: Client): Promise<void> {
+  const { out, colors } = context
+  const limits = context.limits()
+  const [servers, topics] = [await client.admin.servers(limits), await client.admin.topics(limits)]
+  if (!context.forPeople) {
+    const alive = servers.filter((server) => server.alive).length
+    out.json({
+      cluster: client.cluster,
+      alive,
+      servers: servers.map(serverJson),
+      topics: topics.map(configurationJson),
+    })
+    return
+  }
+  out.line(`cluster ${colors.bold(client.cluster)}\n`)
+  out.write(table(servers, serverColumns(colors), colors))
+  out.line('')
+  if (topics.length === 0) context.note('there is no topic yet')
+  else out.write(table(topics, topicColumns, colors))
+}
+
+async function topicStatus(context: Context, client: Client, name: string): Promise<void> {
+  const configuration = await findTopic(client, name, context.limits())
+  const replicas = await client.admin.replicas(name, { signal: context.signal })
+  const health = healthOf(configuration, replicas)
+  if (!context.forPeople) {
+    const shown = replicas.map(({ server, phase, epoch, storedCount, stagedCount, heldEpochs }) => ({
+      server,
+      phase,
+      epoch,
+      stored: storedCount,
+      staged: stagedCount,
+      heldEpochs,
+    }))
+    context.out.json({ ...configurationJson(configuration), health, replicas: shown })
+    return
+  }
+  showTopic(context, configuration, replicas, health)
+}
+
+function showTopic(
+  context: Context,
+  configuration: Configuration,
+  replicas: readonly ReplicaInfo[],
+  health: Health,
+): void {
+  const { out, colors } = context
+  const { topic, epoch, mode, members } = configuration
+  const quorum = `${operationQuorum(configuration)} of ${members.length} make a quorum`
+  out.line(`${colors.bold(topic)}  epoch ${epoch}, ${mode} on ${list(idsOf(configuration))}; ${quorum}\n`)
+  const columns = [
+    { title: 'server', of: ({ server }: ReplicaInfo) => server },
+    {
+      title: 'phase',
+      of: ({ phase }: ReplicaInfo) => phase,
+      paint: (text: string, { phase }: ReplicaInfo) => (phase === 'open' ? colors.green(text) : colors.yellow(text)),
+    },
+    { title: 'epoch', of: (replica: ReplicaInfo) => (replica.epoch === null ? '' : String(replica.epoch)) },
+    { title: 'stored', of: ({ storedCount }: ReplicaInfo) => storedCount },
+    { title: 'staged', of: ({ stagedCount }: ReplicaInfo) => stagedCount },
+    { title: 'epochs held', of: ({ heldEpochs }: ReplicaInfo) => heldEpochs },
+  ]
+  out.write(table(replicas, columns, colors))
+  const paint = health.state === 'open' ? colors.green : health.state === 'changing' ? colors.yellow : colors.red
+  out.line(`\n${paint(health.state)}: ${health.text}`)
+  if (health.silent.length > 0) out.line(`${colors.red('silent')}: ${list(health.silent)}`)
+  out.line(colors.dim(`${count(configuration.base, 'message')} in earlier epochs`))
+}

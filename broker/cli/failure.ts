@@ -1,0 +1,76 @@
+/** How a command fails: one message with what to do about it, and an exit code that scripts can use. */
+import { CommanderError } from 'commander'
+import { EpochcastError, type ErrorCode } from '../../proto/errors.ts'
+import { ConfigError } from '../config/mistakes.ts'
+import type { Colors } from './terminal/colors.ts'
+
+export const exitCodes = { ok: 0, failure: 1, usage: 2, unreachable: 3, superseded: 4, interrupted: 130 } as const
+
+const codes: Partial<Record<ErrorCode, number>> = {
+  EC_BAD_ARGUMENT: exitCodes.usage,
+  EC_BAD_CONFIG: exitCodes.usage,
+  EC_IMPOSSIBLE_MEMBERSHIP: exitCodes.usage,
+  EC_UNKNOWN_SERVER: exitCodes.usage,
+  EC_UNREACHABLE: exitCodes.unreachable,
+  EC_TIMEOUT: exitCodes.unreachable,
+  EC_NO_DECIDER: exitCodes.unreachable,
+  EC_OUTCOME_UNKNOWN: exitCodes.unreachable,
+  EC_SUPERSEDED: exitCodes.superseded,
+  EC_STALE_EPOCH: exitCodes.superseded,
+  EC_ABORTED: exitCodes.interrupted,
+}
+
+export interface FailureStyle {
+  readonly json: boolean
+  readonly colors: Colors
+  /** The command whose help says more. */
+  readonly command: string
+}
+
+/** @returns the exit code, and the text for stderr; no text where the command line parser has said it itself */
+export function explainFailure(error: unknown, style: FailureStyle): { exitCode: number; text: string } {
+  if (error instanceof CommanderError) return explainUsage(error, style)
+  if (error instanceof EpochcastError) {
+    return { exitCode: codes[error.code] ?? exitCodes.failure, text: style.json ? asJson(error) : asText(error, style) }
+  }
+  // A rule of the protocol does not hold, or there is a mistake in this program: here the stack is what helps.
+  const text = error instanceof Error ? (error.stack ?? error.message) : String(error)
+  return { exitCode: exitCodes.failure, text: style.json ? failureLine('INTERNAL', text) : `epochcast: ${text}\n` }
+}
+
+/** Help and version are no failures; the rest is how a command was written. */
+function explainUsage(error: CommanderError, style: FailureStyle): { exitCode: number; text: string } {
+  if (error.exitCode === 0) return { exitCode: exitCodes.ok, text: '' }
+  if (error.code === 'commander.help') return { exitCode: exitCodes.usage, text: '' }
+  const [message, ...more] = error.message.replace(/^error: /, '').split('\n')
+  const hint = [...more.map(stripBrackets), `see ${style.command} --help`].join('; ')
+  const failure = new EpochcastError('EC_BAD_ARGUMENT', message ?? '', { hint })
+  return { exitCode: exitCodes.usage, text: style.json ? asJson(failure) : asText(failure, style) }
+}
+
+function stripBrackets(text: string): string {
+  return text.replace(/^\((.*)\)$/, '$1').toLowerCase()
+}
+
+function asText(error: EpochcastError, { colors }: FailureStyle): string {
+  const hint = error.hint === undefined ? '' : `${colors.dim(`  ${sentence(error.hint)}`)}\n`
+  return `${colors.red('epochcast:')} ${error.message}\n${hint}`
+}
+
+function asJson(error: EpochcastError): string {
+  const { code, message, hint, retryable, messageId } = error
+  const mistakes = error instanceof ConfigError ? { file: error.file, mistakes: error.mistakes } : {}
+  return `${JSON.stringify({ type: 'error', code, message, hint, retryable, messageId, ...mistakes })}\n`
+}
+
+function failureLine(code: string, message: string): string {
+  return `${JSON.stringify({ type: 'error', code, message, retryable: false })}\n`
+}
+
+/** Hints are written as sentences or as parts of one; here they are alike. */
+function sentence(hint: string): string {
+  return `hint: ${/^[A-Z][a-z]/.test(hint) ? `${hint.charAt(0).toLowerCase()}${hint.slice(1)}` : hint}`.replace(
+    /\.$/,
+    '',
+  )
+}

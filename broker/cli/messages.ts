@@ -1,0 +1,79 @@
+/** Messages and events of a topic as text and as JSON. */
+import type { Message, StreamEvent } from '../../client-sdk/index.ts'
+import { bad } from './arguments.ts'
+import { count, idsOf, list } from './describe.ts'
+
+type RawMessage = Message<Uint8Array>
+export type RawEvent = StreamEvent<Uint8Array>
+export type Part = string | Uint8Array
+export type Formatter = (message: RawMessage) => readonly Part[]
+
+const strict = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
+
+/** `value` holds what is UTF-8 text, `base64` anything else. */
+export function messageJson(message: RawMessage): object {
+  const { id, topic, epoch, publisher, sequence, timeMs, payload } = message
+  const time = new Date(timeMs).toISOString()
+  return { type: 'message', topic, id, epoch, publisher, sequence, time, ...contentOf(payload) }
+}
+
+function contentOf(payload: Uint8Array): { value: string } | { base64: string } {
+  try {
+    return { value: strict.decode(payload) }
+  } catch {
+    return { base64: Buffer.from(payload.buffer, payload.byteOffset, payload.byteLength).toString('base64') }
+  }
+}
+
+export const plainLine: Formatter = (message) => [message.payload, '\n']
+
+const fields: Record<string, (message: RawMessage) => Part> = {
+  e: (message) => String(message.epoch),
+  p: (message) => message.publisher,
+  s: (message) => String(message.sequence),
+  t: (message) => new Date(message.timeMs).toISOString(),
+  i: (message) => message.id,
+  v: (message) => message.payload,
+  b: (message) => String(message.payload.length),
+  T: (message) => message.topic,
+  '%': () => '%',
+}
+
+export const formatHelp =
+  '%v value, %i id, %e epoch, %p publisher, %s sequence, %t time, %b bytes, %T topic, %% percent; \\n, \\t, \\0, \\\\'
+
+const escapes: Record<string, string> = { n: '\n', t: '\t', r: '\r', '0': '\0', '\\': '\\' }
+
+/** @throws EpochcastError `EC_BAD_ARGUMENT` for a letter that means nothing */
+export function parseFormat(format: string): Formatter {
+  const parts: (string | ((message: RawMessage) => Part))[] = []
+  for (const [piece] of format.matchAll(/%.?|\\.?|[^%\\]+/gsu)) {
+    if (piece.startsWith('%')) {
+      const field = fields[piece.slice(1)]
+      if (field === undefined) throw bad(`${JSON.stringify(piece)} means nothing in a format`, formatHelp)
+      parts.push(field)
+    } else if (piece.startsWith('\\')) {
+      const text = escapes[piece.slice(1)]
+      if (text === undefined) throw bad(`${JSON.stringify(piece)} means nothing in a format`, formatHelp)
+      parts.push(text)
+    } else parts.push(piece)
+  }
+  return (message) => parts.map((part) => (typeof part === 'string' ? part : part(message)))
+}
+
+export type OtherEvent = Exclude<RawEvent, { type: 'message' }>
+
+export function eventJson(event: OtherEvent): object {
+  if (event.type === 'gap') return event
+  const { type, ended, configuration, closingCount, closingDigest, included, dropped } = event
+  const { epoch, mode } = configuration
+  return { type, ended, epoch, mode, members: idsOf(configuration), closingCount, closingDigest, included, dropped }
+}
+
+export function eventText(event: OtherEvent): string {
+  if (event.type === 'gap') return `-- messages of epochs ${event.from} to ${event.to} are not kept any more`
+  const { ended, configuration, closingCount, closingDigest } = event
+  const { epoch, mode } = configuration
+  const closing = `${count(closingCount, 'message')}, digest ${closingDigest}`
+  return `-- epoch ${ended} ended with ${closing}; epoch ${epoch}: ${mode} on ${list(idsOf(configuration))}`
+}

@@ -1,0 +1,191 @@
+/** The real command line, built once from the sources as they are, in processes and directories of its own. */
+import { type ChildProcess, execFile, spawn } from 'node:child_process'
+import { createHash } from 'node:crypto'
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs'
+import { createServer } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join, resolve } from 'node:path'
+import { promisify } from 'node:util'
+
+export interface Ended {
+  readonly code: number | null
+  readonly stdout: string
+  readonly stderr: string
+}
+
+export interface RunOptions {
+  readonly url?: string
+  readonly input?: string | Uint8Array
+}
+
+const root = resolve(import.meta.dirname, '../../..')
+const builds = join(root, 'node_modules/.cache/epochcast-cli')
+const waitMaxMs = 15_000
+const pollMs = 5
+
+/** Builds the command unless it has been built from these very sources. */
+export async function buildCli(): Promise<string> {
+  const target = join(builds, sourceDigest())
+  const main = join(target, 'broker/cli/main.js')
+  if (existsSync(main)) return main
+  mkdirSync(builds, { recursive: true })
+  for (const other of readdirSync(builds)) {
+    const path = join(builds, other)
+    if (Date.now() - statSync(path).mtimeMs > 600_000) rmSync(path, { recursive: true, force: true })
+  }
+  const draft = mkdtempSync(join(builds, 'draft-'))
+  const tsc = [join(root, 'node_modules/typescript/bin/tsc'), '-p', 'tsconfig.build.json', '--outDir', draft]
+  try {
+    await promisify(execFile)(process.execPath, [...tsc, '--declaration', 'false', '--sourceMap', 'false'], {
+      cwd: root,
+    })
+  } catch (error) {
+    // Types are checked elsewhere; what was written runs all the same.
+    if (!existsSync(join(draft, 'broker/cli/main.js'))) throw error
+  }
+  writeFileSync(join(draft, 'package.json'), '{"name":"epochcast","version":"0.0.0-test","type":"module"}')
+  try {
+    renameSync(draft, target)
+  } catch {
+    // Another test file was faster with the same.
+    rmSync(draft, { recursive: true, force: true })
+  }
+  return main
+}
+
+function sourceDigest(): string {
+  const hash = createHash('sha256').update(readFileSync(join(root, 'tsconfig.build.json')))
+  for (const folder of ['proto', 'client-sdk', 'broker']) {
+    for (const name of readdirSync(join(root, folder), { recursive: true, encoding: 'utf8' }).sort()) {
+      if (name.endsWith('.ts')) hash.update(`${folder}/${name}\n`).update(readFileSync(join(root, folder, name)))
+    }
+  }
+  return hash.digest('hex').slice(0, 16)
+}
+
+export async function until(isTrue: () => boolean | Promise<boolean>, what: string): Promise<void> {
+  const deadline = performance.now() + waitMaxMs
+  while (!(await isTrue())) {
+    if (performance.now() > deadline) throw new Error(`${what} did not come`)
+    await new Promise((resolve) => setTimeout(resolve, pollMs))
+  }
+}
+
+/** A process that goes on until it is stopped. */
+export class Running {
+  readonly ended: Promise<Ended>
+  readonly child: ChildProcess
+  stdout = ''
+  stderr = ''
+
+  constructor(child: ChildProcess) {
+    this.child = child
+    child.stdout?.on('data', (chunk: Buffer) => {
+      this.stdout += chunk.toString()
+    })
+    child.stderr?.on('data', (chunk: Buffer) => {
+      this.stderr += chunk.toString()
+    })
+    this.ended = new Promise((resolve) => {
+      child.once('close', (code) => resolve({ code, stdout: this.stdout, stderr: this.stderr }))
+    })
+  }
+
+  async shows(text: string): Promise<void> {
+    let isOver = false
+    void this.ended.then(() => {
+      isOver = true
+    })
+    await until(() => this.stdout.includes(text) || isOver, `${JSON.stringify(text)} in: ${this.stdout} ${this.stderr}`)
+    if (!this.stdout.includes(text))
+      throw new Error(`ended without ${JSON.stringify(text)}: ${this.stdout} ${this.stderr}`)
+  }
+
+  async stop(signal: NodeJS.Signals = 'SIGTERM'): Promise<Ended> {
+    this.child.kill(signal)
+    return this.ended
+  }
+}
+
+/** A directory to work in, and the commands that run there. */
+export class Workplace {
+  readonly directory: string
+  readonly #main: string
+  readonly #running: Running[] = []
+
+  constructor(main: string) {
+    this.#main = main
+    this.directory = mkdtempSync(join(tmpdir(), 'epochcast-cli-'))
+  }
+
+  start(args: readonly string[], options: RunOptions = {}): Running {
+    const { EPOCHCAST_URL: _, ...environment } = process.env
+    const env = { ...environment, ...(options.url !== undefined && { EPOCHCAST_URL: options.url }) }
+    const stdin = options.input === undefined ? 'ignore' : 'pipe'
+    const child = spawn(process.execPath, [this.#main, ...args], {
+      cwd: this.directory,
+      env,
+      stdio: [stdin, 'pipe', 'pipe'],
+    })
+    child.stdin?.on('error', () => {})
+    child.stdin?.end(options.input)
+    const running = new Running(child)
+    this.#running.push(running)
+    return running
+  }
+
+  run(args: readonly string[], options: RunOptions = {}): Promise<Ended> {
+    return this.start(args, options).ended
+  }
+
+  write(name: string, text: string): string {
+    writeFileSync(join(this.directory, name), text)
+    return name
+  }
+
+  async close(): Promise<void> {
+    await Promise.all(
+      this.#running.map((running) => (running.child.exitCode === null ? running.stop('SIGKILL') : null)),
+    )
+    rmSync(this.directory, { recursive: true, force: true })
+  }
+}
+
+/** The first of `count` neighbouring ports that are free, below those that the system gives to clients. */
+export async function freePorts(count: number): Promise<number> {
+  for (;;) {
+    const first = 15_000 + Math.floor(Math.random() * 15_000)
+    const ports = Array.from({ length: count }, (_, at) => first + at)
+    if ((await Promise.all(ports.map(isFree))).every((free) => free)) return first
+  }
+}
+
+function isFree(port: number): Promise<boolean> {
+  return new Promise((resolve) => {
+    const server = createServer()
+    server.once('error', () => resolve(false))
+    server.listen({ port, host: '127.0.0.1', exclusive: true }, () => server.close(() => resolve(true)))
+  })
+}
+
+/** The JSON lines of an output. */
+export function jsonLines(text: string): Record<string, unknown>[] {
+  return text
+    .split('\n')
+    .filter((line) => line !== '')
+    .map((line) => JSON.parse(line) as Record<string, unknown>)
+}
+
+export function lines(text: string): string[] {
+  return text.split('\n').slice(0, -1)
+}
