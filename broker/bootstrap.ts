@@ -52,20 +52,24 @@ class Bootstrapper implements Machine {
       return
     }
     if (input.kind !== 'frame') return
-    const { message } = input.frame
-    if (message.kind === 'identity') this.#onIdentity(input.from, message.member, message.cluster, out)
-    if (message.kind === 'joined') this.#onJoined(input.from)
+    const { message, envelope } = input.frame
+    // A server may answer under another address than the one it was asked at: the number of the question tells.
+    const asked = this.#addresses[envelope.token - 1]
+    if (asked === undefined) return
+    if (message.kind === 'identity') this.#onIdentity(asked, message.member, message.cluster, out)
+    if (message.kind === 'joined') this.#onJoined(asked)
   }
 
   #ask(out: Effect[]): void {
-    if (this.silent.length > 0) send(out, this.silent, { kind: 'introduce' })
     const record = this.#record
-    const waiting = this.#addresses.filter((address) => !this.#joined.has(address))
-    if (record !== null && waiting.length > 0) send(out, waiting, { kind: 'join', cluster: record })
+    for (const [at, address] of this.#addresses.entries()) {
+      if (!this.#members.has(address)) send(out, address, { kind: 'introduce' }, at + 1)
+      else if (record !== null && !this.#joined.has(address))
+        send(out, address, { kind: 'join', cluster: record }, at + 1)
+    }
   }
 
   #onIdentity(from: Address, member: Member, cluster: ClusterRecord | undefined, out: Effect[]): void {
-    if (!this.#addresses.includes(from)) return
     if (cluster === undefined && !this.#members.has(from)) this.#strangers.add(from)
     this.#members.set(from, member)
     if (cluster !== undefined && this.#record === null) this.#record = cluster

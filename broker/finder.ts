@@ -4,6 +4,7 @@
  */
 import {
   type Configuration,
+  checkDecider,
   checkMembership,
   type Decision,
   defaultDecider,
@@ -138,7 +139,7 @@ export class Finder {
     const named = this.#defaults.topics?.get(topic)
     const defaults = named ?? this.#defaults.template
     const explicit = request.mode !== undefined || request.members.length > 0 || request.size !== undefined
-    if (!explicit && named === undefined && !this.#defaults.autoCreate) {
+    if (request.explicit !== true && named === undefined && !this.#defaults.autoCreate) {
       throw new EpochcastError('EC_UNKNOWN_TOPIC', `no topic is called ${topic}`, {
         hint: 'create it, or turn autoCreate on',
       })
@@ -151,12 +152,14 @@ export class Finder {
       mode,
       members.map((member) => member.name),
     )
+    const decider = request.decider ?? (mode === defaults.mode ? defaults.decider : undefined) ?? defaultDecider(mode)
+    checkDecider(mode, decider)
     return {
       topic,
       epoch: epoch(1),
       service: 'multicast',
       mode,
-      decider: request.decider ?? (mode === defaults.mode ? defaults.decider : undefined) ?? defaultDecider(mode),
+      decider,
       members,
       membersMin: request.membersMin ?? defaults.membersMin ?? 1,
       order: request.order ?? defaults.order ?? 'fifo',

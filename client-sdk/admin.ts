@@ -198,7 +198,7 @@ export class Admin {
     known: Epoch = epoch(0),
   ): Promise<MessageOf<'located'>> {
     const topic = topicName(name)
-    const request: Message = { kind: 'locate', topic, epoch: known, create, ...templateOf(options) }
+    const request: Message = { kind: 'locate', topic, epoch: known, create, explicit: create, ...templateOf(options) }
     const located = await this.#ask(request, 'located', `looking for ${name}`, options)
     this.#machine.servers.learn(located.servers)
     this.#machine.servers.learnPast(located.configuration.members)

@@ -84,10 +84,11 @@ export class Follower {
     return (this.configuration?.members ?? []).map((member) => this.#servers.addressOf(member))
   }
 
-  add(follower: EpochFollower, out: Effect[]): void {
+  /** @param create the topic comes into being by this use, where the servers allow that */
+  add(follower: EpochFollower, out: Effect[], create = true): void {
     this.#followers.add(follower)
     if (this.configuration !== null) follower.begun(this.configuration, out)
-    else this.locate(true, undefined, out)
+    else this.locate(create, undefined, out)
   }
 
   remove(follower: EpochFollower): void {

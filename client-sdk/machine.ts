@@ -97,7 +97,7 @@ export class ClientMachine implements Machine<ClientCall> {
 
   addGet(get: Get, topic: TopicName, out: Effect[]): void {
     this.#gets.set(get.token, get)
-    this.follower(topic).add(get, out)
+    this.follower(topic).add(get, out, false)
   }
 
   addSubscription(subscription: Subscription, topic: TopicName, out: Effect[]): void {

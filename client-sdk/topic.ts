@@ -263,7 +263,7 @@ export class Topic<T> {
           reject(error)
         },
       }
-      this.#context.loop.call((out) => this.#follower.add(once, out))
+      this.#context.loop.call((out) => this.#follower.add(once, out, false))
       return () => this.#follower.remove(once)
     })
   }

@@ -125,6 +125,12 @@ export function checkMembership(mode: Mode, members: readonly string[]): void {
   }
 }
 
+/** @throws EpochcastError `EC_IMPOSSIBLE_MEMBERSHIP` where the members cannot decide by themselves */
+export function checkDecider(mode: Mode, decider: Decider): void {
+  if (decider === 'engine' || mode === 'fault-masking') return
+  throw impossible(`mode ${mode} cannot decide by stakes`, 'leave the decider out, or say engine')
+}
+
 /** The configuration that an intent gives the epoch after `old`, once its closing set is known. */
 export function nextConfiguration(
   old: Configuration,

@@ -4,6 +4,7 @@
  */
 import {
   type Configuration,
+  checkDecider,
   checkMembership,
   type Decision,
   defaultDecider,
@@ -219,11 +220,7 @@ export class Changes {
     )
     const changesMode = mode !== old.mode
     const decider = request.decider ?? (changesMode ? defaultDecider(mode) : old.decider)
-    if (decider === 'stakes' && mode !== 'fault-masking') {
-      throw new EpochcastError('EC_IMPOSSIBLE_MEMBERSHIP', `mode ${mode} cannot decide by stakes`, {
-        hint: 'leave the decider out, or say engine',
-      })
-    }
+    checkDecider(mode, decider)
     const membersMin = request.membersMin ?? Math.min(old.membersMin, members.length)
     return { changeId: request.changeId, members, mode, decider, membersMin, order: request.order ?? old.order }
   }

@@ -17,6 +17,7 @@ import type { ServerName } from '../../proto/ids.ts'
 import { type Effect, send } from '../../proto/machine/contract.ts'
 import type { Message, MessageOf, Refusal, Source } from '../../proto/wire/messages.ts'
 import type { Host, Limits } from '../host.ts'
+import { idsOf } from './change.ts'
 
 export interface PlanListener {
   /** Everything is ready; the old epoch may be wedged. */
@@ -100,7 +101,7 @@ export class Plan {
     if (this.#phase === 'asking' && this.#answered()) {
       this.#phase = 'preloading'
       const newcomers = this.#newcomers().filter((member) => this.#conditions.has(member.name))
-      if (newcomers.length > 0) this.#listener.preloading(newcomers.map((member) => member.name).join(', '), out)
+      if (newcomers.length > 0) this.#listener.preloading(idsOf(newcomers), out)
       this.#preload(newcomers, out)
     }
     if (this.#phase === 'preloading' && this.#preloaded()) {
