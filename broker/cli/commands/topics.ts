@@ -7,7 +7,6 @@ import {
   operationQuorum,
   toleratedFailures,
 } from '../../../proto/configuration.ts'
-import { EpochcastError } from '../../../proto/errors.ts'
 import { serverIdOf } from '../../../proto/ids.ts'
 import { didYouMean } from '../../config/closest.ts'
 import { bad, toDecider, toMode, toOrder, toServerIds, wholeNumber } from '../arguments.ts'
@@ -93,22 +92,9 @@ async function create(context: Context, options: CreateOptions, [name = '']: rea
       }
       checkTarget(target, await serversOf(context, client))
     }
-    try {
-      const made = await client.admin.createTopic(name, { ...wanted, ...context.limits() })
-      if (context.forPeople) context.out.line(`${context.colors.green('made')} ${made.topic}`)
-      showOne(context, made)
-    } catch (error) {
-      throw withoutAutoCreate(error, name)
-    }
-  })
-}
-
-/** Servers that make no topic by themselves take a bare request for one that is merely used. */
-function withoutAutoCreate(error: unknown, name: string): unknown {
-  if (!(error instanceof EpochcastError) || error.code !== 'EC_UNKNOWN_TOPIC') return error
-  return new EpochcastError('EC_UNKNOWN_TOPIC', `the servers make no topic that is not described (autoCreate is off)`, {
-    cause: error,
-    hint: `say what it is: epochcast topics create ${name} --mode fault-masking`,
+    const made = await client.admin.createTopic(name, { ...wanted, ...context.limits() })
+    if (context.forPeople) context.out.line(`${context.colors.green('made')} ${made.topic}`)
+    showOne(context, made)
   })
 }
 

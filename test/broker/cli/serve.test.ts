@@ -83,7 +83,7 @@ describe('serve and bootstrap', () => {
 
 describe('topics of the file', () => {
   it('are all that is made by use', async () => {
-    const attempts = ['pub nope x', 'sub nope -c 1', 'topics create nope']
+    const attempts = ['pub nope x', 'sub nope -c 1']
     for (const { code, stderr } of await Promise.all(attempts.map((args) => epochcast(...args.split(' '))))) {
       expect(code).toBe(1)
       expect(stderr).toContain('epochcast: ')
