@@ -138,15 +138,16 @@ export class Finder {
     const { topic } = request
     const named = this.#defaults.topics?.get(topic)
     const defaults = named ?? this.#defaults.template
-    const explicit = request.mode !== undefined || request.members.length > 0 || request.size !== undefined
-    if (request.explicit !== true && named === undefined && !this.#defaults.autoCreate) {
+    const isDescribed = request.mode !== undefined || request.members.length > 0 || request.size !== undefined
+    const isAsked = isDescribed || request.explicit === true
+    if (!isAsked && named === undefined && !this.#defaults.autoCreate) {
       throw new EpochcastError('EC_UNKNOWN_TOPIC', `no topic is called ${topic}`, {
         hint: 'create it, or turn autoCreate on',
       })
     }
     const mode = request.mode ?? defaults.mode ?? 'fault-masking'
     const size = request.size ?? (mode === defaults.mode ? defaults.size : undefined) ?? defaultSizes[mode]
-    const ids = request.members.length > 0 || explicit ? request.members : defaults.members
+    const ids = request.members.length > 0 || isDescribed ? request.members : defaults.members
     const members = ids.length > 0 ? this.#named(ids) : this.#placed(topic, mode, size)
     checkMembership(
       mode,
