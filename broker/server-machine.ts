@@ -197,9 +197,13 @@ export class ServerMachine implements DurableMachine {
       case 'outranked':
         return this.#changes.take(name, frame.envelope.token, message, out)
       case 'moved':
+      case 'enabled':
         this.#changes.take(name, frame.envelope.token, message, out)
         this.#replicas.get(message.topic)?.take(from, frame, message, out)
         return
+      case 'decisions':
+        this.#changes.decisions(frame.envelope.token, message, out)
+        return this.#onReplica(from, frame, message, out)
       case 'started':
         this.#changes.started(name, message, out)
         this.#finder.take(name, message, out)
@@ -215,7 +219,6 @@ export class ServerMachine implements DurableMachine {
       case 'pull':
       case 'pulled':
       case 'chain':
-      case 'decisions':
       case 'inquire':
       case 'preload':
       case 'wedge':
@@ -223,7 +226,6 @@ export class ServerMachine implements DurableMachine {
       case 'accept':
       case 'start':
       case 'decided':
-      case 'enabled':
       case 'working':
         return this.#onReplica(from, frame, message, out)
       default:

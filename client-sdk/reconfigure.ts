@@ -2,7 +2,7 @@
 import type { Configuration, Decider, Decision, Mode, Order } from '../proto/configuration.ts'
 import { EpochcastError } from '../proto/errors.ts'
 import { epoch, serverIdOf } from '../proto/ids.ts'
-import type { Message, MessageOf, PhaseTimes } from '../proto/wire/messages.ts'
+import type { Message, MessageOf, PhaseTimes, Refusal } from '../proto/wire/messages.ts'
 import { refusalError } from './refusals.ts'
 import type { Question } from './requests.ts'
 import type { Servers } from './servers.ts'
@@ -64,6 +64,9 @@ export interface Change {
 /** Silence of a coordinator after which another server is asked. */
 const coordinatorRetryTicks = 200
 
+/** What one server could not do another one may be doing. */
+const mayComeFromAnother: readonly Refusal[] = ['transfer-failed', 'no-decider', 'busy']
+
 /** Who hears how a change goes. */
 export interface ChangeListener {
   decided(result: ChangeResult): void
@@ -101,7 +104,13 @@ export function requestChange(
   const expectedEpoch = epoch(expected === 'any' ? 0 : expected)
   const message: Message = { kind: 'reconfigure', topic, epoch: expectedEpoch, changeId, ...templateOf(options) }
   const members = current.members.map((member) => servers.addressOf(member))
-  const to = () => servers.inOrder([...new Set([...members, ...servers.addresses()])])
+  // Each server that was asked may have taken the change on: only when all of them refused, nothing will come of it.
+  let asked = 0
+  let refused = 0
+  const to = () => {
+    asked++
+    return servers.inOrder([...new Set([...members, ...servers.addresses()])])
+  }
   let last = ''
   return waitFor<void>(waits, options, `change of ${topic}`, (resolve, reject) => {
     const answer = (reply: Message): boolean => {
@@ -112,6 +121,8 @@ export function requestChange(
       // A server that is behind: the next one is asked.
       if (reply.kind === 'refused' && reply.refusal === 'not-yet') return false
       if (reply.kind === 'refused') {
+        refused++
+        if (refused < asked && mayComeFromAnother.includes(reply.refusal)) return false
         reject(refusalError(topic, reply))
         return true
       }

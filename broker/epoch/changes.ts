@@ -11,6 +11,7 @@ import {
   defaultSizes,
   type Intent,
   intentOf,
+  isMember,
   type Member,
   type Mode,
   toleratedFailures,
@@ -51,6 +52,8 @@ export class Changes {
   /** What of a past change is still to be told: its old servers may stop. */
   /** Requests that came before this process had heard of all servers. */
   readonly #early: Asker[] = []
+  /** Requests for epochs that are over, while it is asked how they ended. */
+  readonly #past = new Map<number, Asker>()
   readonly #byToken = new Map<number, Running>()
 
   constructor(needs: Coordination, directory: Directory, replica: (topic: TopicName) => Replica | undefined) {
@@ -125,6 +128,27 @@ export class Changes {
     this.#needs.engine.lookup(request.topic, found, out)
   }
 
+  /** The epoch is over, and how is not known here: a member of the newest one tells. */
+  #askPast(asker: Asker, newest: Configuration, out: Effect[]): void {
+    const token = this.#needs.host.nextToken()
+    const { topic, epoch } = asker.request
+    this.#past.set(token, asker)
+    const to = newest.members.map((member) => this.#needs.host.addressOf(member))
+    send(out, to, { kind: 'chain', topic, epoch: previousEpoch(epoch) }, token)
+  }
+
+  /** An answer to that; the first that knows counts. */
+  decisions(token: number, message: MessageOf<'decisions'>, out: Effect[]): void {
+    const asker = this.#past.get(token)
+    // The first one made the epoch that was asked for, the next one ended it.
+    const [made, ended] = message.decisions
+    const decision = message.decisions.find((one) => one.changeId === asker?.request.changeId) ?? ended
+    if (asker === undefined || made === undefined || decision === undefined) return
+    this.#past.delete(token)
+    const old = message.decisions.find((one) => one.next.epoch === previousEpoch(decision.next.epoch)) ?? made
+    this.#tellPast(asker, decision, old.next, out)
+  }
+
   /** The epoch was ended already: by this very change, which is then followed to its end, or by another. */
   #answerPast(asker: Asker, decision: Decision, state: TopicState | null, out: Effect[]): void {
     const old = state?.configurationOf(previousEpoch(decision.next.epoch))
@@ -134,9 +158,15 @@ export class Changes {
       coordinator.decided(decision, out)
       return
     }
+    this.#tellPast(asker, decision, old ?? null, out)
+  }
+
+  #tellPast(asker: Asker, decision: Decision, old: Configuration | null, out: Effect[]): void {
     const superseded = decision.changeId !== asker.request.changeId
     const times = { planUs: 0, wedgeUs: 0, stageUs: 0, decideUs: 0, startUs: 0 }
-    this.#tell([asker], { decision, enabled: true, superseded, retirable: [], times }, true, out)
+    const retired = (old?.members ?? []).filter((member) => !isMember(decision.next, member.name))
+    const retirable = retired.map((member) => member.name)
+    this.#tell([asker], { decision, enabled: true, superseded, retirable, times }, true, out)
   }
 
   #start(asker: Asker, old: Configuration, out: Effect[]): void {
@@ -147,7 +177,7 @@ export class Changes {
       return
     }
     if (request.epoch > 0 && request.epoch < old.epoch) {
-      this.#refuse(asker, 'stale-epoch', `epoch ${request.epoch} was expected, ${old.epoch} is the newest`, out)
+      this.#askPast(asker, old, out)
       return
     }
     try {
@@ -190,7 +220,7 @@ export class Changes {
   }
 
   #outdated(askers: readonly Asker[], newest: Configuration, out: Effect[]): void {
-    this.#replica(newest.topic)?.state.hear(newest)
+    this.#replica(newest.topic)?.hear(newest, out)
     for (const asker of askers) {
       const { request } = asker
       if (request.epoch === 0 && asker.retries++ < retriesMax) this.#wait(asker, out)

@@ -92,10 +92,11 @@ export class Closing {
 
   tick(out: Effect[]): void {
     const { opened } = this.#state
-    if (opened === null || opened.wedgedFor === null || this.#state.successorEnabled) return
+    if (opened === null || opened.wedgedFor === null) return
     this.#ticks++
     const decision = this.#state.decisionOf(opened.configuration.epoch)
     if (decision !== undefined) {
+      if (this.#state.successorEnabled) return
       if (this.#ticks % (this.#limits.resendTicks * 2) === 0) this.#handOver(out)
       return
     }

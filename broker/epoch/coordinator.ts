@@ -103,6 +103,8 @@ export class Coordinator implements PlanListener, ProposalListener {
         return this.#onAccepted(from, message, out)
       case 'started':
         return this.#onStarted(from, message, out)
+      case 'enabled':
+        return this.#onLaterEnabled(message, out)
       case 'outranked':
         return this.#onOutranked(message)
       case 'moved':
@@ -309,7 +311,16 @@ export class Coordinator implements PlanListener, ProposalListener {
     if (this.#step !== 'start' || decision === null || message.epoch < decision.next.epoch) return
     if (!isMember(decision.next, from)) return
     this.#started.add(from)
-    if (this.#started.size < enabledQuorum(decision.next)) return
+    if (this.#started.size >= enabledQuorum(decision.next)) this.#finish(decision, out)
+  }
+
+  /** The next epoch may never have been enabled; a later one is, and with it this change is complete too. */
+  #onLaterEnabled(message: MessageOf<'enabled'>, out: Effect[]): void {
+    const decision = this.#decision
+    if (this.#step === 'start' && decision !== null && message.epoch > decision.next.epoch) this.#finish(decision, out)
+  }
+
+  #finish(decision: Decision, out: Effect[]): void {
     this.#end()
     this.#enter('enabled', '', out)
     const { topic, epoch } = decision.next
@@ -347,10 +358,10 @@ export class Coordinator implements PlanListener, ProposalListener {
       }
       case 'start': {
         if (decision === null) return
-        this.#tellDecided(
-          decision.next.members.filter((member) => !this.#started.has(member.name)),
-          out,
-        )
+        // Those that have started may know by now that a later epoch is enabled.
+        const isLong = this.#stepTicks % keepAliveTicks === 0
+        const to = decision.next.members.filter((member) => isLong || !this.#started.has(member.name))
+        this.#tellDecided(to, out)
         break
       }
       default:

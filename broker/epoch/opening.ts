@@ -33,6 +33,7 @@ export class Opening {
   readonly #waiting = new Map<number, Waiting>()
   /** Epoch for whose end this server was asked to stage: what is here may be counted on until that is decided. */
   #stagedFor: Epoch | null = null
+  #ticksSinceAsked = 0
   /** A decision that names this server, until the epoch is open. */
   #pending: Decision | null = null
   /** Who is told when this server has started. */
@@ -54,6 +55,15 @@ export class Opening {
     return this.#waiting.size > 0 || this.#pending !== null
   }
 
+  get stagedFor(): Epoch | null {
+    return this.#stagedFor
+  }
+
+  /** The epoch staged for, every now and then while no coordinator has asked for that long. */
+  forgottenFor(ticks: number): Epoch | null {
+    return this.isPromised && this.#ticksSinceAsked > 0 && this.#ticksSinceAsked % ticks === 0 ? this.#stagedFor : null
+  }
+
   /** Whether a coordinator may count on what is staged here. */
   get isPromised(): boolean {
     return this.#stagedFor !== null && this.#state.decisionOf(this.#stagedFor) === undefined
@@ -62,6 +72,7 @@ export class Opening {
   preload(from: Address, token: number, message: MessageOf<'preload'>, out: Effect[]): void {
     this.#waiting.set(token, { to: from, token, answer: message })
     this.#stagedFor = message.epoch
+    this.#ticksSinceAsked = 0
     this.#transfer.aim(message.epoch, null, message.sources, out)
     this.#answer(true, out)
   }
@@ -69,6 +80,7 @@ export class Opening {
   stage(from: Address, token: number, message: MessageOf<'stage'>, out: Effect[]): void {
     this.#waiting.set(token, { to: from, token, answer: message })
     this.#stagedFor = message.epoch
+    this.#ticksSinceAsked = 0
     this.#transfer.aim(message.epoch, message.closing, message.sources, out)
     this.#answer(true, out)
   }
@@ -109,6 +121,7 @@ export class Opening {
 
   tick(out: Effect[]): void {
     this.#ticks++
+    this.#ticksSinceAsked++
     if (this.#ticks % this.#limits.resendTicks !== 0) return
     this.#answer(true, out)
     if (this.#pending !== null && !this.#transfer.busy) this.#fetch(this.#pending, out)
@@ -117,8 +130,8 @@ export class Opening {
   /** Another server's epoch began: what was staged for an attempt that lost is of no use. */
   forget(): void {
     this.#waiting.clear()
-    this.#pending = null
-    this.#transfer.stop()
+    this.#stagedFor = null
+    if (this.#pending === null) this.#transfer.stop()
   }
 
   #open(out: Effect[]): boolean {

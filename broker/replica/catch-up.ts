@@ -2,15 +2,15 @@
  * A server that was down during changes learns how the epochs since its own ended: from whoever turns out to be ahead of it.
  * Perhaps it is a member again.
  */
-import type { Decision } from '../../proto/configuration.ts'
-import { type Address, epoch } from '../../proto/ids.ts'
+import type { Configuration, Decision } from '../../proto/configuration.ts'
+import { type Address, type Epoch, epoch } from '../../proto/ids.ts'
 import { type Effect, send } from '../../proto/machine/contract.ts'
 import type { MessageOf } from '../../proto/wire/messages.ts'
 import type { Host, Limits } from '../host.ts'
 import type { TopicState } from './topic-state.ts'
 
 const creation = epoch(0)
-const askTicks = 50
+const askTicks = 20
 
 export class CatchUp {
   readonly #state: TopicState
@@ -29,12 +29,11 @@ export class CatchUp {
   }
 
   /** Another server is in a later epoch, or says that this one is over. */
-  ask(from: Address, out: Effect[]): void {
+  ask(from: Address, out: Effect[], since: Epoch = this.#state.opened?.configuration.epoch ?? creation): void {
     if (this.#token !== 0 && this.#ticks < this.#limits.requestTicks) return
     this.#token = this.#host.nextToken()
     this.#ticks = 0
-    const { topic, opened } = this.#state
-    const since = opened?.configuration.epoch ?? creation
+    const { topic } = this.#state
     send(out, from, { kind: 'chain', topic, epoch: since }, this.#token)
   }
 
@@ -56,7 +55,18 @@ export class CatchUp {
     this.#ticks++
     const { newest, opened } = this.#state
     if (newest === null || opened === null || newest.epoch <= opened.configuration.epoch) return
-    if (this.#ticks % askTicks !== 0 || this.#state.decisionOf(opened.configuration.epoch) !== undefined) return
+    if (this.#ticks % askTicks === 0 && this.#state.decisionOf(opened.configuration.epoch) === undefined)
+      this.#pursue(newest, out)
+  }
+
+  /** A later epoch has been decided. */
+  hear(newest: Configuration, out: Effect[]): void {
+    const isNews = newest.epoch > (this.#state.newest?.epoch ?? 0)
+    this.#state.hear(newest)
+    if (isNews) this.#pursue(newest, out)
+  }
+
+  #pursue(newest: Configuration, out: Effect[]): void {
     const member = newest.members[this.#host.random.below(newest.members.length)]
     if (member !== undefined) this.ask(this.#host.addressOf(member), out)
   }

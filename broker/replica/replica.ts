@@ -136,11 +136,12 @@ export class Replica {
         return this.#onStart(from, frame.envelope.from as ServerName, message, out)
       case 'decided':
         this.#opening.expect(from, message.epoch, out)
+        this.#tellEnabled(from, frame.envelope.token, out)
         return this.learn(message.decision, out)
       case 'started':
         return this.#closing.started(frame.envelope.from as ServerName)
       case 'enabled':
-        return this.#onEnabled(message)
+        return this.#onEnabled(from, message, out)
       case 'working':
         return this.#closing.working(from)
       default:
@@ -152,13 +153,20 @@ export class Replica {
   learn(decision: Decision, out: Effect[]): void {
     const closed = previousEpoch(decision.next.epoch)
     const { topic, opened } = this.state
-    const concerned = opened?.configuration.epoch === closed || isMember(decision.next, this.#host.self.name)
+    const isNamed = isMember(decision.next, this.#host.self.name)
+    const concerned = opened?.configuration.epoch === closed || isNamed || this.#opening.stagedFor === closed
     if (!concerned) return
     if (this.state.decisionOf(closed) === undefined) {
       this.state.record({ kind: 'decided', topic, epoch: closed, decision }, out)
       if (opened?.configuration.epoch === closed) this.#tellMoved(decision, out)
     } else this.state.record({ kind: 'decided', topic, epoch: closed, decision }, [])
+    if (this.#opening.stagedFor === closed && !isNamed) this.#opening.forget()
     this.#opening.decided(decision, out)
+  }
+
+  /** Somebody who knows told of a decided configuration. */
+  hear(newest: Configuration, out: Effect[]): void {
+    this.#catchUp.hear(newest, out)
   }
 
   peerDown(address: Address): void {
@@ -172,6 +180,7 @@ export class Replica {
     this.#repair.tick(out)
     this.#transfer.tick(out)
     this.#opening.tick(out)
+    this.#askForEnd(out)
     this.#closing.tick(out)
     this.#rollIfCrowded(out)
     this.#catchUp.tick(out)
@@ -301,6 +310,13 @@ export class Replica {
     send(out, from, { kind: 'decisions', topic, epoch: message.epoch, decisions, newest }, token)
   }
 
+  /** Staged for an attempt whose coordinator is silent: perhaps it lost, and this server is not needed. */
+  #askForEnd(out: Effect[]): void {
+    const staged = this.#opening.forgottenFor(this.#limits.takeoverTicks * 2)
+    const source = this.#transfer.anySource
+    if (staged !== null && source !== undefined) this.#catchUp.ask(this.#host.addressOf(source.member), out, staged)
+  }
+
   #onInquire(from: Address, token: number, message: MessageOf<'inquire'>, out: Effect[]): void {
     const { topic, opened, newest, stagedCount, heldEpochs } = this.state
     const configuration = opened?.configuration ?? newest
@@ -340,16 +356,25 @@ export class Replica {
     if (decision !== null) this.learn(decision, out)
   }
 
-  #onEnabled(message: MessageOf<'enabled'>): void {
+  #onEnabled(from: Address, message: MessageOf<'enabled'>, out: Effect[]): void {
     const opened = this.state.opened?.configuration
     if (opened !== undefined && message.epoch <= opened.epoch) return
     this.state.successorEnabled = true
+    // It is over, and how was not heard here.
+    if (opened !== undefined && this.state.decisionOf(opened.epoch) === undefined) this.#catchUp.ask(from, out)
     const newest = this.state.newest
     // Nobody reads the old epochs here any more; that they are closed, and by what, stays known.
     if (newest !== null && newest.epoch >= message.epoch && !isMember(newest, this.#host.self.name)) {
       // What is staged for a later epoch may count on what is here.
       if (!this.#opening.isPromised) this.state.release()
     }
+  }
+
+  /** Whoever still works for this epoch's beginning need not: a later one is enabled. */
+  #tellEnabled(to: Address, token: number, out: Effect[]): void {
+    const { opened, newest, topic, successorEnabled } = this.state
+    if (!successorEnabled || opened === null || newest === null) return
+    send(out, to, { kind: 'enabled', topic, epoch: newest.epoch }, token)
   }
 
   #onOpened(out: Effect[]): void {

@@ -112,13 +112,17 @@ export class TopicState {
     }
   }
 
-  /** A batch of the same publisher with other boundaries than those here: one of the two was forged, so begin anew. */
-  dropMismatch(batch: Batch): void {
+  /**
+   * A batch of the same publisher with other boundaries than those here: one of the two was forged, so it begins anew.
+   * @returns whether that was so
+   */
+  dropMismatch(batch: Batch): boolean {
     const staged = this.#staged.get(batch.epoch)
     const end = staged?.has(batch.publisher) === true ? staged.endOf(batch.publisher) : this.#storedEnd(batch)
-    if (batch.first > end || batch.last <= end) return
+    if (batch.first > end || batch.last <= end) return false
     staged?.discard(batch.publisher)
     this.staged(batch.epoch).continueFrom(batch.publisher, noFrontier)
+    return true
   }
 
   /** Takes a batch into the opened epoch. The caller has checked that it is its publisher's next one. */

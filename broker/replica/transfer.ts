@@ -27,6 +27,8 @@ interface Request {
   readonly what: 'chain' | 'bodies'
   silentTicks: number
   batches: number
+  /** It sent what does not fit what another source had given. */
+  isMismatched: boolean
 }
 
 export class Transfer {
@@ -48,6 +50,12 @@ export class Transfer {
     this.#state = state
     this.#host = host
     this.#limits = limits
+  }
+
+  /** Somebody who may know how the epoch ended that is staged for. */
+  get anySource(): Source | undefined {
+    const sources = this.#goal?.sources ?? []
+    return sources[this.#host.random.below(Math.max(1, sources.length))]
   }
 
   get busy(): boolean {
@@ -100,7 +108,7 @@ export class Transfer {
     this.#request.silentTicks = 0
     this.#failures = 0
     if (!this.#state.stageContinues(batch)) {
-      this.#state.dropMismatch(batch)
+      if (this.#state.dropMismatch(batch)) this.#request.isMismatched = true
       return
     }
     this.#request.batches++
@@ -115,11 +123,11 @@ export class Transfer {
       this.#resume = { source: this.#source, epoch: message.epoch, slot: message.resume }
     } else {
       if (!message.unheld && message.epoch === this.#goal?.epoch) this.#drained = true
-      this.#source++
+      // What does not fit is asked of the same source again, from the beginning.
+      if (!request.isMismatched) this.#source++
     }
     // A source that had nothing of what is missing: the next one is asked at the next tick, not in a hot circle.
-    if (message.more || request.batches > 0 || this.missing(message.epoch, this.#goal?.closing ?? null) === 0)
-      this.#next(out)
+    if (message.more || request.batches > 0 || request.isMismatched) this.#next(out)
   }
 
   decisions(message: MessageOf<'decisions'>, out: Effect[]): void {
@@ -172,7 +180,7 @@ export class Transfer {
     const token = this.#host.nextToken()
     const to = this.#host.addressOf(source.member)
     const { topic } = this.#state
-    this.#request = { token, epoch, what, silentTicks: 0, batches: 0 }
+    this.#request = { token, epoch, what, silentTicks: 0, batches: 0, isMismatched: false }
     if (what === 'chain') {
       send(out, to, { kind: 'chain', topic, epoch }, token)
       return

@@ -53,6 +53,7 @@ export class EpochWindow {
   #nextSequence = 1
   #windowBytes = 0
   #retainedBytes = 0
+  #wedgedTicks = 0
   /** A member said that the epoch is being ended: nothing new is sent in it. */
   isWedged = false
   /** Last sequence that the quorum acknowledged. */
@@ -129,8 +130,10 @@ export class EpochWindow {
     }
   }
 
-  /** @returns false when too many members are silent for anything to become durable */
+  /** @returns false when nothing can become durable here for now: the topic may have moved */
   tick(out: Effect[]): boolean {
+    // The news that the epoch has ended may have been lost.
+    if (this.isWedged && ++this.#wedgedTicks % resendTicks === 0) return false
     if (this.#sent.length === 0) return true
     let silent = 0
     for (const view of this.#members) {
