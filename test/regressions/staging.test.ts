@@ -63,10 +63,10 @@ describe('a member', () => {
 })
 
 describe('a batch of a faulty publisher', () => {
-  it.each([[['a', 'b', 'c']], [['a', 'b', 'd']]])(
+  it.each([[['a', 'b', 'c']], [['a', 'b', 'd']], [['d', 'e', 'f']]])(
     'with other boundaries at each server neither stops the topic nor keeps servers busy: %s come next',
     async (members) => {
-      await using cluster = await createFilteredCluster({ servers: 4 })
+      await using cluster = await createFilteredCluster({ servers: 6 })
       const client = await cluster.connect()
       await client.admin.createTopic('t', { members: ['a', 'b', 'c'] })
       const topic = client.topic('t', { codec: text() })
