@@ -8,14 +8,16 @@ import type { Address, ClusterId, ServerName, TopicName } from '../proto/ids.ts'
 import { type DurableMachine, type Effect, type Input, send } from '../proto/machine/contract.ts'
 import type { Clock, Random } from '../proto/machine/ports.ts'
 import type { Position, RecordKind } from '../proto/machine/store.ts'
-import { decodeMessage, type Frame, messageBytes } from '../proto/wire/codec.ts'
-import { type ClusterRecord, isTopical, type Message, type MessageOf } from '../proto/wire/messages.ts'
+import { decodeMessage, type Frame } from '../proto/wire/codec.ts'
+import { isTopical, type Message, type MessageOf } from '../proto/wire/messages.ts'
 import { Arbiter } from './engines/arbiter.ts'
 import { Arbiters } from './engines/arbiters.ts'
 import { Changes } from './epoch/changes.ts'
 import { Finder, type TopicDefaults } from './finder.ts'
 import { limits as defaultLimits, type Host, type Limits } from './host.ts'
+import { Belonging } from './membership/belonging.ts'
 import { Directory } from './membership/directory.ts'
+import { answerAbsent } from './replica/answers.ts'
 import { Replica, type ReplicaMessage } from './replica/replica.ts'
 
 export interface ServerMachineOptions {
@@ -58,9 +60,6 @@ const betweenServers = new Set<Message['kind']>([
   'moved',
   'decisions',
 ])
-/** What a server without a cluster, or somebody who does not know ours yet, may say. */
-const beforeCluster = new Set<Message['kind']>(['introduce', 'identity', 'join', 'joined'])
-
 export class ServerMachine implements DurableMachine {
   readonly directory: Directory
   readonly #options: ServerMachineOptions
@@ -68,23 +67,24 @@ export class ServerMachine implements DurableMachine {
   readonly #host: Host
   readonly #replicas = new Map<TopicName, Replica>()
   readonly #touched = new Set<Replica>()
+  readonly #belonging: Belonging
   readonly #arbiter = new Arbiter()
   readonly #arbiters: Arbiters
   readonly #changes: Changes
   readonly #finder: Finder
   readonly #rounds = new Map<TopicName, number>()
-  #cluster: ClusterRecord | null = null
   #token = 0
-  /** Frames of another cluster. */
-  foreignFrames = 0
+  /** Messages between servers that did not come from one that is known. */
+  strangeMessages = 0
 
   constructor(options: ServerMachineOptions) {
     this.#options = options
     this.#limits = { ...defaultLimits, ...options.limits }
     this.directory = new Directory(options.self, options.seeds)
+    this.#belonging = new Belonging(options.self, this.directory, options.seeds.length > 0)
     this.#token = options.random.below(0x7fff_ffff)
     this.#host = this.#makeHost()
-    this.#arbiters = new Arbiters(this.#host, this.#limits, () => this.#cluster?.arbiters ?? [])
+    this.#arbiters = new Arbiters(this.#host, this.#limits, () => this.#belonging.arbiters)
     const replica = (topic: TopicName) => this.#replicas.get(topic)
     const coordination = {
       host: this.#host,
@@ -103,7 +103,7 @@ export class ServerMachine implements DurableMachine {
   }
 
   get cluster(): ClusterId | '' {
-    return this.#cluster?.id ?? ''
+    return this.#belonging.id
   }
 
   get topics(): readonly Replica[] {
@@ -112,7 +112,7 @@ export class ServerMachine implements DurableMachine {
 
   recover(kind: RecordKind, bytes: Uint8Array, position: Position): void {
     const message = decodeMessage(bytes)
-    if (message.kind === 'join') this.#cluster = message.cluster
+    if (message.kind === 'join') this.#belonging.recover(message)
     else if (message.kind === 'arbiter-prepare' || message.kind === 'arbiter-accept' || message.kind === 'note') {
       this.#arbiter.recover(message)
     } else if (isTopical(message)) this.#replica(message.topic).state.recover(kind, message, position)
@@ -136,21 +136,12 @@ export class ServerMachine implements DurableMachine {
 
   #onFrame(from: Address, frame: Frame, out: Effect[]): void {
     const { message, envelope } = frame
-    if (envelope.cluster !== this.cluster || this.cluster === '') {
-      if (beforeCluster.has(message.kind)) this.#onStranger(from, frame, out)
-      else this.#refuseStranger(from, frame, out)
-      return
-    }
+    if (this.#belonging.takes(from, frame, out)) return
     if (betweenServers.has(message.kind) && !this.directory.isServer(envelope.from as ServerName, from)) {
-      this.foreignFrames++
+      this.strangeMessages++
       return
     }
     switch (message.kind) {
-      case 'introduce':
-      case 'identity':
-      case 'join':
-      case 'joined':
-        return this.#onStranger(from, frame, out)
       case 'alive':
         return this.directory.onAlive(from, message, out)
       case 'directory':
@@ -237,39 +228,14 @@ export class ServerMachine implements DurableMachine {
     let replica = this.#replicas.get(message.topic)
     if (replica === undefined) {
       if (!bringsTopic.has(message.kind)) {
-        this.#answerWithoutReplica(from, frame, message, out)
+        const answer = answerAbsent(message)
+        if (answer !== null) send(out, from, answer, frame.envelope.token)
         return
       }
       replica = this.#replica(message.topic)
     }
     this.#touched.add(replica)
     replica.take(from, frame, message, out)
-  }
-
-  #answerWithoutReplica(from: Address, frame: Frame, message: ReplicaMessage, out: Effect[]): void {
-    const { topic, epoch } = message
-    const { token } = frame.envelope
-    switch (message.kind) {
-      case 'inquire':
-        send(
-          out,
-          from,
-          { kind: 'condition', topic, epoch, phase: 'absent', stored: new Map(), stagedCount: 0, heldEpochs: 0 },
-          token,
-        )
-        return
-      case 'batch':
-      case 'subscribe':
-      case 'collect':
-      case 'complete':
-        send(out, from, { kind: 'refused', topic, epoch, refusal: 'not-yet', detail: 'not served here' }, token)
-        return
-      case 'pull':
-        send(out, from, { kind: 'pulled', topic, epoch, more: false, unheld: true, resume: 0 }, token)
-        return
-      default:
-        return
-    }
   }
 
   #onListTopics(from: Address, frame: Frame, message: MessageOf<'list-topics'>, out: Effect[]): void {
@@ -279,61 +245,8 @@ export class ServerMachine implements DurableMachine {
     else if (this.#isArbiter()) this.#arbiter.take(from, frame.envelope.token, message, out)
   }
 
-  #onStranger(from: Address, frame: Frame, out: Effect[]): void {
-    const { message, envelope } = frame
-    switch (message.kind) {
-      case 'introduce': {
-        const cluster = this.#cluster
-        const member = this.#host.self
-        send(out, from, { kind: 'identity', member, ...(cluster && { cluster }) }, envelope.token)
-        return
-      }
-      case 'identity':
-        return this.#onIdentity(message, out)
-      case 'join':
-        return this.#onJoin(from, envelope.token, message, out)
-      default:
-        return
-    }
-  }
-
-  #onIdentity(message: MessageOf<'identity'>, out: Effect[]): void {
-    const { cluster, member } = message
-    if (cluster === undefined) return
-    // An empty server that was told whom to join belongs to their cluster from now on.
-    if (this.#cluster === null && this.#options.seeds.length > 0) this.#adopt(cluster, out)
-    if (this.#cluster?.id !== cluster.id) return
-    this.directory.told([member], out)
-    // It answered itself, so this is where it is now: after a move, what is noted of it is wrong.
-    this.directory.heard(member)
-  }
-
-  #onJoin(from: Address, token: number, message: MessageOf<'join'>, out: Effect[]): void {
-    if (this.#cluster === null) this.#adopt(message.cluster, out)
-    const member = this.#host.self
-    if (this.#cluster?.id === message.cluster.id) send(out, from, { kind: 'joined', member }, token)
-    else send(out, from, { kind: 'identity', member, ...(this.#cluster && { cluster: this.#cluster }) }, token)
-  }
-
-  #adopt(cluster: ClusterRecord, out: Effect[]): void {
-    this.#cluster = cluster
-    out.push({ kind: 'persist', record: 'protocol', bytes: messageBytes({ kind: 'join', cluster }) })
-    this.directory.told(cluster.arbiters, out)
-  }
-
-  #refuseStranger(from: Address, frame: Frame, out: Effect[]): void {
-    this.foreignFrames++
-    const { message, envelope } = frame
-    if (!isTopical(message) || message.kind === 'refused') return
-    const { topic, epoch } = message
-    const refusal = this.#cluster === null ? 'no-cluster' : 'other-cluster'
-    const detail = this.#cluster === null ? 'this server has not joined a cluster' : `this is cluster ${this.cluster}`
-    send(out, from, { kind: 'refused', topic, epoch, refusal, detail }, envelope.token)
-  }
-
   #onTick(out: Effect[]): void {
-    if (this.#cluster !== null && this.directory.servers().length === 1)
-      this.directory.told(this.#cluster.arbiters, out)
+    this.#belonging.tick(out)
     this.directory.tick(out)
     this.#arbiters.tick(out)
     this.#changes.tick(out)
@@ -350,7 +263,7 @@ export class ServerMachine implements DurableMachine {
   }
 
   #isArbiter(): boolean {
-    return this.#cluster?.arbiters.some((member) => member.name === this.#host.self.name) === true
+    return this.#belonging.arbiters.some((member) => member.name === this.#host.self.name)
   }
 
   #replica(topic: TopicName): Replica {

@@ -38,6 +38,8 @@ export interface ReplicaInfo {
 }
 
 /** A member that is asked what it knows may be dead. */
+/** What ends the question, not only this member's part of it. */
+const finalCodes: readonly ErrorCode[] = ['EC_CLOSED', 'EC_ABORTED']
 const mayBeOwn: readonly ErrorCode[] = ['EC_SUPERSEDED', 'EC_STALE_EPOCH', 'EC_TRANSFER_FAILED', 'EC_NO_DECIDER']
 const memberTimeoutMs = 200
 
@@ -227,8 +229,7 @@ export class Admin {
       try {
         return (await this.#chain(topic, from, to, { ...options, timeoutMs: memberTimeoutMs })).newest
       } catch (error) {
-        if (error instanceof EpochcastError && (error.code === 'EC_TIMEOUT' || error.code === 'EC_UNKNOWN_TOPIC'))
-          return null
+        if (error instanceof EpochcastError && !finalCodes.includes(error.code)) return null
         throw error
       }
     })
@@ -256,6 +257,8 @@ export class Admin {
     const limits = { timeoutMs: 10_000, ...options }
     return waitFor(this.#waits, limits, what, (resolve, reject) => {
       const answer = (reply: Message): boolean => {
+        // Another server may know what this one does not.
+        if (reply.kind === 'refused' && reply.refusal === 'not-yet' && to?.length !== 1) return false
         if (reply.kind === 'refused') {
           reject(refusalError('topic' in message ? message.topic : '', reply))
           return true

@@ -18,6 +18,8 @@ export function refusalError(topic: string, { refusal, detail }: MessageOf<'refu
       return new EpochcastError('EC_SUPERSEDED', `${topic}: ${detail}`, {
         hint: 'look at the topic again, then decide',
       })
+    case 'not-yet':
+      return new EpochcastError('EC_TIMEOUT', `${topic}: ${detail}`)
     case 'no-decider':
       return new EpochcastError('EC_NO_DECIDER', `${topic}: ${detail}; nothing was changed`)
     case 'transfer-failed':

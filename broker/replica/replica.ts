@@ -5,14 +5,14 @@
 import type { Configuration, Decision } from '../../proto/configuration.ts'
 import { isMember } from '../../proto/configuration.ts'
 import { unreachable } from '../../proto/errors.ts'
-import { type Address, type Epoch, nextEpoch, previousEpoch, type ServerName, type TopicName } from '../../proto/ids.ts'
+import { type Address, type Epoch, previousEpoch, type ServerName, type TopicName } from '../../proto/ids.ts'
 import { type Effect, send } from '../../proto/machine/contract.ts'
-import { emptySet } from '../../proto/message-set.ts'
 import type { Frame } from '../../proto/wire/codec.ts'
 import type { MessageOf, Refusal, TopicMessage } from '../../proto/wire/messages.ts'
 import { Closing } from '../epoch/closing.ts'
 import { Opening } from '../epoch/opening.ts'
 import type { Host, Limits } from '../host.ts'
+import { answerChain, describeCondition } from './answers.ts'
 import { CatchUp } from './catch-up.ts'
 import { Feeds } from './feeds.ts'
 import { Gets } from './gets.ts'
@@ -24,12 +24,6 @@ import { TopicState } from './topic-state.ts'
 import { Transfer } from './transfer.ts'
 
 const waitingMax = 10_000
-const decisionBytesPerAnswer = 256 * 1024
-
-/** About what a decision takes in a frame. */
-function decisionBytes({ closing, next }: Decision): number {
-  return 200 + 32 * closing.size + 100 * next.members.length
-}
 
 /** The messages that a replica takes. */
 export type ReplicaMessage = Extract<
@@ -119,7 +113,7 @@ export class Replica {
       case 'pulled':
         return this.#onPulled(from, frame.envelope.token, message, out)
       case 'chain':
-        return this.#onChain(from, frame.envelope.token, message, out)
+        return send(out, from, answerChain(this.state, message.epoch), frame.envelope.token)
       case 'decisions':
         if (this.#transfer.isOwn(frame.envelope.token)) this.#transfer.decisions(message, out)
         else this.#catchUp.decisions(frame.envelope.token, message, out)
@@ -127,7 +121,7 @@ export class Replica {
       case 'moved':
         return this.#catchUp.moved(from, message, out)
       case 'inquire':
-        return this.#onInquire(from, frame.envelope.token, message, out)
+        return send(out, from, describeCondition(this.state, this.phase, message.epoch), frame.envelope.token)
       case 'preload':
         return this.#onStage(from, frame.envelope.token, message, out)
       case 'stage':
@@ -288,55 +282,11 @@ export class Replica {
     else if (this.#repair.isOwn(token)) this.#repair.pulled(from, message, out)
   }
 
-  #onChain(from: Address, token: number, message: MessageOf<'chain'>, out: Effect[]): void {
-    const { newest, topic } = this.state
-    if (newest === null) {
-      this.#refuse(from, token, message.epoch, 'unknown-topic', topic, out)
-      return
-    }
-    const decisions: Decision[] = []
-    let bytes = 0
-    for (let epoch = message.epoch; bytes < decisionBytesPerAnswer; epoch = nextEpoch(epoch)) {
-      const decision = this.state.decisionOf(epoch)
-      if (decision === undefined) break
-      decisions.push(decision)
-      bytes += decisionBytes(decision)
-    }
-    if (decisions.length === 0 && newest.epoch > message.epoch) {
-      // It is over, but how is not known here: that is no answer, another server has one.
-      this.#refuse(from, token, message.epoch, 'not-yet', `how epoch ${message.epoch} ended is not known here`, out)
-      return
-    }
-    send(out, from, { kind: 'decisions', topic, epoch: message.epoch, decisions, newest }, token)
-  }
-
   /** Staged for an attempt whose coordinator is silent: perhaps it lost, and this server is not needed. */
   #askForEnd(out: Effect[]): void {
     const staged = this.#opening.forgottenFor(this.#limits.takeoverTicks * 2)
     const source = this.#transfer.anySource
     if (staged !== null && source !== undefined) this.#catchUp.ask(this.#host.addressOf(source.member), out, staged)
-  }
-
-  #onInquire(from: Address, token: number, message: MessageOf<'inquire'>, out: Effect[]): void {
-    const { topic, opened, newest, stagedCount, heldEpochs } = this.state
-    const configuration = opened?.configuration ?? newest
-    const promised = opened?.acceptor.promised
-    send(
-      out,
-      from,
-      {
-        kind: 'condition',
-        topic,
-        epoch: message.epoch,
-        phase: this.phase,
-        ...(configuration && { configuration }),
-        stored: opened?.holdings.snapshot() ?? emptySet,
-        stagedCount,
-        ...(promised && { promised }),
-        heldEpochs,
-      },
-      token,
-    )
   }
 
   #onStage(from: Address, token: number, message: MessageOf<'stage'> | MessageOf<'preload'>, out: Effect[]): void {

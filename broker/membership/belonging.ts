@@ -1,0 +1,94 @@
+/** Which cluster this server belongs to: told once, at the bootstrap or by a server of a cluster that it was sent to join. */
+import type { Member } from '../../proto/configuration.ts'
+import type { Address, ClusterId } from '../../proto/ids.ts'
+import { type Effect, send } from '../../proto/machine/contract.ts'
+import { type Frame, messageBytes } from '../../proto/wire/codec.ts'
+import { type ClusterRecord, isTopical, type Message, type MessageOf } from '../../proto/wire/messages.ts'
+import type { Directory } from './directory.ts'
+
+/** What somebody may say who does not know the cluster, or belongs to none. */
+const beforeCluster = new Set<Message['kind']>(['introduce', 'identity', 'join', 'joined'])
+
+export class Belonging {
+  readonly #self: Member
+  readonly #directory: Directory
+  /** An empty server that was told whom to join belongs to their cluster from then on. */
+  readonly #joinsOthers: boolean
+  #record: ClusterRecord | null = null
+  /** Frames of another cluster, and frames that came before there was one. */
+  foreignFrames = 0
+
+  constructor(self: Member, directory: Directory, joinsOthers: boolean) {
+    this.#self = self
+    this.#directory = directory
+    this.#joinsOthers = joinsOthers
+  }
+
+  get id(): ClusterId | '' {
+    return this.#record?.id ?? ''
+  }
+
+  get arbiters(): readonly Member[] {
+    return this.#record?.arbiters ?? []
+  }
+
+  /** A record that survived a restart. */
+  recover(message: MessageOf<'join'>): void {
+    this.#record = message.cluster
+  }
+
+  /** @returns whether the frame was about belonging, or came from elsewhere: then it is dealt with */
+  takes(from: Address, frame: Frame, out: Effect[]): boolean {
+    const { message, envelope } = frame
+    if (beforeCluster.has(message.kind)) this.#take(from, envelope.token, message, out)
+    else if (this.#record === null || envelope.cluster !== this.#record.id) this.#refuse(from, frame, out)
+    else return false
+    return true
+  }
+
+  tick(out: Effect[]): void {
+    if (this.#record !== null && this.#directory.servers().length === 1)
+      this.#directory.told(this.#record.arbiters, out)
+  }
+
+  #take(from: Address, token: number, message: Message, out: Effect[]): void {
+    if (message.kind === 'introduce') this.#identify(from, token, out)
+    if (message.kind === 'identity') this.#onIdentity(message, out)
+    if (message.kind === 'join') this.#onJoin(from, token, message, out)
+  }
+
+  #identify(to: Address, token: number, out: Effect[]): void {
+    const cluster = this.#record
+    send(out, to, { kind: 'identity', member: this.#self, ...(cluster && { cluster }) }, token)
+  }
+
+  #onIdentity({ cluster, member }: MessageOf<'identity'>, out: Effect[]): void {
+    if (cluster === undefined) return
+    if (this.#record === null && this.#joinsOthers) this.#adopt(cluster, out)
+    if (this.#record?.id !== cluster.id) return
+    this.#directory.told([member], out)
+    // It answered itself, so this is where it is now: after a move, what is noted of it is wrong.
+    this.#directory.heard(member)
+  }
+
+  #onJoin(from: Address, token: number, message: MessageOf<'join'>, out: Effect[]): void {
+    if (this.#record === null) this.#adopt(message.cluster, out)
+    if (this.#record?.id === message.cluster.id) send(out, from, { kind: 'joined', member: this.#self }, token)
+    else this.#identify(from, token, out)
+  }
+
+  #adopt(cluster: ClusterRecord, out: Effect[]): void {
+    this.#record = cluster
+    out.push({ kind: 'persist', record: 'protocol', bytes: messageBytes({ kind: 'join', cluster }) })
+    this.#directory.told(cluster.arbiters, out)
+  }
+
+  #refuse(from: Address, { message, envelope }: Frame, out: Effect[]): void {
+    this.foreignFrames++
+    if (!isTopical(message) || message.kind === 'refused') return
+    const { topic, epoch } = message
+    const refusal = this.#record === null ? 'no-cluster' : 'other-cluster'
+    const detail = this.#record === null ? 'this server has not joined a cluster' : `this is cluster ${this.#record.id}`
+    send(out, from, { kind: 'refused', topic, epoch, refusal, detail }, envelope.token)
+  }
+}
