@@ -1,0 +1,247 @@
+/** One client of a virtual world: the real machine and operations, without the promises around them. */
+import { readEntries } from '../../client-sdk/entries.ts'
+import type { EpochFollower } from '../../client-sdk/follower.ts'
+import { type ClientCall, ClientMachine } from '../../client-sdk/machine.ts'
+import type { Publisher } from '../../client-sdk/operations/add.ts'
+import { Get, type GetResult } from '../../client-sdk/operations/get.ts'
+import { type Delivery, type StartAt, Subscription } from '../../client-sdk/operations/subscribe.ts'
+import type { Decision } from '../../proto/configuration.ts'
+import { EpochcastError } from '../../proto/errors.ts'
+import {
+  type Address,
+  type Epoch,
+  epoch,
+  type MessageId,
+  parseMessageId,
+  sequence,
+  topicName,
+} from '../../proto/ids.ts'
+import { Loop, type LoopTimers } from '../../proto/machine/loop.ts'
+import type { Clock, Random } from '../../proto/machine/ports.ts'
+import { endOf } from '../../proto/message-set.ts'
+import type { Batch, GetLevel, Message, MessageOf, Template } from '../../proto/wire/messages.ts'
+import type { Network } from './network.ts'
+import type { Given, Operation, OperationKind } from './operations.ts'
+
+export interface ClientNeeds {
+  readonly id: Address
+  readonly seeds: readonly Address[]
+  readonly network: Network
+  readonly timers: LoopTimers
+  readonly random: Random
+  readonly clock: Clock
+  newOperation(kind: OperationKind, topic: string, label: string, level?: GetLevel): Operation
+}
+
+export interface ReconfigureRequest extends Partial<Template> {
+  readonly by: readonly string[]
+  readonly changeId: string
+  /** The epoch that is to be ended; 0 for whichever is open. */
+  readonly epoch: number
+}
+
+const changeRetryTicks = 200
+
+export class ClientNode {
+  readonly id: Address
+  readonly machine: ClientMachine
+  readonly #needs: ClientNeeds
+  readonly #loop: Loop<ClientCall>
+  readonly #publishers = new Map<string, Publisher>()
+
+  constructor(needs: ClientNeeds) {
+    this.id = needs.id
+    this.#needs = needs
+    this.machine = new ClientMachine({ seeds: needs.seeds, random: needs.random, clock: needs.clock })
+    this.#loop = new Loop<ClientCall>({
+      machine: this.machine,
+      name: `client-${needs.id}`,
+      cluster: () => this.machine.cluster,
+      timers: needs.timers,
+      onFatal: (error) => {
+        throw error
+      },
+    })
+    this.#loop.start(needs.network.attach(needs.id, this.#loop))
+    this.#loop.call((out) => this.machine.introduce(() => {}, out))
+  }
+
+  /** The process is gone. */
+  kill(): void {
+    this.#loop.stop()
+    this.#needs.network.detach(this.id)
+  }
+
+  /** Epoch of the latest notification (Definition 2). */
+  epochOf(topic: string): Epoch | null {
+    return this.machine.follower(topicName(topic)).epoch
+  }
+
+  create(topic: string, template: Partial<Template>): Operation {
+    const operation = this.#begin('create', topic, topic)
+    const message: Message = {
+      kind: 'locate',
+      topic: topicName(topic),
+      epoch: epoch(0),
+      create: true,
+      members: [],
+      ...template,
+    }
+    const answer = (reply: Message): boolean => {
+      if (reply.kind === 'located') operation.step({ kind: 'located', message: reply }, true)
+      if (reply.kind === 'refused') operation.step({ kind: 'refused', message: reply }, true)
+      return operation.over
+    }
+    const to = () => this.machine.servers.addresses()
+    this.#loop.call((out) => this.machine.requests.ask({ message, to, answer }, out))
+    return operation
+  }
+
+  /** @param onEpochEnd `settle`: resolves with `dropped` instead of adding it again */
+  add(topic: string, value: string, onEpochEnd: 'republish' | 'settle' = 'republish'): Operation {
+    const operation = this.#begin('add', topic, value)
+    let publisher = this.#publishers.get(topic)
+    if (publisher === undefined) {
+      const created = this.machine.createPublisher(topicName(topic))
+      this.#publishers.set(topic, created)
+      this.#loop.call((out) => this.machine.follower(topicName(topic)).add(created, out))
+      publisher = created
+    }
+    publisher.publish(Buffer.from(value), {
+      settleAtEpochEnd: onEpochEnd === 'settle',
+      resolve: ({ id, status }) => operation.step({ kind: 'added', id: parseMessageId(id), status }, true),
+      reject: (error) => operation.step({ kind: 'failed', code: error.code, text: error.message }, true),
+    })
+    this.#loop.call(() => {})
+    return operation
+  }
+
+  get(topic: string, level: GetLevel = 'linearizable'): Operation {
+    const operation = this.#begin('get', topic, level, level)
+    this.#collect(topic, level, null, (result) => {
+      const given = result.given.flatMap(({ batch, skip }) => messagesOf(batch, skip))
+      operation.step({ kind: 'got', epoch: result.position.epoch, floor: result.floor, given }, true)
+    })
+    return operation
+  }
+
+  subscribe(topic: string, name: string, startAt: StartAt = 'start'): Operation {
+    const operation = this.#begin('subscribe', topic, name)
+    const follower = this.machine.follower(topicName(topic))
+    const { servers, requests } = this.machine
+    const subscription: Subscription = new Subscription(startAt, follower, servers, requests, {
+      deliver: (delivery) => this.#delivered(operation, subscription, delivery),
+      failed: (error) => operation.step({ kind: 'failed', code: error.code, text: error.message }, true),
+    })
+    this.#loop.call((out) => this.machine.addSubscription(subscription, topicName(topic), out))
+    return operation
+  }
+
+  /** Notifications of configurations, one by one. */
+  follow(topic: string): Operation {
+    const operation = this.#begin('follow', topic, topic)
+    const follower: EpochFollower = {
+      begun: (configuration) => operation.step({ kind: 'notified', epoch: configuration.epoch }),
+      moved: (decision) => operation.step({ kind: 'notified', epoch: decision.next.epoch }),
+      failed: (error) => operation.step({ kind: 'failed', code: error.code, text: error.message }, true),
+    }
+    this.#loop.call((out) => this.machine.follower(topicName(topic)).add(follower, out))
+    return operation
+  }
+
+  reconfigure(topic: string, request: ReconfigureRequest): Operation {
+    const { by, changeId, epoch: of, ...template } = request
+    const operation = this.#begin('reconfigure', topic, changeId)
+    const message: Message = {
+      kind: 'reconfigure',
+      topic: topicName(topic),
+      epoch: epoch(of),
+      changeId,
+      members: [],
+      ...template,
+    }
+    const answer = (reply: Message): boolean => {
+      if (reply.kind === 'progress') operation.step({ kind: 'phase', phase: reply.phase })
+      if (reply.kind === 'refused') operation.step({ kind: 'refused', message: reply }, true)
+      if (reply.kind === 'changed') operation.step({ kind: 'changed', message: reply }, reply.final || reply.superseded)
+      return operation.over
+    }
+    const to = () => (by.length > 0 ? (by as readonly Address[]) : this.machine.servers.addresses())
+    this.#loop.call((out) => this.machine.requests.ask({ message, to, answer, retryTicks: changeRetryTicks }, out))
+    return operation
+  }
+
+  /** What became of one Add: a durable Get without bodies while its epoch is open, else the decision that ended it. */
+  outcome(topic: string, id: MessageId): Operation {
+    const label = `${id.epoch}-${id.publisher}-${id.sequence}`
+    const operation = this.#begin('outcome', topic, label)
+    const follower = this.machine.follower(topicName(topic))
+    const ended = (decision: Decision | null) => {
+      if (decision === null) operation.step({ kind: 'outcome', outcome: 'expired' }, true)
+      else {
+        const outcome = endOf(decision.closing, id.publisher) >= id.sequence ? 'included' : 'dropped'
+        operation.step({ kind: 'outcome', outcome }, true)
+      }
+    }
+    this.#collect(topic, 'durable', 'numbers', ({ position }) => {
+      if (position.epoch === id.epoch) {
+        const outcome = endOf(position.seen, id.publisher) >= id.sequence ? 'durable' : 'pending'
+        operation.step({ kind: 'outcome', outcome }, true)
+      } else this.#loop.call((out) => follower.want(id.epoch, ended, out))
+    })
+    return operation
+  }
+
+  /** Sends a message of this client's own making. */
+  raw(to: readonly string[], message: Message): void {
+    this.#loop.call((out) => out.push({ kind: 'send', to: to as readonly Address[], token: 0, message }))
+  }
+
+  #begin(kind: OperationKind, topic: string, label: string, level?: GetLevel): Operation {
+    const operation = this.#needs.newOperation(kind, topic, label, level)
+    operation.step({ kind: 'invoked', epoch: this.epochOf(topic) })
+    return operation
+  }
+
+  #collect(topic: string, level: GetLevel, since: 'numbers' | null, told: (result: GetResult) => void): void {
+    const { servers, requests } = this.machine
+    const follower = this.machine.follower(topicName(topic))
+    const done = (result: GetResult | EpochcastError) => {
+      if (result instanceof EpochcastError) throw result
+      told(result)
+    }
+    const get = new Get(level, since, follower, servers, requests, done)
+    this.#loop.call((out) => this.machine.addGet(get, topicName(topic), out))
+  }
+
+  #delivered(operation: Operation, subscription: Subscription, delivery: Delivery): void {
+    switch (delivery.kind) {
+      case 'batch': {
+        const { batch, skip } = delivery
+        for (const given of messagesOf(batch, skip)) operation.step({ kind: 'delivered', given })
+        this.#loop.call((out) => subscription.consumed(batch.body.length, out))
+        return
+      }
+      case 'epoch': {
+        const { decision, own } = delivery
+        const [included, dropped] = [own.included.length, own.dropped.length]
+        operation.step({ kind: 'epoch', decision, included, dropped })
+        return
+      }
+      case 'gap':
+        operation.step({ kind: 'gap', from: delivery.from, to: delivery.to })
+        return
+      default:
+        return
+    }
+  }
+}
+
+/** The messages of a batch, behind the first `skip`. */
+export function messagesOf(batch: Batch | MessageOf<'batch'>, skip = 0): Given[] {
+  const payloads = readEntries(batch.body, batch.last - batch.first + 1)
+  return payloads.slice(skip).map((payload, at) => ({
+    id: { epoch: batch.epoch, publisher: batch.publisher, sequence: sequence(batch.first + skip + at) },
+    value: Buffer.from(payload).toString(),
+  }))
+}

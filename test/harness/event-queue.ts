@@ -1,0 +1,92 @@
+/** Virtual time: what happens next, in the order of its moment and, within one moment, of its scheduling. */
+
+interface Entry {
+  readonly at: number
+  readonly order: number
+  /** Ticks go on for ever: they do not keep a world from being quiet. */
+  readonly background: boolean
+  run: (() => void) | null
+}
+
+export class EventQueue {
+  /** Milliseconds of virtual time since the world began. */
+  now = 0
+  readonly #heap: Entry[] = []
+  #order = 0
+  #foreground = 0
+
+  /** Whether nothing is left to happen but the passing of time. */
+  get quiet(): boolean {
+    return this.#foreground === 0
+  }
+
+  /** @returns a function that takes it off again */
+  after(delay: number, run: () => void, background = false): () => void {
+    const entry: Entry = { at: this.now + delay, order: this.#order++, background, run }
+    if (!background) this.#foreground++
+    this.#push(entry)
+    return () => {
+      if (entry.run !== null && !background) this.#foreground--
+      entry.run = null
+    }
+  }
+
+  every(period: number, run: () => void): () => void {
+    let stop = () => {}
+    const again = () => {
+      stop = this.after(period, again, true)
+      run()
+    }
+    stop = this.after(period, again, true)
+    return () => stop()
+  }
+
+  /** Runs the next event that is due by `until`. @returns false when there is none */
+  step(until: number): boolean {
+    for (;;) {
+      const next = this.#heap[0]
+      if (next === undefined || next.at > until) return false
+      this.#pop()
+      const { run } = next
+      if (run === null) continue
+      next.run = null
+      if (!next.background) this.#foreground--
+      this.now = next.at
+      run()
+      return true
+    }
+  }
+
+  #push(entry: Entry): void {
+    const heap = this.#heap
+    let at = heap.push(entry) - 1
+    while (at > 0) {
+      const parent = (at - 1) >> 1
+      const above = heap[parent] as Entry
+      if (!isBefore(entry, above)) break
+      heap[at] = above
+      at = parent
+    }
+    heap[at] = entry
+  }
+
+  #pop(): void {
+    const heap = this.#heap
+    const last = heap.pop()
+    if (last === undefined || heap.length === 0) return
+    let at = 0
+    for (;;) {
+      let child = 2 * at + 1
+      if (child >= heap.length) break
+      if (child + 1 < heap.length && isBefore(heap[child + 1] as Entry, heap[child] as Entry)) child++
+      if (!isBefore(heap[child] as Entry, last)) break
+      heap[at] = heap[child] as Entry
+      at = child
+    }
+    heap[at] = last
+  }
+}
+
+function isBefore(one: Entry, other: Entry): boolean {
+  return one.at < other.at || (one.at === other.at && one.order < other.order)
+}

@@ -1,0 +1,254 @@
+/**
+ * The network of a virtual world: frames between addresses, delivered promptly and in order unless a rule says otherwise.
+ * Rules choose frames by sender, receiver and kind; what is held can be let go later, what was ever sent can be sent again.
+ */
+import type { Address } from '../../proto/ids.ts'
+import type { Transport, TransportHandler } from '../../proto/transport/port.ts'
+import { decodeFrame } from '../../proto/wire/codec.ts'
+import { kinds, type Message, type MessageKind } from '../../proto/wire/messages.ts'
+import type { EventQueue } from './event-queue.ts'
+
+/** One frame on its way. */
+export class Parcel {
+  readonly from: Address
+  readonly to: Address
+  readonly bytes: Uint8Array
+  readonly kind: MessageKind
+  #message: Message | null = null
+
+  constructor(from: Address, to: Address, bytes: Uint8Array) {
+    this.from = from
+    this.to = to
+    this.bytes = bytes
+    this.kind = kindOf(bytes)
+  }
+
+  get message(): Message {
+    this.#message ??= decodeFrame(this.bytes).message
+    return this.#message
+  }
+}
+
+/** Which frames; what is left out matches everything. */
+export interface Selection {
+  readonly from?: readonly string[]
+  readonly to?: readonly string[]
+  readonly kinds?: readonly string[]
+  readonly epoch?: number
+  readonly when?: (parcel: Parcel) => boolean
+}
+
+export type Verdict = 'pass' | 'drop' | 'hold' | 'twice'
+
+export interface Rule {
+  readonly selection: Selection
+  readonly verdict: Verdict
+  /** How many more frames it is for. */
+  remaining: number
+}
+
+export type NetworkEvent = 'send' | 'deliver' | 'drop' | 'hold' | 'replay'
+
+export interface NetworkOwner {
+  readonly queue: EventQueue
+  event(what: NetworkEvent, parcel: Parcel): void
+  /** Milliseconds until it arrives. */
+  latency(parcel: Parcel): number
+  /** Asked when a frame is given to the network; false swallows it. */
+  mayLeave(parcel: Parcel): boolean
+  hasLeft(parcel: Parcel): void
+}
+
+export class Network {
+  readonly #owner: NetworkOwner
+  readonly #endpoints = new Map<Address, Endpoint>()
+  readonly #cuts = new Set<string>()
+  #rules: Rule[] = []
+  #held: Parcel[] = []
+
+  constructor(owner: NetworkOwner) {
+    this.#owner = owner
+  }
+
+  attach(address: Address, handler: TransportHandler): Transport {
+    const endpoint = new Endpoint(address, handler, (to, bytes) => this.#send(new Parcel(address, to, bytes)))
+    this.#endpoints.set(address, endpoint)
+    return endpoint
+  }
+
+  /** A crash: what it sent is still on its way, what comes to it is lost, and those it spoke with get a hint. */
+  detach(address: Address): void {
+    const endpoint = this.#endpoints.get(address)
+    if (endpoint === undefined) return
+    this.#endpoints.delete(address)
+    endpoint.open = false
+    for (const peer of endpoint.peers) {
+      peer.peers.delete(endpoint)
+      this.#owner.queue.after(0, () => {
+        if (peer.open) peer.handler.peer(address, false)
+      })
+    }
+  }
+
+  /** Loses what goes from one to the other, also what is on its way. Nobody is told. */
+  cut(from: string, to: string): void {
+    this.#cuts.add(`${from} ${to}`)
+  }
+
+  /** Puts every link of these in order again; of all, when none is named. */
+  heal(ids: readonly string[] = []): void {
+    for (const link of [...this.#cuts]) {
+      if (ids.length === 0 || link.split(' ').some((id) => ids.includes(id))) this.#cuts.delete(link)
+    }
+  }
+
+  addRule(verdict: Verdict, selection: Selection, count = Number.POSITIVE_INFINITY): Rule {
+    const rule: Rule = { verdict, selection, remaining: count }
+    this.#rules.push(rule)
+    return rule
+  }
+
+  removeRule(rule: Rule): void {
+    this.#rules = this.#rules.filter((one) => one !== rule)
+  }
+
+  clearRules(selection: Selection = {}): void {
+    this.#rules = this.#rules.filter((rule) => !covers(selection, rule.selection))
+  }
+
+  get heldCount(): number {
+    return this.#held.length
+  }
+
+  /** Lets held frames go, in their order, and holds no more of their kind. @returns how many */
+  release(selection: Selection = {}): number {
+    this.#rules = this.#rules.filter((rule) => rule.verdict !== 'hold' || !covers(selection, rule.selection))
+    const going = this.#held.filter((parcel) => matches(selection, parcel))
+    this.#held = this.#held.filter((parcel) => !going.includes(parcel))
+    for (const parcel of going) this.#dispatch(parcel)
+    return going.length
+  }
+
+  /** Loses held frames. @returns how many */
+  discard(selection: Selection = {}): number {
+    this.#rules = this.#rules.filter((rule) => rule.verdict !== 'hold' || !covers(selection, rule.selection))
+    const before = this.#held.length
+    this.#held = this.#held.filter((parcel) => !matches(selection, parcel))
+    return before - this.#held.length
+  }
+
+  /** Sends a frame again, past all rules. */
+  replay(parcel: Parcel): void {
+    this.#owner.event('replay', parcel)
+    this.#dispatch(parcel)
+  }
+
+  /** Brings a frame of somebody who is not an endpoint. */
+  inject(from: Address, to: Address, bytes: Uint8Array): void {
+    this.#dispatch(new Parcel(from, to, bytes))
+  }
+
+  #send(parcel: Parcel): void {
+    if (!this.#owner.mayLeave(parcel)) return
+    this.#owner.event('send', parcel)
+    this.#carry(parcel)
+    this.#owner.hasLeft(parcel)
+  }
+
+  #carry(parcel: Parcel): void {
+    const verdict = this.#verdict(parcel)
+    if (verdict === 'hold') {
+      this.#held.push(parcel)
+      this.#owner.event('hold', parcel)
+      return
+    }
+    if (verdict === 'drop') {
+      this.#owner.event('drop', parcel)
+      return
+    }
+    this.#dispatch(parcel)
+    if (verdict === 'twice') this.#dispatch(parcel)
+  }
+
+  #verdict(parcel: Parcel): Verdict {
+    // The newest rule that matches counts.
+    const rule = this.#rules.findLast((one) => one.remaining > 0 && matches(one.selection, parcel))
+    if (rule === undefined) return 'pass'
+    rule.remaining--
+    return rule.verdict
+  }
+
+  #dispatch(parcel: Parcel): void {
+    this.#owner.queue.after(this.#owner.latency(parcel), () => this.#deliver(parcel))
+  }
+
+  #deliver(parcel: Parcel): void {
+    const { from, to, bytes } = parcel
+    const receiver = this.#endpoints.get(to)
+    if (receiver === undefined || this.#cuts.has(`${from} ${to}`)) {
+      this.#owner.event('drop', parcel)
+      return
+    }
+    const sender = this.#endpoints.get(from)
+    if (sender !== undefined && !receiver.peers.has(sender)) {
+      receiver.peers.add(sender)
+      sender.peers.add(receiver)
+      receiver.handler.peer(from, true)
+      sender.handler.peer(to, true)
+    }
+    this.#owner.event('deliver', parcel)
+    receiver.handler.frame(from, bytes)
+  }
+}
+
+class Endpoint implements Transport {
+  readonly address: Address
+  readonly handler: TransportHandler
+  readonly peers = new Set<Endpoint>()
+  readonly framesLost = 0
+  readonly #out: (to: Address, bytes: Uint8Array) => void
+  open = true
+
+  constructor(address: Address, handler: TransportHandler, out: (to: Address, bytes: Uint8Array) => void) {
+    this.address = address
+    this.handler = handler
+    this.#out = out
+  }
+
+  send(to: Address, parts: readonly Uint8Array[]): void {
+    if (this.open) this.#out(to, Buffer.concat(parts))
+  }
+
+  async close(): Promise<void> {
+    this.open = false
+  }
+}
+
+export function matches({ from, to, kinds: wanted, epoch, when }: Selection, parcel: Parcel): boolean {
+  if (from !== undefined && !from.includes(parcel.from)) return false
+  if (to !== undefined && !to.includes(parcel.to)) return false
+  if (wanted !== undefined && !wanted.includes(parcel.kind)) return false
+  if (epoch !== undefined && (!('epoch' in parcel.message) || parcel.message.epoch !== epoch)) return false
+  return when === undefined || when(parcel)
+}
+
+/** Whether every frame that `part` names is named by `whole`, as far as names tell. */
+function covers(whole: Selection, part: Selection): boolean {
+  const within = (outer?: readonly string[], inner?: readonly string[]) =>
+    outer === undefined || inner?.every((one) => outer.includes(one)) === true
+  return within(whole.from, part.from) && within(whole.to, part.to) && within(whole.kinds, part.kinds)
+}
+
+/** The kind of a frame's message, without decoding the rest. */
+function kindOf(bytes: Uint8Array): MessageKind {
+  let at = 2 + (((bytes[0] ?? 0) << 8) | (bytes[1] ?? 0)) + 1
+  let number = 0
+  for (let shift = 0; ; shift += 7) {
+    const byte = bytes[at++] ?? 0
+    number |= (byte & 0x7f) << shift
+    if (byte < 0x80) break
+  }
+  const kind = kinds[number - 1]
+  if (kind === undefined) throw new Error(`a frame of kind ${number}`)
+  return kind
+}

@@ -1,0 +1,476 @@
+/** Runs a scenario: its commands against a world of its own, and what they make happen as lines of text. */
+import { type Decider, deciders, type Mode, modes } from '../../proto/configuration.ts'
+import { type Epoch, formatMessageId, topicName } from '../../proto/ids.ts'
+import { emptySet } from '../../proto/message-set.ts'
+import { getLevels, type Message, kinds as messageKinds } from '../../proto/wire/messages.ts'
+import { messagesOf } from './client-node.ts'
+import { checkHistory } from './history-rules.ts'
+import { braces, Names } from './names.ts'
+import type { Parcel, Selection, Verdict } from './network.ts'
+import type { Operation, Step } from './operations.ts'
+import type { Command, ScenarioFile } from './scenario-file.ts'
+import { watchRules } from './server-rules.ts'
+import { type ServerNode, World, type WorldEvent, type WorldOptions } from './world.ts'
+
+type Run = (scenario: Scenario, command: Command) => void
+
+const settleTicksMax = 400
+
+/** What the commands do, by name. */
+const runs: Record<string, Run> = {
+  cluster: (s, c) => s.cluster(list(c, 'servers'), list(c, 'arbiters')),
+  topic: (s, c) => s.topic(c),
+  client: (s, c) => {
+    for (const id of c.words) s.world.client(id)
+  },
+  add: (s, c) => s.add(c),
+  get: (s, c) => void s.client(c).get(s.topicOf(c), oneOf(getLevels, c, 'level') ?? 'linearizable'),
+  subscribe: (s, c) => s.subscribe(c),
+  follow: (s, c) => void s.client(c).follow(s.topicOf(c)),
+  outcome: (s, c) => s.outcome(c),
+  pull: (s, c) => s.pull(c),
+  reconfig: (s, c) => s.reconfigure(c),
+  hold: (s, c) => s.rule('hold', c),
+  drop: (s, c) => s.rule('drop', c),
+  twice: (s, c) => s.rule('twice', c),
+  clear: (s, c) => s.world.network.clearRules(selection(c)),
+  release: (s, c) => s.say(`released ${s.world.network.release(selection(c))}`),
+  discard: (s, c) => s.say(`discarded ${s.world.network.discard(selection(c))}`),
+  replay: (s, c) => s.say(`replayed ${s.world.replay(selection(c))}`),
+  cut: (s, c) => s.cut(c),
+  heal: (s, c) => s.world.network.heal(c.options.has('servers') ? list(c, 'servers') : []),
+  kill: (s, c) => s.each(c, (server) => server.kill()),
+  restart: (s, c) => s.each(c, (server) => server.start()),
+  'lose-disk': (s, c) => s.each(c, (server) => server.loseDisk()),
+  'kill-client': (s, c) => {
+    for (const id of c.words) s.world.killClient(id)
+  },
+  crash: (s, c) => s.crash(c),
+  'hold-flush': (s, c) => s.each(c, (server) => server.holdFlushes()),
+  'release-flush': (s, c) => s.each(c, (server) => server.releaseFlushes()),
+  watch: (s, c) => s.watch(list(c, 'kind')),
+  tick: (s, c) => s.world.tick(Number(c.words[0] ?? 1)),
+  settle: (s, c) => s.settle(Number(c.options.get('max') ?? settleTicksMax)),
+  state: (s, c) => s.state(c),
+}
+
+/** Runs all blocks of a scenario. @returns the same file with what really happened in place of what was expected */
+export function runScenario(
+  file: ScenarioFile,
+  options: Partial<WorldOptions> = {},
+): { file: ScenarioFile; world: World } {
+  const scenario = new Scenario({ seed: 1, ...options })
+  const blocks = file.blocks.map((block) => ({
+    ...block,
+    expected: scenario.run(block.commands),
+  }))
+  const last = blocks[blocks.length - 1]
+  const found = scenario.finish()
+  if (last !== undefined && found.length > 0)
+    blocks[blocks.length - 1] = { ...last, expected: [...last.expected, ...found] }
+  return { file: { ...file, blocks }, world: scenario.world }
+}
+
+class Scenario {
+  readonly world: World
+  readonly #names: Names
+  #lines: string[] = []
+  #topic = 't'
+  #watched: readonly string[] = []
+
+  constructor(options: WorldOptions) {
+    this.world = new World(options)
+    this.#names = new Names(this.world)
+    watchRules(this.world, (text) => this.say(`VIOLATION ${this.#names.plain(text)}`))
+    this.world.watchers.push((event) => this.#see(event))
+  }
+
+  /** @returns what the commands of one block made happen */
+  run(commands: readonly Command[]): readonly string[] {
+    const lines: string[] = []
+    for (const command of commands) {
+      const run = runs[command.name]
+      if (run === undefined) throw new Error(`no command is called ${command.name}: ${command.line}`)
+      this.#lines = []
+      run(this, command)
+      this.world.runQuiet()
+      lines.push(...collapse(this.#lines))
+    }
+    return lines.length === 0 ? ['ok'] : lines
+  }
+
+  /** What the history as a whole says. */
+  finish(): readonly string[] {
+    return checkHistory(this.world.trace).map((text) => `VIOLATION ${text}`)
+  }
+
+  say(line: string): void {
+    this.#lines.push(line)
+  }
+
+  cluster(servers: readonly string[], arbiters: readonly string[]): void {
+    const both = [...new Set([...servers, ...arbiters])]
+    this.world.bootstrap(both, arbiters)
+  }
+
+  topic(command: Command): void {
+    const name = command.words[0] ?? this.#topic
+    this.#topic = name
+    const mode = oneOf(modes, command, 'mode')
+    const decider = oneOf(deciders, command, 'decider')
+    const membersMin = command.options.get('min')
+    this.world.client('admin').create(name, {
+      members: list(command, 'members'),
+      ...(mode && { mode }),
+      ...(decider && { decider }),
+      ...(membersMin && { membersMin: Number(membersMin) }),
+    })
+  }
+
+  topicOf(command: Command): string {
+    return command.options.get('topic') ?? this.#topic
+  }
+
+  client(command: Command) {
+    return this.world.client(command.options.get('client') ?? 'admin')
+  }
+
+  add(command: Command): void {
+    const value = need(command, 'value')
+    const client = this.client(command)
+    if (command.options.has('reach')) this.#limitReach(client.id, value, list(command, 'reach'))
+    client.add(this.topicOf(command), value, command.words.includes('settle') ? 'settle' : 'republish')
+  }
+
+  subscribe(command: Command): void {
+    const from = command.options.get('from') === 'new' ? 'new' : 'start'
+    this.client(command).subscribe(this.topicOf(command), need(command, 'name'), from)
+  }
+
+  outcome(command: Command): void {
+    const value = need(command, 'value')
+    const epoch = command.options.get('epoch')
+    const id = this.#names.idsOf(value).find((one) => epoch === undefined || one.epoch === Number(epoch))
+    if (id === undefined) throw new Error(`${value} was never sent`)
+    this.client(command).outcome(this.topicOf(command), id)
+  }
+
+  /** Asks one server for everything of an epoch, without saying where to end. */
+  pull(command: Command): void {
+    const epoch = Number(need(command, 'epoch')) as Epoch
+    const [topic, since] = [topicName(this.topicOf(command)), emptySet]
+    const message: Message = { kind: 'pull', topic, epoch, since, bytesMax: 1_000_000, resume: 0 }
+    this.client(command).raw(list(command, 'servers'), message)
+  }
+
+  reconfigure(command: Command): void {
+    const topic = this.topicOf(command)
+    const mode: Mode | undefined = oneOf(modes, command, 'mode')
+    const decider: Decider | undefined = oneOf(deciders, command, 'decider')
+    const by = list(command, 'by')
+    if (command.options.has('reports')) {
+      const to = [...this.world.servers.keys()].filter((id) => !list(command, 'reports').includes(id))
+      this.world.network.addRule('drop', { kinds: ['wedge'], to })
+    }
+    const epoch = command.options.get('epoch')
+    this.client(command).reconfigure(topic, {
+      by,
+      changeId: need(command, 'id'),
+      epoch: epoch === undefined ? this.#newestEpoch(topic) : epoch === 'any' ? 0 : Number(epoch),
+      members: list(command, 'members'),
+      ...(mode && { mode }),
+      ...(decider && { decider }),
+      ...(command.options.has('size') && { size: Number(command.options.get('size')) }),
+      ...(command.options.has('min') && { membersMin: Number(command.options.get('min')) }),
+    })
+  }
+
+  rule(verdict: Verdict, command: Command): void {
+    const count = command.options.get('count')
+    this.world.network.addRule(verdict, selection(command), count === undefined ? undefined : Number(count))
+  }
+
+  /** Either some servers from everybody, or everything from some to some others. */
+  cut(command: Command): void {
+    const everybody = [...this.world.servers.keys(), ...this.world.clients.keys()]
+    const alone = list(command, 'servers')
+    for (const one of alone) {
+      for (const other of everybody) {
+        if (one === other) continue
+        this.world.network.cut(one, other)
+        this.world.network.cut(other, one)
+      }
+    }
+    for (const one of list(command, 'from')) for (const other of list(command, 'to')) this.world.network.cut(one, other)
+  }
+
+  crash(command: Command): void {
+    const moment = command.options.has('before') ? 'before' : 'after'
+    const { to, epoch } = selection(command)
+    const selected = { kinds: list(command, moment), ...(to && { to }), ...(epoch !== undefined && { epoch }) }
+    this.world.crashAt(need(command, 'server'), moment, selected, Number(command.options.get('count') ?? 1))
+  }
+
+  watch(kinds: readonly string[]): void {
+    for (const kind of kinds)
+      if (!messageKinds.some((known) => known === kind)) throw new Error(`no message is ${kind}`)
+    this.#watched = kinds
+  }
+
+  /** Lets time pass until every operation that can end has ended. */
+  settle(max: number): void {
+    const waiting = () =>
+      this.world.operations.filter(({ over, kind, client }) => {
+        return !over && kind !== 'subscribe' && kind !== 'follow' && this.world.clients.has(client)
+      })
+    let ticks = 0
+    this.world.runQuiet()
+    while (waiting().length > 0 && ticks < max) {
+      this.world.tick()
+      ticks++
+    }
+    for (const operation of waiting()) this.say(`${nameOf(operation)}: still waiting`)
+  }
+
+  each(command: Command, run: (server: ServerNode) => void): void {
+    const ids = command.words.length > 0 ? command.words : list(command, 'servers')
+    for (const id of ids) run(this.world.server(id))
+  }
+
+  state(command: Command): void {
+    const ids = command.words.length > 0 ? command.words : list(command, 'servers')
+    for (const id of ids) this.say(`${id}: ${this.#stateOf(id, this.topicOf(command))}`)
+  }
+
+  #stateOf(id: string, topic: string): string {
+    const { machine } = this.world.server(id)
+    if (machine === null) return 'dead'
+    const replica = machine.topics.find((one) => one.state.topic === topic)
+    if (replica === undefined) return 'nothing'
+    const { state, phase } = replica
+    const { opened } = state
+    const staged = this.#staged(state)
+    const rest = staged === '' ? '' : `, staged ${staged}`
+    if (opened === null) return `absent${rest}`
+    const { epoch } = opened.configuration
+    const parts = [`epoch ${epoch} ${phase}`]
+    const decision = state.decisionOf(epoch)
+    if (decision !== undefined) parts.push(`by ${this.#names.change(decision.changeId)}`)
+    else if (opened.wedgedFor !== null) parts.push(`for ${opened.wedgedFor.changeId}`)
+    parts.push(this.#names.set(epoch, opened.holdings.snapshot()))
+    if (state.readable(epoch) === null) parts.push('released')
+    const before = this.#before(state, epoch)
+    if (before.length > 0) parts.push(`after ${braces(before)}`)
+    const { accepted, promised } = opened.acceptor
+    if (promised !== null) parts.push(`promised ${this.#names.stake(promised)}`)
+    if (accepted !== null) parts.push(`accepted ${accepted.decision.changeId} at ${this.#names.stake(accepted.stake)}`)
+    return parts.join(' ') + rest
+  }
+
+  /** Messages of the closed epochs that are readable there. */
+  #before(state: NonNullable<ServerNode['machine']>['topics'][number]['state'], epoch: Epoch): string[] {
+    const values: string[] = []
+    for (let past = 1; past < epoch; past++) {
+      const closed = past as Epoch
+      if (state.readable(closed) === null) continue
+      values.push(...this.#names.values(closed, state.decisionOf(closed)?.closing ?? emptySet))
+    }
+    return values
+  }
+
+  #staged(state: NonNullable<ServerNode['machine']>['topics'][number]['state']): string {
+    if (state.stagedCount === 0) return ''
+    const last = state.newest?.epoch ?? 1
+    const values: string[] = []
+    for (let epoch = 1; epoch <= last; epoch++) {
+      values.push(...this.#names.values(epoch as Epoch, state.staged(epoch as Epoch).snapshot()))
+    }
+    return braces(values)
+  }
+
+  #newestEpoch(topic: string): number {
+    let newest = 0
+    for (const { machine } of this.world.servers.values()) {
+      const replica = machine?.topics.find((one) => one.state.topic === topic)
+      newest = Math.max(newest, replica?.state.newest?.epoch ?? 0)
+    }
+    return newest
+  }
+
+  /** The Add of this value in the epoch in which it is first sent reaches these servers only, however often it is sent. */
+  #limitReach(client: string, value: string, reach: readonly string[]): void {
+    let id: string | null = null
+    const isIt = ({ message }: Parcel): boolean => {
+      if (message.kind !== 'batch') return false
+      const one = messagesOf(message).find((given) => given.value === value)
+      if (one === undefined) return false
+      id ??= formatMessageId(one.id)
+      return formatMessageId(one.id) === id
+    }
+    const to = [...this.world.servers.keys()].filter((server) => !reach.includes(server))
+    this.world.network.addRule('drop', { from: [client], kinds: ['batch'], to, when: isIt })
+  }
+
+  #see(event: WorldEvent): void {
+    switch (event.what) {
+      case 'operation': {
+        const line = this.#describe(event.operation, event.step)
+        if (line !== null) this.say(line)
+        return
+      }
+      case 'fatal':
+        this.say(`server ${this.world.short(event.server)} stopped: ${this.#names.plain(String(event.error))}`)
+        return
+      case 'crash':
+        this.say(`server ${this.world.short(event.server)} is gone`)
+        return
+      case 'deliver': {
+        const { from, to, kind } = event.parcel
+        if (this.#watched.includes(kind)) this.say(`${from} -> ${to} ${kind}${this.#detail(event.parcel)}`)
+        return
+      }
+      default:
+        return
+    }
+  }
+
+  /** What is worth reading of a message that is watched. */
+  #detail({ message }: Parcel): string {
+    switch (message.kind) {
+      case 'wedged': {
+        const accepted = message.accepted === undefined ? '' : `, accepted ${message.accepted.changeId}`
+        return ` ${this.#names.set(message.epoch, message.stored)}${accepted}`
+      }
+      case 'held':
+      case 'report':
+        return ` ${this.#names.set(message.epoch, message.stored)}`
+      case 'batch':
+        return ` ${braces(messagesOf(message).map(({ value }) => value))} of epoch ${message.epoch}`
+      case 'refused':
+        return `: ${message.refusal}`
+      case 'moved':
+        return `: ${this.#names.configuration(message.newest)}`
+      case 'wedge':
+      case 'accept':
+      case 'start':
+        return ` epoch ${message.epoch} at ${this.#names.stake(message.stake)}`
+      default:
+        return 'epoch' in message ? ` epoch ${message.epoch}` : ''
+    }
+  }
+
+  #describe(operation: Operation, step: Step): string | null {
+    const name = nameOf(operation)
+    switch (step.kind) {
+      case 'invoked':
+        return null
+      case 'added':
+        return `${name}: ${step.status} in epoch ${step.id.epoch}`
+      case 'got':
+        return `${name}: ${braces(step.given.map(({ value }) => value))} in epoch ${step.epoch}`
+      case 'delivered':
+        return `${name}: ${step.given.value}`
+      case 'epoch':
+        return `${name}: (${this.#names.decision(step.decision)})`
+      case 'gap':
+        return `${name}: (gap from epoch ${step.from} to ${step.to})`
+      case 'notified':
+        return `${name}: notified of epoch ${step.epoch}`
+      case 'phase':
+        return isNews(operation, step.phase) ? `${name}: ${step.phase}` : null
+      case 'changed':
+        return `${name}: ${this.#changed(step.message)}`
+      case 'outcome':
+        return `${name}: ${step.outcome}`
+      case 'located':
+        return `${name}: ${this.#names.configuration(step.message.configuration)}, ends by ${step.message.configuration.decider}`
+      case 'refused':
+        return `${name}: refused, ${step.message.refusal}: ${this.#names.plain(step.message.detail)}`
+      case 'failed':
+        return `${name}: failed, ${step.code}`
+    }
+  }
+
+  #changed(message: Extract<Step, { kind: 'changed' }>['message']): string {
+    const { decision, superseded, enabled, final, retirable } = message
+    if (superseded) return `superseded by ${decision.changeId}: ${this.#names.decision(decision)}`
+    if (final) return `may stop ${braces(retirable.map((one) => this.world.short(one)))}`
+    return enabled ? 'enabled' : `decided ${this.#names.decision(decision)}`
+  }
+}
+
+/** Consecutive deliveries and phases of one operation become one line, and so does one message to or from several. */
+function collapse(lines: readonly string[]): string[] {
+  const joined: string[] = []
+  for (const line of lines) {
+    const message = /^(\S+) -> (\S+) (.*)$/.exec(line)
+    if (message !== null) {
+      const before = /^(\S+) -> (\S+) (.*)$/.exec(joined[joined.length - 1] ?? '')
+      const [, from, to, what] = message
+      if (before !== null && before[3] === what && before[1] === from) {
+        joined[joined.length - 1] = `${from} -> ${before[2]},${to} ${what}`
+      } else if (before !== null && before[3] === what && before[2] === to) {
+        joined[joined.length - 1] = `${before[1]},${from} -> ${to} ${what}`
+      } else joined.push(line)
+      continue
+    }
+    const match = /^([^:]+: )([^ ,]+|\(.*\))$/.exec(line)
+    const last = joined[joined.length - 1]
+    if (match !== null && last?.startsWith(match[1] ?? '') === true && /^[^:]+: ([^ ,]+|\(.*\))( |$)/.test(last)) {
+      joined[joined.length - 1] = `${last} ${match[2]}`
+    } else joined.push(line)
+  }
+  return joined
+}
+
+/** Whoever asks again hears the phase again. */
+function isNews({ steps }: Operation, phase: string): boolean {
+  const before = steps.slice(0, -1).findLast((step) => step.kind === 'phase')
+  return phase !== 'enabled' && (before?.kind !== 'phase' || before.phase !== phase)
+}
+
+function nameOf({ kind, client, label }: Operation): string {
+  switch (kind) {
+    case 'add':
+      return `${client} add ${label}`
+    case 'get':
+      return `${client} get`
+    case 'outcome':
+      return `${client} outcome`
+    case 'follow':
+      return client
+    default:
+      return label
+  }
+}
+
+function selection(command: Command): Selection {
+  const epoch = command.options.get('epoch')
+  const kinds = list(command, 'kind')
+  for (const kind of kinds) if (!messageKinds.some((known) => known === kind)) throw new Error(`no message is ${kind}`)
+  return {
+    ...(command.options.has('kind') && { kinds }),
+    ...(command.options.has('from') && { from: list(command, 'from') }),
+    ...(command.options.has('to') && { to: list(command, 'to') }),
+    ...(epoch !== undefined && { epoch: Number(epoch) }),
+  }
+}
+
+function list(command: Command, key: string): string[] {
+  const text = command.options.get(key)
+  return text === undefined || text === '' ? [] : text.split(',')
+}
+
+function need(command: Command, key: string): string {
+  const value = command.options.get(key)
+  if (value === undefined) throw new Error(`${command.name} needs ${key}=: ${command.line}`)
+  return value
+}
+
+function oneOf<T extends string>(known: readonly T[], command: Command, key: string): T | undefined {
+  const text = command.options.get(key)
+  if (text === undefined) return undefined
+  const found = known.find((one) => one === text)
+  if (found === undefined) throw new Error(`${key}=${text} is none of ${known.join(', ')}`)
+  return found
+}
