@@ -66,7 +66,7 @@ export class Changes {
     const asker: Asker = { to, token, request, retries: 0 }
     const running = this.#running.get(request.topic)
     if (running === undefined) this.#begin(asker, out)
-    else if (running.coordinator.intent.changeId === request.changeId) running.askers.push(asker)
+    else if (running.coordinator.intent.changeId === request.changeId) join(running.askers, asker)
     else this.#wait(asker, out)
   }
 
@@ -311,6 +311,11 @@ export class Changes {
     const { topic, epoch } = asker.request
     send(out, asker.to, { kind: 'refused', topic, epoch, refusal, detail }, asker.token)
   }
+}
+
+/** Whoever asks again is told once. */
+function join(askers: Asker[], asker: Asker): void {
+  if (!askers.some(({ to, token }) => to === asker.to && token === asker.token)) askers.push(asker)
 }
 
 /** Servers that the mode takes to survive as many failures as before. */

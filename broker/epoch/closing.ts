@@ -8,7 +8,7 @@
  * of reporting an empty set); the start vote is sent again until the next epoch is known to be enabled.
  */
 import { enabledQuorum, type Intent, isMember } from '../../proto/configuration.ts'
-import type { Address, ServerName } from '../../proto/ids.ts'
+import type { Address, Epoch, ServerName } from '../../proto/ids.ts'
 import { nextEpoch } from '../../proto/ids.ts'
 import { type Effect, send } from '../../proto/machine/contract.ts'
 import { sameStake } from '../../proto/stake.ts'
@@ -83,11 +83,11 @@ export class Closing {
   }
 
   /** A next member has started. Enough of them, and what came before is not needed any more. */
-  started(name: ServerName): void {
+  started(name: ServerName, epoch: Epoch): void {
     const next = this.#next()
-    if (next === null || !isMember(next, name)) return
+    if (next === null || epoch < next.epoch || !isMember(next, name)) return
     this.#started.add(name)
-    if (this.#started.size >= enabledQuorum(next)) this.#state.successorEnabled = true
+    if (this.#started.size >= enabledQuorum(next)) this.#state.noteEnabled(next.epoch)
   }
 
   tick(out: Effect[]): void {

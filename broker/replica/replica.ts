@@ -133,7 +133,7 @@ export class Replica {
         this.#tellEnabled(from, frame.envelope.token, out)
         return this.learn(message.decision, out)
       case 'started':
-        return this.#closing.started(frame.envelope.from as ServerName)
+        return this.#closing.started(frame.envelope.from as ServerName, message.epoch)
       case 'enabled':
         return this.#onEnabled(from, message, out)
       case 'working':
@@ -309,7 +309,7 @@ export class Replica {
   #onEnabled(from: Address, message: MessageOf<'enabled'>, out: Effect[]): void {
     const opened = this.state.opened?.configuration
     if (opened !== undefined && message.epoch <= opened.epoch) return
-    this.state.successorEnabled = true
+    this.state.noteEnabled(message.epoch)
     // It is over, and how was not heard here.
     if (opened !== undefined && this.state.decisionOf(opened.epoch) === undefined) this.#catchUp.ask(from, out)
     const newest = this.state.newest
@@ -322,9 +322,8 @@ export class Replica {
 
   /** Whoever still works for this epoch's beginning need not: a later one is enabled. */
   #tellEnabled(to: Address, token: number, out: Effect[]): void {
-    const { opened, newest, topic, successorEnabled } = this.state
-    if (!successorEnabled || opened === null || newest === null) return
-    send(out, to, { kind: 'enabled', topic, epoch: newest.epoch }, token)
+    const { topic, successorEnabled, enabledEpoch } = this.state
+    if (successorEnabled) send(out, to, { kind: 'enabled', topic, epoch: enabledEpoch as Epoch }, token)
   }
 
   #onOpened(out: Effect[]): void {

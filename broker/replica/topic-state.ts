@@ -29,8 +29,8 @@ export class TopicState {
   opened: OpenedEpoch | null = null
   /** Highest configuration that is known to be decided. */
   newest: Configuration | null = null
-  /** Whether the epoch after the opened one, or a later one, is known to be enabled. Not kept: it is asked again. */
-  successorEnabled = false
+  /** Highest epoch that is known to be enabled. Not kept: it is asked again. */
+  #enabledEpoch = 0
   readonly #decisions = new Map<Epoch, Decision>()
   readonly #holdings = new Map<Epoch, Holdings>()
   readonly #staged = new Map<Epoch, Holdings>()
@@ -38,6 +38,19 @@ export class TopicState {
   constructor(topic: TopicName, self: ServerName) {
     this.topic = topic
     this.self = self
+  }
+
+  get enabledEpoch(): number {
+    return this.#enabledEpoch
+  }
+
+  /** Whether the epoch after the opened one, or a later one, is enabled. */
+  get successorEnabled(): boolean {
+    return this.opened !== null && this.#enabledEpoch > this.opened.configuration.epoch
+  }
+
+  noteEnabled(epoch: Epoch): void {
+    this.#enabledEpoch = Math.max(this.#enabledEpoch, epoch)
   }
 
   /** Somebody who knows told of a decided configuration; kept only until the next restart. */
@@ -232,7 +245,6 @@ export class TopicState {
     const holdings = new Holdings()
     this.#holdings.set(next.epoch, holdings)
     this.opened = { configuration: next, holdings, acceptor: new Acceptor(), wedgedFor: null }
-    this.successorEnabled = false
   }
 
   #close(past: Epoch): void {
