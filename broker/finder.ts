@@ -14,7 +14,7 @@ import {
   type Member,
 } from '../proto/configuration.ts'
 import { EpochcastError } from '../proto/errors.ts'
-import { type Address, type Epoch, epoch, type ServerName, serverId, type TopicName } from '../proto/ids.ts'
+import { type Address, beforeFirst, epoch, type ServerName, serverId, type TopicName } from '../proto/ids.ts'
 import { type Effect, send } from '../proto/machine/contract.ts'
 import { emptySet } from '../proto/message-set.ts'
 import type { Message, MessageOf, Refusal, Template } from '../proto/wire/messages.ts'
@@ -37,8 +37,6 @@ export interface TopicDefaults {
   /** What certain topics are, whole: these may be made by their first user whatever `autoCreate` says. */
   readonly topics?: ReadonlyMap<string, Template>
 }
-
-const beforeFirst: Epoch = epoch(0)
 
 export class Finder {
   readonly #host: Host

@@ -39,7 +39,7 @@ export interface Limits {
   readonly graceTicks: number
   /** Ticks without progress after which a next member counts as dead while staging. */
   readonly stageTicks: number
-  /** Ticks that the plan of a change may take before it fails with nothing stopped. */
+  /** Ticks without progress after which a plan fails with nothing stopped, a question is given up, a roll asked for again. */
   readonly planTicks: number
   /** Clients without a sign of life for this long are forgotten. */
   readonly clientTicks: number

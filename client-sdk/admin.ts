@@ -40,7 +40,7 @@ export interface ReplicaInfo {
 /** A member that is asked what it knows may be dead. */
 /** What ends the question, not only this member's part of it. */
 const finalCodes: readonly ErrorCode[] = ['EC_CLOSED', 'EC_ABORTED']
-const mayBeOwn: readonly ErrorCode[] = ['EC_SUPERSEDED', 'EC_STALE_EPOCH', 'EC_TRANSFER_FAILED', 'EC_NO_DECIDER']
+const mayBeOwn: readonly ErrorCode[] = ['EC_SUPERSEDED', 'EC_TRANSFER_FAILED', 'EC_NO_DECIDER']
 const memberTimeoutMs = 200
 
 export class Admin {

@@ -3,7 +3,7 @@ import { EpochcastError } from '../proto/errors.ts'
 import { type Address, address, type Epoch, type TopicName, topicName } from '../proto/ids.ts'
 import { Loop } from '../proto/machine/loop.ts'
 import type { Clock, Random } from '../proto/machine/ports.ts'
-import type { Transport, TransportHandler } from '../proto/transport/port.ts'
+import { messageBytesMax, type Transport, type TransportHandler } from '../proto/transport/port.ts'
 import { dialTcp } from '../proto/transport/tcp.ts'
 import { Admin } from './admin.ts'
 import { bytes, type Codec } from './codecs.ts'
@@ -27,7 +27,6 @@ export interface ConnectOptions extends WaitOptions {
 export const defaultUrl = 'epochcast://127.0.0.1:7400'
 const defaultPort = 7400
 const connectTimeoutMs = 5_000
-const messageBytesMax = 1024 * 1024
 
 /**
  * Connects to a cluster: by its url, by `EPOCHCAST_URL`, or to a broker on this machine.
@@ -71,7 +70,6 @@ export class Client implements AsyncDisposable {
   readonly #machine: ClientMachine
   readonly #loop: Loop<ClientCall>
   readonly #transport: Transport
-  readonly #topics = new Map<TopicName, Topic<unknown>>()
   readonly #streams = new Set<EventStream<unknown>>()
   readonly #waits = new OpenWaits()
   readonly #publishers = new Map<TopicName, Publisher>()
@@ -85,7 +83,7 @@ export class Client implements AsyncDisposable {
     const clock = options.clock ?? { nowMs: () => Date.now() }
     const name = `client-${randomUUID()}`
     this.#seeds = seeds
-    this.#messageBytesMax = options.messageBytesMax ?? messageBytesMax
+    this.#messageBytesMax = checkedMax(options.messageBytesMax ?? messageBytesMax)
     const limits = { ...addLimits, ...options.limits }
     this.#machine = new ClientMachine({ seeds, random, clock, limits })
     this.#loop = new Loop<ClientCall>({
@@ -123,15 +121,13 @@ export class Client implements AsyncDisposable {
     }
   }
 
-  /** The same object for the same name; the codec of the first call counts. */
+  /** One topic by its name. Topics of one name share one publisher; each has its own codec, bytes where none is given. */
   topic(name: string): Topic<Uint8Array>
   topic<T>(name: string, options: { readonly codec: Codec<T> }): Topic<T>
   topic<T>(name: string, options?: { readonly codec: Codec<T> }): Topic<T> {
     const checked = topicName(name)
-    const codec = options?.codec ?? (bytes() as unknown as Codec<T>)
-    const known = this.#topics.get(checked)
-    if (known !== undefined && options === undefined) return known as unknown as Topic<T>
-    const topic = new Topic<T>(checked, codec, {
+    const codec = options?.codec ?? (bytes() as Codec<unknown> as Codec<T>)
+    return new Topic<T>(checked, codec, {
       loop: this.#loop,
       machine: this.#machine,
       messageBytesMax: this.#messageBytesMax,
@@ -145,8 +141,6 @@ export class Client implements AsyncDisposable {
         return () => this.#onClose.delete(run)
       },
     })
-    this.#topics.set(checked, topic as unknown as Topic<unknown>)
-    return topic
   }
 
   /**
@@ -216,8 +210,7 @@ export class Client implements AsyncDisposable {
       await this.admin.reconfigure(topic, { expectEpoch: epoch }).decided
     } catch (error) {
       // Somebody else ended it: as good.
-      if (!(error instanceof EpochcastError) || (error.code !== 'EC_SUPERSEDED' && error.code !== 'EC_STALE_EPOCH'))
-        throw error
+      if (!(error instanceof EpochcastError) || error.code !== 'EC_SUPERSEDED') throw error
     }
   }
 
@@ -227,6 +220,11 @@ export class Client implements AsyncDisposable {
     this.#end(reason)
     void this.#transport.close()
   }
+}
+
+function checkedMax(bytesMax: number): number {
+  if (Number.isSafeInteger(bytesMax) && bytesMax >= 1 && bytesMax <= messageBytesMax) return bytesMax
+  throw new EpochcastError('EC_BAD_ARGUMENT', `messageBytesMax ${bytesMax} is not between 1 and ${messageBytesMax}`)
 }
 
 function dial(name: string, handler: TransportHandler): Transport {

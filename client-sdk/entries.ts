@@ -6,7 +6,7 @@
 import { EpochcastError } from '../proto/errors.ts'
 import type { Batch } from '../proto/wire/messages.ts'
 
-/** Body of one batch under construction; grows by doubling up to what one batch may take. */
+/** Body of one batch under construction; grows by doubling, and begins the next as large as the last. */
 export class BodyWriter {
   #buffer: Buffer = Buffer.allocUnsafe(4096)
   #length = 0

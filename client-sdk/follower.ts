@@ -3,7 +3,7 @@
  * how the epochs before it ended.
  */
 import type { Configuration, Decision } from '../proto/configuration.ts'
-import { EpochcastError } from '../proto/errors.ts'
+import type { EpochcastError } from '../proto/errors.ts'
 import {
   type Address,
   type Epoch,
@@ -17,6 +17,7 @@ import {
 import type { Effect } from '../proto/machine/contract.ts'
 import type { Frontier } from '../proto/message-set.ts'
 import type { Message, MessageOf, Template } from '../proto/wire/messages.ts'
+import { refusalError } from './refusals.ts'
 import type { Requests } from './requests.ts'
 import type { Servers } from './servers.ts'
 
@@ -44,7 +45,6 @@ const ownOutcomesMax = 100
 export class Follower {
   readonly topic: TopicName
   configuration: Configuration | null = null
-  failure: EpochcastError | null = null
   /** What this client was acknowledged or given in the current epoch: a Get never falls behind it. */
   readonly known = new Map<PublisherId, Frontier>()
   readonly ownOutcomes = new Map<Epoch, OwnOutcomes>()
@@ -144,8 +144,9 @@ export class Follower {
     if (message.kind === 'refused') {
       if (message.refusal === 'no-cluster' || message.refusal === 'other-cluster') return false
       this.#locating = 0
-      this.failure = locateError(this.topic, message)
-      if (this.configuration === null) for (const one of [...this.#followers]) one.failed(this.failure, out)
+      if (this.configuration !== null) return true
+      const error = refusalError(this.topic, message)
+      for (const one of [...this.#followers]) one.failed(error, out)
       return true
     }
     if (message.kind !== 'located') return false
@@ -161,7 +162,6 @@ export class Follower {
     const current = this.configuration
     if (current === null) {
       this.configuration = newest
-      this.failure = null
       for (const follower of [...this.#followers]) follower.begun(newest, out)
     } else if (newest.epoch > current.epoch) this.#askChain(current.epoch, newest, out)
   }
@@ -221,13 +221,4 @@ export class Follower {
       if (this.configuration.epoch !== nextEpoch(current.epoch)) return
     }
   }
-}
-
-function locateError(topic: TopicName, message: MessageOf<'refused'>): EpochcastError {
-  const { refusal, detail } = message
-  if (refusal === 'unknown-topic') {
-    return new EpochcastError('EC_UNKNOWN_TOPIC', `topic ${topic} does not exist`, { hint: 'create it first' })
-  }
-  if (refusal === 'unknown-server') return new EpochcastError('EC_UNKNOWN_SERVER', detail)
-  return new EpochcastError('EC_IMPOSSIBLE_MEMBERSHIP', `topic ${topic}: ${detail}`)
 }

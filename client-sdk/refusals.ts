@@ -1,34 +1,40 @@
-import { EpochcastError } from '../proto/errors.ts'
-import type { MessageOf } from '../proto/wire/messages.ts'
+import { EpochcastError, type ErrorCode } from '../proto/errors.ts'
+import type { MessageOf, Refusal } from '../proto/wire/messages.ts'
 
-/** What a server's refusal means to the caller. */
+interface Meaning {
+  readonly code: ErrorCode
+  readonly hint?: string
+  /** Nothing has happened. */
+  readonly isUnchanged?: true
+}
+
+const lookAgain = 'look at the topic again, then decide'
+
+/** What a server's refusal means to whoever asked for something. */
+const meanings: Record<Refusal, Meaning> = {
+  wedged: { code: 'EC_UNAVAILABLE', hint: 'the epoch is being ended; try again' },
+  'not-yet': { code: 'EC_UNAVAILABLE', hint: 'this server is behind; try again' },
+  'unknown-topic': { code: 'EC_UNKNOWN_TOPIC', hint: 'create it first' },
+  'too-many-publishers': { code: 'EC_UNAVAILABLE', hint: 'the epoch is rolled soon; try again' },
+  'bad-batch': { code: 'EC_BAD_MESSAGE' },
+  'disk-full': { code: 'EC_DISK_FULL' },
+  'no-cluster': { code: 'EC_NO_CLUSTER', hint: 'bootstrap it once: epochcast bootstrap' },
+  'other-cluster': { code: 'EC_OTHER_CLUSTER' },
+  'no-decider': { code: 'EC_NO_DECIDER', isUnchanged: true },
+  superseded: { code: 'EC_SUPERSEDED', hint: lookAgain },
+  'impossible-membership': { code: 'EC_IMPOSSIBLE_MEMBERSHIP' },
+  'unknown-server': { code: 'EC_UNKNOWN_SERVER' },
+  'transfer-failed': { code: 'EC_TRANSFER_FAILED', isUnchanged: true },
+  busy: { code: 'EC_UNAVAILABLE', hint: 'try again' },
+}
+
 export function refusalError(topic: string, { refusal, detail }: MessageOf<'refused'>): EpochcastError {
-  switch (refusal) {
-    case 'unknown-topic':
-      return new EpochcastError('EC_UNKNOWN_TOPIC', `topic ${topic} does not exist`, { hint: 'create it first' })
-    case 'unknown-server':
-      return new EpochcastError('EC_UNKNOWN_SERVER', detail)
-    case 'impossible-membership':
-      return new EpochcastError('EC_IMPOSSIBLE_MEMBERSHIP', detail)
-    case 'stale-epoch':
-      return new EpochcastError('EC_STALE_EPOCH', `${topic}: ${detail}`, {
-        hint: 'look at the topic again, then decide',
-      })
-    case 'superseded':
-      return new EpochcastError('EC_SUPERSEDED', `${topic}: ${detail}`, {
-        hint: 'look at the topic again, then decide',
-      })
-    case 'not-yet':
-      return new EpochcastError('EC_TIMEOUT', `${topic}: ${detail}`)
-    case 'no-decider':
-      return new EpochcastError('EC_NO_DECIDER', `${topic}: ${detail}; nothing was changed`)
-    case 'transfer-failed':
-      return new EpochcastError('EC_TRANSFER_FAILED', `${topic}: ${detail}; nothing was changed`)
-    case 'no-cluster':
-      return new EpochcastError('EC_NO_CLUSTER', detail)
-    case 'other-cluster':
-      return new EpochcastError('EC_OTHER_CLUSTER', detail)
-    default:
-      return new EpochcastError('EC_NO_DECIDER', `${topic}: ${detail}`)
-  }
+  const { code, hint, isUnchanged } = meanings[refusal]
+  const text =
+    refusal === 'unknown-topic' ? `topic ${topic} does not exist` : `${topic === '' ? '' : `${topic}: `}${detail}`
+  return new EpochcastError(
+    code,
+    isUnchanged ? `${text}; nothing was changed` : text,
+    hint === undefined ? {} : { hint },
+  )
 }

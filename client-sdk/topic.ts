@@ -35,7 +35,7 @@ export interface GetOptions extends WaitOptions {
 export interface SubscribeOptions {
   /** `start`: everything that is kept; `new` (default): what becomes durable from now on; or a cursor. */
   readonly from?: 'start' | 'new' | Cursor
-  /** At most what the topic offers. */
+  /** `fifo` (default): each publisher's messages in the order of its calls; `none` promises less and gives the same. */
   readonly order?: Order
   readonly signal?: AbortSignal
 }

@@ -75,6 +75,9 @@ export function epoch(value: number): Epoch {
   throw bad(`epoch ${value} is not a natural number`)
 }
 
+/** What precedes a topic's first epoch: its decision makes the topic. */
+export const beforeFirst: Epoch = epoch(0)
+
 export function sequence(value: number): Sequence {
   if (Number.isSafeInteger(value) && value >= 1) return value as Sequence
   throw bad(`sequence ${value} is not a positive integer`)

@@ -16,7 +16,6 @@ const codes: Partial<Record<ErrorCode, number>> = {
   EC_NO_DECIDER: exitCodes.unreachable,
   EC_OUTCOME_UNKNOWN: exitCodes.unreachable,
   EC_SUPERSEDED: exitCodes.superseded,
-  EC_STALE_EPOCH: exitCodes.superseded,
   EC_ABORTED: exitCodes.interrupted,
 }
 

@@ -1,7 +1,7 @@
 #!/usr/bin/env node
 /**
  * The command `epochcast`. Exit codes: 0 done, 1 failed, 2 bad arguments or configuration, 3 unreachable or out of time,
- * 4 superseded or stale epoch, 130 interrupted.
+ * 4 superseded, 130 interrupted.
  */
 import { explainFailure } from './failure.ts'
 import { createProgram } from './program.ts'

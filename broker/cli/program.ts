@@ -27,7 +27,7 @@ Output is a table on a terminal and JSON lines when piped; pub, sub and get prin
 unless --json is given. What is not a record (progress, cursors, errors) goes to stderr.
 
 Exit codes: 0 done; 1 failed; 2 bad arguments or configuration; 3 unreachable or out of time;
-4 superseded or stale epoch; 130 interrupted.`
+4 superseded; 130 interrupted.`
 
 /** The whole command line; parsing it runs the command. */
 export function createProgram(version: string): Command {

@@ -5,7 +5,7 @@
  * Source: section 4.2 step 3 ("the consensus engine could be ... Paxos among replicated state machines"), section 5.3.
  */
 import { type Configuration, type Decision, type Member, majority } from '../../proto/configuration.ts'
-import type { Epoch, ServerName, TopicName } from '../../proto/ids.ts'
+import { beforeFirst, type Epoch, type ServerName, type TopicName } from '../../proto/ids.ts'
 import { type Effect, send } from '../../proto/machine/contract.ts'
 import type { Stake } from '../../proto/stake.ts'
 import { sameStake } from '../../proto/stake.ts'
@@ -64,7 +64,7 @@ export class Arbiters implements DecisionEngine {
       const found = answers.flatMap((answer) => (answer.kind === 'found' && answer.configuration) || [])
       done(newestOf(found), into)
     }
-    this.#poll({ kind: 'lookup', topic, epoch: 0 as Epoch }, newest, out)
+    this.#poll({ kind: 'lookup', topic, epoch: beforeFirst }, newest, out)
   }
 
   list(after: string, done: (found: TopicPage, out: Effect[]) => void, out: Effect[]): void {

@@ -47,25 +47,32 @@ export interface Coordination {
 /** When a change entered its phases, for people. */
 export class PhaseClock {
   readonly #nowMs: () => number
+  #planned: number | undefined
   readonly #entered: Partial<Record<ChangePhase, number>> = {}
 
   constructor(nowMs: () => number) {
     this.#nowMs = nowMs
   }
 
-  /** A phase that is entered again counts from then on. */
+  /** A phase that is entered again, after a rival was ahead, counts from then on; the plan ended at the first wedge. */
   enter(phase: ChangePhase): void {
     this.#entered[phase] = this.#nowMs()
+    if (phase === 'wedge') this.#planned ??= this.#nowMs()
   }
 
   times(): PhaseTimes {
     return {
-      planUs: this.#between('plan', 'wedge'),
+      planUs: this.#sincePlan(),
       wedgeUs: this.#between('wedge', 'collect'),
       stageUs: this.#between('stage', 'decide'),
       decideUs: this.#between('decide', 'start'),
       startUs: this.#between('start', 'enabled'),
     }
+  }
+
+  #sincePlan(): number {
+    const begin = this.#entered.plan
+    return begin === undefined ? 0 : Math.max(0, Math.round(((this.#planned ?? this.#nowMs()) - begin) * 1000))
   }
 
   #between(from: ChangePhase, to: ChangePhase): number {

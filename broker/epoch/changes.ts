@@ -49,7 +49,6 @@ export class Changes {
   readonly #replica: (topic: TopicName) => Replica | undefined
   readonly #running = new Map<TopicName, Running>()
   readonly #waiting = new Map<TopicName, Asker[]>()
-  /** What of a past change is still to be told: its old servers may stop. */
   /** Requests that came before this process had heard of all servers. */
   readonly #early: Asker[] = []
   /** Requests for epochs that are over, while it is asked how they ended. */

@@ -127,7 +127,7 @@ export class Opening {
     if (this.#pending !== null && !this.#transfer.busy) this.#fetch(this.#pending, out)
   }
 
-  /** Another server's epoch began: what was staged for an attempt that lost is of no use. */
+  /** The decision does not name this server: what was staged for an attempt that lost is of no use. */
   forget(): void {
     this.#waiting.clear()
     this.#stagedFor = null

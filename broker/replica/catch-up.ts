@@ -3,13 +3,12 @@
  * Perhaps it is a member again.
  */
 import type { Configuration, Decision } from '../../proto/configuration.ts'
-import { type Address, type Epoch, epoch } from '../../proto/ids.ts'
+import { type Address, beforeFirst, type Epoch } from '../../proto/ids.ts'
 import { type Effect, send } from '../../proto/machine/contract.ts'
 import type { MessageOf } from '../../proto/wire/messages.ts'
 import type { Host, Limits } from '../host.ts'
 import type { TopicState } from './topic-state.ts'
 
-const creation = epoch(0)
 const askTicks = 20
 
 export class CatchUp {
@@ -29,7 +28,7 @@ export class CatchUp {
   }
 
   /** Another server is in a later epoch, or says that this one is over. */
-  ask(from: Address, out: Effect[], since: Epoch = this.#state.opened?.configuration.epoch ?? creation): void {
+  ask(from: Address, out: Effect[], since: Epoch = this.#state.opened?.configuration.epoch ?? beforeFirst): void {
     if (this.#token !== 0 && this.#ticks < this.#limits.requestTicks) return
     this.#token = this.#host.nextToken()
     this.#ticks = 0

@@ -7,7 +7,7 @@
  */
 import type { Address, Epoch, PublisherId } from '../../proto/ids.ts'
 import { type Effect, send } from '../../proto/machine/contract.ts'
-import { emptySet, type MessageSet } from '../../proto/message-set.ts'
+import type { MessageSet } from '../../proto/message-set.ts'
 import type { MessageOf } from '../../proto/wire/messages.ts'
 import type { Holdings } from './holdings.ts'
 import type { TopicState } from './topic-state.ts'
@@ -36,10 +36,6 @@ export class Feeds {
 
   constructor(state: TopicState) {
     this.#state = state
-  }
-
-  get count(): number {
-    return this.#feeds.size
   }
 
   subscribe(from: Address, token: number, message: MessageOf<'subscribe'>, holdings: Holdings, out: Effect[]): void {
@@ -112,6 +108,6 @@ export class Feeds {
   }
 
   #report(to: readonly Address[], epoch: Epoch, stored: MessageSet, whole: boolean, out: Effect[]): void {
-    send(out, to, { kind: 'report', topic: this.#state.topic, epoch, stored, durable: emptySet, whole })
+    send(out, to, { kind: 'report', topic: this.#state.topic, epoch, stored, whole })
   }
 }

@@ -28,7 +28,6 @@ export class Intake {
   readonly changed = new Set<PublisherId>()
   /** Publishers of the opened epoch and where they were heard from last: they are told when it moves. */
   readonly publishers = new Map<PublisherId, Address>()
-  storedBatches = 0
 
   constructor(state: TopicState, limits: Limits) {
     this.#state = state
@@ -66,7 +65,6 @@ export class Intake {
     if (full) return 'disk-full'
     this.#state.store(batch, bytes, out)
     this.changed.add(batch.publisher)
-    this.storedBatches++
     return 'stored'
   }
 

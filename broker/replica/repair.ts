@@ -25,7 +25,6 @@ export class Repair {
   #ticks = 0
   #token = 0
   #silentTicks = 0
-  pulls = 0
 
   constructor(state: TopicState, intake: Intake, host: Host, limits: Limits) {
     this.#state = state
@@ -102,8 +101,7 @@ export class Repair {
     this.#told = stored
     const others = configuration.members.filter((member) => member.name !== this.#host.self.name)
     const to = others.map((member) => this.#host.addressOf(member))
-    const durable = new Map()
-    send(out, to, { kind: 'report', topic, epoch: configuration.epoch, stored, durable, whole: true })
+    send(out, to, { kind: 'report', topic, epoch: configuration.epoch, stored, whole: true })
   }
 
   #pull(from: Address, out: Effect[], resume = 0): void {
@@ -111,7 +109,6 @@ export class Repair {
     if (opened === null || opened.wedgedFor !== null) return
     this.#token = this.#host.nextToken()
     this.#silentTicks = 0
-    this.pulls++
     const since = opened.holdings.snapshot()
     const { epoch } = opened.configuration
     const bytesMax = this.#limits.pullBytesMax

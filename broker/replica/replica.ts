@@ -153,7 +153,7 @@ export class Replica {
     if (this.state.decisionOf(closed) === undefined) {
       this.state.record({ kind: 'decided', topic, epoch: closed, decision }, out)
       if (opened?.configuration.epoch === closed) this.#tellMoved(decision, out)
-    } else this.state.record({ kind: 'decided', topic, epoch: closed, decision }, [])
+    } else this.state.confirm(closed, decision)
     if (this.#opening.stagedFor === closed && !isNamed) this.#opening.forget()
     this.#opening.decided(decision, out)
   }

@@ -1,6 +1,7 @@
 /**
- * What one server keeps of one topic, and the only place that changes it: every change is a record in the log, applied in
- * the same way when it is made and when it is read back after a restart.
+ * What one server keeps of one topic, and the only place that changes it. What must survive a restart changes only by a record
+ * in the log, applied in the same way when it is made and when it is read back. What was heard, enabled, released or dropped
+ * as forged is found out again.
  */
 import type { Configuration, Decision, Intent } from '../../proto/configuration.ts'
 import { intentOf, isMember } from '../../proto/configuration.ts'
@@ -142,7 +143,7 @@ export class TopicState {
   store(batch: Batch, bytes: Uint8Array, out: Effect[]): void {
     const { opened } = this
     if (opened === null || opened.wedgedFor !== null || opened.configuration.epoch !== batch.epoch) {
-      throw new InvariantViolation('I1', `batch of epoch ${batch.epoch} stored while it is not open`)
+      throw new InvariantViolation('I7', `batch of epoch ${batch.epoch} stored while it is not open`)
     }
     const slot = opened.holdings.add(batch)
     out.push({ kind: 'persist', record: 'batch', bytes, placement: opened.holdings.index, slot })
@@ -162,6 +163,14 @@ export class TopicState {
     return batch.first === end + 1
   }
 
+  /** Checks that a decision which is told again is the one that is known. */
+  confirm(of: Epoch, decision: Decision): void {
+    const known = this.#decisions.get(of)
+    if (known === undefined) return
+    if (fingerprint(known.closing) === fingerprint(decision.closing) && known.changeId === decision.changeId) return
+    throw new InvariantViolation('I4', `epoch ${of} of ${this.topic} has two decisions`)
+  }
+
   /** Makes a change of protocol state: applied now, on disk before anything that is told after it. */
   record(message: Message, out: Effect[]): void {
     out.push({ kind: 'persist', record: 'protocol', bytes: messageBytes(message) })
@@ -175,7 +184,8 @@ export class TopicState {
       return
     }
     const holdings = record === 'staged' ? this.#stageable(message) : this.opened?.holdings
-    if (holdings === undefined) throw new InvariantViolation('I8', `batch of epoch ${message.epoch} before its opening`)
+    if (holdings === undefined)
+      throw new InvariantViolation('log', `batch of epoch ${message.epoch} before its opening`)
     holdings.index.place(holdings.add(message), position)
   }
 
@@ -224,10 +234,9 @@ export class TopicState {
   }
 
   #learn(of: Epoch, decision: Decision): void {
-    const known = this.#decisions.get(of)
-    if (known !== undefined) {
-      if (fingerprint(known.closing) === fingerprint(decision.closing) && known.changeId === decision.changeId) return
-      throw new InvariantViolation('I2', `epoch ${of} of ${this.topic} has two decisions`)
+    if (this.#decisions.has(of)) {
+      this.confirm(of, decision)
+      return
     }
     this.#decisions.set(of, decision)
     if (this.newest === null || decision.next.epoch > this.newest.epoch) this.newest = decision.next

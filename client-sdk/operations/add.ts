@@ -59,14 +59,7 @@ export class Publisher implements EpochFollower {
     return this.#follower.topic
   }
 
-  /** Messages without an outcome. */
-  get pendingCount(): number {
-    let count = this.#draft.count
-    for (const outgoing of this.#queue) count += outgoing.count
-    for (const outgoing of this.#window?.pending() ?? []) count += outgoing.count
-    return count
-  }
-
+  /** Bytes of bodies without an outcome. */
   get pendingBytes(): number {
     return this.#pendingBytes + this.#draft.bytes
   }

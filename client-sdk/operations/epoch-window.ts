@@ -113,10 +113,22 @@ export class EpochWindow {
   refused(from: ServerName, message: MessageOf<'refused'>): boolean {
     const view = this.#viewOf(from, message.epoch)
     if (view === undefined) return true
-    if (message.refusal === 'wedged') this.isWedged = true
-    else if (message.refusal === 'not-yet') view.absent = true
-    else return message.refusal !== 'not-a-member' && message.refusal !== 'unknown-topic'
-    return true
+    switch (message.refusal) {
+      case 'wedged':
+        this.isWedged = true
+        return true
+      case 'not-yet':
+        view.absent = true
+        return true
+      // Another member may take it, the epoch may be rolled, or its disk may be emptied: it is sent again by and by.
+      case 'too-many-publishers':
+      case 'disk-full':
+      case 'bad-batch':
+        view.ticksSinceResend = 0
+        return true
+      default:
+        return false
+    }
   }
 
   opened(from: ServerName, message: MessageOf<'opened'>, out: Effect[]): void {

@@ -225,7 +225,7 @@ export class Get implements EpochFollower, FetchListener, Settleable {
 
   /** A member of a fault-recovery epoch may be dead: then what the others know durable is the answer. */
   get #waitedLong(): boolean {
-    return this.#ticks >= resendTicks && this.#held.size >= 1
+    return this.#ticks >= resendTicks
   }
 
   /** Figures 5 and 6: what is returned must be on the disks of a majority. */

@@ -40,6 +40,9 @@ export interface TransportLimits {
   readonly handshakeTimeoutMs: number
 }
 
+/** Largest payload of one message in bytes: with its batch and its envelope it fits into a frame. */
+export const messageBytesMax: number = 1024 * 1024
+
 export const transportLimits: TransportLimits = {
   frameBytesMax: 2 * 1024 * 1024,
   queueBytesMax: 64 * 1024 * 1024,

@@ -33,7 +33,6 @@ const topical = { topic: one(2, topicType), epoch: one(3, epochType) }
 export const refusals = [
   'wedged',
   'not-yet',
-  'not-a-member',
   'unknown-topic',
   'too-many-publishers',
   'bad-batch',
@@ -44,7 +43,6 @@ export const refusals = [
   'superseded',
   'impossible-membership',
   'unknown-server',
-  'stale-epoch',
   'transfer-failed',
   'busy',
 ] as const
@@ -89,8 +87,8 @@ export const shapes = {
   /** Total of body bytes that the subscriber has made room for since it subscribed. */
   credit: { ...topical, creditBytes: one(4, uint()) },
   unsubscribe: { ...topical },
-  /** What this member has on disk (`whole`: all of it, else what changed), and what it knows durable. */
-  report: { ...topical, stored: one(4, messageSet), durable: one(5, messageSet), whole: one(6, flag) },
+  /** What this member has on disk; `whole`: all of it, else what changed. */
+  report: { ...topical, stored: one(4, messageSet), whole: one(5, flag) },
   collect: { ...topical, level: one(4, word(getLevels)) },
   /** Get's store-back: report once everything in `goal` is on disk here. */
   complete: { ...topical, goal: one(4, messageSet), sources: many(5, source) },

@@ -53,7 +53,7 @@ async function reconfig(context: Context, options: ReconfigOptions, [name = '']:
     const current = await findTopic(client, name, context.limits())
     if (options.expect !== undefined && options.expect !== current.epoch) {
       const text = `${name} is in epoch ${current.epoch}, not ${options.expect}`
-      throw new EpochcastError('EC_STALE_EPOCH', text, { hint: 'look at the topic again, then decide' })
+      throw new EpochcastError('EC_SUPERSEDED', text, { hint: 'look at the topic again, then decide' })
     }
     const target = targetOf(options)
     const plan = planChange(current, target, await serversOf(context, client))

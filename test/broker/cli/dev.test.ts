@@ -180,7 +180,7 @@ describe('topics, reconfig and epochs', () => {
     expect((await epochcast('get', 'hello')).stdout).toBe(before)
     const stale = await epochcast('reconfig', 'hello', '--expect', '1', '--json')
     expect(stale).toMatchObject({ code: 4, stdout: '' })
-    expect(jsonLines(stale.stderr)[0]).toMatchObject({ type: 'error', code: 'EC_STALE_EPOCH' })
+    expect(jsonLines(stale.stderr)[0]).toMatchObject({ type: 'error', code: 'EC_SUPERSEDED' })
     expect(await info('hello')).toMatchObject({ epoch: 2, messagesBefore: 3 })
   })
 
