@@ -106,6 +106,10 @@ export class Finder {
   #create(asker: Asker, out: Effect[]): void {
     const { request } = asker
     const running = this.#creations.get(request.topic)
+    if (running === undefined && this.#creations.size >= waitingMax) {
+      this.#refuse(asker, 'busy', 'too many topics are being made', out)
+      return
+    }
     if (running !== undefined) {
       running.join((configuration, into) => this.#answer(asker, configuration, false, into))
       return
@@ -124,7 +128,7 @@ export class Finder {
       creation.begin(out)
     } catch (error) {
       if (!(error instanceof EpochcastError)) throw error
-      if (!this.#directory.settled) {
+      if (!this.#directory.settled && this.#early.length < waitingMax) {
         this.#early.push(asker)
         return
       }
@@ -203,6 +207,9 @@ function refusalOf(error: EpochcastError): Refusal {
 function explain(error: EpochcastError): string {
   return error.hint === undefined ? error.message : `${error.message}; ${error.hint}`
 }
+
+/** Requests of one kind that wait here; whoever is refused asks again. */
+const waitingMax = 1_000
 
 /** The first decision of one topic, until its members serve. */
 class Creation implements ProposalListener {

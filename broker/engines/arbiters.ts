@@ -25,6 +25,8 @@ interface Question {
   tick(out: Effect[]): void
 }
 
+const questionsMax = 10_000
+
 export class Arbiters implements DecisionEngine {
   readonly #host: Host
   readonly #limits: Limits
@@ -81,6 +83,8 @@ export class Arbiters implements DecisionEngine {
   }
 
   #poll(message: Message, done: (answers: readonly ArbiterAnswer[], out: Effect[]) => void, out: Effect[]): void {
+    // Clients ask again when they are not answered; proposals and notes are a server's own and few.
+    if (this.#questions.size >= questionsMax) return
     const token = this.#host.nextToken()
     const answers = new Map<ServerName, ArbiterAnswer>()
     let ticks = 0

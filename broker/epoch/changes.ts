@@ -132,6 +132,9 @@ export class Changes {
     const token = this.#needs.host.nextToken()
     const { topic, epoch } = asker.request
     this.#past.set(token, asker)
+    // Whoever is not answered asks again: the oldest question makes room.
+    const [oldest] = this.#past.keys()
+    if (this.#past.size > waitingMax && oldest !== undefined) this.#past.delete(oldest)
     const to = newest.members.map((member) => this.#needs.host.addressOf(member))
     send(out, to, { kind: 'chain', topic, epoch: previousEpoch(epoch) }, token)
   }
@@ -183,7 +186,7 @@ export class Changes {
       this.#run(old, this.#intentOf(request, old), [asker], false, out)
     } catch (error) {
       if (!(error instanceof EpochcastError)) throw error
-      if (!this.#directory.settled) {
+      if (!this.#directory.settled && this.#early.length < waitingMax) {
         this.#early.push(asker)
         return
       }

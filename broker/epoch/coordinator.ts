@@ -14,11 +14,9 @@ import {
   type Intent,
   isMember,
   type Member,
-  nextConfiguration,
 } from '../../proto/configuration.ts'
-import { type Address, nextEpoch, type ServerName } from '../../proto/ids.ts'
+import type { Address, ServerName } from '../../proto/ids.ts'
 import { type Effect, send } from '../../proto/machine/contract.ts'
-import { contains, countOf, type MessageSet } from '../../proto/message-set.ts'
 import { type Stake, sameStake } from '../../proto/stake.ts'
 import type { Message, MessageOf, Refusal } from '../../proto/wire/messages.ts'
 import type { Proposal, ProposalListener } from '../engines/engine.ts'
@@ -34,7 +32,7 @@ import {
 } from './change.ts'
 import { Reports } from './collect.ts'
 import { Plan, type PlanListener } from './plan.ts'
-import { replaceDead } from './target.ts'
+import { Staging } from './staging.ts'
 
 const giveUpTicks = 6_000
 /** Whoever asked hears this often that the change is still being worked on. */
@@ -55,13 +53,12 @@ export class Coordinator implements PlanListener, ProposalListener {
   #reports: Reports
   /** Decided, or to be decided. */
   #decision: Decision | null = null
-  readonly #staged = new Map<ServerName, number>()
+  #staging: Staging | null = null
   readonly #accepts = new Set<ServerName>()
   readonly #started = new Set<ServerName>()
   #phase: ChangePhase = 'plan'
   #detail = ''
   #stepTicks = 0
-  #progressTicks = 0
   #pauseTicks = 0
   readonly #clock: PhaseClock
 
@@ -117,7 +114,6 @@ export class Coordinator implements PlanListener, ProposalListener {
   tick(out: Effect[]): void {
     if (this.#step === 'over') return
     this.#stepTicks++
-    this.#progressTicks++
     if (this.#stepTicks % keepAliveTicks === 0) this.#listener.phase(this.#phase, this.#detail, out)
     if (this.#step === 'plan') {
       this.#plan?.tick(out)
@@ -168,7 +164,7 @@ export class Coordinator implements PlanListener, ProposalListener {
     this.#step = 'wedge'
     this.#stepTicks = 0
     this.#reports = new Reports(this.old)
-    this.#staged.clear()
+    this.#staging = null
     this.#accepts.clear()
     this.#enter('wedge', idsOf(this.old.members), out)
     this.#repeat(out)
@@ -187,65 +183,31 @@ export class Coordinator implements PlanListener, ProposalListener {
     this.#enter('collect', '', out)
     const adopted = this.old.decider === 'stakes' ? this.#reports.highestAccepted() : null
     if (adopted !== null) this.#decide(adopted.decision, out)
-    else this.#stage(this.intent.members, out)
+    else this.#stage(new Staging(this.old, this.intent, this.#reports), out)
   }
 
   // Stage.
 
-  #stage(members: readonly Member[], out: Effect[]): void {
+  #stage(staging: Staging, out: Effect[]): void {
     this.#step = 'stage'
     this.#stepTicks = 0
-    this.#progressTicks = 0
-    const closing = this.#reports.closingSet()
-    const intent = { ...this.intent, members }
-    const next = nextConfiguration(this.old, intent, nextEpoch(this.old.epoch), countOf(closing))
-    this.#decision = { changeId: this.intent.changeId, next, closing }
-    this.#enter('stage', idsOf(members), out)
-    for (const member of members) if (this.#holds(member.name, closing)) this.#staged.set(member.name, 0)
-    if (!this.#isStaged(out)) this.#repeat(out)
-  }
-
-  /** A wedged member that reported the whole closing set has nothing to fetch. */
-  #holds(name: ServerName, closing: MessageSet): boolean {
-    const stored = this.#reports.storedBy(name)
-    if (stored === undefined || !contains(stored, closing)) return false
-    for (const [publisher, { end, digest }] of closing) {
-      const own = stored.get(publisher)
-      if (own === undefined || (own.end === end && own.digest !== digest)) return false
-    }
-    return true
+    this.#staging = staging
+    this.#decision = staging.decision
+    this.#enter('stage', idsOf(staging.decision.next.members), out)
+    if (staging.isReady) this.#decide(staging.decision, out)
+    else this.#repeat(out)
   }
 
   #onStaged(from: ServerName, message: MessageOf<'staged'>, out: Effect[]): void {
     if (this.#step !== 'stage' || !sameStake(message.stake, this.#stake)) return
-    if (this.#staged.get(from) !== message.missing) this.#progressTicks = 0
-    this.#staged.set(from, message.missing)
-    this.#isStaged(out)
-  }
-
-  /** Every body is on the disks of the next quorum: only now something may be proposed. */
-  #isStaged(out: Effect[]): boolean {
-    const decision = this.#decision
-    if (decision === null) return false
-    const ready = decision.next.members.filter((member) => this.#staged.get(member.name) === 0)
-    if (ready.length < enabledQuorum(decision.next)) return false
-    this.#decide(decision, out)
-    return true
+    this.#staging?.told(from, message.missing)
+    if (this.#staging?.isReady === true) this.#decide(this.#staging.decision, out)
   }
 
   #checkStaging(out: Effect[]): void {
-    const decision = this.#decision
-    if (decision === null || this.#progressTicks <= this.#needs.limits.stageTicks) return
-    const live = (member: Member): boolean => this.#staged.has(member.name)
-    if (decision.next.members.filter(live).length >= enabledQuorum(decision.next)) {
-      // All are alive and something is missing: its only holder died. Other reports may know other holders, or not have it.
-      this.#retry(this.#stake.round)
-      return
-    }
-    const reporting = this.old.members.filter((member) => this.#reports.has(member.name))
-    const members = replaceDead(decision.next, live, reporting)
-    if (members !== null) this.#stage(members, out)
-    else this.#progressTicks = 0
+    const change = this.#staging?.tick(this.#needs.limits.stageTicks) ?? null
+    if (change === 'collect-again') this.#retry(this.#stake.round)
+    else if (change !== null) this.#stage(change, out)
   }
 
   // Decide.
@@ -344,10 +306,10 @@ export class Coordinator implements PlanListener, ProposalListener {
         break
       }
       case 'stage': {
-        if (decision === null) return
-        const unready = decision.next.members.filter((member) => this.#staged.get(member.name) !== 0)
+        if (decision === null || this.#staging === null) return
         const sources = this.#reports.sources()
-        this.#tell(unready, { kind: 'stage', topic, epoch, stake, closing: decision.closing, sources }, out)
+        const { closing } = decision
+        this.#tell(this.#staging.unready, { kind: 'stage', topic, epoch, stake, closing, sources }, out)
         break
       }
       case 'decide': {

@@ -22,6 +22,9 @@ interface Waiting {
   readonly answer: MessageOf<'stage'> | MessageOf<'preload'>
 }
 
+/** Servers that wait to hear that this one has started. */
+const interestedMax = 1_000
+
 export class Opening {
   readonly #state: TopicState
   readonly #transfer: Transfer
@@ -40,11 +43,11 @@ export class Opening {
   readonly #interested = new Set<Address>()
   #ticks = 0
 
-  readonly onOpened: (out: Effect[]) => void
+  readonly #onOpened: (out: Effect[]) => void
 
   /** @param onOpened called when an epoch has been opened, after its record */
   constructor(state: TopicState, transfer: Transfer, host: Host, limits: Limits, onOpened: (out: Effect[]) => void) {
-    this.onOpened = onOpened
+    this.#onOpened = onOpened
     this.#state = state
     this.#transfer = transfer
     this.#host = host
@@ -90,7 +93,7 @@ export class Opening {
     const { opened, topic } = this.#state
     const epoch = nextEpoch(closed)
     if (opened !== null && opened.configuration.epoch >= epoch) send(out, from, { kind: 'started', topic, epoch })
-    else this.#interested.add(from)
+    else if (this.#interested.size < interestedMax) this.#interested.add(from)
   }
 
   /** @returns the decision, once a majority of the old members accepted it under one stake */
@@ -148,7 +151,7 @@ export class Opening {
     send(out, [...this.#interested], { kind: 'started', topic, epoch })
     this.#interested.clear()
     this.#votes.clear()
-    this.onOpened(out)
+    this.#onOpened(out)
     return true
   }
 
