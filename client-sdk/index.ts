@@ -42,6 +42,6 @@ export {
   type Received,
   type SubscribeOptions,
   Topic,
-  type View,
 } from './topic.ts'
+export type { View } from './view.ts'
 export type { WaitOptions } from './waiting.ts'

@@ -1,9 +1,9 @@
 /** One topic, as a client publishes to it and reads it. */
-import { type Configuration, type Decision, isMember, type Order, orders } from '../proto/configuration.ts'
+import { type Configuration, type Decision, type Order, orders } from '../proto/configuration.ts'
 import { EpochcastError } from '../proto/errors.ts'
-import { type Epoch, parseMessageId, serverIdOf, type TopicName } from '../proto/ids.ts'
+import { type Epoch, parseMessageId, type TopicName } from '../proto/ids.ts'
 import type { Loop } from '../proto/machine/loop.ts'
-import { countOf, endOf, fingerprint, type MessageSet } from '../proto/message-set.ts'
+import { endOf, type MessageSet } from '../proto/message-set.ts'
 import type { GetLevel } from '../proto/wire/messages.ts'
 import type { Codec } from './codecs.ts'
 import { type Cursor, formatCursor, parseCursor } from './cursor.ts'
@@ -16,6 +16,7 @@ import type { PublishResult, Waiter } from './operations/outgoing.ts'
 import { type StartAt, Subscription } from './operations/subscribe.ts'
 import { Watch } from './operations/watch.ts'
 import { EventStream, Message, MessageStream } from './stream.ts'
+import { type View, viewOf } from './view.ts'
 import { type OpenWaits, type WaitOptions, waitFor, watch } from './waiting.ts'
 
 export interface PublishOptions extends WaitOptions {
@@ -45,16 +46,6 @@ export interface Received<T> {
   readonly cursor: Cursor
   /** First epoch whose messages are still kept. */
   readonly floor: Epoch
-}
-
-/** A membership that this topic has, and how the epoch before it ended. */
-export interface View {
-  readonly epoch: Epoch
-  readonly configuration: Configuration
-  readonly joined: readonly string[]
-  readonly left: readonly string[]
-  /** Of the epoch before; null for the first view that is seen. */
-  readonly closing: { readonly count: number; readonly digest: string } | null
 }
 
 /**
@@ -338,17 +329,4 @@ export function unknownOutcome(id: string, cause: EpochcastError): EpochcastErro
 
 function startOf(from: 'start' | 'new' | Cursor): StartAt {
   return from === 'start' || from === 'new' ? from : parseCursor(from)
-}
-
-function viewOf(configuration: Configuration, before: Configuration | null, decision: Decision | null): View {
-  const joined = configuration.members.filter((member) => before === null || !isMember(before, member.name))
-  const left = (before?.members ?? []).filter((member) => !isMember(configuration, member.name))
-  const closing = decision === null ? null : { count: countOf(decision.closing), digest: fingerprint(decision.closing) }
-  return {
-    epoch: configuration.epoch,
-    configuration,
-    joined: joined.map((member) => serverIdOf(member.name)),
-    left: left.map((member) => serverIdOf(member.name)),
-    closing,
-  }
 }

@@ -20,6 +20,7 @@ import { Intake } from './intake.ts'
 import { type EpochBound, judge, type Phase } from './outcomes.ts'
 import { answerPull } from './pulls.ts'
 import { Repair } from './repair.ts'
+import { Rolling } from './rolling.ts'
 import { TopicState } from './topic-state.ts'
 import { Transfer } from './transfer.ts'
 
@@ -61,9 +62,7 @@ export class Replica {
   readonly #catchUp: CatchUp
   /** Clients that came before the epoch was opened here. */
   readonly #waiting = new Set<Address>()
-  /** The crowded epoch whose end was asked for. */
-  #rolled: Epoch | null = null
-  #ticksSinceRoll = 0
+  readonly #rolling: Rolling
   /** Messages that no phase had use for. */
   dropped = 0
 
@@ -77,6 +76,7 @@ export class Replica {
     this.#gets = new Gets(this.state, this.#repair)
     this.#transfer = new Transfer(this.state, host, limits)
     this.#opening = new Opening(this.state, this.#transfer, host, limits, (out) => this.#onOpened(out))
+    this.#rolling = new Rolling(host, limits)
     this.#closing = new Closing(this.state, host, limits)
     this.#catchUp = new CatchUp(this.state, host, limits, (decision, out) => this.learn(decision, out))
   }
@@ -176,7 +176,7 @@ export class Replica {
     this.#opening.tick(out)
     this.#askForEnd(out)
     this.#closing.tick(out)
-    this.#rollIfCrowded(out)
+    this.#rolling.tick(this.#intake.crowded ? this.serving : null, out)
     this.#catchUp.tick(out)
   }
 
@@ -361,21 +361,5 @@ export class Replica {
 
   #current(epoch: Epoch): boolean {
     return this.state.opened?.configuration.epoch === epoch
-  }
-
-  /** A roll that was asked for and has not happened is asked for again after a while. */
-  #isRolling(epoch: Epoch): boolean {
-    return this.#rolled === epoch && this.#ticksSinceRoll++ < this.#limits.planTicks
-  }
-
-  /** An epoch admits a bounded number of publishers; it is rolled, with the same members, before that bound is reached. */
-  #rollIfCrowded(out: Effect[]): void {
-    const configuration = this.serving
-    if (configuration === null || !this.#intake.crowded || this.#isRolling(configuration.epoch)) return
-    this.#rolled = configuration.epoch
-    this.#ticksSinceRoll = 0
-    const { members, mode, decider, membersMin, order } = configuration
-    const changeId = `roll-${configuration.epoch}`
-    this.#host.coordinate(this.state.topic, { changeId, members, mode, decider, membersMin, order }, out)
   }
 }

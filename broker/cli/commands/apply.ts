@@ -125,7 +125,9 @@ function planStep(current: Configuration, wanted: TopicConfig, servers: readonly
     (order ?? current.order) === current.order &&
     sameMembers
   if (isSame) return null
-  const options: TopicOptions = members === undefined ? wanted : { ...wanted, size: undefined }
+  // Named members say how many there are.
+  const { size: _size, ...named } = wanted
+  const options: TopicOptions = members === undefined ? wanted : named
   return { kind: 'change', topic: current.topic, options, plan: planChange(current, options, servers) }
 }
 

@@ -38,7 +38,8 @@ describeStore('segments on the disk', () => {
   }
 })
 
-const simulated = (capacityBytes?: number) => new CrashFiles(seededRandom(1), { capacityBytes })
+const simulated = (capacityBytes?: number) =>
+  new CrashFiles(seededRandom(1), capacityBytes === undefined ? {} : { capacityBytes })
 
 describe('group commit', () => {
   it('keeps one commit in flight, and everything appended meanwhile goes with the next', async () => {

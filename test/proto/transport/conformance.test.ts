@@ -23,7 +23,7 @@ describeTransport('tcp', async () => {
   return {
     unknown: [nobody.address, address('127.0.0.1:0'), address('127.0.0.1:70000')],
     listen: (handler, limits, at) =>
-      listenTcp({ host: '127.0.0.1', port: at === undefined ? 0 : portOf(at), handler, limits }),
-    dial: async (name, handler, limits) => dialTcp({ name, handler, limits }),
+      listenTcp({ host: '127.0.0.1', port: at === undefined ? 0 : portOf(at), handler, ...(limits && { limits }) }),
+    dial: async (name, handler, limits) => dialTcp({ name, handler, ...(limits && { limits }) }),
   }
 })
