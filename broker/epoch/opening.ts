@@ -142,11 +142,12 @@ export class Opening {
     if (decision === null) return false
     const closed = previousEpoch(decision.next.epoch)
     if (closed > 0 && this.#transfer.missing(closed, decision.closing) > 0) return false
-    this.#pending = null
-    this.#waiting.clear()
-    this.#transfer.stop()
     const { topic } = this.#state
     const { epoch } = decision.next
+    this.#pending = null
+    // A late member may be staging for the end of a later epoch already: that goes on.
+    for (const [token, { answer }] of this.#waiting) if (answer.epoch < epoch) this.#waiting.delete(token)
+    this.#transfer.stopBefore(epoch)
     this.#state.record({ kind: 'opening', topic, epoch, decision }, out)
     send(out, [...this.#interested], { kind: 'started', topic, epoch })
     this.#interested.clear()

@@ -148,7 +148,7 @@ export class Plan {
     )
     this.#ask(unsure, { kind: 'inquire', topic: this.#old.topic, epoch: this.#old.epoch }, out)
     if (this.#phase !== 'preloading') return
-    const unready = this.#newcomers().filter((member) => !this.#missing.has(member.name))
+    const unready = this.#newcomers().filter((member) => this.#missing.get(member.name) !== 0)
     this.#preload(unready, out)
   }
 

@@ -76,6 +76,11 @@ export class Transfer {
     this.#request = null
   }
 
+  /** Goals of epochs before that one are reached. */
+  stopBefore(epoch: Epoch): void {
+    if (this.#goal !== null && this.#goal.epoch < epoch) this.stop()
+  }
+
   /** Messages that are still to come, as far as is known; 0 when everything is here. */
   missing(epoch: Epoch, closing: MessageSet | null): number {
     const chain = this.#gap(epoch)
