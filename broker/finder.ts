@@ -69,7 +69,8 @@ export class Finder {
     const asker = { to, token, request }
     const replica = this.#replica(request.topic)
     const serving = replica?.serving ?? null
-    if (serving !== null && serving.epoch >= request.epoch) {
+    // Whoever knows this epoch already doubts that it is the newest: then whoever keeps the newest ones is asked too.
+    if (serving !== null && (request.epoch === 0 || serving.epoch > request.epoch)) {
       this.#answer(asker, serving, false, out)
       return
     }

@@ -42,6 +42,7 @@ export interface ReplicaInfo {
 const finalCodes: readonly ErrorCode[] = ['EC_CLOSED', 'EC_ABORTED']
 const mayBeOwn: readonly ErrorCode[] = ['EC_SUPERSEDED', 'EC_TRANSFER_FAILED', 'EC_NO_DECIDER']
 const memberTimeoutMs = 200
+const downTimeoutMs = 50
 
 export class Admin {
   readonly #machine: ClientMachine
@@ -225,9 +226,10 @@ export class Admin {
     this.#machine.servers.learnPast(members)
     const asked = members.map(async (member) => {
       const to = [this.#machine.servers.addressOf(member)]
-      if (this.#machine.servers.isDown(to[0])) return null
+      // Perhaps it came back without anything having been said since.
+      const timeoutMs = this.#machine.servers.isDown(to[0]) ? downTimeoutMs : memberTimeoutMs
       try {
-        return (await this.#chain(topic, from, to, { ...options, timeoutMs: memberTimeoutMs })).newest
+        return (await this.#chain(topic, from, to, { ...options, timeoutMs })).newest
       } catch (error) {
         if (error instanceof EpochcastError && !finalCodes.includes(error.code)) return null
         throw error

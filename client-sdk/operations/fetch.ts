@@ -122,6 +122,8 @@ export class Fetch {
     this.#another()
     // The last page brought the rest, or this member does not have it all: then the next one is asked at the next tick.
     if (this.#prefix.holds(this.#until)) this.next(out)
+    // Servers that have been retired since let go of what they held: then there are newer ones.
+    else this.#listener.stalled(out)
   }
 
   /** The member asked cannot serve this epoch. */
