@@ -43,6 +43,7 @@ const finalCodes: readonly ErrorCode[] = ['EC_CLOSED', 'EC_ABORTED']
 const mayBeOwn: readonly ErrorCode[] = ['EC_SUPERSEDED', 'EC_TRANSFER_FAILED', 'EC_NO_DECIDER']
 const memberTimeoutMs = 200
 const downTimeoutMs = 50
+const notesTimeoutMs = 1_000
 
 export class Admin {
   readonly #machine: ClientMachine
@@ -91,8 +92,8 @@ export class Admin {
       else if (isSure) return configuration
       else {
         // Its members may have been retired and stopped since: whoever keeps the newest configurations is asked.
-        const noted = (await this.#locate(name, false, options, configuration.epoch)).configuration
-        if (noted.epoch <= configuration.epoch) return configuration
+        const noted = await this.#notedAfter(configuration, options)
+        if (noted === null || noted.epoch <= configuration.epoch) return configuration
         configuration = noted
       }
     }
@@ -218,6 +219,16 @@ export class Admin {
     if (decision === undefined) return null
     const times = { planMs: 0, wedgeMs: 0, stageMs: 0, decideMs: 0, startMs: 0 }
     return { changeId, configuration: decision.next, decision, times }
+  }
+
+  /** What is noted beyond a configuration, where those who keep the notes answer soon. */
+  async #notedAfter({ topic, epoch: known }: Configuration, options: WaitOptions): Promise<Configuration | null> {
+    try {
+      return (await this.#locate(topic, false, { ...options, timeoutMs: notesTimeoutMs }, known)).configuration
+    } catch (error) {
+      if (error instanceof EpochcastError && error.code === 'EC_TIMEOUT') return null
+      throw error
+    }
   }
 
   /** The newest configuration that a majority of the members know, or as many of them as answer soon. */
