@@ -2,9 +2,9 @@
 // everything is seen through output and exit codes.
 import { createServer } from 'node:net'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { buildCli, freePorts, jsonLines, lines, type Running, until, Workplace } from './harness.ts'
+import { buildCli, freePorts, jsonLines, lines, type Running, TestFolder, until } from './harness.ts'
 
-let place: Workplace
+let place: TestFolder
 let dev: Running
 let port: number
 let url: string
@@ -15,7 +15,7 @@ const pipe = (input: string | Uint8Array, ...args: string[]) => place.run(args, 
 const info = async (topic: string) => jsonLines((await epochcast('topics', 'info', topic)).stdout)[0]
 
 beforeAll(async () => {
-  place = new Workplace(await buildCli())
+  place = new TestFolder(await buildCli())
   port = await freePorts(3)
   dev = place.start(['dev', '--port', String(port), '--json'])
   await dev.shows('}\n')

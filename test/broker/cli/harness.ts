@@ -118,7 +118,7 @@ export class Running {
 }
 
 /** A directory to work in, and the commands that run there. */
-export class Workplace {
+export class TestFolder {
   readonly directory: string
   readonly #main: string
   readonly #running: Running[] = []

@@ -1,9 +1,9 @@
 // Goal: a cluster of single processes is run from one configuration file. Method: the real command in real processes; the
 // cluster is looked at only through other commands.
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { buildCli, freePorts, jsonLines, type Running, Workplace } from './harness.ts'
+import { buildCli, freePorts, jsonLines, type Running, TestFolder } from './harness.ts'
 
-let place: Workplace
+let place: TestFolder
 let port: number
 let url: string
 const servers = new Map<string, Running>()
@@ -27,7 +27,7 @@ async function serve(id: string): Promise<void> {
 const topics = async () => jsonLines((await epochcast('topics')).stdout)
 
 beforeAll(async () => {
-  place = new Workplace(await buildCli())
+  place = new TestFolder(await buildCli())
   port = await freePorts(3)
   url = `epochcast://${address(0)},${address(1)},${address(2)}`
   place.write(
