@@ -93,6 +93,7 @@ export interface StreamControl {
 
 /** Queue between the machine, which delivers, and one reader, who pulls. */
 export class EventStream<T> implements Consumer, AsyncIterableIterator<StreamEvent<T>>, AsyncDisposable {
+  readonly #topic: TopicName
   readonly #codec: Codec<T>
   #control: StreamControl | null = null
   #queue: Delivery[] = []
@@ -106,7 +107,8 @@ export class EventStream<T> implements Consumer, AsyncIterableIterator<StreamEve
   #epoch: Epoch = epoch(0)
   readonly #seen = new Map<PublisherId, Frontier>()
 
-  constructor(codec: Codec<T>, start: Position | null) {
+  constructor(topic: TopicName, codec: Codec<T>, start: Position | null) {
+    this.#topic = topic
     this.#codec = codec
     if (start === null) return
     this.#epoch = start.epoch
@@ -115,7 +117,7 @@ export class EventStream<T> implements Consumer, AsyncIterableIterator<StreamEve
 
   /** Position behind the last event that was read: subscribe `from` it to go on. */
   get cursor(): Cursor {
-    return formatCursor({ epoch: this.#epoch, seen: this.#seen })
+    return formatCursor(this.#topic, { epoch: this.#epoch, seen: this.#seen })
   }
 
   attach(control: StreamControl): void {

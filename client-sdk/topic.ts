@@ -120,7 +120,7 @@ export class Topic<T> {
   async get(options: GetOptions = {}): Promise<Received<T>> {
     const closed = this.#context.closed()
     if (closed !== null) throw closed
-    const since = options.since === undefined ? null : parseCursor(options.since)
+    const since = options.since === undefined ? null : parseCursor(this.name, options.since)
     const { machine, loop } = this.#context
     const result = await waitFor<GetResult>(this.#context.waits, options, `get of ${this.name}`, (resolve, reject) => {
       const done = (outcome: GetResult | EpochcastError) =>
@@ -138,7 +138,7 @@ export class Topic<T> {
         if (payload !== undefined) messages.push(new Message(batch, index, payload, this.#codec))
       }
     }
-    return { messages, cursor: formatCursor(result.position), floor: result.floor }
+    return { messages, cursor: formatCursor(this.name, result.position), floor: result.floor }
   }
 
   /**
@@ -153,8 +153,8 @@ export class Topic<T> {
     if (options.order !== undefined && !orders.includes(options.order)) {
       throw new EpochcastError('EC_BAD_ARGUMENT', `order ${options.order} is not one of ${orders.join(', ')}`)
     }
-    const startAt: StartAt = startOf(options.from ?? 'new')
-    const events = new EventStream<T>(this.#codec, typeof startAt === 'string' ? null : startAt)
+    const startAt: StartAt = startOf(this.name, options.from ?? 'new')
+    const events = new EventStream<T>(this.name, this.#codec, typeof startAt === 'string' ? null : startAt)
     const { machine, loop } = this.#context
     const subscription = new Subscription(startAt, this.#follower, machine.servers, machine.requests, events)
     const close = () => {
@@ -327,6 +327,6 @@ export function unknownOutcome(id: string, cause: EpochcastError): EpochcastErro
   })
 }
 
-function startOf(from: 'start' | 'new' | Cursor): StartAt {
-  return from === 'start' || from === 'new' ? from : parseCursor(from)
+function startOf(topic: TopicName, from: 'start' | 'new' | Cursor): StartAt {
+  return from === 'start' || from === 'new' ? from : parseCursor(topic, from)
 }

@@ -1,6 +1,8 @@
 /** Carrying out a change of one topic, and telling how it goes. */
+
 import type { ChangeResult, Client, ReconfigureOptions } from '../../client-sdk/index.ts'
 import { EpochcastError } from '../../proto/errors.ts'
+import { serverIdOf } from '../../proto/ids.ts'
 import type { Context } from './context.ts'
 import { configurationJson, idsOf, milliseconds, rounded } from './describe.ts'
 
@@ -33,7 +35,9 @@ export async function carryOut(
     phases.told('decided', decided)
     const result = await change.enabled
     phases.told('enabled', result)
-    const retirable = await change.retirable
+    // A server that came back with another disk under an old id is a member again.
+    const kept = result.configuration.members.map(({ name }) => serverIdOf(name) as string)
+    const retirable = (await change.retirable).filter((id) => !kept.includes(id))
     return { result, retirable, milliseconds: performance.now() - startedAt }
   } catch (error) {
     throw stillRunning(error, topic, change.id, decided)

@@ -1,10 +1,12 @@
 /** What every command has: where it writes, how it connects, how it is interrupted. */
+
 import type { Command } from 'commander'
 import { type Client, connect } from '../../client-sdk/index.ts'
 import { EpochcastError } from '../../proto/errors.ts'
 import { type Colors, colorsFor } from './terminal/colors.ts'
 import { Output } from './terminal/output.ts'
 import { Progress } from './terminal/progress.ts'
+import { confirm } from './terminal/question.ts'
 import { type Column, table } from './terminal/table.ts'
 
 /** Options that every command takes. */
@@ -57,8 +59,11 @@ export class Context {
     return { signal: this.signal, ...(timeoutMs !== undefined && { timeoutMs }) }
   }
 
-  async withClient<T>(use: (client: Client) => Promise<T>): Promise<T> {
-    const { url, timeout } = this.globals
+  /** @param servers whom to connect to where the user names nobody */
+  async withClient<T>(use: (client: Client) => Promise<T>, servers: readonly string[] = []): Promise<T> {
+    const { timeout } = this.globals
+    const named = this.globals.url ?? process.env.EPOCHCAST_URL
+    const url = named ?? (servers.length > 0 ? `epochcast://${servers.join(',')}` : undefined)
     const timeoutMs = Math.min(timeout ?? connectTimeoutMs, connectTimeoutMs)
     const client = await connect(url, { timeoutMs, signal: this.signal })
     try {
@@ -67,6 +72,13 @@ export class Context {
       this.progress.clear()
       await client.close()
     }
+  }
+
+  /** Asks on a terminal, behind everything that was shown. */
+  async ask(question: string): Promise<boolean> {
+    await this.out.end()
+    this.progress.clear()
+    return confirm(question, this.signal)
   }
 
   /** For people, beside the records: stderr, dim. */

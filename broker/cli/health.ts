@@ -15,7 +15,9 @@ export interface Health {
 }
 
 export function healthOf(configuration: Configuration, replicas: readonly ReplicaInfo[]): Health {
-  const silent = replicas.filter(({ phase }) => phase === 'silent').map(({ server }) => server)
+  // A member that holds nothing of the topic, after it lost its disk, is no better than one that does not answer.
+  const isGone = ({ phase }: ReplicaInfo) => phase === 'silent' || phase === 'absent'
+  const silent = replicas.filter(isGone).map(({ server }) => server)
   const open = replicas.filter(({ phase, epoch }) => phase === 'open' && epoch === configuration.epoch).length
   const wedged = replicas.some(({ phase }) => phase === 'wedged' || phase === 'closed')
   const quorum = operationQuorum(configuration)
@@ -39,7 +41,7 @@ function openText({ mode }: Configuration, toleratesNow: number, staysOpenFor: n
 }
 
 function stoppedText(configuration: Configuration, silent: readonly string[], alive: number, needed: number): string {
-  const who = `${list(silent)} ${silent.length === 1 ? 'does' : 'do'} not answer`
+  const who = `${list(silent)} ${silent.length === 1 ? 'does' : 'do'} not answer, or ${silent.length === 1 ? 'has' : 'have'} lost the disk`
   if (alive < needed) return `${who}: start ${silent.length === 1 ? 'it' : 'them'} again`
   const { topic } = configuration
   return `${who}: start ${silent.length === 1 ? 'it' : 'them'} again, or: epochcast reconfig ${topic} --members …`

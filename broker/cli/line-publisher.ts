@@ -120,7 +120,8 @@ export class LinePublisher {
 
   /** Gives up when nothing has moved for the time that is allowed, so that every message has an answer. */
   #watch(): void {
-    this.#context.progress.show(() => this.#progress())
+    // Not over what somebody is typing.
+    if (process.stdin.isTTY !== true) this.#context.progress.show(() => this.#progress())
     this.#wakeUp()
     const allowed = this.#context.globals.timeout ?? publishTimeoutMs
     const isStuck = this.#pending > 0 && performance.now() - this.#lastOutcomeAt > allowed

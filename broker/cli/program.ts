@@ -38,7 +38,6 @@ export function createProgram(version: string): Command {
     .option('--timeout <time>', 'give up after this time: 500 (ms), 10s, 2m', toMilliseconds)
     .option('--json', 'JSON lines instead of text')
     .addHelpText('after', examples)
-    .helpCommand(false)
     .configureHelp({ showGlobalOptions: true })
     .configureOutput({ outputError: () => {} })
     .exitOverride()

@@ -91,7 +91,8 @@ export function parseConfig(text: string, file: string): Config {
 }
 
 function allOf({ cluster, defaults, topics }: RawConfig): WellFormed {
-  return { servers: cluster.servers, defaults, topics: topics ?? {}, lacks: () => false }
+  const lacks = (path: readonly PropertyKey[]) => path[0] === 'cluster' && cluster === undefined
+  return { servers: cluster?.servers ?? {}, defaults, topics: topics ?? {}, lacks }
 }
 
 /** What can be judged of a file with mistakes, so that all of them are reported at once. */
@@ -112,7 +113,8 @@ function wellFormedOf(value: unknown, mistakes: readonly Mistake[]): WellFormed 
     lacks: (path) => {
       const key = path.map(String).join('.')
       // A mistake inside one server leaves the list of servers as it is.
-      return key === 'cluster' ? bad.has('cluster') || bad.has('cluster.servers') : under(key)
+      if (key !== 'cluster') return under(key)
+      return file.cluster === undefined || bad.has('cluster') || bad.has('cluster.servers')
     },
   }
 }
@@ -135,7 +137,7 @@ async function read(file: string): Promise<string> {
 }
 
 function configOf(raw: RawConfig, file: string, base: string): Config {
-  const servers = Object.entries(raw.cluster.servers).map(([id, { listen, data, advertise, insecure }]) => ({
+  const servers = Object.entries(raw.cluster?.servers ?? {}).map(([id, { listen, data, advertise, insecure }]) => ({
     id,
     listen,
     address: advertise ?? listen,

@@ -32,7 +32,8 @@ const server = z.strictObject({
 const topic = z.strictObject({ ...topicShape, members: z.array(z.string()).min(1).optional() })
 
 export const schema = z.strictObject({
-  cluster: z.strictObject({ servers: z.record(named(serverId), server) }),
+  /** Left out where a file only says what topics are to be. */
+  cluster: z.strictObject({ servers: z.record(named(serverId), server) }).optional(),
   autoCreate: z.boolean().default(true),
   defaults: z.strictObject(topicShape).default({}),
   // `orders:` without anything behind it is a topic that is all defaults.

@@ -65,6 +65,8 @@ export class Transfer {
   /** Fetches what is missing for `epoch`'s end; a new goal takes over from the one before. */
   aim(epoch: Epoch, closing: MessageSet | null, sources: readonly Source[], out: Effect[]): void {
     const others = sources.filter((one) => one.member.name !== this.#host.self.name)
+    const isAlive = ({ member }: Source) => this.#host.isAlive(member.name)
+    others.sort((one, other) => Number(isAlive(other)) - Number(isAlive(one)))
     if (closing !== null || this.#goal?.closing !== null || this.#goal.epoch !== epoch) this.#drained = false
     this.#goal = { epoch, closing, sources: others }
     if (closing !== null) this.#state.dropForgeries(epoch, closing)
@@ -129,7 +131,8 @@ export class Transfer {
     } else {
       if (!message.unheld && message.epoch === this.#goal?.epoch) this.#drained = true
       // What does not fit is asked of the same source again, from the beginning.
-      if (!request.isMismatched) this.#source++
+      // Who gave something is asked for the next epoch too; who had nothing is not.
+      if (!request.isMismatched && request.batches === 0) this.#source++
     }
     // A source that had nothing of what is missing: the next one is asked at the next tick, not in a hot circle.
     if (message.more || request.batches > 0 || request.isMismatched) this.#next(out)

@@ -7,7 +7,6 @@ import { carryOut } from '../change.ts'
 import { type Context, handle } from '../context.ts'
 import { configurationJson, count, idsOf, list, milliseconds, rounded } from '../describe.ts'
 import { type ChangePlan, checkTarget, membersText, planChange, planJson, type Side } from '../plan.ts'
-import { confirm } from '../terminal/question.ts'
 import { type Column, table } from '../terminal/table.ts'
 
 interface ApplyOptions {
@@ -43,6 +42,7 @@ export function addApply(program: Command): void {
 async function apply(context: Context, options: ApplyOptions, [file = '']: readonly string[]): Promise<void> {
   const { loadConfig, newTopic } = await import('../../config/config.ts')
   const config = await loadConfig(file)
+  const addresses = config.servers.map(({ address }) => address)
   await context.withClient(async (client) => {
     const limits = context.limits()
     const running = await newestOf(client, config, context)
@@ -59,12 +59,12 @@ async function apply(context: Context, options: ApplyOptions, [file = '']: reado
       return
     }
     const asks = options.yes !== true && context.forPeople && process.stdin.isTTY === true
-    if (asks && !(await confirm('Do this?', context.signal))) {
+    if (asks && !(await context.ask('Do this?'))) {
       context.note('nothing was done')
       return
     }
     await carryOutAll(context, client, steps)
-  })
+  }, addresses)
 }
 
 /** What runs of the topics that the file names, as their members know it. */

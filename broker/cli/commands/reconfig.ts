@@ -6,7 +6,6 @@ import { type ChangeOutcome, carryOut, outcomeJson } from '../change.ts'
 import { type Context, handle } from '../context.ts'
 import { count, idsOf, list, milliseconds } from '../describe.ts'
 import { type ChangePlan, planChange, planJson, planText, serversOf } from '../plan.ts'
-import { confirm } from '../terminal/question.ts'
 import { table } from '../terminal/table.ts'
 import { findTopic } from '../topics.ts'
 
@@ -59,7 +58,7 @@ async function reconfig(context: Context, options: ReconfigOptions, [name = '']:
     const plan = planChange(current, target, await serversOf(context, client))
     showPlan(context, plan)
     const asks = options.yes !== true && context.forPeople && process.stdin.isTTY === true
-    if (asks && !(await confirm(`Change ${name}?`, context.signal))) {
+    if (asks && !(await context.ask(`Change ${name}?`))) {
       context.note('nothing was changed')
       return
     }

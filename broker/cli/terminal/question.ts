@@ -8,6 +8,8 @@ export async function confirm(question: string, signal: AbortSignal): Promise<bo
     return /^y(es)?$/i.test(answer.trim())
   } catch (error) {
     if (signal.aborted) throw signal.reason
+    // Ctrl-C or Ctrl-D at the question is no.
+    if (error instanceof Error && error.name === 'AbortError') return false
     throw error
   } finally {
     asking.close()

@@ -139,7 +139,6 @@ describe('form', () => {
       'cluster: { servers: { a: { listen: 127.0.0.1:1 } } }',
       ['1:23 cluster.servers.a.data: is missing'],
     ],
-    ['nothing', '', ['1:1 cluster: is missing']],
     ['no YAML', 'cluster: {\n  servers: }}\n', [expect.stringMatching(/^2:\d+ : Unexpected/)]],
     ['a key twice', 'cluster:\n  servers:\ncluster: 1\n', ['3:1 cluster: stands here twice']],
   ]
