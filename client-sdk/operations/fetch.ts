@@ -1,7 +1,7 @@
 /** Fetches bodies of one epoch, page by page, from one member at a time. */
 import type { Address, Epoch, PublisherId, TopicName } from '../../proto/ids.ts'
 import { type Effect, send } from '../../proto/machine/contract.ts'
-import { contains, type Frontier, type MessageSet } from '../../proto/message-set.ts'
+import { contains, endOf, type Frontier, type MessageSet } from '../../proto/message-set.ts'
 import type { Batch, MessageOf } from '../../proto/wire/messages.ts'
 
 /** Takes batches while they continue their publisher's prefix. */
@@ -106,6 +106,8 @@ export class Fetch {
 
   batch(batch: Batch, out: Effect[]): void {
     if (this.#over || batch.epoch !== this.#epoch) return
+    // What a server pushed before it heard that the epoch is over may lie beyond the closing set: it is nobody's message.
+    if (batch.last > endOf(this.#until, batch.publisher)) return
     this.#silentTicks = 0
     const skip = this.#prefix.take(batch)
     if (skip >= 0) this.#listener.fetched(batch, skip, out)

@@ -1,0 +1,57 @@
+// Goal: a fetch hands over exactly what lies between what is there and its goal. Method: the fetch alone, given batches by hand.
+import { describe, expect, it } from 'vitest'
+import { Fetch, Prefix } from '../../../client-sdk/operations/fetch.ts'
+import { address, epoch, publisherId, topicName } from '../../../proto/ids.ts'
+import type { Effect } from '../../../proto/machine/contract.ts'
+import type { Batch } from '../../../proto/wire/messages.ts'
+
+const topic = topicName('t')
+const publisher = publisherId('00000000000000aa')
+
+function batch(first: number, last: number, of = 1): Batch {
+  return { kind: 'batch', topic, epoch: epoch(of), publisher, first, last, time: 0, check: 0, body: new Uint8Array(8) }
+}
+
+function fetchUntil(end: number) {
+  const out: Effect[] = []
+  const given: string[] = []
+  let isComplete = false
+  const until = new Map([[publisher, { end, digest: 0 }]])
+  const of = { topic, epoch: epoch(1), until, prefix: new Prefix(new Map()) }
+  const fetch = new Fetch(of, 1, () => [address('a:1')], 0, {
+    fetched: ({ first, last }, skip) => given.push(`${first + skip}-${last}`),
+    complete: () => {
+      isComplete = true
+    },
+    hasRoom: () => true,
+    stalled: () => {},
+  })
+  fetch.next(out)
+  const take = (one: Batch) => fetch.batch(one, out)
+  const end_ = () =>
+    fetch.pulled({ kind: 'pulled', topic, epoch: epoch(1), more: false, unheld: false, resume: 0 }, out)
+  return { take, end: end_, given, isComplete: () => isComplete }
+}
+
+describe('fetch', () => {
+  it('hands over the closing set, and not what was pushed beyond it', () => {
+    const { take, end, given, isComplete } = fetchUntil(4)
+    take(batch(1, 2))
+    take(batch(3, 4))
+    // Stored by some servers, wedged out, and still on its way to the subscriber.
+    take(batch(5, 7))
+    end()
+    expect(given).toEqual(['1-2', '3-4'])
+    expect(isComplete()).toBe(true)
+  })
+
+  it('takes each batch once, in sequence, of its own epoch', () => {
+    const { take, given } = fetchUntil(9)
+    take(batch(1, 2, 2))
+    take(batch(3, 4))
+    take(batch(1, 2))
+    take(batch(1, 2))
+    take(batch(3, 4))
+    expect(given).toEqual(['1-2', '3-4'])
+  })
+})
