@@ -40,7 +40,7 @@ export interface EpochFollower {
 }
 
 const suspectTicks = 25
-const ownOutcomesMax = 100
+const ownOutcomeEpochsMax = 100
 
 export class Follower {
   readonly topic: TopicName
@@ -73,7 +73,7 @@ export class Follower {
     const included = [...(known?.included ?? []), ...outcomes.included]
     this.ownOutcomes.set(of, { included, dropped: [...(known?.dropped ?? []), ...outcomes.dropped] })
     const [oldest] = this.ownOutcomes.keys()
-    if (this.ownOutcomes.size > ownOutcomesMax && oldest !== undefined) this.ownOutcomes.delete(oldest)
+    if (this.ownOutcomes.size > ownOutcomeEpochsMax && oldest !== undefined) this.ownOutcomes.delete(oldest)
   }
 
   decisionOf(of: Epoch): Decision | undefined {

@@ -26,7 +26,7 @@ import type { Servers } from '../servers.ts'
 import { type AddLimits, EpochWindow } from './epoch-window.ts'
 import { type Outgoing, OutgoingDraft, type Waiter } from './outgoing.ts'
 
-const ownOutcomesMax = 10_000
+const ownOutcomeIdsMax = 10_000
 
 export class Publisher implements EpochFollower {
   readonly isPublisher = true
@@ -242,7 +242,7 @@ export class Publisher implements EpochFollower {
 
   #noteIds(outgoing: Outgoing, into: MessageId[]): void {
     if (outgoing.epoch === null) return
-    for (let number = outgoing.first; number <= outgoing.last && into.length < ownOutcomesMax; number++) {
+    for (let number = outgoing.first; number <= outgoing.last && into.length < ownOutcomeIdsMax; number++) {
       into.push({ epoch: outgoing.epoch, publisher: this.id, sequence: sequence(number) })
     }
   }

@@ -82,10 +82,6 @@ export class Fetch {
     this.#listener = listener
   }
 
-  get token(): number {
-    return this.#token
-  }
-
   /** Asks for the next page, if there is room and none is on its way. */
   next(out: Effect[]): void {
     if (this.#over || this.#waiting) return
