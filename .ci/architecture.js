@@ -8,7 +8,7 @@ import { cruise, format } from 'dependency-cruiser'
 import extractOptions from 'dependency-cruiser/config-utl/extract-depcruise-options'
 import extractTsConfig from 'dependency-cruiser/config-utl/extract-ts-config'
 
-const folders = ['proto', 'client-sdk', 'broker', 'bench', 'test'].filter((folder) => existsSync(folder))
+const folders = ['proto', 'client-sdk', 'broker', 'bench', 'sim', 'test'].filter((folder) => existsSync(folder))
 const sources = folders.flatMap((folder) =>
   readdirSync(folder, { recursive: true })
     .map((name) => join(folder, name))

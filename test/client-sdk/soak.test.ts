@@ -5,7 +5,7 @@ import { type Cluster, createCluster } from '../../broker/dev/cluster.ts'
 import { type Client, text } from '../../client-sdk/index.ts'
 import type { Mode } from '../../proto/configuration.ts'
 import { serverIdOf } from '../../proto/ids.ts'
-import { seededRandom } from '../broker/log/seeded-random.ts'
+import { seededRandom } from '../../sim/seeded-random.ts'
 import { describeEvent } from './collect.ts'
 
 const ids = ['a', 'b', 'c', 'd', 'e', 'f', 'g']

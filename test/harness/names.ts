@@ -3,8 +3,8 @@ import type { Configuration, Decision } from '../../proto/configuration.ts'
 import { type Epoch, formatMessageId, type MessageId, sequence } from '../../proto/ids.ts'
 import type { MessageSet } from '../../proto/message-set.ts'
 import type { Stake } from '../../proto/stake.ts'
-import { messagesOf } from './client-node.ts'
-import type { World, WorldEvent } from './world.ts'
+import { messagesOf } from '../../sim/world/client-node.ts'
+import type { World, WorldEvent } from '../../sim/world/world.ts'
 
 export class Names {
   readonly #world: World

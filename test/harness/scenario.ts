@@ -3,14 +3,14 @@ import { type Decider, deciders, type Mode, modes } from '../../proto/configurat
 import { type Epoch, formatMessageId, topicName } from '../../proto/ids.ts'
 import { emptySet } from '../../proto/message-set.ts'
 import { getLevels, type Message, kinds as messageKinds } from '../../proto/wire/messages.ts'
-import { messagesOf } from './client-node.ts'
-import { checkHistory } from './history-rules.ts'
+import { checkHistory } from '../../sim/check/history-rules.ts'
+import { watchRules } from '../../sim/check/server-rules.ts'
+import { messagesOf } from '../../sim/world/client-node.ts'
+import type { Parcel, Selection, Verdict } from '../../sim/world/network.ts'
+import type { Operation, Step } from '../../sim/world/operations.ts'
+import { type ServerNode, World, type WorldEvent, type WorldOptions } from '../../sim/world/world.ts'
 import { braces, Names } from './names.ts'
-import type { Parcel, Selection, Verdict } from './network.ts'
-import type { Operation, Step } from './operations.ts'
 import type { Command, ScenarioFile } from './scenario-file.ts'
-import { watchRules } from './server-rules.ts'
-import { type ServerNode, World, type WorldEvent, type WorldOptions } from './world.ts'
 
 type Run = (scenario: Scenario, command: Command) => void
 

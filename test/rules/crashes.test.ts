@@ -1,7 +1,7 @@
 // Goal: nobody misses what a crashed server has told, and a change comes to its end whoever crashes when (rules 1, 2, 3, 5, 6, 11).
 // Method: one story, once for every server and every kind of frame that it sends: it crashes right before, or right after.
 import { describe, expect, it } from 'vitest'
-import type { World } from '../harness/world.ts'
+import type { World } from '../../sim/world/world.ts'
 import { tell, type Variant, variants } from './story.ts'
 
 const everything = ['a', 'b', 'c', 'd', 'e']

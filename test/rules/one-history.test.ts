@@ -5,9 +5,9 @@ import { createHash } from 'node:crypto'
 import { readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
+import type { World } from '../../sim/world/world.ts'
 import { runScenario } from '../harness/scenario.ts'
 import { formatScenario, parseScenario } from '../harness/scenario-file.ts'
-import type { World } from '../harness/world.ts'
 
 const folder = join(import.meta.dirname, '..', 'scenarios')
 const yearMs = 365 * 24 * 3600 * 1000

@@ -2,9 +2,9 @@
 // (rules 3, 5, 6, 8).
 // Method: all subsets: r1's accepts reach every subset of the members, then r2 hears every majority, then r3 everybody.
 import { describe, expect, it } from 'vitest'
-import { checkHistory } from '../harness/history-rules.ts'
-import { watchRules } from '../harness/server-rules.ts'
-import { World } from '../harness/world.ts'
+import { checkHistory } from '../../sim/check/history-rules.ts'
+import { watchRules } from '../../sim/check/server-rules.ts'
+import { World } from '../../sim/world/world.ts'
 
 const members = ['1', '2', '3']
 const topic = 't'

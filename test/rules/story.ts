@@ -1,9 +1,9 @@
 /** One story that every sweep tells again with another disturbance: publish, subscribe, change twice, and read it all. */
 import type { Decider, Mode } from '../../proto/configuration.ts'
-import { checkHistory } from '../harness/history-rules.ts'
-import type { Operation } from '../harness/operations.ts'
-import { watchRules } from '../harness/server-rules.ts'
-import { World, type WorldOptions } from '../harness/world.ts'
+import { checkHistory } from '../../sim/check/history-rules.ts'
+import { watchRules } from '../../sim/check/server-rules.ts'
+import type { Operation } from '../../sim/world/operations.ts'
+import { World, type WorldOptions } from '../../sim/world/world.ts'
 
 export interface Variant {
   readonly name: string

@@ -7,10 +7,10 @@ import { afterAll, describe, expect, it } from 'vitest'
 import { openDirectory, openLog } from '../../../broker/log/directory.ts'
 import { readIdentity, writeIdentity } from '../../../broker/log/identity.ts'
 import { serverId } from '../../../proto/ids.ts'
+import { seededRandom } from '../../../sim/seeded-random.ts'
+import { CrashFiles } from '../../../sim/world/crash-files.ts'
 import { bytes, recovered } from './conformance.ts'
-import { CrashFiles } from './crash-files.ts'
 import { texts } from './open-log.ts'
-import { seededRandom } from './seeded-random.ts'
 
 /** Goal: one process and one server per data directory, one identity per storage. Method: real directories and processes. */
 

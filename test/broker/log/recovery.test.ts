@@ -2,10 +2,10 @@ import { describe, expect, it } from 'vitest'
 import { headerBytes } from '../../../broker/log/record.ts'
 import { SegmentLog } from '../../../broker/log/segment-log.ts'
 import { segmentName } from '../../../broker/log/segment-name.ts'
+import { seededRandom } from '../../../sim/seeded-random.ts'
+import { CrashFiles, systemError } from '../../../sim/world/crash-files.ts'
 import { bytes, type Found } from './conformance.ts'
-import { CrashFiles, systemError } from './crash-files.ts'
 import { openLog, settled, small, texts } from './open-log.ts'
-import { seededRandom } from './seeded-random.ts'
 
 /**
  * Goal: after any stop, every flushed record is found; a torn tail is cut; damage is never cut.

@@ -5,10 +5,10 @@ import { afterAll, describe, expect, it } from 'vitest'
 import { DiskFiles } from '../../../broker/log/disk-files.ts'
 import { SegmentLog } from '../../../broker/log/segment-log.ts'
 import { segmentName } from '../../../broker/log/segment-name.ts'
+import { seededRandom } from '../../../sim/seeded-random.ts'
+import { CrashFiles, systemError } from '../../../sim/world/crash-files.ts'
 import { bytes, describeStore } from './conformance.ts'
-import { CrashFiles, systemError } from './crash-files.ts'
 import { openLog, settled, small, texts } from './open-log.ts'
-import { seededRandom } from './seeded-random.ts'
 
 /** Goal: order of commits, segments, the cache, failures and the reserve. Method: a simulated disk that counts and fails. */
 

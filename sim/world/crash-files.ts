@@ -6,8 +6,8 @@
  * first part of the changes of names since the directory was flushed. A datasync that fails leaves its sectors marked
  * clean, as Linux does: later ones succeed without them, while reading still shows them.
  */
-import type { Files, OpenFile } from '../../../broker/log/files.ts'
-import type { Random } from '../../../proto/machine/ports.ts'
+import type { Files, OpenFile } from '../../broker/log/files.ts'
+import type { Random } from '../../proto/machine/ports.ts'
 
 const sectorBytes = 512
 

@@ -1,4 +1,4 @@
-import type { Random } from '../../../proto/machine/ports.ts'
+import type { Random } from '../proto/machine/ports.ts'
 
 /** The same numbers for the same seed (mulberry32). */
 export function seededRandom(seed: number): Random {

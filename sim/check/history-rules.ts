@@ -4,9 +4,9 @@
  */
 import { type Epoch, formatMessageId, type MessageId, previousEpoch } from '../../proto/ids.ts'
 import { endOf, type MessageSet } from '../../proto/message-set.ts'
-import { messagesOf } from './client-node.ts'
-import type { Operation, Step } from './operations.ts'
-import type { WorldEvent } from './world.ts'
+import { messagesOf } from '../world/client-node.ts'
+import type { Operation, Step } from '../world/operations.ts'
+import type { WorldEvent } from '../world/world.ts'
 
 interface Seen {
   readonly at: number

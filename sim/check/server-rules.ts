@@ -23,8 +23,8 @@ import { endOf, type MessageSet } from '../../proto/message-set.ts'
 import { compareStakes, formatStake, type Stake } from '../../proto/stake.ts'
 import { decodeMessage } from '../../proto/wire/codec.ts'
 import { isTopical, type Message, type MessageOf } from '../../proto/wire/messages.ts'
-import type { DiskRecord } from './virtual-disk.ts'
-import type { World, WorldEvent } from './world.ts'
+import type { DiskRecord } from '../world/virtual-disk.ts'
+import type { World, WorldEvent } from '../world/world.ts'
 
 /** One acceptor as its disk shows it. */
 interface Votes {
