@@ -12,6 +12,8 @@ import { decodeMessage, type Frame } from '../proto/wire/codec.ts'
 import { isTopical, type Message, type MessageOf } from '../proto/wire/messages.ts'
 import { Arbiter } from './engines/arbiter.ts'
 import { Arbiters } from './engines/arbiters.ts'
+import { Deciders } from './engines/deciders.ts'
+import { type OutsideEngine, OutsideEngines } from './engines/outside.ts'
 import { Changes } from './epoch/changes.ts'
 import { Finder, type TopicDefaults } from './finder.ts'
 import { limits as defaultLimits, type Host, type Limits } from './host.ts'
@@ -28,6 +30,8 @@ export interface ServerMachineOptions {
   readonly clock: Clock
   readonly defaults: TopicDefaults
   readonly storeFull?: () => boolean
+  /** Decision engines outside of the cluster that this server may ask. */
+  readonly engines?: readonly OutsideEngine[]
   readonly limits?: Partial<Limits>
 }
 
@@ -70,6 +74,8 @@ export class ServerMachine implements DurableMachine {
   readonly #belonging: Belonging
   readonly #arbiter = new Arbiter()
   readonly #arbiters: Arbiters
+  readonly #outside: OutsideEngines
+  readonly #deciders: Deciders
   readonly #changes: Changes
   readonly #finder: Finder
   readonly #rounds = new Map<TopicName, number>()
@@ -85,11 +91,14 @@ export class ServerMachine implements DurableMachine {
     this.#token = options.random.below(0x7fff_ffff)
     this.#host = this.#makeHost()
     this.#arbiters = new Arbiters(this.#host, this.#limits, () => this.#belonging.arbiters)
+    this.#outside = new OutsideEngines(this.#host, options.engines ?? [], () => this.#belonging.id)
+    this.#deciders = new Deciders(this.#arbiters, this.#outside, () => this.#belonging.decider)
     const replica = (topic: TopicName) => this.#replicas.get(topic)
     const coordination = {
       host: this.#host,
       limits: this.#limits,
-      engine: this.#arbiters,
+      deciders: this.#deciders,
+      registry: this.#arbiters,
       nowMs: () => options.clock.nowMs(),
     }
     // One counter for each topic: two attempts of this server never have one stake.
@@ -99,7 +108,9 @@ export class ServerMachine implements DurableMachine {
       return round
     }
     this.#changes = new Changes({ ...coordination, nextRound: rounds }, this.directory, replica)
-    this.#finder = new Finder(this.#host, this.#limits, this.#arbiters, this.directory, options.defaults, replica)
+    const { defaults } = options
+    const [registry, deciders] = [this.#arbiters, this.#deciders]
+    this.#finder = new Finder(this.#host, this.#limits, registry, deciders, this.directory, defaults, replica)
   }
 
   get cluster(): ClusterId | '' {
@@ -127,6 +138,8 @@ export class ServerMachine implements DurableMachine {
         return this.#settle(out)
       case 'tick':
         return this.#onTick(out)
+      case 'engine':
+        return this.#outside.take(input.engine, input.token, input.answer, out)
       case 'peer':
         if (!input.up) this.directory.peerDown(input.address)
         if (!input.up) for (const replica of this.#replicas.values()) replica.peerDown(input.address)
@@ -151,6 +164,9 @@ export class ServerMachine implements DurableMachine {
         send(out, from, { kind: 'directory', servers: this.directory.servers(), silent }, envelope.token)
         return
       }
+      case 'list-engines':
+        send(out, from, { kind: 'engines', engines: this.#outside.states() }, envelope.token)
+        return
       case 'locate':
         return this.#finder.locate(from, envelope.token, message, out)
       case 'reconfigure':
@@ -249,6 +265,7 @@ export class ServerMachine implements DurableMachine {
     this.#belonging.tick(out)
     this.directory.tick(out)
     this.#arbiters.tick(out)
+    this.#outside.tick(out)
     this.#changes.tick(out)
     this.#finder.tick(out)
     for (const replica of this.#replicas.values()) {
@@ -285,6 +302,7 @@ export class ServerMachine implements DurableMachine {
       addressOf: (member) => this.directory.addressOf(member),
       isAlive: (name) => this.directory.isAlive(name),
       storeFull: storeFull ?? (() => false),
+      askDecider: (of, done, out) => this.#deciders.learn(of, done, out),
       coordinate: (topic: TopicName, intent: Intent, out: Effect[]) => {
         const wedged = this.#replicas.get(topic)?.phase === 'wedged'
         this.#changes.finish(topic, intent, wedged, out)

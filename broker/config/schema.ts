@@ -1,20 +1,34 @@
 /** The form of a configuration file: which keys there are and what each takes. What depends on other keys is in `checks.ts`. */
 import { z } from 'zod'
-import { deciders, modes, orders } from '../../proto/configuration.ts'
+import { modes, orders } from '../../proto/configuration.ts'
+import { type Decider, outsideEngine, parseDecider } from '../../proto/decider.ts'
 import { EpochcastError } from '../../proto/errors.ts'
 import { serverId, topicName } from '../../proto/ids.ts'
 import { parseHostPort } from '../../proto/transport/tcp-address.ts'
+import { didYouMean } from './closest.ts'
 
 const sizeMax = 99
 
 const size = z.int().min(1).max(sizeMax)
+
+const decider = z.string().transform((text, context): Decider => {
+  try {
+    const parsed = parseDecider(text)
+    if (outsideEngine(parsed)?.instance == null) return parsed
+  } catch (error) {
+    if (!(error instanceof EpochcastError)) throw error
+  }
+  const near = didYouMean(text, ['stakes', 'engine']) || '; it is stakes, engine, or engine:ID'
+  context.addIssue({ code: 'custom', message: `${JSON.stringify(text)} is not known here${near}` })
+  return z.NEVER
+})
 
 /** What a topic is to be; what is left out comes from `defaults`, then from the mode. */
 const topicShape = {
   mode: z.enum(modes).optional(),
   size: size.optional(),
   minimum: size.optional(),
-  decider: z.enum(deciders).optional(),
+  decider: decider.optional(),
   order: z.enum(orders).optional(),
 }
 

@@ -8,6 +8,7 @@ import type { Address, ClusterId } from '../ids.ts'
 import type { Transport, TransportHandler } from '../transport/port.ts'
 import { decodeFrame, encodeEnvelope, encodeMessage } from '../wire/codec.ts'
 import { type Effect, type Input, type Machine, tickMs } from './contract.ts'
+import type { EnginePort } from './engine-port.ts'
 import type { Store } from './store.ts'
 
 export interface LoopOptions<Call> {
@@ -18,6 +19,8 @@ export interface LoopOptions<Call> {
   cluster(): ClusterId | ''
   /** Only for machines that persist. */
   readonly store?: Store
+  /** Only for machines that ask decision engines outside of this process. */
+  readonly engines?: EnginePort
   /** The disk failed, or a rule of the protocol does not hold: nothing may be said any more. */
   onFatal(error: unknown): void
   /** Without it, real time: tests and the simulator pass their own. */
@@ -169,6 +172,11 @@ export class Loop<Call = never> implements TransportHandler {
       case 'settle':
         effect.target.settle()
         return
+      case 'engine': {
+        const { engine, token, call } = effect
+        this.#options.engines?.ask(engine, call, (answer) => this.input({ kind: 'engine', engine, token, answer }))
+        return
+      }
       case 'persist':
         return
     }

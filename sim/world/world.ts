@@ -7,6 +7,7 @@
 import type { TopicDefaults } from '../../broker/finder.ts'
 import type { Limits } from '../../broker/host.ts'
 import { ServerMachine } from '../../broker/server-machine.ts'
+import { engineDecider } from '../../proto/decider.ts'
 import {
   type Address,
   address,
@@ -17,6 +18,7 @@ import {
   serverName,
 } from '../../proto/ids.ts'
 import { tickMs } from '../../proto/machine/contract.ts'
+import type { EngineCall } from '../../proto/machine/engine-port.ts'
 import { Loop, type LoopTimers } from '../../proto/machine/loop.ts'
 import type { Clock, Random } from '../../proto/machine/ports.ts'
 import { encodeEnvelope, messageBytes } from '../../proto/wire/codec.ts'
@@ -27,6 +29,7 @@ import { EventQueue } from './event-queue.ts'
 import { matches, Network, type NetworkEvent, type Parcel, type Selection } from './network.ts'
 import { Operation, type OperationKind, type Step } from './operations.ts'
 import { type DiskRecord, VirtualDisk } from './virtual-disk.ts'
+import { VirtualEngine } from './virtual-engine.ts'
 
 export type WorldEvent =
   | { readonly what: NetworkEvent; readonly at: number; readonly parcel: Parcel }
@@ -40,6 +43,14 @@ export type WorldEvent =
   | { readonly what: 'start' | 'crash'; readonly at: number; readonly server: ServerName }
   /** A server stopped by itself. */
   | { readonly what: 'fatal'; readonly at: number; readonly server: ServerName; readonly error: unknown }
+  /** A server asks a decision engine outside of the cluster. */
+  | {
+      readonly what: 'engine'
+      readonly at: number
+      readonly server: ServerName
+      readonly engine: string
+      readonly call: EngineCall
+    }
   | { readonly what: 'operation'; readonly at: number; readonly operation: Operation; readonly step: Step }
 
 /** Looks at everything that happens: a trace, a checker. */
@@ -79,6 +90,8 @@ export class World {
   readonly servers = new Map<string, ServerNode>()
   readonly clients = new Map<string, ClientNode>()
   readonly operations: Operation[] = []
+  /** Decision engines outside of the cluster, and the servers that have them. */
+  readonly engines = new Map<string, { readonly engine: VirtualEngine; readonly servers: readonly string[] | null }>()
   readonly options: WorldOptions
   cluster: ClusterRecord | null = null
   readonly timers: LoopTimers
@@ -126,8 +139,29 @@ export class World {
     return `00000000-0000-4000-8000-${String(++this.#storages).padStart(12, '0')}`
   }
 
-  /** Starts servers and makes a cluster of them. */
-  bootstrap(ids: readonly string[], arbiters: readonly string[]): void {
+  /** An engine that these servers have from their start; all of them where none is named. */
+  addEngine(id: string, servers: readonly string[] | null = null): VirtualEngine {
+    const engine = new VirtualEngine(id, this.queue)
+    this.engines.set(id, { engine, servers })
+    return engine
+  }
+
+  engine(id: string): VirtualEngine {
+    const known = this.engines.get(id)
+    if (known === undefined) throw new Error(`no engine is called ${id}`)
+    return known.engine
+  }
+
+  enginesOf(server: string): VirtualEngine[] {
+    const has = [...this.engines.values()].filter(({ servers }) => servers === null || servers.includes(server))
+    return has.map(({ engine }) => engine)
+  }
+
+  /**
+   * Starts servers and makes a cluster of them.
+   * @param founding engine that decides about new topics, instead of the arbiters
+   */
+  bootstrap(ids: readonly string[], arbiters: readonly string[], founding: string | null = null): void {
     for (const id of ids)
       this.servers.set(
         id,
@@ -138,7 +172,9 @@ export class World {
         ),
       )
     const named = arbiters.map((id) => this.server(id).member)
-    this.cluster = { id: clusterId('00000000-0000-4000-8000-0000000000c1'), arbiters: named }
+    const decider = founding === null ? null : engineDecider(founding, this.engine(founding).instance)
+    const id = clusterId('00000000-0000-4000-8000-0000000000c1')
+    this.cluster = { id, arbiters: named, ...(decider && { decider }) }
     for (const id of ids) this.inject('bootstrap', id, { kind: 'join', cluster: this.cluster }, '')
     this.runQuiet()
     this.tick(25)
@@ -312,6 +348,7 @@ export class ServerNode {
       clock: world.clockOf(this.id),
       defaults: world.options.defaults ?? explicitTopics,
       storeFull: () => disk.full,
+      engines: world.enginesOf(this.id).map(({ id }) => ({ id, type: 'virtual' })),
       ...(world.options.limits && { limits: world.options.limits }),
     })
     disk.replay((kind, body, position) => machine.recover(kind, body, position))
@@ -320,6 +357,12 @@ export class ServerNode {
       name,
       cluster: () => machine.cluster,
       store: disk,
+      engines: {
+        ask: (engine, call, answer) => {
+          world.tell({ what: 'engine', at: world.now, server: name, engine, call })
+          world.engine(engine).ask(call, answer)
+        },
+      },
       timers: world.timers,
       onFatal: (error) => {
         world.tell({ what: 'fatal', at: world.now, server: name, error })

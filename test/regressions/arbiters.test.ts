@@ -46,6 +46,7 @@ class Register {
       addressOf: (member) => member.address,
       isAlive: () => true,
       storeFull: () => false,
+      askDecider: () => {},
       coordinate: () => {},
     }
     return new Arbiters(host, limits, () => members)
