@@ -130,8 +130,12 @@ export class NatsEndpoint implements Transport {
     const listens = (peer: Peer | undefined) => peer?.isUp === true && group.listening.get(peer.address) === peer.life
     const peers = to.map((one) => this.#route(one))
     const listeners = peers.filter(listens)
-    if (listeners.length < to.length && this.#isConnected && this.#sending.isToAsk(group, nowMs)) {
-      for (const peer of peers) if (peer?.isUp && !listens(peer)) this.#say(peer, parcelKinds.join, group.hash)
+    if (listeners.length < to.length && this.#sending.isToAsk(group, nowMs)) {
+      for (const peer of peers) {
+        if (peer?.isUp !== true || listens(peer)) continue
+        this.#say(peer, parcelKinds.join, group.hash)
+        group.askedMs = nowMs
+      }
     }
     const isGroup = listeners.length >= 2
     const alone = isGroup ? peers.filter((peer) => !listens(peer)) : peers

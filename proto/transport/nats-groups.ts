@@ -41,9 +41,7 @@ export class SendingGroups {
 
   /** Whether those that do not listen yet are to be asked now. */
   isToAsk(group: SendingGroup, nowMs: number): boolean {
-    if (group.uses < 2 || nowMs - group.askedMs < askAgainMs) return false
-    group.askedMs = nowMs
-    return true
+    return group.uses > 1 && nowMs - group.askedMs >= askAgainMs
   }
 
   joined(hash: string, peer: Peer): void {
