@@ -13,7 +13,7 @@ import type { ClusterRecord } from '../proto/wire/messages.ts'
 
 export interface BootstrapOptions {
   readonly servers: readonly Address[]
-  readonly dial: (name: string, handler: TransportHandler) => Transport
+  readonly dial: (name: string, handler: TransportHandler) => Transport | Promise<Transport>
   readonly timeoutMs?: number
 }
 
@@ -126,7 +126,7 @@ class Bootstrapper implements Machine {
 export async function bootstrap(options: BootstrapOptions): Promise<BootstrapResult> {
   const { servers, dial, timeoutMs = 10_000 } = options
   let loop: Loop | null = null
-  let transport: Transport | null = null
+  let dialled: Promise<Transport> | null = null
   let timer: NodeJS.Timeout | undefined
   try {
     return await new Promise<BootstrapResult>((resolve, reject) => {
@@ -143,14 +143,20 @@ export async function bootstrap(options: BootstrapOptions): Promise<BootstrapRes
         )
       }, timeoutMs)
       loop = new Loop({ machine, name: 'bootstrap', cluster: () => '', onFatal: reject })
-      transport = dial(`bootstrap-${randomUUID()}`, loop)
-      loop.start(transport)
-      loop.input({ kind: 'tick' })
+      dialled = Promise.resolve(dial(`bootstrap-${randomUUID()}`, loop))
+      const running = loop
+      dialled.then((transport) => {
+        running.start(transport)
+        running.input({ kind: 'tick' })
+      }, reject)
     })
   } finally {
     clearTimeout(timer)
-    const [running, open] = [loop as Loop | null, transport as Transport | null]
+    const [running, open] = [loop as Loop | null, dialled as Promise<Transport> | null]
     running?.stop()
-    await open?.close()
+    await open?.then(
+      (transport) => transport.close(),
+      () => {},
+    )
   }
 }

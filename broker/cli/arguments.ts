@@ -3,6 +3,8 @@ import { type Decider, type Mode, modes, type Order, orders } from '../../proto/
 import { outsideEngine, parseDecider } from '../../proto/decider.ts'
 import { EpochcastError } from '../../proto/errors.ts'
 import { type Address, address, serverId } from '../../proto/ids.ts'
+import { defaultNatsUrl, isNatsUrl, type NatsOptions, parseNatsUrl } from '../../proto/transport/nats-options.ts'
+import { isNatsServer } from '../../proto/transport/nats-subjects.ts'
 import { parseHostPort } from '../../proto/transport/tcp-address.ts'
 import { didYouMean } from '../config/closest.ts'
 
@@ -54,9 +56,15 @@ export function toServerIds(text: string): string[] {
   return ids
 }
 
+/** `HOST:PORT`, or `nats/ID` of a server that listens on NATS. */
 export function toAddress(text: string): Address {
-  if (parseHostPort(text) !== undefined) return address(text)
-  throw bad(`${JSON.stringify(text)} is not HOST:PORT`, 'e.g. 127.0.0.1:7400')
+  if (parseHostPort(text) !== undefined || isNatsServer(address(text))) return address(text)
+  throw bad(`${JSON.stringify(text)} is not HOST:PORT`, 'e.g. 127.0.0.1:7400, or nats/a for server a on NATS')
+}
+
+export function toNats(text: string): NatsOptions {
+  if (!isNatsUrl(text)) throw bad(`${JSON.stringify(text)} is no nats:// url`, `e.g. ${defaultNatsUrl}`)
+  return parseNatsUrl(text)
 }
 
 /** Addresses, separated by commas. */

@@ -3,17 +3,20 @@ import { readFile } from 'node:fs/promises'
 import { dirname, resolve } from 'node:path'
 import { type Decider, defaultDecider, defaultSizes, type Mode, type Order } from '../../proto/configuration.ts'
 import { EpochcastError } from '../../proto/errors.ts'
+import type { NatsOptions } from '../../proto/transport/nats-options.ts'
+import { natsServerAddress } from '../../proto/transport/nats-subjects.ts'
 import { crossCheck, type WellFormed } from './checks.ts'
 import { YamlDocument } from './document.ts'
 import { reportIssue } from './issues.ts'
 import { ConfigError, type Mistake } from './mistakes.ts'
 import { type RawConfig, type RawTopic, schema } from './schema.ts'
+import { natsOf } from './transport.ts'
 
 export interface ServerConfig {
   readonly id: string
-  /** `host:port` */
-  readonly listen: string
-  /** Where others reach it: `listen` unless said otherwise. */
+  /** `host:port`; null where the transport is NATS. */
+  readonly listen: string | null
+  /** Where others reach it: `listen` unless said otherwise, `nats/ID` through NATS. */
   readonly address: string
   /** Absolute path of its data directory. */
   readonly data: string
@@ -34,6 +37,8 @@ export interface Config {
   /** Path as it was given, for messages. */
   readonly file: string
   readonly servers: readonly ServerConfig[]
+  /** How NATS is reached, where it is the transport. */
+  readonly nats: NatsOptions | null
   readonly autoCreate: boolean
   readonly defaults: TopicConfig
   readonly topics: ReadonlyMap<string, TopicConfig>
@@ -90,9 +95,9 @@ export function parseConfig(text: string, file: string): Config {
   return configOf(parsed.data, file, base)
 }
 
-function allOf({ cluster, defaults, topics }: RawConfig): WellFormed {
+function allOf({ cluster, transport, defaults, topics }: RawConfig): WellFormed {
   const lacks = (path: readonly PropertyKey[]) => path[0] === 'cluster' && cluster === undefined
-  return { servers: cluster?.servers ?? {}, defaults, topics: topics ?? {}, lacks }
+  return { servers: cluster?.servers ?? {}, transport: transport ?? {}, defaults, topics: topics ?? {}, lacks }
 }
 
 /** What can be judged of a file with mistakes, so that all of them are reported at once. */
@@ -108,6 +113,7 @@ function wellFormedOf(value: unknown, mistakes: readonly Mistake[]): WellFormed 
   const cluster = isGroup(file.cluster) ? file.cluster : {}
   return {
     servers: parts(cluster.servers, 'cluster.servers'),
+    transport: part(file.transport, 'transport'),
     defaults: part(file.defaults, 'defaults'),
     topics: parts(file.topics, 'topics'),
     lacks: (path) => {
@@ -139,13 +145,20 @@ async function read(file: string): Promise<string> {
 function configOf(raw: RawConfig, file: string, base: string): Config {
   const servers = Object.entries(raw.cluster?.servers ?? {}).map(([id, { listen, data, advertise, insecure }]) => ({
     id,
-    listen,
-    address: advertise ?? listen,
+    listen: listen ?? null,
+    address: advertise ?? listen ?? natsServerAddress(id),
     data: resolve(base, data),
     insecure: insecure ?? false,
   }))
   const topics = Object.entries(raw.topics ?? {}).map(([name, topic]) => [name, topicOf(topic)] as const)
-  return { file, servers, autoCreate: raw.autoCreate, defaults: topicOf(raw.defaults), topics: new Map(topics) }
+  return {
+    file,
+    servers,
+    nats: natsOf(raw.transport, base),
+    autoCreate: raw.autoCreate,
+    defaults: topicOf(raw.defaults),
+    topics: new Map(topics),
+  }
 }
 
 function topicOf({ mode, decider, size, members, minimum, order }: RawTopic): TopicConfig {

@@ -7,6 +7,7 @@ import { serverId, topicName } from '../../proto/ids.ts'
 import { parseHostPort } from '../../proto/transport/tcp-address.ts'
 import { didYouMean } from './closest.ts'
 
+export const transportTypes = ['tcp', 'nats'] as const
 const sizeMax = 99
 
 const size = z.int().min(1).max(sizeMax)
@@ -36,8 +37,24 @@ const hostPort = z.string().refine((text) => parseHostPort(text) !== undefined, 
   error: ({ input }) => `${JSON.stringify(input)} is not host:port`,
 })
 
+const text = z.string().min(1)
+
+/** How servers and clients reach each other; the rest of the keys are about NATS. */
+const transport = z.strictObject({
+  type: z.enum(transportTypes),
+  servers: z.union([text, z.array(text).min(1)]).optional(),
+  user: text.optional(),
+  password: text.optional(),
+  token: text.optional(),
+  creds: text.optional(),
+  nkey: text.optional(),
+  tls: z.strictObject({ ca: text.optional(), cert: text.optional(), key: text.optional() }).optional(),
+  prefix: text.optional(),
+})
+
 const server = z.strictObject({
-  listen: hostPort,
+  /** Left out where the transport is NATS. */
+  listen: hostPort.optional(),
   data: z.string().min(1),
   advertise: hostPort.optional(),
   insecure: z.boolean().optional(),
@@ -48,6 +65,7 @@ const topic = z.strictObject({ ...topicShape, members: z.array(z.string()).min(1
 export const schema = z.strictObject({
   /** Left out where a file only says what topics are to be. */
   cluster: z.strictObject({ servers: z.record(named(serverId), server) }).optional(),
+  transport: transport.optional(),
   autoCreate: z.boolean().default(true),
   defaults: z.strictObject(topicShape).default({}),
   // `orders:` without anything behind it is a topic that is all defaults.
@@ -62,12 +80,15 @@ export const schema = z.strictObject({
 export type RawConfig = z.output<typeof schema>
 export type RawTopic = z.output<typeof topic>
 export type RawServer = z.output<typeof server>
+export type RawTransport = z.output<typeof transport>
 
 /** Keys that may stand at a path, for "did you mean". */
 export function keysAt(path: readonly PropertyKey[]): readonly string[] {
   if (path.length === 0) return Object.keys(schema.shape)
   if (path.length === 1 && path[0] === 'cluster') return ['servers']
   if (path.length === 1 && path[0] === 'defaults') return Object.keys(topicShape)
+  if (path.length === 1 && path[0] === 'transport') return Object.keys(transport.shape)
+  if (path.length === 2 && path[0] === 'transport') return ['ca', 'cert', 'key']
   if (path.length === 2 && path[0] === 'topics') return Object.keys(topic.shape)
   return path.length === 3 && path[0] === 'cluster' ? Object.keys(server.shape) : []
 }

@@ -68,6 +68,19 @@ export function parseNatsUrl(url: string): NatsOptions {
   })
 }
 
+/** The url that says the same. */
+export function formatNatsUrl({ servers, user, password, token, tls, ...named }: NatsOptions): string {
+  const login = user === undefined ? token : `${encodeURIComponent(user)}:${encodeURIComponent(password ?? '')}`
+  const query = new URLSearchParams({ ...given(named), ...given(tls ?? {}) }).toString()
+  const host = `${login === undefined ? '' : `${user === undefined ? encodeURIComponent(login) : login}@`}${servers.join(',')}`
+  return `${tls === undefined ? 'nats' : 'tls'}://${host}${query === '' ? '' : `?${query}`}`
+}
+
+/** A url as it may be shown. */
+export function withoutPassword(url: string): string {
+  return url.replace(/\/\/[^@/]*@/, '//…@')
+}
+
 /**
  * @returns the same with every server as `host:port`
  * @throws EpochcastError `EC_BAD_ARGUMENT` naming what is wrong
@@ -101,6 +114,11 @@ export function natsServer(text: string): string | null {
   if (match === null) return null
   const port = match[2] === undefined ? defaultPort : Number(match[2])
   return port < 1 || port > 65_535 ? null : `${match[1]}:${port}`
+}
+
+function given(options: object): Record<string, string> {
+  const entries = Object.entries(options) as [string, string | undefined][]
+  return Object.fromEntries(entries.filter((entry): entry is [string, string] => entry[1] !== undefined))
 }
 
 function loginOf(text: string): Pick<NatsOptions, 'user' | 'password' | 'token'> {

@@ -1,7 +1,7 @@
 import { EpochcastError } from '../errors.ts'
 import type { Address } from '../ids.ts'
 import { NatsEndpoint } from './nats-endpoint.ts'
-import { openNats } from './nats-link.ts'
+import { type NatsConnection, openNats } from './nats-link.ts'
 import { defaultPrefix, type NatsOptions } from './nats-options.ts'
 import { isNatsClient, isNatsServer, natsClientAddress, natsServerAddress, Subjects } from './nats-subjects.ts'
 import { type Transport, type TransportHandler, type TransportLimits, transportLimits } from './port.ts'
@@ -43,6 +43,42 @@ export function dialNats({ name, ...options }: NatsDialOptions): Promise<Transpo
   const address = natsClientAddress(name)
   if (!isNatsClient(address)) throw badName(name)
   return attach(address, options, false)
+}
+
+/** A connection to NATS for one client that cannot wait for it itself. */
+export class NatsDialer {
+  readonly #connection: NatsConnection
+  readonly #prefix: string
+  #opening: Promise<void> = Promise.resolve()
+
+  private constructor(connection: NatsConnection, prefix: string) {
+    this.#connection = connection
+    this.#prefix = prefix
+  }
+
+  /** @throws EpochcastError `EC_UNREACHABLE` when NATS does not answer in time, `EC_BAD_ARGUMENT` when it refuses */
+  static async connect(nats: NatsOptions, timeoutMs: number): Promise<NatsDialer> {
+    return new NatsDialer(await openNats({ ...nats, timeoutMs }), nats.prefix ?? defaultPrefix)
+  }
+
+  /** The client's endpoint; once. */
+  dial(name: string, handler: TransportHandler): Transport {
+    const endpoint = new NatsEndpoint(
+      natsClientAddress(name),
+      this.#connection,
+      new Subjects(this.#prefix),
+      transportLimits,
+      handler,
+    )
+    this.#opening = endpoint.open()
+    this.#opening.catch(() => {})
+    return endpoint
+  }
+
+  /** @throws EpochcastError `EC_BAD_ARGUMENT` when NATS does not let the client listen */
+  opened(): Promise<void> {
+    return this.#opening
+  }
 }
 
 async function attach(address: Address, options: NatsEndpointOptions, isAlone: boolean): Promise<Transport> {

@@ -2,6 +2,7 @@ import type { Command } from 'commander'
 import type { Client, Configuration, ServerInfo, TopicOptions } from '../../../client-sdk/index.ts'
 import { toleratedFailures } from '../../../proto/configuration.ts'
 import { EpochcastError } from '../../../proto/errors.ts'
+import { formatNatsUrl } from '../../../proto/transport/nats-options.ts'
 import type { Config, NewTopic, TopicConfig } from '../../config/config.ts'
 import { carryOut } from '../change.ts'
 import { type Context, handle } from '../context.ts'
@@ -42,7 +43,9 @@ export function addApply(program: Command): void {
 async function apply(context: Context, options: ApplyOptions, [file = '']: readonly string[]): Promise<void> {
   const { loadConfig, newTopic } = await import('../../config/config.ts')
   const config = await loadConfig(file)
-  const addresses = config.servers.map(({ address }) => address)
+  const named =
+    config.servers.length > 0 ? `epochcast://${config.servers.map(({ address }) => address).join(',')}` : undefined
+  const url = config.nats === null ? named : formatNatsUrl(config.nats)
   await context.withClient(async (client) => {
     const limits = context.limits()
     const running = await newestOf(client, config, context)
@@ -64,7 +67,7 @@ async function apply(context: Context, options: ApplyOptions, [file = '']: reado
       return
     }
     await carryOutAll(context, client, steps)
-  }, addresses)
+  }, url)
 }
 
 /** What runs of the topics that the file names, as their members know it. */
