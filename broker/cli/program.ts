@@ -3,7 +3,9 @@ import { defaultUrl } from '../../client-sdk/index.ts'
 import { toMilliseconds } from './arguments.ts'
 import { addApply } from './commands/apply.ts'
 import { addBootstrap } from './commands/bootstrap.ts'
+import { addBridge } from './commands/bridge.ts'
 import { addDev } from './commands/dev.ts'
+import { addDoctor } from './commands/doctor.ts'
 import { addEpochs } from './commands/epochs.ts'
 import { addGet } from './commands/get.ts'
 import { addOutcome } from './commands/outcome.ts'
@@ -54,7 +56,9 @@ export function createProgram(version: string): Command {
     addReconfig,
     addEpochs,
     addStatus,
+    addDoctor,
     addApply,
+    addBridge,
   ]
   for (const add of families) add(program)
   return program
