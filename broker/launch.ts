@@ -6,6 +6,8 @@ import { natsServerAddress } from '../proto/transport/nats-subjects.ts'
 import type { Transport, TransportHandler } from '../proto/transport/port.ts'
 import { listenTcp } from '../proto/transport/tcp.ts'
 import { formatHostPort } from '../proto/transport/tcp-address.ts'
+import type { EngineClient } from './engines/client.ts'
+import { type EngineConfig, openEngine } from './engines/open.ts'
 import type { TopicDefaults } from './finder.ts'
 import type { Limits } from './host.ts'
 import { openDirectory, openLog } from './log/directory.ts'
@@ -28,6 +30,8 @@ export interface LaunchOptions {
   readonly seeds?: readonly string[]
   readonly defaults?: TopicDefaults
   readonly limits?: Partial<Limits>
+  /** Decision engines outside of the cluster. */
+  readonly engines?: readonly EngineConfig[]
   readonly onFatal?: (error: Error) => void
 }
 
@@ -47,7 +51,9 @@ export async function launch(options: LaunchOptions): Promise<LaunchedServer> {
   const { defaults, limits, onFatal } = options
   const { at, listen } = await listening(options)
   const directory = await openDirectory(options.data, { serverId: serverId(options.id) })
+  const engines: EngineClient[] = []
   try {
+    for (const engine of options.engines ?? []) engines.push(await openEngine(engine))
     const store = openLog(directory)
     const server = await Server.start({
       id: options.id,
@@ -56,6 +62,7 @@ export async function launch(options: LaunchOptions): Promise<LaunchedServer> {
       address: at,
       seeds: (options.seeds ?? []).map(address),
       listen,
+      engines,
       ...(defaults && { defaults }),
       ...(limits && { limits }),
       ...(onFatal && { onFatal }),
@@ -66,6 +73,7 @@ export async function launch(options: LaunchOptions): Promise<LaunchedServer> {
     }
     return { server, address: at, stop }
   } catch (error) {
+    for (const engine of engines) await engine.close()
     await directory.close()
     throw error
   }

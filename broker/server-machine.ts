@@ -165,7 +165,12 @@ export class ServerMachine implements DurableMachine {
         return
       }
       case 'list-engines':
-        send(out, from, { kind: 'engines', engines: this.#outside.states() }, envelope.token)
+        send(
+          out,
+          from,
+          { kind: 'engines', engines: this.#outside.states(), decider: this.#deciders.founding },
+          envelope.token,
+        )
         return
       case 'locate':
         return this.#finder.locate(from, envelope.token, message, out)

@@ -4,7 +4,8 @@ import { checkMembership, defaultSizes, type Mode } from '../../proto/configurat
 import { EpochcastError } from '../../proto/errors.ts'
 import { isLoopback, isWildcard, parseHostPort } from '../../proto/transport/tcp-address.ts'
 import { didYouMean } from './closest.ts'
-import type { RawServer, RawTopic, RawTransport } from './schema.ts'
+import { checkEngineName, checkEngines } from './engines.ts'
+import type { RawEngine, RawServer, RawTopic, RawTransport } from './schema.ts'
 import { checkTransport } from './transport.ts'
 
 export type Complain = (path: readonly PropertyKey[], text: string) => void
@@ -13,6 +14,9 @@ export type Complain = (path: readonly PropertyKey[], text: string) => void
 export interface WellFormed {
   readonly servers: Readonly<Record<string, Partial<RawServer>>>
   readonly transport: Partial<RawTransport>
+  readonly engines: Readonly<Record<string, Partial<RawEngine>>>
+  /** The one that decides about new topics. */
+  readonly engine: string | undefined
   readonly defaults: RawTopic
   readonly topics: Readonly<Record<string, RawTopic>>
   /** Whether something under this path was ill-formed and is left out here. */
@@ -22,10 +26,23 @@ export interface WellFormed {
 /** @param base directory that paths are relative to */
 export function crossCheck(config: WellFormed, base: string, complain: Complain): void {
   checkTransport(config.transport, complain)
+  checkEngines(config.engines, complain)
+  checkEngineNames(config, complain)
   if (!config.lacks(['cluster'])) checkServers(config, base, complain)
   const { mode, size } = config.defaults
   if (mode !== undefined || size !== undefined) checkTopic(['defaults'], config.defaults, config, complain)
   for (const [name, topic] of Object.entries(config.topics)) checkTopic(['topics', name], topic, config, complain)
+}
+
+/** A file that only says what topics are to be leaves it to the servers which engines there are. */
+function checkEngineNames(config: WellFormed, complain: Complain): void {
+  const known = Object.keys(config.engines)
+  if (config.lacks(['engines']) || (known.length === 0 && config.lacks(['cluster']))) return
+  const check = (path: readonly PropertyKey[], of: RawTopic) =>
+    checkEngineName([...path, 'decider'], of.decider, known, complain)
+  check(['defaults'], config.defaults)
+  for (const [name, topic] of Object.entries(config.topics)) check(['topics', name], topic)
+  if (config.engine !== undefined) checkEngineName(['cluster', 'engine'], `engine:${config.engine}`, known, complain)
 }
 
 function checkServers(config: WellFormed, base: string, complain: Complain): void {

@@ -5,8 +5,10 @@ import { type Decider, defaultDecider, defaultSizes, type Mode, type Order } fro
 import { EpochcastError } from '../../proto/errors.ts'
 import type { NatsOptions } from '../../proto/transport/nats-options.ts'
 import { natsServerAddress } from '../../proto/transport/nats-subjects.ts'
+import type { EngineConfig } from '../engines/open.ts'
 import { crossCheck, type WellFormed } from './checks.ts'
 import { YamlDocument } from './document.ts'
+import { engineConfigOf } from './engines.ts'
 import { reportIssue } from './issues.ts'
 import { ConfigError, type Mistake } from './mistakes.ts'
 import { type RawConfig, type RawTopic, schema } from './schema.ts'
@@ -39,6 +41,10 @@ export interface Config {
   readonly servers: readonly ServerConfig[]
   /** How NATS is reached, where it is the transport. */
   readonly nats: NatsOptions | null
+  /** Decision engines outside of the cluster. */
+  readonly engines: readonly EngineConfig[]
+  /** The one that decides about new topics; null for the arbiters. */
+  readonly engine: string | null
   readonly autoCreate: boolean
   readonly defaults: TopicConfig
   readonly topics: ReadonlyMap<string, TopicConfig>
@@ -56,13 +62,17 @@ export interface NewTopic {
 }
 
 /** Fills in what is left out: from the defaults where they are about the same mode, else from the mode. */
-export function newTopic(config: Pick<Config, 'defaults'>, topic: TopicConfig): NewTopic {
-  const { defaults } = config
+export function newTopic(
+  config: Pick<Config, 'defaults'> & Partial<Pick<Config, 'engine'>>,
+  topic: TopicConfig,
+): NewTopic {
+  const { defaults, engine } = config
   const mode = topic.mode ?? defaults.mode ?? 'fault-masking'
   const alike: TopicConfig = mode === (defaults.mode ?? 'fault-masking') ? defaults : {}
   const members = topic.members ?? null
   const size = members?.length ?? topic.size ?? alike.size ?? defaultSizes[mode]
-  const decider = topic.decider ?? alike.decider ?? defaultDecider(mode)
+  const founding = engine ? (`engine:${engine}` as const) : 'engine'
+  const decider = topic.decider ?? alike.decider ?? defaultDecider(mode, founding)
   const membersMin = topic.membersMin ?? Math.min(defaults.membersMin ?? 1, size)
   const order = topic.order ?? defaults.order
   return { mode, decider, size, members, membersMin, ...(order && { order }) }
@@ -95,9 +105,17 @@ export function parseConfig(text: string, file: string): Config {
   return configOf(parsed.data, file, base)
 }
 
-function allOf({ cluster, transport, defaults, topics }: RawConfig): WellFormed {
+function allOf({ cluster, transport, engines, defaults, topics }: RawConfig): WellFormed {
   const lacks = (path: readonly PropertyKey[]) => path[0] === 'cluster' && cluster === undefined
-  return { servers: cluster?.servers ?? {}, transport: transport ?? {}, defaults, topics: topics ?? {}, lacks }
+  return {
+    servers: cluster?.servers ?? {},
+    transport: transport ?? {},
+    engines: engines ?? {},
+    engine: cluster?.engine,
+    defaults,
+    topics: topics ?? {},
+    lacks,
+  }
 }
 
 /** What can be judged of a file with mistakes, so that all of them are reported at once. */
@@ -114,6 +132,8 @@ function wellFormedOf(value: unknown, mistakes: readonly Mistake[]): WellFormed 
   return {
     servers: parts(cluster.servers, 'cluster.servers'),
     transport: part(file.transport, 'transport'),
+    engines: parts(file.engines, 'engines'),
+    engine: typeof cluster.engine === 'string' && !under('cluster.engine') ? cluster.engine : undefined,
     defaults: part(file.defaults, 'defaults'),
     topics: parts(file.topics, 'topics'),
     lacks: (path) => {
@@ -155,6 +175,8 @@ function configOf(raw: RawConfig, file: string, base: string): Config {
     file,
     servers,
     nats: natsOf(raw.transport, base),
+    engines: Object.entries(raw.engines ?? {}).map(([id, engine]) => engineConfigOf(id, engine, base)),
+    engine: raw.cluster?.engine ?? null,
     autoCreate: raw.autoCreate,
     defaults: topicOf(raw.defaults),
     topics: new Map(topics),

@@ -1,10 +1,11 @@
 /** The form of a configuration file: which keys there are and what each takes. What depends on other keys is in `checks.ts`. */
 import { z } from 'zod'
 import { modes, orders } from '../../proto/configuration.ts'
-import { type Decider, outsideEngine, parseDecider } from '../../proto/decider.ts'
+import { type Decider, engineId, outsideEngine, parseDecider } from '../../proto/decider.ts'
 import { EpochcastError } from '../../proto/errors.ts'
 import { serverId, topicName } from '../../proto/ids.ts'
 import { parseHostPort } from '../../proto/transport/tcp-address.ts'
+import { engineTypes } from '../engines/open.ts'
 import { didYouMean } from './closest.ts'
 
 export const transportTypes = ['tcp', 'nats'] as const
@@ -39,9 +40,8 @@ const hostPort = z.string().refine((text) => parseHostPort(text) !== undefined, 
 
 const text = z.string().min(1)
 
-/** How servers and clients reach each other; the rest of the keys are about NATS. */
-const transport = z.strictObject({
-  type: z.enum(transportTypes),
+/** How NATS is reached. */
+const natsShape = {
   servers: z.union([text, z.array(text).min(1)]).optional(),
   user: text.optional(),
   password: text.optional(),
@@ -50,6 +50,22 @@ const transport = z.strictObject({
   nkey: text.optional(),
   tls: z.strictObject({ ca: text.optional(), cert: text.optional(), key: text.optional() }).optional(),
   prefix: text.optional(),
+}
+
+/** How servers and clients reach each other; the rest of the keys are about NATS. */
+const transport = z.strictObject({ type: z.enum(transportTypes), ...natsShape })
+
+/** Who decides outside of the cluster. Which keys go with which type is in `engines.ts`. */
+const engine = z.strictObject({
+  type: z.enum(engineTypes),
+  ...natsShape,
+  stream: z
+    .string()
+    .regex(/^[A-Za-z0-9_-]{1,32}$/, { error: 'the name of a stream is 1 to 32 letters, digits, "-" or "_"' })
+    .optional(),
+  replicas: z.int().min(1).max(5).optional(),
+  url: text.optional(),
+  force: z.boolean().optional(),
 })
 
 const server = z.strictObject({
@@ -64,8 +80,15 @@ const topic = z.strictObject({ ...topicShape, members: z.array(z.string()).min(1
 
 export const schema = z.strictObject({
   /** Left out where a file only says what topics are to be. */
-  cluster: z.strictObject({ servers: z.record(named(serverId), server) }).optional(),
+  cluster: z
+    .strictObject({
+      servers: z.record(named(serverId), server),
+      /** Decides about new topics, from the bootstrap on for ever; the arbiters where it is left out. */
+      engine: named(engineId).optional(),
+    })
+    .optional(),
   transport: transport.optional(),
+  engines: z.record(named(engineId), engine).optional(),
   autoCreate: z.boolean().default(true),
   defaults: z.strictObject(topicShape).default({}),
   // `orders:` without anything behind it is a topic that is all defaults.
@@ -81,14 +104,17 @@ export type RawConfig = z.output<typeof schema>
 export type RawTopic = z.output<typeof topic>
 export type RawServer = z.output<typeof server>
 export type RawTransport = z.output<typeof transport>
+export type RawEngine = z.output<typeof engine>
 
 /** Keys that may stand at a path, for "did you mean". */
 export function keysAt(path: readonly PropertyKey[]): readonly string[] {
   if (path.length === 0) return Object.keys(schema.shape)
-  if (path.length === 1 && path[0] === 'cluster') return ['servers']
+  if (path.length === 1 && path[0] === 'cluster') return ['servers', 'engine']
   if (path.length === 1 && path[0] === 'defaults') return Object.keys(topicShape)
   if (path.length === 1 && path[0] === 'transport') return Object.keys(transport.shape)
   if (path.length === 2 && path[0] === 'transport') return ['ca', 'cert', 'key']
+  if (path.length === 2 && path[0] === 'engines') return Object.keys(engine.shape)
+  if (path.length === 3 && path[0] === 'engines') return ['ca', 'cert', 'key']
   if (path.length === 2 && path[0] === 'topics') return Object.keys(topic.shape)
   return path.length === 3 && path[0] === 'cluster' ? Object.keys(server.shape) : []
 }

@@ -3,6 +3,9 @@ import { resolve } from 'node:path'
 import { checkNatsOptions, type NatsOptions, natsProblem, natsServer } from '../../proto/transport/nats-options.ts'
 import type { RawTransport } from './schema.ts'
 
+/** How NATS is reached, as it is written. */
+type RawNats = Omit<Partial<RawTransport>, 'type'>
+
 type Complain = (path: readonly PropertyKey[], text: string) => void
 
 /** Complains about what does not fit together under `transport`. */
@@ -14,21 +17,32 @@ export function checkTransport(raw: Partial<RawTransport>, complain: Complain): 
     return
   }
   if (type !== 'nats') return
-  if (raw.servers === undefined) complain(['transport', 'servers'], 'is missing, e.g. servers: 127.0.0.1:4222')
+  checkNats(['transport'], rest, complain)
+}
+
+/** Complains about what does not fit together where NATS is said how to be reached. */
+export function checkNats(path: readonly PropertyKey[], raw: RawNats, complain: Complain): void {
+  if (raw.servers === undefined) complain([...path, 'servers'], 'is missing, e.g. servers: 127.0.0.1:4222')
   const servers = listOf(raw)
   const bad = servers.findIndex((server) => natsServer(server) === null)
   if (bad >= 0) {
-    const path = Array.isArray(raw.servers) ? ['transport', 'servers', bad] : ['transport', 'servers']
-    complain(path, `${JSON.stringify(servers[bad])} is not host:port`)
+    const place = Array.isArray(raw.servers) ? [...path, 'servers', bad] : [...path, 'servers']
+    complain(place, `${JSON.stringify(servers[bad])} is not host:port`)
     return
   }
   const problem = servers.length === 0 ? null : natsProblem(optionsOf(raw, servers))
-  if (problem !== null) complain(['transport'], problem)
+  if (problem !== null) complain(path, problem)
 }
 
 /** Null where the transport is TCP. Paths are relative to `base`. */
 export function natsOf(raw: RawTransport | undefined, base: string): NatsOptions | null {
   if (raw === undefined || raw.type === 'tcp') return null
+  const { type: _type, ...rest } = raw
+  return natsOptions(rest, base)
+}
+
+/** Paths are relative to `base`. */
+export function natsOptions(raw: RawNats, base: string): NatsOptions {
   const { creds, nkey, tls, ...rest } = optionsOf(raw, listOf(raw))
   const path = (file: string) => resolve(base, file)
   return checkNatsOptions({
@@ -39,16 +53,13 @@ export function natsOf(raw: RawTransport | undefined, base: string): NatsOptions
   })
 }
 
-function listOf({ servers }: Partial<RawTransport>): readonly string[] {
+function listOf({ servers }: RawNats): readonly string[] {
   if (servers === undefined) return []
   return typeof servers === 'string' ? servers.split(',').map((one) => one.trim()) : servers
 }
 
 /** What is left out is not there at all. */
-function optionsOf(
-  { type: _type, servers: _servers, tls, ...rest }: Partial<RawTransport>,
-  servers: readonly string[],
-): NatsOptions {
+function optionsOf({ servers: _servers, tls, ...rest }: RawNats, servers: readonly string[]): NatsOptions {
   const known = <T extends object>(of: T) =>
     Object.fromEntries(Object.entries(of).filter(([, value]) => value !== undefined)) as {
       [Key in keyof T]: NonNullable<T[Key]>

@@ -8,10 +8,10 @@
  */
 import { randomBytes } from 'node:crypto'
 import type { Redis } from 'ioredis'
-import { EpochcastError } from '../../proto/errors.ts'
 import type { Register } from '../../proto/machine/engine-port.ts'
 import { checkSize, checkTrust, type EngineClient, type EngineReport, valueBytesMax } from './client.ts'
 import { judgeRedis, parseConfigAnswer, parseInfo, settings } from './redis-trust.ts'
+import { checkRedisUrl } from './redis-url.ts'
 
 export interface RedisOptions {
   readonly id: string
@@ -147,14 +147,6 @@ export class RedisEngine implements EngineClient {
   #key({ cluster, topic, epoch }: Register): string {
     return `${this.#prefix}:${cluster}:${topic}:${epoch}`
   }
-}
-
-/** @throws EpochcastError `EC_BAD_ARGUMENT` */
-export function checkRedisUrl(text: string): string {
-  const url = URL.canParse(text) ? new URL(text) : null
-  if (url !== null && /^rediss?:$/.test(url.protocol) && url.hostname !== '') return text
-  const hint = 'e.g. redis://127.0.0.1:6379, or rediss:// with TLS'
-  throw new EpochcastError('EC_BAD_ARGUMENT', `${JSON.stringify(text)} is no url of a Redis server`, { hint })
 }
 
 function reasonOf(error: Error & { errors?: readonly Error[] }): string {

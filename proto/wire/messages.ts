@@ -211,7 +211,11 @@ export const shapes = {
 
   /** Which decision engines outside of the cluster this server has, and how they are. */
   'list-engines': {},
-  engines: { engines: many(2, engineState) },
+  engines: {
+    engines: many(2, engineState),
+    /** Who decides about new topics. */
+    decider: one(3, deciderType),
+  },
 } as const
 
 type Shapes = typeof shapes

@@ -1,10 +1,12 @@
 import type { Command } from 'commander'
+import { type Decider, engineDecider, withoutInstance } from '../../../proto/decider.ts'
 import { EpochcastError } from '../../../proto/errors.ts'
 import { type Address, address, serverIdOf } from '../../../proto/ids.ts'
 import { isNatsUrl, type NatsOptions, parseNatsUrl } from '../../../proto/transport/nats-options.ts'
 import { isNatsServer } from '../../../proto/transport/nats-subjects.ts'
 import { dialTcp } from '../../../proto/transport/tcp.ts'
 import { type BootstrapOptions, type BootstrapResult, bootstrap } from '../../bootstrap.ts'
+import type { EngineConfig } from '../../engines/open.ts'
 import { bad, toAddress } from '../arguments.ts'
 import { type Context, handle } from '../context.ts'
 import { count, list } from '../describe.ts'
@@ -31,12 +33,13 @@ async function runBootstrap(
   options: BootstrapCommandOptions,
   operands: readonly string[],
 ): Promise<void> {
-  const { servers, nats } = await serversOf(context, options, operands)
-  const { id, arbiters, joined } = await make(servers, nats, context.globals.timeout)
+  const { servers, nats, engine } = await serversOf(context, options, operands)
+  const founding = engine === null ? 'engine' : await foundingOf(engine, context.globals.timeout)
+  const { id, arbiters, joined, decider = 'engine' } = await make(servers, nats, founding, context.globals.timeout)
   const created = joined.length === servers.length
   if (context.json) {
     const ids = arbiters.map(({ name }) => serverIdOf(name))
-    context.out.json({ cluster: id, created, joined, arbiters: ids, servers })
+    context.out.json({ cluster: id, created, joined, arbiters: ids, decider: withoutInstance(decider), servers })
     return
   }
   const { out, colors } = context
@@ -47,22 +50,37 @@ async function runBootstrap(
       : 'exists already'
   out.line(`cluster ${colors.bold(id)} ${what}`)
   out.line(`servers  ${list(servers)}`)
+  if (decider !== 'engine') out.line(`topics   are decided about by ${withoutInstance(decider)}`)
   out.line(`arbiters ${list(arbiters.map(({ name, address: at }) => `${serverIdOf(name)} (${at})`))}`)
 }
 
 async function make(
   servers: readonly Address[],
   nats: NatsOptions | null,
+  decider: Decider,
   timeoutMs: number | undefined,
 ): Promise<BootstrapResult> {
   try {
     const dial = await dialer(nats)
-    return await bootstrap({ servers, dial, ...(timeoutMs !== undefined && { timeoutMs }) })
+    return await bootstrap({ servers, dial, decider, ...(timeoutMs !== undefined && { timeoutMs }) })
   } catch (error) {
     if (!(error instanceof EpochcastError) || error.code !== 'EC_UNREACHABLE') throw error
     const hint = 'start it, and name it by the address in its ready line; the cluster is made when all answer'
     throw new EpochcastError(error.code, error.message, { cause: error, hint })
   }
+}
+
+const engineTimeoutMs = 10_000
+
+/** The instance that answers now: from then on it decides what a new topic is, for ever. */
+async function foundingOf(config: EngineConfig, timeoutMs = engineTimeoutMs): Promise<Decider> {
+  const { inspectEngine } = await import('../../engines/inspect.ts')
+  const { instance, findings } = await inspectEngine(config, timeoutMs)
+  const failed = findings.find(({ verdict }) => verdict === 'fail')
+  if (failed === undefined) return engineDecider(config.id, instance)
+  throw new EpochcastError('EC_NO_DECIDER', `engine ${config.id} cannot decide: ${failed.text}`, {
+    hint: failed.hint ?? 'start it; the cluster is made when it answers',
+  })
 }
 
 async function dialer(nats: NatsOptions | null): Promise<BootstrapOptions['dial']> {
@@ -75,6 +93,8 @@ interface Named {
   readonly servers: Address[]
   /** Through which NATS they are reached; null for TCP. */
   readonly nats: NatsOptions | null
+  /** Who decides about new topics; null for the arbiters. */
+  readonly engine: EngineConfig | null
 }
 
 async function serversOf(
@@ -95,5 +115,6 @@ async function serversOf(
   const nats = config?.nats ?? (addresses.some(isNatsServer) && isNatsUrl(url) ? parseNatsUrl(url) : null)
   if (nats === null && addresses.some(isNatsServer))
     throw bad('it is not known which NATS', 'say --url nats://HOST:PORT')
-  return { servers: addresses, nats }
+  const engine = config?.engines.find(({ id }) => id === config.engine) ?? null
+  return { servers: addresses, nats, engine }
 }

@@ -71,7 +71,8 @@ async function launchOptions(options: ServeOptions): Promise<LaunchOptions> {
   const reader = file === undefined ? null : await import('../../config/config.ts')
   const config = reader === null || file === undefined ? null : await reader.loadConfig(file)
   const known = config?.servers.find((server) => server.id === id)
-  if (config !== null && known === undefined) {
+  // A file without servers says what topics are and who decides.
+  if (config !== null && config.servers.length > 0 && known === undefined) {
     const ids = config.servers.map((server) => server.id)
     throw new EpochcastError('EC_UNKNOWN_SERVER', `${file} has no server ${id}${didYouMean(id, ids)}`, {
       hint: `it has ${list(ids)}`,
@@ -86,6 +87,7 @@ async function launchOptions(options: ServeOptions): Promise<LaunchOptions> {
     id,
     data,
     seeds: options.peers ?? others ?? [],
+    engines: config?.engines ?? [],
     ...(config !== null && reader !== null && { defaults: topicDefaults(config, reader.newTopic) }),
   }
   const nats = options.nats ?? config?.nats ?? undefined
