@@ -1,6 +1,7 @@
 /** Starts one server of this machine: data directory, log, TCP or NATS. */
 import { EpochcastError } from '../proto/errors.ts'
 import { type Address, address, serverId } from '../proto/ids.ts'
+import { tickMs } from '../proto/machine/contract.ts'
 import type { NatsOptions } from '../proto/transport/nats-options.ts'
 import { natsServerAddress } from '../proto/transport/nats-subjects.ts'
 import type { Transport, TransportHandler } from '../proto/transport/port.ts'
@@ -32,8 +33,13 @@ export interface LaunchOptions {
   readonly limits?: Partial<Limits>
   /** Decision engines outside of the cluster. */
   readonly engines?: readonly EngineConfig[]
+  /** Milliseconds until a dead member of a topic is replaced, by the topic's mode; 0 for never. */
+  readonly replaceDeadAfterMs?: { readonly recovery?: number; readonly masking?: number }
   readonly onFatal?: (error: Error) => void
 }
+
+/** Dead members are replaced unless somebody says otherwise. */
+const replaceDeadAfterMs = { recovery: 150, masking: 30_000 }
 
 /** A server and everything that it holds open. */
 export interface LaunchedServer {
@@ -64,7 +70,7 @@ export async function launch(options: LaunchOptions): Promise<LaunchedServer> {
       listen,
       engines,
       ...(defaults && { defaults }),
-      ...(limits && { limits }),
+      limits: { ...replacing(options), ...limits },
       ...(onFatal && { onFatal }),
     })
     const stop = async () => {
@@ -97,4 +103,9 @@ async function listening({ id, host, port, nats, advertise, insecure }: LaunchOp
     at: address(advertise ?? formatHostPort(host, port)),
     listen: (handler) => listenTcp({ host, port, handler, ...isInsecure, ...elsewhere }),
   }
+}
+
+function replacing(options: LaunchOptions): Partial<Limits> {
+  const { recovery, masking } = { ...replaceDeadAfterMs, ...options.replaceDeadAfterMs }
+  return { recoveryReplaceTicks: Math.ceil(recovery / tickMs), maskingReplaceTicks: Math.ceil(masking / tickMs) }
 }

@@ -141,7 +141,7 @@ export class ServerMachine implements DurableMachine {
       case 'engine':
         return this.#outside.take(input.engine, input.token, input.answer, out)
       case 'peer':
-        if (!input.up) this.directory.peerDown(input.address)
+        if (!input.up) this.directory.peerDown(input.address, out)
         if (!input.up) for (const replica of this.#replicas.values()) replica.peerDown(input.address)
         return
     }
@@ -306,6 +306,7 @@ export class ServerMachine implements DurableMachine {
       nextToken: () => ++this.#token,
       addressOf: (member) => this.directory.addressOf(member),
       isAlive: (name) => this.directory.isAlive(name),
+      alive: () => this.directory.alive(),
       storeFull: storeFull ?? (() => false),
       askDecider: (of, done, out) => this.#deciders.learn(of, done, out),
       coordinate: (topic: TopicName, intent: Intent, out: Effect[]) => {

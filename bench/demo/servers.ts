@@ -83,6 +83,7 @@ export class Servers {
         'serve',
         ...args,
         ...this.#serveArgs,
+        '--no-replace',
         '--json',
       ],
       { stdio: ['ignore', 'pipe', 'pipe', 'ipc'] },

@@ -46,6 +46,8 @@ export interface Config {
   /** The one that decides about new topics; null for the arbiters. */
   readonly engine: string | null
   readonly autoCreate: boolean
+  /** Milliseconds until a dead member is replaced, by mode; left out where the file says nothing, 0 for never. */
+  readonly replaceDeadAfterMs: { readonly recovery?: number; readonly masking?: number }
   readonly defaults: TopicConfig
   readonly topics: ReadonlyMap<string, TopicConfig>
 }
@@ -171,6 +173,7 @@ function configOf(raw: RawConfig, file: string, base: string): Config {
     insecure: insecure ?? false,
   }))
   const topics = Object.entries(raw.topics ?? {}).map(([name, topic]) => [name, topicOf(topic)] as const)
+  const { 'fault-recovery': recovery, 'fault-masking': masking } = raw.replaceDeadAfterMs
   return {
     file,
     servers,
@@ -178,6 +181,7 @@ function configOf(raw: RawConfig, file: string, base: string): Config {
     engines: Object.entries(raw.engines ?? {}).map(([id, engine]) => engineConfigOf(id, engine, base)),
     engine: raw.cluster?.engine ?? null,
     autoCreate: raw.autoCreate,
+    replaceDeadAfterMs: { ...(recovery !== undefined && { recovery }), ...(masking !== undefined && { masking }) },
     defaults: topicOf(raw.defaults),
     topics: new Map(topics),
   }

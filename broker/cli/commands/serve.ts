@@ -22,6 +22,8 @@ interface ServeOptions {
   readonly config?: string
   readonly insecure?: boolean
   readonly nats?: NatsOptions
+  /** False for --no-replace. */
+  readonly replace: boolean
 }
 
 export function addServe(program: Command): void {
@@ -40,6 +42,7 @@ export function addServe(program: Command): void {
     .option('--config <file>', 'configuration of the cluster')
     .option('--nats <url>', 'listen on NATS instead: nats://HOST:PORT', toNats)
     .option('--insecure', 'listen beyond loopback although nothing is encrypted')
+    .option('--no-replace', 'leave dead members of topics where they are, until somebody asks for a change')
   handle<ServeOptions>(command, serve)
 }
 
@@ -89,6 +92,8 @@ async function launchOptions(options: ServeOptions): Promise<LaunchOptions> {
     seeds: options.peers ?? others ?? [],
     engines: config?.engines ?? [],
     ...(config !== null && reader !== null && { defaults: topicDefaults(config, reader.newTopic) }),
+    ...(config !== null && { replaceDeadAfterMs: config.replaceDeadAfterMs }),
+    ...(!options.replace && { replaceDeadAfterMs: { recovery: 0, masking: 0 } }),
   }
   const nats = options.nats ?? config?.nats ?? undefined
   if (nats !== undefined) {

@@ -22,6 +22,7 @@ export function hostOf(at: number): Host {
     nextToken: () => ++token,
     addressOf: (member) => member.address,
     isAlive: () => true,
+    alive: () => [],
     storeFull: () => false,
     askDecider: () => {},
     coordinate: () => {},
