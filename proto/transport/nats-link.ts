@@ -86,16 +86,16 @@ function trimmed(bytes: Buffer): Uint8Array {
   return Buffer.from(bytes.toString().trim())
 }
 
-function refusalOf(error: unknown, { servers }: NatsOptions): EpochcastError {
+function refusalOf(error: unknown, { servers, tls }: NatsOptions): EpochcastError {
   const reason = error instanceof Error ? error.message : String(error)
   const at = servers.join(', ')
   if (error instanceof AuthorizationError || error instanceof UserAuthenticationExpiredError) {
     const hint = 'say user and password, token, creds or nkey'
     return new EpochcastError('EC_BAD_ARGUMENT', `NATS at ${at} refuses these credentials`, { hint, cause: error })
   }
-  const isTls = /tls|certificate|self[- ]signed|ssl/i.test(reason)
+  const isTls = tls !== undefined || /tls|certificate|self[- ]signed|ssl/i.test(reason)
   const hint = isTls
-    ? 'say tls with the ca that signed its certificate, or leave tls out where the server has none'
+    ? 'say tls with the ca that signed its certificate, and cert and key where it asks for one; without TLS there, leave it out'
     : 'start it (nats-server), or say where it is'
   return new EpochcastError('EC_UNREACHABLE', `no NATS server answers at ${at}: ${reason}`, { hint, cause: error })
 }

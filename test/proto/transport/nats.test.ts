@@ -8,10 +8,11 @@ import { nkeys } from '@nats-io/transport-node'
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
 import { type Address, address } from '../../../proto/ids.ts'
 import { dialNats, listenNats } from '../../../proto/transport/nats.ts'
+import { NatsEndpoint } from '../../../proto/transport/nats-endpoint.ts'
 import { openNats } from '../../../proto/transport/nats-link.ts'
 import type { NatsOptions } from '../../../proto/transport/nats-options.ts'
-import { anyServer } from '../../../proto/transport/nats-subjects.ts'
-import type { Transport, TransportLimits } from '../../../proto/transport/port.ts'
+import { anyServer, natsClientAddress, Subjects } from '../../../proto/transport/nats-subjects.ts'
+import { type Transport, type TransportLimits, transportLimits } from '../../../proto/transport/port.ts'
 import { describeNats, NatsServers } from '../../peers/nats-server.ts'
 import { describeTransport } from './conformance.ts'
 import { quietMoment, Recorder, text, until } from './recorder.ts'
@@ -155,6 +156,25 @@ describeNats('nats', () => {
       client.send(anyServer, text('hello'))
       await until(() => clientSaw.frames.length === 1)
       expect((saw[0]?.frames.length ?? 0) + (saw[1]?.frames.length ?? 0)).toBe(1)
+    })
+
+    it('hears from NATS that a client died, by the first frame that it does not get', async () => {
+      const nats = fresh()
+      const saw = new Recorder()
+      const server = await listen(nats, 'a', saw)
+      const connection = await openNats(nats)
+      const subjects = new Subjects(nats.prefix ?? '')
+      const handler = new Recorder()
+      const client = new NatsEndpoint(natsClientAddress('c'), connection, subjects, transportLimits, handler)
+      await client.open()
+      client.send(server.address, text('hello'))
+      await until(() => saw.frames.length === 1)
+      // It says nothing more.
+      await connection.close()
+      expect(saw.hints).toEqual(['+client:c'])
+      server.send(client.address, text('still there?'))
+      await until(() => server.framesLost === 1 && saw.hints.length === 2)
+      expect(saw.hints).toEqual(['+client:c', '-client:c'])
     })
 
     it('refuses a server whose address another process has, and gives it out when that one is gone', async () => {
@@ -355,6 +375,23 @@ describeNats('nats', () => {
       await until(() => clientSaw.frames.length >= 101)
       client.send(address('nats/nobody'), text('x'))
       await until(() => client.framesLost === 1)
+    })
+
+    it('encrypts, shows its certificate, and believes no server of another authority', {
+      timeout: timeoutMs,
+    }, async () => {
+      const file = (name: string) => join(import.meta.dirname, '../../peers/tls', name)
+      const tls = `cert_file: "${file('server.pem')}", key_file: "${file('server.key')}", ca_file: "${file('ca.pem')}"`
+      const own = await NatsServers.start({ config: `tls { ${tls}, verify: true }` })
+      closers.push(() => own.close())
+      const known = { ca: file('ca.pem'), cert: file('client.pem'), key: file('client.key') }
+      await talks({ ...fresh(own), tls: known })
+      const handler = new Recorder()
+      for (const strange of [{}, { ca: file('client.pem') }, { ca: file('ca.pem') }]) {
+        const nats = { ...fresh(own), tls: strange }
+        const unreachable = { code: 'EC_UNREACHABLE', hint: expect.stringContaining('tls') }
+        await expect(dialNats({ name: 'c', nats, handler }), JSON.stringify(strange)).rejects.toMatchObject(unreachable)
+      }
     })
 
     it('takes a token', { timeout: timeoutMs }, async () => {
