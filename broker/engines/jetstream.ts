@@ -46,6 +46,7 @@ export class JetStreamEngine implements EngineClient {
   #link: Promise<Link> | null = null
   /** Of the connection that is open now; null until its stream has been looked at. */
   #report: Promise<EngineReport> | null = null
+  #breaks = 0
   #isClosed = false
 
   constructor(options: JetStreamOptions) {
@@ -63,24 +64,34 @@ export class JetStreamEngine implements EngineClient {
   async propose(register: Register, value: Uint8Array, instance: string): Promise<Uint8Array> {
     const link = await this.#linked()
     checkSize(value, Math.min(valueBytesMax, (link.nats.info?.max_payload ?? valueBytesMax) - headersBytes))
+    const breaks = this.#breaks
     checkTrust(await this.#trusted(link), instance)
     const subject = this.#subject(register)
     await this.#fill(link, subject, value)
     const held = await this.#read(link, subject)
     if (held === null) throw new Error('it does not show yet what it took')
+    this.#unbroken(breaks)
     return held
   }
 
   async read(register: Register, instance: string): Promise<Uint8Array | null> {
     const link = await this.#linked()
+    const breaks = this.#breaks
     checkTrust(await this.#trusted(link), instance)
-    return this.#read(link, this.#subject(register))
+    const held = await this.#read(link, this.#subject(register))
+    this.#unbroken(breaks)
+    return held
   }
 
   async close(): Promise<void> {
     this.#isClosed = true
     const link = await this.#link?.catch(() => null)
     await link?.nats.close()
+  }
+
+  /** What the client had waiting went to whatever it found after a break: nobody has looked at that. */
+  #unbroken(breaks: number): void {
+    if (breaks !== this.#breaks) throw new Error('its connection broke meanwhile')
   }
 
   /** Offers the value to a register. Resolves when it holds something, whoever proposed that. */
@@ -128,7 +139,9 @@ export class JetStreamEngine implements EngineClient {
   /** After a break it may be another server, or another stream. */
   async #watch(nats: NatsConnection): Promise<void> {
     for await (const { type } of nats.status()) {
-      if (type === 'disconnect' || type === 'reconnect') this.#report = null
+      if (type !== 'disconnect' && type !== 'reconnect') continue
+      this.#breaks++
+      this.#report = null
     }
     if (!this.#isClosed) this.#link = null
   }

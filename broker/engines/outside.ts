@@ -13,7 +13,7 @@ import { beforeFirst, type ClusterId, type Epoch, type TopicName } from '../../p
 import type { Effect } from '../../proto/machine/contract.ts'
 import type { EngineAnswer, EngineCall } from '../../proto/machine/engine-port.ts'
 import { decodeMessage, messageBytes } from '../../proto/wire/codec.ts'
-import type { EngineState } from '../../proto/wire/messages.ts'
+import type { EngineState, Finding } from '../../proto/wire/messages.ts'
 import type { Host } from '../host.ts'
 import type { Proposal, ProposalListener } from './engine.ts'
 
@@ -138,14 +138,14 @@ class Health {
 
   checked({ instance, findings }: EngineAnswer & { kind: 'checked' }): void {
     const ready = !findings.some(({ verdict }) => verdict === 'fail')
-    this.state = { ...this.state, instance, ready, findings }
+    this.state = { ...this.state, instance, ready, findings: findings.map(clip) }
     this.#ticks = 0
   }
 
   failed(answer: EngineAnswer & { kind: 'unknown' | 'refused' }): void {
     const told = answer.kind === 'refused' ? answer.findings : undefined
-    const findings = told ?? [{ verdict: 'fail' as const, text: answer.reason.slice(0, reasonBytesMax) }]
-    this.state = { ...this.state, ready: false, findings }
+    const findings = told ?? [{ verdict: 'fail' as const, text: answer.reason }]
+    this.state = { ...this.state, ready: false, findings: findings.map(clip) }
   }
 
   tick(out: Effect[]): void {
@@ -153,6 +153,12 @@ class Health {
     if (this.#ticks++ % every !== 0) return
     out.push({ kind: 'engine', engine: this.state.id, token: 0, call: { kind: 'check' } })
   }
+}
+
+/** What others say of themselves has any length. */
+function clip({ verdict, text, hint }: Finding): Finding {
+  const shortHint = hint?.slice(0, reasonBytesMax)
+  return { verdict, text: text.slice(0, reasonBytesMax), ...(shortHint !== undefined && { hint: shortHint }) }
 }
 
 const firstPauseTicks = 5

@@ -69,8 +69,14 @@ export class Plan {
 
   engineReady(out: Effect[]): void {
     this.#engineReady = true
-    this.#silence = null
     this.#ticksSinceProgress = 0
+    // It took long: who answered before may be gone.
+    if (this.#silence !== null) {
+      this.#silence = null
+      this.#conditions.clear()
+      this.#ticks = 0
+      this.begin(out)
+    }
     this.#goOn(out)
   }
 
