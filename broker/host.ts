@@ -17,6 +17,8 @@ export interface Host {
   isAlive(name: ServerName): boolean
   /** Servers that answer, this one included: where spare ones are looked for. */
   alive(): readonly Member[]
+  /** None of several others answers: as far as this server can know, it is the one that is cut off. */
+  isCutOff(): boolean
   /** True when only protocol records fit on the disk. */
   storeFull(): boolean
   /** Asks the engine outside of the cluster that decides how this epoch ends, if there is one; told only if it has ended. */

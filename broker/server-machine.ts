@@ -307,6 +307,7 @@ export class ServerMachine implements DurableMachine {
       addressOf: (member) => this.directory.addressOf(member),
       isAlive: (name) => this.directory.isAlive(name),
       alive: () => this.directory.alive(),
+      isCutOff: () => this.directory.isCutOff,
       storeFull: storeFull ?? (() => false),
       askDecider: (of, done, out) => this.#deciders.learn(of, done, out),
       coordinate: (topic: TopicName, intent: Intent, out: Effect[]) => {

@@ -39,6 +39,15 @@ export class Directory {
     return this.servers().filter((member) => this.isAlive(member.name))
   }
 
+  /** With one other server, its death and the loss of the way to it look the same, and it is taken for dead. */
+  get isCutOff(): boolean {
+    if (this.#known.size < 3) return false
+    for (const { member, silentTicks } of this.#known.values()) {
+      if (member.name !== this.#self.name && silentTicks < suspectTicks) return false
+    }
+    return true
+  }
+
   isAlive(name: ServerName): boolean {
     const known = this.#known.get(serverIdOf(name))
     if (known?.member.name !== name) return false

@@ -46,6 +46,7 @@ class Register {
       addressOf: (member) => member.address,
       isAlive: () => true,
       alive: () => [],
+      isCutOff: () => false,
       storeFull: () => false,
       askDecider: () => {},
       coordinate: () => {},

@@ -23,6 +23,7 @@ export function hostOf(at: number): Host {
     addressOf: (member) => member.address,
     isAlive: () => true,
     alive: () => [],
+    isCutOff: () => false,
     storeFull: () => false,
     askDecider: () => {},
     coordinate: () => {},
