@@ -44,8 +44,9 @@ export class Substrate {
     if (needsRedis && redisServerVersion() === null)
       throw new Error(`redis-server is not installed. ${redisInstallHint}`)
     const nats = needsNats ? await NatsServers.start({ count: engine === 'nats' ? 3 : 1 }) : null
+    let redis: RedisServer | null = null
     try {
-      const redis = needsRedis ? await RedisServer.start() : null
+      if (needsRedis) redis = await RedisServer.start()
       const natsUrl = nats?.url ?? options.nats
       const redisUrl = redis?.url ?? options.redis
       return new Substrate(nats, redis, {
@@ -55,7 +56,7 @@ export class Substrate {
         about: aboutOf(nats, redis, options),
       })
     } catch (error) {
-      await nats?.close()
+      await Promise.all([nats?.close(), redis?.close()])
       throw error
     }
   }

@@ -8,9 +8,12 @@ import { delimiter, join } from 'node:path'
 const besidesPath = ['/usr/sbin', '/usr/local/sbin', '/usr/local/bin']
 const lastLines = 20
 
-/** Path of a program, or null when it is not installed. */
+/** Path of a program, or null when it is not installed. `EPOCHCAST_PEERS_PATH` says where to look instead. */
 export function findProgram(name: string): string | null {
-  for (const folder of [...(process.env.PATH ?? '').split(delimiter), ...besidesPath]) {
+  const only = process.env.EPOCHCAST_PEERS_PATH
+  const folders =
+    only === undefined ? [...(process.env.PATH ?? '').split(delimiter), ...besidesPath] : only.split(delimiter)
+  for (const folder of folders) {
     const path = join(folder, name)
     try {
       accessSync(path, constants.X_OK)
