@@ -272,6 +272,21 @@ describeNats('nats', () => {
       await talk('three')
       expect(third).not.toBe('')
     })
+
+    it('leaves a server in lame duck mode before it is sent away', { timeout: 25_000 }, async () => {
+      const own = await NatsServers.start({ count: 3, config: 'lame_duck_grace_period: "29s"' })
+      closers.push(() => own.close())
+      const [first = '', second = ''] = own.names
+      const nats = fresh(own)
+      const saw = new Recorder()
+      await listen({ ...nats, servers: [own.addressOf(first)] }, 'a', new Recorder())
+      const other = await listen({ ...nats, servers: [own.addressOf(second)] }, 'b', saw)
+      other.send(address('nats/a'), text('hello'))
+      await until(() => saw.hints.length === 1)
+      own.lameDuck(first)
+      await until(() => saw.hints.length === 3)
+      expect(saw.hints).toEqual(['+nats/a', '-nats/a', '+nats/a'])
+    })
   })
 
   describe('nats, sizes', () => {
