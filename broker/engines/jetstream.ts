@@ -70,7 +70,7 @@ export class JetStreamEngine implements EngineClient {
     await this.#fill(link, subject, value)
     const held = await this.#read(link, subject)
     if (held === null) throw new Error('it does not show yet what it took')
-    this.#unbroken(breaks)
+    await this.#sameAs(link, instance, breaks)
     return held
   }
 
@@ -79,7 +79,7 @@ export class JetStreamEngine implements EngineClient {
     const breaks = this.#breaks
     checkTrust(await this.#trusted(link), instance)
     const held = await this.#read(link, this.#subject(register))
-    this.#unbroken(breaks)
+    await this.#sameAs(link, instance, breaks)
     return held
   }
 
@@ -89,9 +89,20 @@ export class JetStreamEngine implements EngineClient {
     await link?.nats.close()
   }
 
-  /** What the client had waiting went to whatever it found after a break: nobody has looked at that. */
-  #unbroken(breaks: number): void {
+  /**
+   * Its stream may have been made anew since it was looked at, and after a break what the client had waiting went to whatever it
+   * found: then what was just taken or told counts for nothing.
+   */
+  async #sameAs(link: Link, instance: string, breaks: number): Promise<void> {
+    const now = await this.#read(link, this.#instanceSubject)
     if (breaks !== this.#breaks) throw new Error('its connection broke meanwhile')
+    if (now !== null && Buffer.from(now).toString() === instance) return
+    this.#report = null
+    throw new Error('its stream is not the one that was looked at')
+  }
+
+  get #instanceSubject(): string {
+    return `${this.#prefix}.instance`
   }
 
   /** Offers the value to a register. Resolves when it holds something, whoever proposed that. */
@@ -165,7 +176,7 @@ export class JetStreamEngine implements EngineClient {
     const stream = await this.#streamOf(link, expected)
     const findings = judgeStream(stream, expected, info?.version ?? '?', this.#options.replicas ?? null)
     if (findings.some(({ verdict }) => verdict === 'fail')) return { instance: '', findings }
-    const subject = `${this.#prefix}.instance`
+    const subject = this.#instanceSubject
     await this.#fill(link, subject, Buffer.from(randomBytes(8).toString('hex')))
     const instance = await this.#read(link, subject)
     if (instance === null) throw new Error('it does not show yet what it took')

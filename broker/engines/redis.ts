@@ -91,16 +91,31 @@ export class RedisEngine implements EngineClient {
     checkSize(value, valueBytesMax)
     checkTrust(await this.#trusted(), instance)
     const before = await this.#redis.setBuffer(this.#key(register), Buffer.from(value), 'NX', 'GET')
+    await this.#sameAs(instance)
     return before ?? value
   }
 
   async read(register: Register, instance: string): Promise<Uint8Array | null> {
     checkTrust(await this.#trusted(), instance)
-    return this.#redis.getBuffer(this.#key(register))
+    const held = await this.#redis.getBuffer(this.#key(register))
+    await this.#sameAs(instance)
+    return held
   }
 
   async close(): Promise<void> {
     this.#redis.disconnect()
+  }
+
+  /** Its keys may have been thrown away since it was looked at: then what it just took or told counts for nothing. */
+  async #sameAs(instance: string): Promise<void> {
+    const now = (await this.#redis.getBuffer(this.#instanceKey))?.toString() ?? ''
+    if (now === instance) return
+    this.#report = null
+    throw new Error('its keys are gone')
+  }
+
+  get #instanceKey(): string {
+    return `${this.#prefix}:instance`
   }
 
   /** What is known of the connection that is open now. Whoever asks a moment later shares the look. */
@@ -120,7 +135,7 @@ export class RedisEngine implements EngineClient {
     const info = parseInfo(await this.#redis.info())
     const findings = judgeRedis(info, await this.#settings(), this.#force)
     // One that may not be relied on is not written to; its instance is shown all the same.
-    const key = `${this.#prefix}:instance`
+    const key = this.#instanceKey
     const isFit = !findings.some(({ verdict }) => verdict === 'fail')
     const drawn = randomBytes(8).toString('hex')
     const known = isFit

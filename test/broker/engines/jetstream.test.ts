@@ -88,9 +88,14 @@ describeNats('JetStreamEngine', () => {
     const engine = open({ stream, prefix })
     const { instance } = await engine.check()
     await engine.propose(registerOf('t', 1), Buffer.from('x'), instance)
-    await (await jetstreamManager(nats)).streams.delete(stream)
+    const manager = await jetstreamManager(nats)
+    await manager.streams.delete(stream)
+    await manager.streams.add(registerStream(stream, prefix, 1))
+    // It has not been looked at since.
+    const other = engine.propose(registerOf('t', 1), Buffer.from('y'), instance)
+    await expect(other).rejects.toThrow('not the one that was looked at')
     await engine.check()
-    await expect(engine.propose(registerOf('t', 1), Buffer.from('y'), instance)).rejects.toThrow(
+    await expect(engine.propose(registerOf('t', 1), Buffer.from('z'), instance)).rejects.toThrow(
       'its registers were lost',
     )
     await expect(engine.read(registerOf('t', 1), instance)).rejects.toThrow('its registers were lost')

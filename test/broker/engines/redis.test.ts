@@ -112,6 +112,7 @@ describe('RedisEngine on ioredis-mock', () => {
     const { instance } = await engine.check()
     await engine.propose(register, Buffer.from('a'), instance)
     await redis.flushall()
+    await expect(engine.propose(register, Buffer.from('b'), instance)).rejects.toThrow('its keys are gone')
     const again = await engine.check()
     expect(again.instance).not.toBe(instance)
     await expect(engine.propose(register, Buffer.from('b'), instance)).rejects.toThrow('its registers were lost')
