@@ -1,8 +1,9 @@
 // Goal: a cluster whose transport is NATS is run from one configuration file. Method: the real command in real processes, a real
 // nats-server; the cluster is looked at only through other commands.
 import { afterAll, beforeAll, expect, it } from 'vitest'
+import { openNats } from '../../../proto/transport/nats-link.ts'
 import { describeNats, NatsServers } from '../../peers/nats-server.ts'
-import { buildCli, jsonLines, lines, type Running, TestFolder } from './harness.ts'
+import { buildCli, jsonLines, lines, type Running, TestFolder, until } from './harness.ts'
 
 const timeoutMs = 60_000
 const ids = ['a', 'b', 'c']
@@ -62,6 +63,48 @@ topics: { orders: { mode: fault-masking } }
     expect(changed.code, changed.stderr).toBe(0)
     const got = await folder.run(['get', 'orders'], { url: url() })
     expect(lines(got.stdout)).toHaveLength(2_001)
+  })
+
+  it('is joined to other subjects by a bridge, both ways, until it is told to stop', {
+    timeout: timeoutMs,
+  }, async () => {
+    const login = nats.url.replace('nats://', 'nats://u:p%40ss@')
+    const args = ['--nats', login, '--subject', 'in.>', '--topic', 'joined.{1}', '--json']
+    const out = ['--from-topic', 'joined.x', '--to-subject', 'out.{topic}', '--from', 'start', '--state', 'bridge.json']
+    const bridge = folder.start(['bridge', 'nats', ...args, ...out], { url: url() })
+    await bridge.shows('"ready":true')
+    const connection = await openNats({ servers: nats.addresses, user: 'u', password: 'p@ss' })
+    try {
+      const seen: string[] = []
+      connection.subscribe('out.joined.x', { callback: (_error, message) => seen.push(message.string()) })
+      const answer = await connection.request('in.x', 'tea', { timeout: 20_000 })
+      expect(answer.json()).toMatchObject({ topic: 'joined.x', status: 'durable' })
+      await until(() => seen.length === 1, 'the message on its way out')
+      expect(seen).toEqual(['tea'])
+    } finally {
+      await connection.close()
+    }
+    const { code, stderr } = await bridge.stop()
+    expect(code, stderr).toBe(0)
+    expect(jsonLines(stderr).at(-1)).toMatchObject({ type: 'end', stored: 1, refused: 0, sent: 1 })
+    const circle = [
+      'bridge',
+      'nats',
+      '--subject',
+      'out.>',
+      '--topic',
+      'x',
+      '--from-topic',
+      'x',
+      '--to-subject',
+      'out.x',
+    ]
+    const refused = await folder.run(circle, { url: url() })
+    expect(refused.code).toBe(2)
+    expect(refused.stderr).toContain('comes in by out.>')
+    const wrong = await folder.run(['bridge', 'nats', '--subject', 'a.*', '--topic', 'x.{2}'], { url: url() })
+    expect(wrong.code).toBe(2)
+    expect(wrong.stderr).toContain('{2} in topic')
   })
 
   it('names what is wrong with the way there, and shows no password', { timeout: timeoutMs }, async () => {
