@@ -42,11 +42,10 @@ const connectTimeoutMs = 5_000
  */
 export async function connect(url?: string, options: ConnectOptions = {}): Promise<Client> {
   const target = url ?? process.env.EPOCHCAST_URL ?? defaultUrl
-  const dialer = isNatsUrl(target) ? await natsDialer(target, options) : null
-  const client =
-    dialer === null
-      ? new Client(parseUrl(target), options)
-      : new Client([anyServer], { ...options, transport: (name, handler) => dialer.dial(name, handler) })
+  const isThroughNats = isNatsUrl(target)
+  const dialer = isThroughNats && options.transport === undefined ? await natsDialer(target, options) : null
+  const transport = dialer === null ? {} : { transport: dialer.dial.bind(dialer) }
+  const client = new Client(isThroughNats ? [anyServer] : parseUrl(target), { ...options, ...transport })
   try {
     await dialer?.opened()
     await client.ready({ timeoutMs: connectTimeoutMs, ...options }, withoutPassword(target))

@@ -76,7 +76,11 @@ topics: { orders: { mode: fault-masking } }
     const connection = await openNats({ servers: nats.addresses, user: 'u', password: 'p@ss' })
     try {
       const seen: string[] = []
-      connection.subscribe('out.joined.x', { callback: (_error, message) => seen.push(message.string()) })
+      connection.subscribe('out.joined.x', {
+        callback: (_error, message) => {
+          seen.push(message.string())
+        },
+      })
       const answer = await connection.request('in.x', 'tea', { timeout: 20_000 })
       expect(answer.json()).toMatchObject({ topic: 'joined.x', status: 'durable' })
       await until(() => seen.length === 1, 'the message on its way out')
