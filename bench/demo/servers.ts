@@ -31,11 +31,16 @@ export class Servers {
   readonly #folder: string
   readonly #processes = new Map<string, ServerProcess>()
   readonly #onDeath: (error: Error) => void
+  readonly #serveArgs: readonly string[]
 
-  /** @param onDeath a server ended and nobody had asked it to */
-  constructor(folder: string, onDeath: (error: Error) => void) {
+  /**
+   * @param onDeath a server ended and nobody had asked it to
+   * @param serveArgs what every server is told besides
+   */
+  constructor(folder: string, onDeath: (error: Error) => void, serveArgs: readonly string[] = []) {
     this.#folder = folder
     this.#onDeath = onDeath
+    this.#serveArgs = serveArgs
   }
 
   /** All of them, running or not. */
@@ -60,7 +65,16 @@ export class Servers {
     const args = ['--id', id, '--data', join(this.#folder, id), '--listen', server.address, '--peers', peers.join(',')]
     const child = spawn(
       process.execPath,
-      [...process.execArgv, '--import', besides('./leash').href, fileURLToPath(cli), 'serve', ...args, '--json'],
+      [
+        ...process.execArgv,
+        '--import',
+        besides('./leash').href,
+        fileURLToPath(cli),
+        'serve',
+        ...args,
+        ...this.#serveArgs,
+        '--json',
+      ],
       { stdio: ['ignore', 'pipe', 'pipe', 'ipc'] },
     )
     server.child = child
@@ -72,6 +86,16 @@ export class Servers {
       this.#onDeath(new Error(`server ${id} ended by itself (${signal ?? code})${this.#lastWords(id)}`))
     })
     await this.#ready(id, child)
+  }
+
+  /** Null while it does not run. */
+  pidOf(id: string): number | null {
+    return this.#of(id).child?.pid ?? null
+  }
+
+  /** Stops it where it stands, or lets it go on. */
+  signal(id: string, signal: 'SIGSTOP' | 'SIGCONT'): void {
+    this.#of(id).child?.kill(signal)
   }
 
   /** Ends a server at once, with whatever it had not flushed. */
@@ -98,6 +122,8 @@ export class Servers {
         child.kill('SIGKILL')
       }, stopTimeoutMs)
       child.kill('SIGTERM')
+      // One that stands still hears nothing.
+      child.kill('SIGCONT')
       await ended
       clearTimeout(timer)
     })

@@ -2,6 +2,7 @@ import { Command } from 'commander'
 import { defaultUrl } from '../../client-sdk/index.ts'
 import { toMilliseconds } from './arguments.ts'
 import { addApply } from './commands/apply.ts'
+import { addBench } from './commands/bench.ts'
 import { addBootstrap } from './commands/bootstrap.ts'
 import { addDev } from './commands/dev.ts'
 import { addEpochs } from './commands/epochs.ts'
@@ -55,6 +56,7 @@ export function createProgram(version: string): Command {
     addEpochs,
     addStatus,
     addApply,
+    addBench,
   ]
   for (const add of families) add(program)
   return program
