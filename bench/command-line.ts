@@ -2,6 +2,7 @@
 import { Command } from 'commander'
 import { explainFailure } from '../broker/cli/failure.ts'
 import { colorsFor } from '../broker/cli/terminal/colors.ts'
+import { addCompare } from './commands/compare.ts'
 import { addEpochs } from './commands/epochs.ts'
 import { addLimit } from './commands/limit.ts'
 import { addPublish } from './commands/publish.ts'
@@ -17,7 +18,7 @@ function createBench(name: string): Command {
     .addHelpText('after', about)
     .configureOutput({ outputError: () => {} })
     .exitOverride()
-  for (const add of [addPublish, addEpochs, addLimit]) add(bench)
+  for (const add of [addPublish, addEpochs, addLimit, addCompare]) add(bench)
   for (const command of bench.commands) command.copyInheritedSettings(bench)
   return bench
 }

@@ -184,7 +184,8 @@ function besides(path: string): URL {
   return new URL(`${path}${extname(import.meta.url)}`, import.meta.url)
 }
 
-async function freePort(taken: readonly Address[]): Promise<number> {
+/** A port of loopback that nobody listens on. */
+export async function freePort(taken: readonly Address[]): Promise<number> {
   for (let turn = 0; turn < portTriesMax; turn++) {
     const port = firstPort + Math.floor(Math.random() * portCount)
     if (!taken.includes(address(`127.0.0.1:${port}`)) && (await isFree(port))) return port

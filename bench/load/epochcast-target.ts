@@ -9,7 +9,7 @@ import {
 } from '../../client-sdk/index.ts'
 import type { PublisherPort, Settling, Target, TargetSpec } from './target.ts'
 
-type Spec = TargetSpec
+type Spec = Extract<TargetSpec, { kind: 'epochcast' }>
 
 /** One promise for many messages, where the client has it. */
 interface Many {

@@ -3,5 +3,12 @@ import type { Target, TargetSpec } from './target.ts'
 
 /** @throws Error when it cannot be reached */
 export async function openTarget(spec: TargetSpec): Promise<Target> {
-  return EpochcastTarget.open(spec)
+  switch (spec.kind) {
+    case 'epochcast':
+      return EpochcastTarget.open(spec)
+    case 'nats':
+      return (await import('../peers/nats-target.ts')).NatsTarget.open(spec)
+    case 'redis':
+      return (await import('../peers/redis-target.ts')).RedisTarget.open(spec)
+  }
 }

@@ -25,10 +25,27 @@ export interface Target {
   close(): Promise<void>
 }
 
-export interface TargetSpec {
-  readonly kind: 'epochcast'
-  readonly url: string
-  readonly topics: readonly string[]
-  readonly order?: string
-  readonly early?: boolean
-}
+export type TargetSpec =
+  | {
+      readonly kind: 'epochcast'
+      readonly url: string
+      readonly topics: readonly string[]
+      readonly order?: string
+      readonly early?: boolean
+    }
+  | {
+      readonly kind: 'nats'
+      readonly servers: readonly string[]
+      readonly stream: string
+      readonly subject: string
+      readonly pipelined: boolean
+      readonly timeoutMs: number
+    }
+  | {
+      readonly kind: 'redis'
+      readonly ports: readonly number[]
+      readonly key: string
+      /** Replicas that must have it before it counts as acknowledged. */
+      readonly wait: number
+      readonly waitMs: number
+    }
