@@ -97,7 +97,7 @@ export function addCompare(parent: Command): void {
     ])
     .option('--changes <n>', 'how often the lead is moved, each time', number('changes', 1, 1000), 6)
     .option('--rate <n>', 'messages per second meanwhile', number('rate', 10, 100_000), 2_000)
-    .option('--harm-seconds <s>', 'how long it is watched after a death', seconds('--harm-seconds'), 12)
+    .option('--harm-seconds <s>', 'how long it is watched after a death', seconds('--harm-seconds'), 8)
     .option(
       '--frame <bytes>',
       'bytes of messages in a frame of the limit',
@@ -201,7 +201,7 @@ function disturbanceOf(options: Options, system: System) {
     changes: options.changes,
     rate: options.rate,
     warmupSeconds: options.warmup,
-    quietSeconds: 3,
+    quietSeconds: 2,
     harmSeconds: options.harmSeconds,
     payloadBytes: options.payload,
     window: system.family === 'ours' ? options.window : options.peerWindow,

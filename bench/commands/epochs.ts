@@ -1,5 +1,6 @@
 /** `bench epochs`: what epoch changes, and members that die or stand still, do to publishers and subscribers. */
 import type { Command } from 'commander'
+import type { ChangeTimes } from '../../client-sdk/index.ts'
 import { Cluster } from '../cluster/cluster.ts'
 import { Course, type Harmed, type Made, type Span } from '../epochs/course.ts'
 import { allKinds, harmedKinds, type Kind, plannedKinds } from '../epochs/kinds.ts'
@@ -55,9 +56,10 @@ export interface ChangeFigures {
   /** Longest time between two acknowledgements, or deliveries, from the request until soon after the next epoch took operations. */
   readonly ackGapMs: number
   readonly deliveryGapMs: number
-  /** Milliseconds of each phase, as the server that coordinated took them. */
-  readonly phases: Readonly<Record<string, number>>
 }
+
+/** With the milliseconds of each phase (`planMs`, `wedgeMs` …), as the server that coordinated took them. */
+export type ChangeLine = ChangeFigures & ChangeTimes
 
 export interface HarmFigures {
   readonly how: 'kill' | 'freeze'
@@ -90,7 +92,7 @@ export interface EpochsSummary {
   readonly deliveryMs: Percentiles | null
   readonly limit: { readonly msgsPerSecond: number; readonly pingPongMs: Percentiles }
   readonly ackOfPingPong: number | null
-  readonly changes: readonly ChangeFigures[]
+  readonly changes: readonly ChangeLine[]
   readonly failures: readonly HarmFigures[]
   readonly options: object
 }
@@ -98,6 +100,7 @@ export interface EpochsSummary {
 /** What comes so long after a change still belongs to it. */
 const afterUs = 50_000
 const settleSeconds = 2
+const phaseKeys: ReadonlySet<string> = new Set(['planMs', 'wedgeMs', 'collectMs', 'stageMs', 'decideMs', 'startMs'])
 
 export function addEpochs(parent: Command): void {
   const command = parent.command('epochs').summary('what epoch changes, and dead members, do to a running load')
@@ -146,7 +149,7 @@ async function epochs(session: Session, options: Options): Promise<Report<Epochs
   const { result, made, harmed, quiet, changing } = run
   const { startUs } = result
   const seconds = (atUs: number) => round((atUs - startUs) / 1e6, 6)
-  const changes = made.map((change, at): ChangeFigures => {
+  const changes = made.map((change, at): ChangeLine => {
     const untilUs = Math.min(change.enabledUs + afterUs, made[at + 1]?.beganUs ?? Number.POSITIVE_INFINITY)
     return {
       kind: change.kind,
@@ -155,7 +158,7 @@ async function epochs(session: Session, options: Options): Promise<Report<Epochs
       totalMs: round((change.enabledUs - change.beganUs) / 1000),
       ackGapMs: longestGapMs(result.ackGaps, change.beganUs, untilUs),
       deliveryGapMs: longestGapMs(result.deliveryGaps, change.beganUs, untilUs),
-      phases: Object.fromEntries(Object.entries(change.times).map(([phase, value]) => [phase, round(value as number)])),
+      ...roundedTimes(change.times),
     }
   })
   const failures = harmed.map((one) => harmFigures(one, result, seconds))
@@ -244,6 +247,14 @@ async function runOnce(session: Session, options: Options, members: number): Pro
   }
 }
 
+function roundedTimes(times: ChangeTimes): ChangeTimes {
+  return Object.fromEntries(phasesOf(times).map((phase) => [phase, round(times[phase])])) as unknown as ChangeTimes
+}
+
+function phasesOf(times: ChangeTimes): (keyof ChangeTimes)[] {
+  return Object.keys(times).filter((key): key is keyof ChangeTimes => phaseKeys.has(key))
+}
+
 function harmFigures(one: Harmed, result: LoadResult, seconds: (atUs: number) => number): HarmFigures {
   const { how, member, fromUs, toUs } = one
   const before = fromUs - (toUs - fromUs)
@@ -299,7 +310,7 @@ function problemsOf(result: LoadResult, options: Options, made: number): string[
 
 function text(summary: EpochsSummary): string {
   const { changes, failures, ackGapMs, deliveryGapMs, undisturbedAckGapMs, ackMs, deliveryMs, limit } = summary
-  const phases = [...new Set(changes.flatMap((change) => Object.keys(change.phases)))]
+  const phases = [...new Set(changes.flatMap(phasesOf))]
   const isHarmed = (kind: Kind) => (harmedKinds as readonly Kind[]).includes(kind)
   const parts: string[] = []
   if (changes.length > 0) {
@@ -312,9 +323,7 @@ function text(summary: EpochsSummary): string {
     ]
     const rows = changes.map((change) => [
       change.kind,
-      ...phases.map((phase) =>
-        isHarmed(change.kind) && change.phases[phase] === 0 ? '-' : ms(change.phases[phase] ?? null),
-      ),
+      ...phases.map((phase) => (isHarmed(change.kind) && change[phase] === 0 ? '-' : ms(change[phase]))),
       ms(change.ackGapMs),
       ms(change.deliveryGapMs),
       change.about,

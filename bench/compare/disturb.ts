@@ -33,7 +33,7 @@ export interface Disturbed {
 }
 
 const afterUs = 50_000
-const betweenSeconds = 1
+const betweenSeconds = 0.5
 /** A change that takes longer counts as one that does not end. */
 const changeTimeoutMs = 60_000
 

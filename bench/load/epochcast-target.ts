@@ -11,11 +11,6 @@ import type { PublisherPort, Settling, Target, TargetSpec } from './target.ts'
 
 type Spec = Extract<TargetSpec, { kind: 'epochcast' }>
 
-/** One promise for many messages, where the client has it. */
-interface Many {
-  publishMany(values: readonly Uint8Array[]): Promise<unknown>
-}
-
 const connectTimeoutMs = 20_000
 
 export class EpochcastTarget implements Target {
@@ -34,7 +29,6 @@ export class EpochcastTarget implements Target {
 
   async publisher(): Promise<PublisherPort> {
     const topics = this.#topics()
-    const many = topics.map((topic) => (hasMany(topic) ? topic : null))
     return {
       publish(topic, payload, settling) {
         const to = topics[topic]
@@ -42,15 +36,13 @@ export class EpochcastTarget implements Target {
         const { onDone, onFailure } = handlersOf(settling)
         to.publish(payload).then(onDone, onFailure)
       },
-      ...(many[0] !== null && {
-        publishMany(topic: number, payloads: Buffer[], settling: Settling) {
-          const count = payloads.length
-          many[topic]?.publishMany(payloads).then(
-            () => settling.ok(count),
-            (error: unknown) => settling.failed(count, error, isUnknown(error)),
-          )
-        },
-      }),
+      publishMany(topic, payloads, settling) {
+        const count = payloads.length
+        topics[topic]?.publishMany(payloads).then(
+          () => settling.ok(count),
+          (error: unknown) => settling.failed(count, error, isUnknown(error)),
+        )
+      },
     }
   }
 
@@ -78,10 +70,6 @@ export class EpochcastTarget implements Target {
   #topics(): Topic<Uint8Array>[] {
     return this.#spec.topics.map((name) => this.#client.topic(name))
   }
-}
-
-function hasMany(topic: Topic<Uint8Array>): topic is Topic<Uint8Array> & Many {
-  return typeof (topic as Partial<Many>).publishMany === 'function'
 }
 
 /** Those of the burst before: all messages of a burst share them, so that none costs a closure. */

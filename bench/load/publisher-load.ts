@@ -14,7 +14,7 @@ import type { PublisherPort, Settling, Target } from './target.ts'
 const strikesPerSecondMax = 2_000
 const afterFailureMs = 5
 const manyMax = 1_000
-const failedMax = 10_000
+const failedMax = 1_000_000
 /** What is pending so long after the end has no outcome. */
 const settleTimeoutMs = 30_000
 
@@ -95,8 +95,11 @@ export class PublisherLoad {
 
   /** No more is published; `run` resolves when the rest is settled. */
   stop(): void {
+    if (this.#isOver) return
     this.#isOver = true
     this.#stopPacer()
+    // Who waits in vain waits until here at least.
+    this.#gaps.event(nowUs())
     if (this.#pending === 0) this.#whenIdle?.()
     else setTimeout(() => this.#whenIdle?.(), settleTimeoutMs).unref()
   }
@@ -242,8 +245,10 @@ export class PublisherLoad {
 
   #noteFailed(failed: Failed): void {
     const last = this.#failed.at(-1)
-    if (last !== undefined && last.stream === failed.stream && last.first === failed.first) {
+    if (last?.stream === failed.stream && last.first === failed.first && last.last === failed.last) {
       this.#failed[this.#failed.length - 1] = { ...last, count: last.count + failed.count }
+    } else if (last !== undefined && isWhole(last) && isWhole(failed) && follows(last, failed)) {
+      this.#failed[this.#failed.length - 1] = { ...last, last: failed.last, count: last.count + failed.count }
     } else if (this.#failed.length < failedMax) this.#failed.push(failed)
   }
 
@@ -268,4 +273,12 @@ export class PublisherLoad {
       failureSlices: this.#failures.slices(),
     }
   }
+}
+
+function isWhole({ first, last, count }: Failed): boolean {
+  return count === last - first + 1
+}
+
+function follows(one: Failed, next: Failed): boolean {
+  return one.stream === next.stream && one.last + 1 === next.first
 }

@@ -10,8 +10,8 @@ const sweepMs = 100
 const refusal = Buffer.from('"error"')
 
 export class NatsTarget implements Target {
-  /** The library writes to its buffer at once. */
-  readonly copies = true
+  /** The library keeps what it is given until it is written. */
+  readonly copies = false
   readonly #connection: NatsConnection
   readonly #spec: Spec
 

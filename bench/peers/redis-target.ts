@@ -7,8 +7,9 @@ type Spec = Extract<TargetSpec, { kind: 'redis' }>
 const readCount = 1_000
 const lookAgainMs = 20
 const answerTimeoutMs = 200
-/** Smaller pipelines follow each other without a pause: the next is under way while one waits. */
 const pipelineMax = 1_000
+/** The next pipeline is there already when a WAIT ends; more would only wait behind each other. */
+const underWayMax = 2
 
 export class RedisTarget implements Target {
   /** The library keeps what it is given until it is written. */
@@ -106,6 +107,7 @@ class Publisher implements PublisherPort {
   #connection: Redis | null = null
   #payloads: Buffer[] = []
   #settlings: Settling[] = []
+  #underWay = 0
 
   constructor(spec: Spec, look: () => Promise<Redis>) {
     this.#spec = spec
@@ -119,30 +121,27 @@ class Publisher implements PublisherPort {
   publish(_topic: number, payload: Buffer, settling: Settling): void {
     this.#payloads.push(payload)
     this.#settlings.push(settling)
-    if (this.#payloads.length >= pipelineMax) this.turnEnds()
   }
 
   turnEnds(): void {
-    const [payloads, settlings] = [this.#payloads, this.#settlings]
-    if (payloads.length === 0) return
-    this.#payloads = []
-    this.#settlings = []
-    this.#send(payloads, settlings).catch(() => {})
+    // Without a primary it waits here, as the library's own queue would have it.
+    while (this.#connection !== null && this.#payloads.length > 0 && this.#underWay < underWayMax) {
+      const payloads = this.#payloads.splice(0, pipelineMax)
+      const settlings = this.#settlings.splice(0, pipelineMax)
+      this.#send(this.#connection, payloads, settlings).catch(() => {})
+    }
   }
 
-  async #send(payloads: readonly Buffer[], settlings: readonly Settling[]): Promise<void> {
-    const connection = this.#connection
-    if (connection === null) {
-      for (const settling of settlings) settling.failed(1, new Error('no primary'), false)
-      return
-    }
+  async #send(connection: Redis, payloads: readonly Buffer[], settlings: readonly Settling[]): Promise<void> {
+    this.#underWay++
     const { key, wait, waitMs } = this.#spec
     const pipeline = connection.pipeline()
     for (const payload of payloads) pipeline.xadd(key, '*', 'd', payload)
     if (wait > 0) pipeline.call('WAIT', String(wait), String(waitMs))
-    const timer = setTimeout(() => connection.disconnect(), waitMs)
+    const timer = setTimeout(() => this.#giveUp(connection), waitMs)
     const results = await pipeline.exec().catch(() => null)
     clearTimeout(timer)
+    this.#underWay--
     const had = wait === 0 ? 0 : Number(results?.[payloads.length]?.[1] ?? -1)
     let isBroken = false
     for (const [at, settling] of settlings.entries()) {
@@ -154,13 +153,21 @@ class Publisher implements PublisherPort {
         settling.failed(1, error ?? new Error(`${had} of ${wait} replicas have it`), !isRefused)
       }
     }
-    if (isBroken) await this.#reconnect(connection)
+    if (isBroken) this.#giveUp(connection)
+    this.turnEnds()
   }
 
-  async #reconnect(broken: Redis): Promise<void> {
+  /** Looks for a primary again; what is under way fails. */
+  #giveUp(broken: Redis): void {
     if (this.#connection !== broken) return
     this.#connection = null
     broken.disconnect()
-    this.#connection = await this.#look()
+    this.#look().then(
+      (connection) => {
+        this.#connection = connection
+        this.turnEnds()
+      },
+      () => {},
+    )
   }
 }

@@ -83,10 +83,16 @@ export class Redis implements Peer {
     const before = await this.#primary()
     if (before === null) throw new Error('there is no primary')
     await this.#connection(before.port).call('FAILOVER')
+    let primary: PeerProcess | null = null
     await this.#until(async () => {
-      const primary = await this.#primary()
-      return primary !== null && primary.port !== before.port && (await this.#replicasOf(primary.port)) === 2
+      primary = await this.#primary()
+      return primary !== null && primary.port !== before.port
     }, 'other primary')
+    // The third one still follows the one before: it is told, as an operator would.
+    const { port } = primary ?? before
+    const third = this.#servers.find((server) => server.port !== port && server.port !== before.port)
+    if (third !== undefined) await this.#ask(third.port, 'REPLICAOF', '127.0.0.1', String(port))
+    await this.#until(async () => (await this.#replicasOf(port)) === 2, 'two replicas')
   }
 
   async harmLeader(how: 'kill' | 'freeze'): Promise<() => Promise<void>> {
