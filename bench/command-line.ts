@@ -5,7 +5,11 @@ import { colorsFor } from '../broker/cli/terminal/colors.ts'
 import { addCompare } from './commands/compare.ts'
 import { addEpochs } from './commands/epochs.ts'
 import { addLimit } from './commands/limit.ts'
+import { addOrder } from './commands/order.ts'
 import { addPublish } from './commands/publish.ts'
+import { addReadme } from './commands/readme.ts'
+import { addScale } from './commands/scale.ts'
+import { addServices } from './commands/services.ts'
 
 const about = `
 Every command starts and ends what it needs, on loopback and free ports, and writes its results and pictures to ./bench-results.
@@ -18,7 +22,8 @@ function createBench(name: string): Command {
     .addHelpText('after', about)
     .configureOutput({ outputError: () => {} })
     .exitOverride()
-  for (const add of [addPublish, addEpochs, addLimit, addCompare]) add(bench)
+  for (const add of [addPublish, addEpochs, addLimit, addCompare, addOrder, addScale, addServices]) add(bench)
+  addReadme(bench, (args) => createBench(name).parseAsync([...args], { from: 'user' }))
   for (const command of bench.commands) command.copyInheritedSettings(bench)
   return bench
 }

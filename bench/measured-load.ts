@@ -82,12 +82,12 @@ export async function openLoad(session: Session, spec: LoadSpec): Promise<Load> 
   session.own(...load.pids)
   const numbers = () =>
     `acked ${load.acked.toLocaleString('en-US')}  delivered ${load.delivered.toLocaleString('en-US')}`
-  session.now(session.doing, numbers)
+  session.showNumbers(numbers)
   return load
 }
 
 export async function closeLoad(session: Session, load: Load): Promise<void> {
-  session.now(session.doing)
+  session.showNumbers(null)
   session.disown(...load.pids)
   if (session.signal.aborted) load.kill()
   else await load.close()

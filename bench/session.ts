@@ -106,9 +106,13 @@ export class Session {
     return this.#now
   }
 
-  /** What is going on now, on stderr, with numbers that move. */
-  now(text: string, numbers: (() => string) | null = null): void {
+  /** What is going on now, on stderr. */
+  now(text: string): void {
     this.#now = text
+  }
+
+  /** Shown behind it; null: none. */
+  showNumbers(numbers: (() => string) | null): void {
     this.#numbers = numbers
   }
 

@@ -11,6 +11,7 @@ import {
   systems,
   versions,
 } from '../compare/systems.ts'
+import type { Chart, Picture } from '../draw/chart.ts'
 import { measureLimit } from '../limit/limit.ts'
 import type { PublishApi } from '../load/contract.ts'
 import { payloadBytesMin } from '../load/payload.ts'
@@ -107,6 +108,15 @@ export function addCompare(parent: Command): void {
     .action((options: Options) => Session.run(options, (session) => compare(session, options)))
 }
 
+const titles: Readonly<Record<string, string>> = {
+  natsFile: 'JetStream R3, publish',
+  natsFilePipelined: 'JetStream R3, pipelined',
+  natsSyncAlways: 'JetStream R3, synced',
+  natsSyncAlwaysPipelined: 'JetStream R3, synced, pipelined',
+  redisAlways: 'Redis, always + WAIT 1',
+  redisDefaults: 'Redis, defaults',
+}
+
 interface Runs {
   readonly system: System
   readonly loads: Measured[]
@@ -151,7 +161,50 @@ async function compare(session: Session, options: Options): Promise<Report<Compa
     limits,
     loads: all.map(({ system, loads }) => ({ name: system.name, rates: loads.map((one) => one.msgsPerSecond) })),
   }
-  return { summary, text: text(summary), series, problems: problemsOf(all) }
+  return { summary, text: text(summary), series, picture: pictureOf(summary, options), problems: problemsOf(all) }
+}
+
+function pictureOf(summary: CompareSummary, options: Options): Picture {
+  const rows = [
+    { name: 'epochcast', figures: summary.ours, isOurs: true },
+    ...Object.entries(summary.peers).flatMap(([name, figures]) =>
+      'skipped' in figures ? [] : [{ name: titles[name] ?? name, figures, isOurs: false }],
+    ),
+  ]
+  const found = Object.entries(summary.versions).map(([family, version]) => `${family} ${version ?? 'not installed'}`)
+  const gaps = (kind: (typeof disturbances)[number], title: string): Chart[] => {
+    const bars = rows.flatMap(({ name, figures, isOurs }) => {
+      const gap = figures[kind]?.gapMs
+      if (gap === undefined || gap.median === null) return []
+      return [{ name, value: gap.median, min: gap.min ?? gap.median, max: gap.max ?? gap.median, isOurs }]
+    })
+    return bars.length === 0 ? [] : [{ kind: 'bars', title, unit: 'ms', isLog: true, bars }]
+  }
+  return {
+    title: `The same work on others: ${options.payload}-byte messages, three servers`,
+    subtitle: `${found.join(', ')}; measured in turn, ${options.repeats} repeats, median (line: range)`,
+    charts: [
+      {
+        kind: 'bars',
+        title: 'Durable publish, one publisher: messages a second',
+        unit: 'messages/s',
+        isLog: false,
+        bars: rows.map(({ name, figures, isOurs }) => ({
+          name,
+          value: figures.msgsPerSecond,
+          min: figures.spread.msgsPerSecond.min,
+          max: figures.spread.msgsPerSecond.max,
+          isOurs,
+        })),
+      },
+      ...gaps(
+        'planned',
+        `Planned change of lead at ${whole(options.rate)} messages/s: longest time without an acknowledgement`,
+      ),
+      ...gaps('kill', 'kill -9 of the leader: longest time without an acknowledgement'),
+      ...gaps('freeze', 'Leader frozen (SIGSTOP): longest time without an acknowledgement'),
+    ],
+  }
 }
 
 async function unlessSkipped(session: Session, runs: Runs, work: () => Promise<void>): Promise<void> {

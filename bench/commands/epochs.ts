@@ -2,6 +2,7 @@
 import type { Command } from 'commander'
 import type { ChangeTimes } from '../../client-sdk/index.ts'
 import { Cluster } from '../cluster/cluster.ts'
+import type { Picture } from '../draw/chart.ts'
 import { Course, type Harmed, type Made, type Span } from '../epochs/course.ts'
 import { allKinds, harmedKinds, type Kind, plannedKinds } from '../epochs/kinds.ts'
 import { measureLimit } from '../limit/limit.ts'
@@ -129,6 +130,7 @@ interface Run {
   readonly harmed: readonly Harmed[]
   readonly quiet: readonly Span[]
   readonly changing: Span | null
+  readonly failure: string | null
 }
 
 async function epochs(session: Session, options: Options): Promise<Report<EpochsSummary>> {
@@ -199,7 +201,66 @@ async function epochs(session: Session, options: Options): Promise<Report<Epochs
     deliveryGaps: [...result.deliveryGapHistogram.buckets()],
     quiet: quiet.map((span) => ({ from: seconds(span.fromUs), to: seconds(span.toUs) })),
   }
-  return { summary, text: text(summary), series, problems: problemsOf(result, options, made.length) }
+  return {
+    summary,
+    text: text(summary),
+    series,
+    picture: pictureOf(summary, result, options),
+    problems: problemsOf(run, options),
+  }
+}
+
+export function pictureOf(summary: EpochsSummary, result: LoadResult, options: Options): Picture {
+  const [from, to] = [options.warmup, result.ackSlices.length * (sliceUs / 1e6)]
+  const rate = rateOf(options)
+  const { changes, failures, undisturbedAckGapMs } = summary
+  const inMs = (buckets: Iterable<{ readonly from: number; readonly to: number; readonly count: number }>) =>
+    [...buckets].map((bucket) => ({ from: bucket.from / 1000, to: bucket.to / 1000, count: bucket.count }))
+  return {
+    title: `${rate === null ? 'Throughput' : `${whole(rate)} messages/s`} across ${changes.length} epoch changes`,
+    subtitle: `${options.payload}-byte messages, flushed before every acknowledgement; ${percent(summary.throughputKept)} of the undisturbed throughput; lost ${summary.lost}, duplicated ${summary.duplicated}, unknown ${summary.outcomesUnknown}`,
+    charts: [
+      {
+        kind: 'time',
+        title: 'Messages a second, and the epoch changes',
+        unit: 'messages/s',
+        sliceMs: sliceUs / 1000,
+        series: [
+          { name: 'acknowledged', counts: result.ackSlices },
+          { name: 'delivered', counts: result.deliverySlices },
+        ],
+        marks: [
+          ...changes.map(({ atSeconds, kind }) => ({ at: atSeconds, label: kind })),
+          ...failures.map(({ atSeconds, how, member }) => ({ at: atSeconds, label: `${how} ${member}` })),
+        ],
+        from,
+        to,
+      },
+      {
+        kind: 'stems',
+        title: 'Longest time between two acknowledgements around each change',
+        unit: 'ms',
+        stems: [
+          ...changes.map(({ atSeconds, ackGapMs, kind }) => ({ at: atSeconds, value: ackGapMs, label: kind })),
+          ...failures.map((one) => ({ at: one.atSeconds, value: one.longestAckGapMs, label: one.how })),
+        ],
+        level:
+          undisturbedAckGapMs.p50 === null
+            ? null
+            : { value: undisturbedAckGapMs.p50, label: 'the same where nothing happens, p50' },
+        from,
+        to,
+      },
+      {
+        kind: 'histogram',
+        title: 'From each acknowledgement, and each delivery, to the next (0.1 ms and more)',
+        series: [
+          { name: 'acknowledgements', buckets: inMs(result.ackGapHistogram.buckets()) },
+          { name: 'deliveries', buckets: inMs(result.deliveryGapHistogram.buckets()) },
+        ],
+      },
+    ],
+  }
 }
 
 async function runOnce(session: Session, options: Options, members: number): Promise<Run> {
@@ -238,7 +299,14 @@ async function runOnce(session: Session, options: Options, members: number): Pro
       load.stop()
       session.now('waiting for the last deliveries')
       const result = await unlessAborted(session.signal, load.result(true))
-      return { result, made: course.made, harmed: course.harmed, quiet: course.quiet, changing }
+      return {
+        result,
+        made: course.made,
+        harmed: course.harmed,
+        quiet: course.quiet,
+        changing,
+        failure: course.failure,
+      }
     } finally {
       await closeLoad(session, load)
     }
@@ -293,7 +361,7 @@ function figuresOf(values: readonly number[]): GapFigures {
   return { p50: quantileOf(values, 0.5), p99: quantileOf(values, 0.99), max: quantileOf(values, 1) }
 }
 
-function problemsOf(result: LoadResult, options: Options, made: number): string[] {
+function problemsOf({ result, made, failure: stuck }: Run, options: Options): string[] {
   const { lost, duplicated, disordered, foreign, refused, unknown, failure, acked } = result
   const found = (count: number, what: string) => (count === 0 ? [] : [`${count} ${what}`])
   return [
@@ -303,7 +371,7 @@ function problemsOf(result: LoadResult, options: Options, made: number): string[
     ...found(foreign, 'messages are not as they were published'),
     ...found(refused, `publishes failed: ${failure}`),
     ...found(unknown, `publishes have no known outcome: ${failure}`),
-    ...found(options.changes - made, 'changes were not made'),
+    ...found(options.changes - made.length, `changes were not made: ${stuck}`),
     ...(acked === 0 ? ['nothing was acknowledged'] : []),
   ]
 }

@@ -1,5 +1,6 @@
 /** `bench limit`: what the machine allows without any protocol. Every other figure is also a fraction of one of these. */
 import type { Command } from 'commander'
+import type { Picture } from '../draw/chart.ts'
 import { type LimitSpec, measureFlush, measureLimit } from '../limit/limit.ts'
 import { payloadBytesMin } from '../load/payload.ts'
 import { Histogram, type Percentiles } from '../measure/histogram.ts'
@@ -113,7 +114,48 @@ async function limit(session: Session, options: Options): Promise<Report<LimitSu
     overwriteMbPerSecond: Math.round(rate('overwrite')),
     spread: spreads,
   }
-  return { summary, text: text(summary, options), series: {} }
+  return { summary, text: text(summary, options), series: {}, picture: pictureOf(summary, options) }
+}
+
+function pictureOf(summary: LimitSummary, { payload, sinks, repeats }: Options): Picture {
+  const bar = (name: string, key: string) => {
+    const { median: value, min, max } = summary.spread[key] ?? { median: 0, min: 0, max: 0 }
+    return { name, value, min, max, isOurs: key === 'appending' }
+  }
+  const latency = (name: string, { p50, p99 }: Percentiles) => {
+    return { name, value: p50 ?? 0, min: p50 ?? 0, max: p99 ?? 0, isOurs: false }
+  }
+  return {
+    title: 'What this machine allows without any protocol',
+    subtitle: `${payload}-byte messages, one process to ${sinks} that answer when it is on disk; ${repeats} repeats`,
+    charts: [
+      {
+        kind: 'bars',
+        title: 'Messages a second (line: range)',
+        unit: 'messages/s',
+        isLog: false,
+        bars: [
+          bar('frames, appended and flushed', 'appending'),
+          bar('frames, written over and flushed', 'preallocated'),
+          bar('frames, not stored', 'network'),
+          bar('a frame per message, flushed', 'smallFrames'),
+        ],
+      },
+      {
+        kind: 'bars',
+        title: 'One at a time: p50 (line: to p99)',
+        unit: 'ms',
+        isLog: true,
+        bars: [
+          latency('there, flushed by all, and back', summary.pingPongMs),
+          latency('there, flushed by a majority, and back', summary.pingPongQuorumMs),
+          latency('there and back', summary.loopbackMs),
+          latency('append 4 KiB and flush', summary.flushMs),
+          latency('append 64 KiB and flush', summary.flushLargeMs),
+        ],
+      },
+    ],
+  }
 }
 
 function text(summary: LimitSummary, { payload, frame, sinks, repeats }: Options): string {

@@ -1,9 +1,11 @@
 /** `bench publish`: servers, publishers and subscribers as processes; how fast, how late, at what cost. */
 import type { Command } from 'commander'
 import { Cluster } from '../cluster/cluster.ts'
+import type { Picture } from '../draw/chart.ts'
 import { measureLimit } from '../limit/limit.ts'
 import { Histogram, type Percentiles } from '../measure/histogram.ts'
 import { median, round, type Spread, spread, sum } from '../measure/statistics.ts'
+import { sliceUs } from '../measure/timeline.ts'
 import { type Measured, measureLoad } from '../measured-load.ts'
 import {
   addCommonOptions,
@@ -148,7 +150,72 @@ async function publish(session: Session, options: Options): Promise<Report<Publi
       delivered: result.deliverySlices,
     })),
   }))
-  return { summary, text: text(summary), series: { loads: series }, problems: problemsOf(runs.flat()) }
+  return {
+    summary,
+    text: text(summary),
+    series: { loads: series },
+    picture: pictureOf(summary, runs, options),
+    problems: problemsOf(runs.flat()),
+  }
+}
+
+function pictureOf(summary: PublishSummary, runs: readonly (readonly Measured[])[], options: Options): Picture {
+  const readers = (count: number) => `${count} ${count === 1 ? 'subscriber' : 'subscribers'}`
+  const lasts = runs.flatMap((measured, at) => {
+    const last = measured.at(-1)
+    return last === undefined ? [] : [{ last, name: readers(options.subscribers[at] ?? 0) }]
+  })
+  const { limit } = summary
+  return {
+    title: `Durable publish, ${options.payload}-byte messages, ${options.mode}`,
+    subtitle: `${serversFor(options.mode, options.servers)} servers, ${options.publishers} publisher, flushed before every acknowledgement; ${options.repeats} repeats in turn`,
+    charts: [
+      {
+        kind: 'bars',
+        title: 'Messages a second beside the limit of the machine (line: range)',
+        unit: 'messages/s',
+        isLog: false,
+        bars: [
+          { name: 'limit', value: limit.msgsPerSecond, isOurs: false },
+          ...summary.loads.map(({ subscribers, msgsPerSecond, ofLimit, spread: { msgsPerSecond: range } }) => ({
+            name: readers(subscribers),
+            value: msgsPerSecond,
+            min: range.min,
+            max: range.max,
+            note: percent(ofLimit),
+            isOurs: true,
+          })),
+        ],
+      },
+      {
+        kind: 'bars',
+        title: 'Latency: p50 (line: to p99)',
+        unit: 'ms',
+        isLog: true,
+        bars: [
+          ...summary.loads.flatMap(({ subscribers, ackMs, deliveryMs }) => [
+            latencyBar(`acknowledged, ${readers(subscribers)}`, ackMs),
+            ...(deliveryMs === null ? [] : [latencyBar(`delivered, ${readers(subscribers)}`, deliveryMs)]),
+          ]),
+          { ...latencyBar('limit: one message under way', limit.pingPongMs), isOurs: false },
+        ],
+      },
+      {
+        kind: 'time',
+        title: 'Acknowledged over time, last repeat',
+        unit: 'messages/s',
+        sliceMs: sliceUs / 1000,
+        series: lasts.map(({ last, name }) => ({ name, counts: last.result.ackSlices })),
+        marks: [],
+        from: (lasts[0]?.last.fromUs ?? 0) / 1e6,
+        to: (lasts[0]?.last.toUs ?? 0) / 1e6,
+      },
+    ],
+  }
+}
+
+function latencyBar(name: string, { p50, p99 }: Percentiles) {
+  return { name, value: p50 ?? 0, min: p50 ?? 0, max: p99 ?? 0, isOurs: true }
 }
 
 async function measureOnce(

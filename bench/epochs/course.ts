@@ -1,12 +1,15 @@
 /** One run under load: undisturbed, with epoch changes, with members killed and frozen, undisturbed again. */
 import { setTimeout as sleep } from 'node:timers/promises'
-import type { ChangeTimes, Progress } from '../../client-sdk/index.ts'
+import { type ChangeTimes, EpochcastError, type Progress } from '../../client-sdk/index.ts'
 import { serverIdOf } from '../../proto/ids.ts'
 import type { Cluster } from '../cluster/cluster.ts'
 import { nowUs } from '../measure/clock.ts'
 import { until } from '../measured-load.ts'
 import type { Session } from '../session.ts'
 import { type Kind, type Membership, planChange } from './kinds.ts'
+
+/** A change that takes longer is one that does not end. */
+const changeTimeoutMs = 30_000
 
 export interface Made {
   readonly kind: Kind
@@ -35,6 +38,8 @@ export class Course {
   readonly harmed: Harmed[] = []
   /** When nothing happened. */
   readonly quiet: Span[] = []
+  /** Why no more changes were made. */
+  failure: string | null = null
   readonly #session: Session
   readonly #cluster: Cluster
   readonly #topic: string
@@ -57,13 +62,21 @@ export class Course {
   async changes(kinds: readonly Kind[], count: number, seconds: number): Promise<Span> {
     const fromUs = nowUs()
     const periodUs = (seconds * 1e6) / count
+    const { signal } = this.#session
     for (let at = 0; at < count; at++) {
-      await until(fromUs + at * periodUs, this.#session.signal)
+      await until(fromUs + at * periodUs, signal)
       const kind = kinds[at % kinds.length]
       if (kind === undefined) throw new Error('no kind of change is named')
-      await this.#change(kind)
+      try {
+        await this.#change(kind)
+      } catch (error) {
+        if (!(error instanceof EpochcastError) || signal.aborted) throw error
+        this.failure = `change ${at + 1} (${kind}): ${error.message}`
+        this.#session.say(this.failure)
+        return { fromUs, toUs: nowUs() }
+      }
     }
-    await until(fromUs + seconds * 1e6, this.#session.signal)
+    await until(fromUs + seconds * 1e6, signal)
     return { fromUs, toUs: nowUs() }
   }
 
@@ -103,7 +116,8 @@ export class Course {
     }
     const { members, mode } = next
     const change = plan.kind === 'same' ? {} : { members, mode }
-    const result = await this.#cluster.admin.reconfigure(this.#topic, { ...change, signal, onProgress }).enabled
+    const options = { ...change, signal, onProgress, timeoutMs: changeTimeoutMs }
+    const result = await this.#cluster.admin.reconfigure(this.#topic, options).enabled
     const enabledUs = nowUs()
     await hurting
     if (harm?.how === 'freeze') this.#cluster.thaw(harm.id)

@@ -51,7 +51,7 @@ export class EpochcastTarget implements Target {
     const options = {
       from: 'start',
       ...(order !== undefined && { order: order as Order }),
-      ...(early === true && { early }),
+      ...(early === true && { durability: 'early' }),
     } as SubscribeOptions
     for (const topic of this.#topics()) {
       // What is not offered is refused here and now.

@@ -1,6 +1,9 @@
 /** What a command hands over: the summary for its last line, words for people, and everything that pictures are made of. */
 import { mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
+import type { Picture } from '../draw/chart.ts'
+import { pictureHtml } from '../draw/page.ts'
+import { pictureSvg } from '../draw/svg.ts'
 import type { MachineShare } from '../measure/processes.ts'
 import { percent } from './text.ts'
 
@@ -9,6 +12,8 @@ export interface Report<Summary extends { readonly command: string }> {
   readonly text: string
   /** Beside the summary in the file of results. */
   readonly series: object
+  /** Null: nothing to see. */
+  readonly picture: Picture | null
   /** Nothing is as it should be when this is not empty: the command fails. */
   readonly problems?: readonly string[]
 }
@@ -19,7 +24,7 @@ export function finish<Summary extends { readonly command: string }>(
   report: Report<Summary>,
   machine: MachineShare,
 ): number {
-  const { summary, text, series, problems = [] } = report
+  const { summary, text, series, picture, problems = [] } = report
   const name = summary.command
   mkdirSync(to.out, { recursive: true })
   const write = (extension: string, content: string) => {
@@ -29,6 +34,10 @@ export function finish<Summary extends { readonly command: string }>(
   }
   const all = { ...summary, machine, problems }
   const written = [write('json', `${JSON.stringify({ ...all, series }, null, 1)}\n`)]
+  if (picture !== null) {
+    written.push(write('svg', pictureSvg(picture)))
+    written.push(write('html', pictureHtml(picture, `${text}\n${machineLine(machine)}`)))
+  }
   process.stderr.write(`written: ${written.join(', ')}\n`)
   if (to.json) process.stdout.write(`${JSON.stringify(all)}\n`)
   else process.stdout.write(`${text}\n${machineLine(machine)}\n`)
