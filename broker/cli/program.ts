@@ -2,6 +2,7 @@ import { Command } from 'commander'
 import { defaultUrl } from '../../client-sdk/index.ts'
 import { toMilliseconds } from './arguments.ts'
 import { addApply } from './commands/apply.ts'
+import { addBench } from './commands/bench.ts'
 import { addBootstrap } from './commands/bootstrap.ts'
 import { addBridge } from './commands/bridge.ts'
 import { addDev } from './commands/dev.ts'
@@ -59,6 +60,7 @@ export function createProgram(version: string): Command {
     addDoctor,
     addApply,
     addBridge,
+    addBench,
   ]
   for (const add of families) add(program)
   return program
