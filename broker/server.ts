@@ -54,6 +54,7 @@ export class Server implements AsyncDisposable {
       clock,
       defaults: options.defaults ?? anyTopic,
       storeFull: () => this.#store.full,
+      flushedTo: () => this.#store.flushedTo,
       ...(options.limits && { limits: options.limits }),
     })
     this.#loop = new Loop({

@@ -24,6 +24,8 @@ export interface ServerInfo {
   readonly name: ServerName
   readonly address: Address
   readonly alive: boolean
+  /** It came back with an old copy of its disk and stopped: its storage is lost, and it takes an empty one to come back. */
+  readonly hasOldDisk: boolean
 }
 
 /** One topic on one server. */
@@ -118,6 +120,7 @@ export class Admin {
       name,
       address,
       alive: !message.silent.includes(name),
+      hasOldDisk: message.old.includes(name),
     }))
   }
 

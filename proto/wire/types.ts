@@ -109,6 +109,12 @@ export const source = nested({ member: one(1, member), stored: one(2, messageSet
 /** Who a cluster is: made once by its bootstrap. */
 export const clusterRecord = nested({ id: one(1, clusterType), arbiters: many(2, member) }, 'ClusterRecord')
 
+/** How far the log of a server was seen to reach: by which of its lives, and by earlier or other ones. */
+export const shownPosition = nested(
+  { name: one(1, serverNameType), incarnation: one(2, uint()), position: one(3, uint()), before: one(4, uint()) },
+  'ShownPosition',
+)
+
 /** Microseconds that each phase of a change took. */
 export const phaseTimes = nested(
   {
