@@ -5,6 +5,7 @@ import { addApply } from './commands/apply.ts'
 import { addBootstrap } from './commands/bootstrap.ts'
 import { addDev } from './commands/dev.ts'
 import { addEpochs } from './commands/epochs.ts'
+import { addExplain } from './commands/explain.ts'
 import { addGet } from './commands/get.ts'
 import { addOutcome } from './commands/outcome.ts'
 import { addPub } from './commands/pub.ts'
@@ -14,6 +15,7 @@ import { addServers } from './commands/servers.ts'
 import { addStatus } from './commands/status.ts'
 import { addSub } from './commands/sub.ts'
 import { addTopics } from './commands/topics.ts'
+import { addVerify } from './commands/verify.ts'
 
 const examples = `
 Begin here:
@@ -49,6 +51,8 @@ export function createProgram(version: string): Command {
     addSub,
     addGet,
     addOutcome,
+    addExplain,
+    addVerify,
     addTopics,
     addServers,
     addReconfig,
