@@ -53,6 +53,10 @@ export class Rig {
   readonly random: Random
   readonly folder: string
   readonly topics: readonly TopicPlan[]
+  /** What servers said that they are called, with their storage. */
+  readonly names = new Map<string, string>()
+  /** Topics beside the usual ones. */
+  readonly made = new Set<string>()
 
   private constructor(options: RigOptions, servers: ReadonlyMap<string, ServerProcess>) {
     this.servers = servers
@@ -123,6 +127,14 @@ export class Rig {
     }).catch(() => {})
   }
 
+  async until(isTrue: () => boolean, what: string, withinMs: number): Promise<void> {
+    const deadline = performance.now() + withinMs
+    while (!isTrue()) {
+      if (performance.now() > deadline) throw new Error(what)
+      await sleep(20)
+    }
+  }
+
   /** Brings a topic back to its members, by whatever servers have their names now. */
   async restoreMembers(): Promise<void> {
     for (const { name, members, mode } of this.topics) {
@@ -159,7 +171,7 @@ export class Rig {
   }
 
   async #begin(): Promise<void> {
-    await Promise.all([...this.servers.values()].map((server) => server.start()))
+    await Promise.all([...this.servers.values()].map(async (server) => this.names.set(server.id, await server.start())))
     const servers = [...this.servers.values()].map((server) => address(server.address))
     await bootstrap({ servers, dial: (name, handler) => dialTcp({ name, handler }), timeoutMs: 60_000 })
     await this.#withAdmin(async (admin) => {

@@ -33,7 +33,7 @@ static int order(void) {
   if (strncmp(word, "lie", 3) == 0) return 2;
   if (strncmp(word, "fail", 4) != 0) return 0;
   fd = open(path, O_WRONLY | O_TRUNC | O_CLOEXEC);
-  if (fd >= 0) { if (write(fd, "failed", 6) < 0) {} close(fd); }
+  if (fd >= 0) { if (write(fd, "done", 4) < 0) {} close(fd); }
   return 1;
 }
 
