@@ -18,7 +18,7 @@ export { Client, type ConnectOptions, connect, defaultUrl, parseUrl } from './cl
 export { bytes, type Codec, json, text } from './codecs.ts'
 export type { Cursor } from './cursor.ts'
 export type { HeldEpoch, HeldMessage, Inspection, ServerCondition } from './inspection.ts'
-export type { PublishResult, PublishStatus } from './operations/outgoing.ts'
+export type { PublishedRun, PublishResult, PublishStatus } from './operations/waiters.ts'
 export type {
   Change,
   ChangeResult,
