@@ -43,7 +43,8 @@ async function main(): Promise<number> {
   }
   const bad = rows.filter((one) => one.violations.length > 0 || (!one.isReached && one.skipped === null))
   // What could not run here fails the night too, unless something of its kind did.
-  const idle = rows.filter((one) => one.skipped !== null)
+  const ran = new Set(rows.flatMap((one) => (one.skipped === null ? [one.family] : [])))
+  const idle = rows.filter((one) => one.skipped !== null && one.family !== null && !ran.has(one.family))
   process.stdout.write(
     values.json ? `${JSON.stringify({ minutes, rows, failed: bad.length + idle.length })}\n` : table(rows),
   )

@@ -7,6 +7,7 @@ import type { Rig } from './rig.ts'
 
 export interface ClassResult {
   readonly name: string
+  readonly family: string
   readonly planned: number
   done: number
   /** Why nothing was done, or null. */
@@ -36,6 +37,7 @@ export async function runClass(of: FaultClass, planned: number, options: RunOpti
   const began = performance.now()
   const result: ClassResult = {
     name: of.name,
+    family: of.family,
     planned,
     done: 0,
     skipped: of.missing(),

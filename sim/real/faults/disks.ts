@@ -22,6 +22,7 @@ const chunk = Buffer.alloc(1024 * 1024)
 
 export const fsyncFails: FaultClass = {
   name: 'fsync-fails',
+  family: 'failing disk',
   about:
     'a flush gives EIO once, at any moment: the server must end, having acknowledged nothing since the last good one',
   usual: 3,
@@ -52,6 +53,7 @@ export const fsyncFails: FaultClass = {
 
 export const fullDisk: FaultClass = {
   name: 'full-disk',
+  family: 'full disk',
   about: 'a small disk is filled by somebody else, then given back: batches are refused, nothing is lost',
   usual: 2,
   perCluster: 4,
@@ -146,6 +148,7 @@ const plain: Pick<FaultClass, 'missing' | 'prepare'> = {
 export const twoProcesses: FaultClass = {
   ...plain,
   name: 'two-processes',
+  family: 'lock',
   about: 'a second server on a data directory in use must end, and the first go on',
   usual: 2,
   perCluster: 20,
@@ -165,6 +168,7 @@ export const twoProcesses: FaultClass = {
 export const lostDisk: FaultClass = {
   ...plain,
   name: 'lost-disk',
+  family: 'lost disk',
   about: 'a server comes back without its disk: it is another one, and an epoch change takes it in',
   usual: 2,
   perCluster: 8,
@@ -189,6 +193,7 @@ export const lostDisk: FaultClass = {
 export const restoredDisk: FaultClass = {
   ...plain,
   name: 'restored-disk',
+  family: 'old disk',
   about: 'a server comes back with an old copy of its disk: it must find out, and end',
   usual: 2,
   perCluster: 8,

@@ -12,6 +12,8 @@ export interface FaultContext {
 
 export interface FaultClass {
   readonly name: string
+  /** Faults of one kind: where one of them can run, the kind is reached. */
+  readonly family: string
   readonly about: string
   /** How often without being asked. */
   readonly usual: number

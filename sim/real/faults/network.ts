@@ -61,6 +61,7 @@ const cuts: Readonly<Record<string, Cut>> = {
 
 export const partition: FaultClass = {
   name: 'partition',
+  family: 'network',
   about: 'namespaces and packet filters: full, partial and one-way cuts, loss, a slow link',
   usual: 7,
   perCluster: 30,
@@ -96,6 +97,7 @@ export const partition: FaultClass = {
 
 export const proxied: FaultClass = {
   name: 'slow-link',
+  family: 'network',
   about: 'a proxy before each server: frames late, twice, lost, cut off in the middle, connections broken',
   usual: 4,
   perCluster: 30,

@@ -65,6 +65,7 @@ const common = {
 export const powerCutOfOne: FaultClass = {
   ...common,
   name: 'power-cut-one',
+  family: 'power',
   about: 'power cut of one server: its disk loses what was not flushed',
   async once(rig, context) {
     await between(context.random, 1, 250)
@@ -77,6 +78,7 @@ export const powerCutOfOne: FaultClass = {
 export const powerCutOfAll: FaultClass = {
   ...common,
   name: 'power-cut-all',
+  family: 'power',
   about: 'power cut of all servers at the same moment',
   async once(rig, context) {
     await between(context.random, 1, 250)
@@ -90,6 +92,7 @@ export const powerCutOfAll: FaultClass = {
 export const powerCutOfLiars: FaultClass = {
   ...common,
   name: 'power-cut-of-liars',
+  family: 'liars',
   about: 'disks that say flushed and are not: the check of the check, which must fail',
   usual: 0,
   prepare: (context) => prepare(context, true),

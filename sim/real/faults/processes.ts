@@ -11,6 +11,7 @@ const rollShare = 6
 export const kill: FaultClass = {
   ...plain,
   name: 'kill',
+  family: 'kill',
   about: 'SIGKILL of one, several or all servers, and a start on the same disk',
   usual: 6,
   perCluster: 40,
@@ -32,6 +33,7 @@ export const kill: FaultClass = {
 export const restart: FaultClass = {
   ...plain,
   name: 'restart',
+  family: 'kill',
   about: 'SIGTERM and a start on the same disk',
   usual: 3,
   perCluster: 40,
@@ -49,6 +51,7 @@ export const restart: FaultClass = {
 export const pause: FaultClass = {
   ...plain,
   name: 'pause',
+  family: 'pause',
   about: 'SIGSTOP of one, several or all servers, and SIGCONT after 10 ms to 6 s',
   usual: 4,
   perCluster: 40,
