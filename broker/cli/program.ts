@@ -8,6 +8,7 @@ import { addBridge } from './commands/bridge.ts'
 import { addDev } from './commands/dev.ts'
 import { addDoctor } from './commands/doctor.ts'
 import { addEpochs } from './commands/epochs.ts'
+import { addExplain } from './commands/explain.ts'
 import { addGet } from './commands/get.ts'
 import { addOutcome } from './commands/outcome.ts'
 import { addPub } from './commands/pub.ts'
@@ -17,6 +18,7 @@ import { addServers } from './commands/servers.ts'
 import { addStatus } from './commands/status.ts'
 import { addSub } from './commands/sub.ts'
 import { addTopics } from './commands/topics.ts'
+import { addVerify } from './commands/verify.ts'
 
 const examples = `
 Begin here:
@@ -52,6 +54,8 @@ export function createProgram(version: string): Command {
     addSub,
     addGet,
     addOutcome,
+    addExplain,
+    addVerify,
     addTopics,
     addServers,
     addReconfig,

@@ -296,6 +296,7 @@ export class ServerNode {
   readonly #world: World
   readonly #seeds: readonly Address[]
   #records: readonly DiskRecord[] = []
+  #backup: readonly DiskRecord[] | null = null
   #running: { readonly machine: ServerMachine; readonly loop: Loop; readonly disk: VirtualDisk } | null = null
   #holdsFlushes = false
   #heldFlushes: (() => void)[] = []
@@ -349,6 +350,7 @@ export class ServerNode {
       defaults: world.options.defaults ?? explicitTopics,
       storeFull: () => disk.full,
       engines: world.enginesOf(this.id).map(({ id }) => ({ id, type: 'virtual' })),
+      flushedTo: () => disk.flushedTo,
       ...(world.options.limits && { limits: world.options.limits }),
     })
     disk.replay((kind, body, position) => machine.recover(kind, body, position))
@@ -391,6 +393,18 @@ export class ServerNode {
     this.kill()
     this.#records = []
     this.storages.push(this.#world.newStorage())
+  }
+
+  /** Copies what is on the disk now. */
+  backUp(): void {
+    this.#backup = this.#running?.disk.records.slice(0, this.#running.disk.flushedCount) ?? this.#records
+  }
+
+  /** Comes back with the copy that was made before: the same storage, as it was then. */
+  restoreDisk(): void {
+    if (this.#backup === null) throw new Error(`nothing was backed up of server ${this.id}`)
+    this.kill()
+    this.#records = this.#backup
   }
 
   /** Flushes do not end until they are released. */

@@ -44,6 +44,8 @@ const runs: Record<string, Run> = {
   kill: (s, c) => s.each(c, (server) => server.kill()),
   restart: (s, c) => s.each(c, (server) => server.start()),
   'lose-disk': (s, c) => s.each(c, (server) => server.loseDisk()),
+  'back-up': (s, c) => s.each(c, (server) => server.backUp()),
+  'restore-disk': (s, c) => s.each(c, (server) => server.restoreDisk()),
   'kill-client': (s, c) => {
     for (const id of c.words) s.world.killClient(id)
   },
