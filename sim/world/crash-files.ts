@@ -19,11 +19,13 @@ interface Inode {
 
 export type Operation = 'create' | 'open' | 'read' | 'writev' | 'datasync' | 'rename' | 'remove' | 'flushDirectory'
 
+export type PausedOperation = Operation | 'list' | 'freeBytes'
+
 export interface CrashOptions {
   /** Size of the disk. */
   readonly capacityBytes?: number
   /** Awaited in the middle of every operation: a crash can come there. */
-  readonly pause?: () => Promise<void>
+  readonly pause?: (operation: PausedOperation) => Promise<void> | undefined
 }
 
 type Names = Map<string, Inode>
@@ -82,7 +84,7 @@ export class CrashFiles implements Files {
   }
 
   async list(): Promise<string[]> {
-    await this.#pause()
+    await this.#pause('list')
     return [...this.#names.keys()]
   }
 
@@ -92,7 +94,7 @@ export class CrashFiles implements Files {
     const inode: Inode = { cached: new Uint8Array(bytes), durable: new Uint8Array(0), dirty: new Set() }
     markDirty(inode, 0, bytes)
     this.#change((names) => names.set(name, inode))
-    await this.#pause()
+    await this.#pause('create')
     inode.durable = inode.cached.slice()
     inode.dirty.clear()
     return new CrashFile(this, name, inode)
@@ -100,13 +102,13 @@ export class CrashFiles implements Files {
 
   async open(name: string): Promise<OpenFile> {
     this.begin('open', name)
-    await this.#pause()
+    await this.#pause('open')
     return new CrashFile(this, name, this.#inode(name))
   }
 
   async rename(from: string, to: string): Promise<void> {
     this.begin('rename', from)
-    await this.#pause()
+    await this.#pause('rename')
     const inode = this.#inode(from)
     this.#change((names) => {
       names.delete(from)
@@ -116,7 +118,7 @@ export class CrashFiles implements Files {
 
   async remove(name: string): Promise<void> {
     this.begin('remove', name)
-    await this.#pause()
+    await this.#pause('remove')
     this.#inode(name)
     this.#change((names) => names.delete(name))
   }
@@ -124,12 +126,12 @@ export class CrashFiles implements Files {
   async flushDirectory(): Promise<void> {
     this.begin('flushDirectory', '.')
     const count = this.#changes.length
-    await this.#pause()
+    await this.#pause('flushDirectory')
     for (const change of this.#changes.splice(0, count)) change(this.#durableNames)
   }
 
   async freeBytes(): Promise<number> {
-    await this.#pause()
+    await this.#pause('freeBytes')
     let used = this.foreignBytes
     for (const { cached } of this.#names.values()) used += cached.length
     return Math.max(0, (this.#options.capacityBytes ?? Number.MAX_SAFE_INTEGER) - used)
@@ -175,12 +177,12 @@ export class CrashFiles implements Files {
   }
 
   /** For the files of this directory. */
-  async pause(): Promise<void> {
-    await this.#pause()
+  async pause(operation: PausedOperation): Promise<void> {
+    await this.#pause(operation)
   }
 
-  async #pause(): Promise<void> {
-    await this.#options.pause?.()
+  async #pause(operation: PausedOperation): Promise<void> {
+    await this.#options.pause?.(operation)
     this.#mustLive()
   }
 
@@ -215,7 +217,7 @@ class CrashFile implements OpenFile {
 
   async read(buffer: Uint8Array, at: number): Promise<number> {
     this.#owner.begin('read', this.#name)
-    await this.#owner.pause()
+    await this.#owner.pause('read')
     const found = this.#inode.cached.subarray(at, at + buffer.length)
     buffer.set(found)
     return found.length
@@ -223,7 +225,7 @@ class CrashFile implements OpenFile {
 
   async writev(parts: readonly Uint8Array[], at: number): Promise<void> {
     this.#owner.begin('writev', this.#name)
-    await this.#owner.pause()
+    await this.#owner.pause('writev')
     let to = at
     for (const part of parts) {
       this.#inode.cached = grown(this.#inode.cached, to + part.length)
@@ -231,7 +233,7 @@ class CrashFile implements OpenFile {
       to += part.length
     }
     markDirty(this.#inode, at, to)
-    await this.#owner.pause()
+    await this.#owner.pause('writev')
   }
 
   async datasync(): Promise<void> {
@@ -242,7 +244,7 @@ class CrashFile implements OpenFile {
       for (const sector of sectors) this.#inode.dirty.delete(sector)
       throw error
     }
-    await this.#owner.pause()
+    await this.#owner.pause('datasync')
     for (const sector of sectors) {
       keep(this.#inode, sector)
       this.#inode.dirty.delete(sector)

@@ -54,6 +54,8 @@ export interface NetworkOwner {
   event(what: NetworkEvent, parcel: Parcel): void
   /** Milliseconds until it arrives. */
   latency(parcel: Parcel): number
+  /** Delay of every copy that arrives, none for a loss; null leaves the frame to the rules. */
+  fate?(parcel: Parcel): readonly number[] | null
   /** Asked when a frame is given to the network; false swallows it. */
   mayLeave(parcel: Parcel): boolean
   hasLeft(parcel: Parcel): void
@@ -63,6 +65,8 @@ export class Network {
   readonly #owner: NetworkOwner
   readonly #endpoints = new Map<Address, Endpoint>()
   readonly #cuts = new Set<string>()
+  /** How often the connection of two was reset: what was on its way by then is lost. */
+  readonly #resets = new Map<string, number>()
   #rules: Rule[] = []
   #held: Parcel[] = []
 
@@ -100,6 +104,25 @@ export class Network {
     for (const link of [...this.#cuts]) {
       if (ids.length === 0 || link.split(' ').some((id) => ids.includes(id))) this.#cuts.delete(link)
     }
+  }
+
+  /** The connection of two breaks: what is on its way is lost, and both get a hint. */
+  reset(one: string, other: string): void {
+    const link = linkOf(one, other)
+    this.#resets.set(link, (this.#resets.get(link) ?? 0) + 1)
+    this.suspect(one, other)
+    this.suspect(other, one)
+  }
+
+  /** Tells `one`, rightly or wrongly, that the connection to `other` broke. */
+  suspect(one: string, other: string): void {
+    const endpoint = this.#endpoints.get(one as Address)
+    const peer = this.#endpoints.get(other as Address)
+    if (endpoint === undefined) return
+    if (peer !== undefined) endpoint.peers.delete(peer)
+    this.#owner.queue.after(0, () => {
+      if (endpoint.open) endpoint.handler.peer(other as Address, false)
+    })
   }
 
   addRule(verdict: Verdict, selection: Selection, count = Number.POSITIVE_INFINITY): Rule {
@@ -156,6 +179,12 @@ export class Network {
   }
 
   #carry(parcel: Parcel): void {
+    const fate = this.#owner.fate?.(parcel) ?? null
+    if (fate !== null) {
+      if (fate.length === 0) this.#owner.event('drop', parcel)
+      for (const delay of fate) this.#dispatch(parcel, delay)
+      return
+    }
     const verdict = this.#verdict(parcel)
     if (verdict === 'hold') {
       this.#held.push(parcel)
@@ -178,14 +207,22 @@ export class Network {
     return rule.verdict
   }
 
-  #dispatch(parcel: Parcel): void {
-    this.#owner.queue.after(this.#owner.latency(parcel), () => this.#deliver(parcel))
+  #dispatch(parcel: Parcel, delay = this.#owner.latency(parcel)): void {
+    const resets = this.#resetsOf(parcel)
+    this.#owner.queue.after(delay, () => {
+      if (this.#resetsOf(parcel) === resets) this.#deliver(parcel)
+      else this.#owner.event('drop', parcel)
+    })
+  }
+
+  #resetsOf({ from, to }: Parcel): number {
+    return this.#resets.size === 0 ? 0 : (this.#resets.get(linkOf(from, to)) ?? 0)
   }
 
   #deliver(parcel: Parcel): void {
     const { from, to, bytes } = parcel
     const receiver = this.#endpoints.get(to)
-    if (receiver === undefined || this.#cuts.has(`${from} ${to}`)) {
+    if (receiver === undefined || (this.#cuts.size > 0 && this.#cuts.has(`${from} ${to}`))) {
       this.#owner.event('drop', parcel)
       return
     }
@@ -230,6 +267,10 @@ export function matches({ from, to, kinds: wanted, epoch, when }: Selection, par
   if (wanted !== undefined && !wanted.includes(parcel.kind)) return false
   if (epoch !== undefined && (!('epoch' in parcel.message) || parcel.message.epoch !== epoch)) return false
   return when === undefined || when(parcel)
+}
+
+function linkOf(one: string, other: string): string {
+  return one < other ? `${one} ${other}` : `${other} ${one}`
 }
 
 /** Whether every frame that `part` names is named by `whole`, as far as names tell. */
