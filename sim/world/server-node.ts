@@ -226,7 +226,7 @@ export class ServerNode {
   /** The store as the loop sees it: with points for faults around what it does. */
   #observed(store: VirtualDisk | SegmentDisk): Store {
     const world = this.#world
-    if (world.onPoint === null && !(store instanceof SegmentDisk)) return store
+    if (world.options.points !== true && !(store instanceof SegmentDisk)) return store
     const at = (moment: 'before' | 'after', what: 'persist' | 'flush', kind: string) =>
       world.onPoint?.({ moment, what, id: this.id, kind })
     return {

@@ -62,6 +62,8 @@ export interface WorldOptions {
    * log on a directory that loses unflushed sectors; such a world moves with `advance` alone.
    */
   readonly disks?: 'records' | 'segments'
+  /** Also what disks do passes `onPoint`. */
+  readonly points?: boolean
   /** Limit of events without rest; a world that exceeds it is broken. */
   readonly eventsMax?: number
 }
@@ -89,6 +91,7 @@ interface CrashPoint {
 }
 
 const eventsMaxDefault = 100_000
+const foundingMs = 250
 
 export class World {
   readonly queue: EventQueue = new EventQueue()
@@ -159,20 +162,32 @@ export class World {
 
   /** Starts servers and makes a cluster of them. */
   bootstrap(ids: readonly string[], arbiters: readonly string[]): void {
-    for (const id of ids)
-      this.servers.set(
-        id,
-        new ServerNode(
-          this,
-          id,
-          ids.filter((one) => one !== id),
-        ),
-      )
-    const named = arbiters.map((id) => this.server(id).member)
-    this.cluster = { id: clusterId('00000000-0000-4000-8000-0000000000c1'), arbiters: named }
-    for (const id of ids) this.inject('bootstrap', id, { kind: 'join', cluster: this.cluster }, '')
+    this.#makeServers(ids)
+    this.#makeCluster(arbiters)
     this.runQuiet()
     this.tick(25)
+  }
+
+  /** The same for a world that moves with `advance`. */
+  async found(ids: readonly string[], arbiters: readonly string[]): Promise<void> {
+    this.#makeServers(ids)
+    // What they write first takes a few flushes.
+    await this.advance(this.now + foundingMs)
+    this.#makeCluster(arbiters)
+    await this.advance(this.now + foundingMs)
+  }
+
+  #makeServers(ids: readonly string[]): void {
+    for (const id of ids) {
+      const others = ids.filter((one) => one !== id)
+      this.servers.set(id, new ServerNode(this, id, others))
+    }
+  }
+
+  #makeCluster(arbiters: readonly string[]): void {
+    const named = arbiters.map((id) => this.server(id).member)
+    this.cluster = { id: clusterId('00000000-0000-4000-8000-0000000000c1'), arbiters: named }
+    for (const id of this.servers.keys()) this.inject('bootstrap', id, { kind: 'join', cluster: this.cluster }, '')
   }
 
   server(id: string): ServerNode {
@@ -181,7 +196,8 @@ export class World {
     return server
   }
 
-  client(id: string): ClientNode {
+  /** @param settle lets everything that it says at first happen at once */
+  client(id: string, settle = true): ClientNode {
     const known = this.clients.get(id)
     if (known !== undefined) return known
     const client = new ClientNode({
@@ -194,7 +210,7 @@ export class World {
       newOperation: (kind, topic, label, level) => this.#newOperation(kind, id, topic, label, level),
     })
     this.clients.set(id, client)
-    this.runQuiet()
+    if (settle) this.runQuiet()
     return client
   }
 
