@@ -2,7 +2,8 @@
 import type { Fail, Healed, Info, Invocation, Ok } from './history.ts'
 import { type Broken, epochKey, type Indexed } from './indexed.ts'
 
-const stakesMax = 10
+/** How often another coordinator outranks the one before, until an epoch has ended. */
+const duelsMax = 10
 /** Latencies below this are all alike. */
 const idleLeastMs = 10
 const samplesLeast = 5
@@ -63,16 +64,20 @@ function checkWedges({ history }: Indexed, healed: Healed, broken: Broken): void
 
 /** L3: coordinators do not duel for ever, and epochs do not follow each other faster than the policy may begin them. */
 function checkRates({ history }: Indexed, healed: Healed, broken: Broken): void {
-  const stakes = new Map<string, Set<string>>()
+  const duels = new Map<string, { coordinator: string; count: number }>()
   const begun: number[] = []
   const started = new Set<string>()
   for (const event of history) {
     if (event.at < healed.at) continue
     if (event.kind === 'wedged' || event.kind === 'promised') {
-      const key = `${event.kind} ${epochKey(event.topic, event.epoch)}`
-      const known = stakes.get(key) ?? new Set<string>()
-      stakes.set(key, known.add(event.stake))
-      if (known.size === stakesMax + 1) broken('L3', event.i, `more than ${stakesMax} stakes for ${key}`)
+      // Each server sees the stakes in its own order: one server's view is enough.
+      const key = `${event.srv} ${event.kind} ${epochKey(event.topic, event.epoch)}`
+      const coordinator = event.stake.slice(event.stake.indexOf('/') + 1)
+      const duel = duels.get(key) ?? { coordinator, count: 0 }
+      duels.set(key, duel)
+      if (duel.coordinator !== coordinator && ++duel.count === duelsMax + 1)
+        broken('L3', event.i, `coordinators outrank each other more than ${duelsMax} times: ${key}`)
+      duel.coordinator = coordinator
     }
     if (event.kind !== 'started' || healed.epochsPerMinute === undefined) continue
     const key = epochKey(event.topic, event.epoch)

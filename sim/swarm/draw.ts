@@ -127,7 +127,8 @@ function drawChanges(random: Random, servers: readonly string[], until: number):
         : style === 'concurrent'
           ? start + random.below(30)
           : start + number * random.below(120)
-    const by = random.below(3) === 0 ? [] : [pick(random, servers)]
+    // One is asked first; the others, when it stays silent.
+    const by = shuffled(random, servers)
     const actual: Mode = fits ? mode : 'single'
     operations.push({
       at,

@@ -44,8 +44,11 @@ export interface Verdict {
 
 const topic = 't'
 /** Milliseconds of virtual time after which what was asked for once all faults are over must be there. */
-const operationMs = 15_000
-const changeMs = 15_000
+const operationMs = 12_000
+const changeMs = 6_000
+/** A change whose members do not answer gives up after its plan's time, and the next one waits for that. */
+const planMs = 3_000
+const limits = { planTicks: 150, stageTicks: 60 }
 const stepMs = 10
 /** Time for everybody to know each other. */
 const settleMs = 100
@@ -92,6 +95,7 @@ class Run {
       keepTrace: false,
       disks: plan.disks,
       points: true,
+      limits,
       fate: (parcel) => this.#injector?.fate(parcel) ?? [0],
       flushTime: () => this.#injector?.flushTime() ?? 0,
       clock: (id, now) => this.#clock(id, now),
@@ -239,7 +243,14 @@ class Run {
       gone.push(id)
     }
     for (const server of world.servers.values()) if (!gone.includes(server.id)) server.start()
-    this.#recorder?.note({ kind: 'healed', at: world.now, operationMs, changeMs })
+    const changes = this.#plan.operations.filter((operation) => operation.do === 'reconfigure').length + 1
+    const allChangesMs = changeMs + changes * planMs
+    this.#recorder?.note({
+      kind: 'healed',
+      at: world.now,
+      operationMs: operationMs + allChangesMs,
+      changeMs: allChangesMs,
+    })
     for (const id of ['x', 'y', 'z', 'last', 'reader']) this.#client(id)
     const live = this.#plan.servers.filter((id) => !gone.includes(id))
     await this.#advanceTo(world.now + 300)
@@ -255,7 +266,7 @@ class Run {
       decider,
       membersMin: 1,
     })
-    await this.#until(() => last.over, changeMs)
+    await this.#until(() => last.over, allChangesMs)
   }
 
   /** Everybody publishes once more, everything open is asked about, everything is read. */
@@ -268,8 +279,7 @@ class Run {
     for (const id of asked) reader.outcome(topic, parseMessageId(id))
     reader.get(topic)
     const late = reader.subscribe(topic, 's-late')
-    const isDone = () => !world.operations.some(isOpen)
-    await this.#until(isDone, operationMs)
+    await this.#until(() => !world.operations.some(isOpen), operationMs + changeMs)
     await this.#until(() => this.#isAllGiven(late.topic), operationMs)
     return true
   }
