@@ -17,7 +17,7 @@ export { Admin, type ReplicaInfo, type ServerInfo } from './admin.ts'
 export { Client, type ConnectOptions, connect, defaultUrl, parseUrl } from './client.ts'
 export { bytes, type Codec, json, text } from './codecs.ts'
 export type { Cursor } from './cursor.ts'
-export type { PublishResult, PublishStatus } from './operations/outgoing.ts'
+export type { PublishedRun, PublishResult, PublishStatus } from './operations/waiters.ts'
 export type {
   Change,
   ChangeResult,
