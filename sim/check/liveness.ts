@@ -3,7 +3,7 @@ import type { Fail, Healed, Info, Invocation, Ok } from './history.ts'
 import { type Broken, epochKey, type Indexed } from './indexed.ts'
 
 /** How often another coordinator outranks the one before, until an epoch has ended. */
-const duelsMax = 10
+const duelsMax = 40
 /** Latencies below this are all alike. */
 const idleLeastMs = 10
 const samplesLeast = 5

@@ -21,7 +21,7 @@ export function drawPlan(seed: number, options: DrawOptions = {}): Plan {
   const count = Math.min(names.length, members.length + 1 + random.below(4))
   const servers = names.slice(0, Math.max(count, 3))
   const arbiters = shuffled(random, servers).slice(0, random.below(6) === 0 ? 1 : 3)
-  const healAt = 400 + random.below(1600)
+  const healAt = 400 + random.below(1400)
   const delays = drawDelays(streamOf(seed, 2))
   const membersMin = random.below(3) === 0 ? 2 : 1
   const topic = { mode, decider: deciderFor(random, mode), members, membersMin: Math.min(membersMin, members.length) }
@@ -132,7 +132,7 @@ function drawChanges(random: Random, servers: readonly string[], until: number):
     const actual: Mode = fits ? mode : 'single'
     operations.push({
       at,
-      client: `admin${style === 'concurrent' ? number : ''}`,
+      client: style === 'concurrent' && number % 2 === 1 ? 'admin2' : 'admin',
       do: 'reconfigure',
       change: `r${number}`,
       by,

@@ -8,24 +8,38 @@ import { decodeFrame } from '../../proto/wire/codec.ts'
 import { kinds, type Message, type MessageKind } from '../../proto/wire/messages.ts'
 import type { EventQueue } from './event-queue.ts'
 
+const decoded = new WeakMap<Uint8Array, Message>()
+
 /** One frame on its way. */
 export class Parcel {
   readonly from: Address
   readonly to: Address
   readonly bytes: Uint8Array
   readonly kind: MessageKind
+  /** The encoded message that several frames share, where they do. */
+  readonly #encoded: Uint8Array | null
   #message: Message | null = null
 
-  constructor(from: Address, to: Address, bytes: Uint8Array) {
+  constructor(from: Address, to: Address, bytes: Uint8Array, encoded: Uint8Array | null = null) {
     this.from = from
     this.to = to
     this.bytes = bytes
     this.kind = kindOf(bytes)
+    this.#encoded = encoded
   }
 
   get message(): Message {
-    this.#message ??= decodeFrame(this.bytes).message
+    this.#message ??= this.#decoded()
     return this.#message
+  }
+
+  /** What goes to several receivers is read once for all who watch; each receiver reads its own. */
+  #decoded(): Message {
+    const known = this.#encoded === null ? undefined : decoded.get(this.#encoded)
+    if (known !== undefined) return known
+    const { message } = decodeFrame(this.bytes)
+    if (this.#encoded !== null) decoded.set(this.#encoded, message)
+    return message
   }
 }
 
@@ -75,7 +89,9 @@ export class Network {
   }
 
   attach(address: Address, handler: TransportHandler): Transport {
-    const endpoint = new Endpoint(address, handler, (to, bytes) => this.#send(new Parcel(address, to, bytes)))
+    const endpoint = new Endpoint(address, handler, (to, bytes, encoded) =>
+      this.#send(new Parcel(address, to, bytes, encoded)),
+    )
     this.#endpoints.set(address, endpoint)
     return endpoint
   }
@@ -243,17 +259,21 @@ class Endpoint implements Transport {
   readonly handler: TransportHandler
   readonly peers = new Set<Endpoint>()
   readonly framesLost = 0
-  readonly #out: (to: Address, bytes: Uint8Array) => void
+  readonly #out: (to: Address, bytes: Uint8Array, encoded: Uint8Array | null) => void
   open = true
 
-  constructor(address: Address, handler: TransportHandler, out: (to: Address, bytes: Uint8Array) => void) {
+  constructor(
+    address: Address,
+    handler: TransportHandler,
+    out: (to: Address, bytes: Uint8Array, encoded: Uint8Array | null) => void,
+  ) {
     this.address = address
     this.handler = handler
     this.#out = out
   }
 
   send(to: Address, parts: readonly Uint8Array[]): void {
-    if (this.open) this.#out(to, Buffer.concat(parts))
+    if (this.open) this.#out(to, Buffer.concat(parts), parts[1] ?? null)
   }
 
   async close(): Promise<void> {

@@ -91,7 +91,7 @@ interface CrashPoint {
 }
 
 const eventsMaxDefault = 100_000
-const foundingMs = 250
+const [firstWritesMs, foundingMs] = [60, 250]
 
 export class World {
   readonly queue: EventQueue = new EventQueue()
@@ -172,7 +172,7 @@ export class World {
   async found(ids: readonly string[], arbiters: readonly string[]): Promise<void> {
     this.#makeServers(ids)
     // What they write first takes a few flushes.
-    await this.advance(this.now + foundingMs)
+    await this.advance(this.now + firstWritesMs)
     this.#makeCluster(arbiters)
     await this.advance(this.now + foundingMs)
   }

@@ -22,6 +22,13 @@ export interface Scope extends FactsScope {
   /** Nodes whose timeouts may fire, and how often altogether. */
   readonly waiting: readonly string[]
   readonly timeouts: number
+  /**
+   * The coordinators come one after another: when the next one begins, nothing of those before it arrives any more. So long
+   * histories can be reached.
+   */
+  readonly relay?: boolean
+  /** Parcels that are not carried, so that what they lead to is left out. */
+  readonly drops?: (parcel: Parcel) => boolean
 }
 
 export interface Exploration {
@@ -44,6 +51,8 @@ interface GlobalState {
   readonly timeouts: number
   /** Nodes that have not begun, one bit each. */
   readonly toBegin: number
+  /** In a relay: whose conversation goes on. */
+  readonly speaker: number
   readonly before: GlobalState | null
   /** Which node took which input. */
   readonly node: number
@@ -62,6 +71,8 @@ export class Explorer {
   readonly #targets: number[] = []
   readonly #restarting: readonly number[]
   readonly #waiting: readonly number[]
+  /** Coordinator whose conversation each parcel belongs to; -1 for none. */
+  readonly #speakers: number[] = []
   #violation: Exploration['violation'] = null
 
   constructor(scope: Scope) {
@@ -115,6 +126,7 @@ export class Explorer {
       restarts: this.#scope.restarts,
       timeouts: this.#scope.timeouts,
       toBegin,
+      speaker: -1,
       before: null,
       node: -1,
       input: 0,
@@ -135,6 +147,8 @@ export class Explorer {
   }
 
   #take(state: GlobalState, node: number, input: number, at: number, into: GlobalState[]): void {
+    const speaker = Math.max(state.speaker, this.#speakerOf(node, input))
+    if (input === beginInput && speaker > node) return
     const local = state.locals[node] as number
     const step = (this.#locals[node] as Locals).step(local, input)
     if (step.stopped !== null) {
@@ -148,11 +162,12 @@ export class Explorer {
     const facts = this.#factsAfter(state, node, local, input, step)
     const next: GlobalState = {
       locals,
-      parcels: this.#underWay(state.parcels, at, step.sends),
+      parcels: this.#underWay(state.parcels, at, step.sends, speaker),
       facts: facts.next,
       restarts: state.restarts - (input === restartInput ? 1 : 0),
       timeouts: state.timeouts - (input === timeoutInput ? 1 : 0),
       toBegin: input === beginInput ? state.toBegin & ~(1 << node) : state.toBegin,
+      speaker,
       before: state,
       node,
       input,
@@ -174,25 +189,48 @@ export class Explorer {
   }
 
   /** Parcels for nodes that are here, each once, sorted. */
-  #underWay(before: Uint16Array, taken: number, sends: readonly number[]): Uint16Array {
+  #underWay(before: Uint16Array, taken: number, sends: readonly number[], speaker: number): Uint16Array {
     const numbers = new Set<number>(before)
     if (taken >= 0) numbers.delete(before[taken] as number)
     for (const number of sends) if (this.#targetOf(number) >= 0) numbers.add(number)
+    if (this.#scope.relay === true) {
+      for (const number of numbers) {
+        const of = this.#speakerOf(-1, number)
+        if (of >= 0 && of < speaker) numbers.delete(number)
+      }
+    }
     return Uint16Array.from(numbers).sort()
   }
 
   #targetOf(number: number): number {
     let target = this.#targets[number]
     if (target === undefined) {
-      target = this.#indexes.get(this.#parcels.all[number]?.to ?? '') ?? -1
+      const parcel = this.#parcels.all[number] as Parcel
+      target = this.#scope.drops?.(parcel) === true ? -1 : (this.#indexes.get(parcel.to) ?? -1)
       this.#targets[number] = target
     }
     return target
   }
 
+  /** Whose conversation an input belongs to: its coordinator's, at either end or in the stake. Only a relay asks. */
+  #speakerOf(node: number, input: number): number {
+    if (this.#scope.relay !== true) return -1
+    if (input < 0) return input === beginInput ? node : -1
+    const known = this.#speakers[input]
+    if (known !== undefined) return known
+    const parcel = this.#parcels.all[input] as Parcel
+    const { beginners } = this.#scope
+    const stake = 'stake' in parcel.message ? parcel.message.stake.coordinator : ''
+    const name = beginners.find((one) => one === parcel.from || one === parcel.to || stake.startsWith(`${one}@`))
+    const speaker = name === undefined ? -1 : (this.#indexes.get(name) as number)
+    this.#speakers[input] = speaker
+    return speaker
+  }
+
   #isNew(state: GlobalState): boolean {
-    const { locals, parcels, facts, restarts, timeouts, toBegin } = state
-    return this.#seen.add(locals, parcels, facts, (restarts << 24) | (timeouts << 16) | toBegin)
+    const { locals, parcels, facts, restarts, timeouts, toBegin, speaker } = state
+    const rest = (restarts << 28) | (timeouts << 24) | ((speaker + 1) << 20) | toBegin
+    return this.#seen.add(locals, parcels, facts, rest)
   }
 
   #break(state: GlobalState, node: number, input: number, text: string): void {

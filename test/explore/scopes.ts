@@ -34,6 +34,8 @@ interface Cast {
   readonly timeouts?: number
   /** Whose timeouts may fire. */
   readonly waiting?: readonly string[]
+  readonly relay?: boolean
+  readonly drops?: (parcel: Parcel) => boolean
 }
 
 const casts: readonly Cast[] = [
@@ -63,8 +65,8 @@ const casts: readonly Cast[] = [
     restarts: 1,
   },
   {
-    name: 'three-coordinators',
-    about: 'fault-masking {1,2,3}, three coordinators, no message, coordinators that try again',
+    name: 'relay',
+    about: 'fault-masking {1,2,3}, three coordinators one after another, up to the decision',
     mode: 'fault-masking',
     decider: 'stakes',
     members: ['1', '2', '3'],
@@ -74,6 +76,8 @@ const casts: readonly Cast[] = [
       { id: 'C', members: ['1', '2', '3'] },
     ],
     messages: [],
+    relay: true,
+    drops: isAboutTheStart,
   },
   {
     name: 'newcomer',
@@ -114,6 +118,10 @@ const casts: readonly Cast[] = [
   },
 ]
 
+function isAboutTheStart({ message: { kind } }: Parcel): boolean {
+  return kind === 'start' || kind === 'decided' || kind === 'started' || kind === 'enabled'
+}
+
 export const scopes: readonly Scope[] = [...casts.map(scopeOf), arbiterScope()]
 
 function scopeOf(cast: Cast): Scope {
@@ -139,6 +147,8 @@ function scopeOf(cast: Cast): Scope {
     restarts: cast.restarts ?? 0,
     waiting: cast.waiting ?? [],
     timeouts: cast.timeouts ?? 0,
+    ...(cast.relay === true && { relay: true }),
+    ...(cast.drops && { drops: cast.drops }),
   }
 }
 

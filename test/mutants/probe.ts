@@ -34,7 +34,7 @@ async function main(request: ProbeRequest): Promise<ProbeResult> {
   const story = await tellStories(request)
   let seeds = 0
   for (; seeds < request.seedsMax && performance.now() < deadline; ) {
-    const findings = probeSeed(++seeds)
+    const findings = await probeSeed(++seeds)
     if (findings.length > 0) return { story, seed: { seed: seeds, findings }, seeds, error: null }
   }
   return { story, seed: null, seeds, error: null }

@@ -1,10 +1,8 @@
 /** A seed of the simulator as a probe. */
+import { runSeed } from '../../sim/swarm/run.ts'
+import type { Finding } from './finding.ts'
 
-import { seededRandom } from '../../sim/seeded-random.ts'
-import { tell, variants } from '../rules/story.ts'
-import { type Finding, findingOf } from './finding.ts'
-
-export function probeSeed(seed: number): readonly Finding[] {
-  void seed, tell, variants, seededRandom, findingOf
-  return []
+export async function probeSeed(seed: number): Promise<readonly Finding[]> {
+  const { violations } = await runSeed(seed)
+  return violations.map(({ rule, text }) => ({ check: rule, text }))
 }

@@ -19,6 +19,8 @@ export class SourceTree {
   readonly #folder: string
   readonly #base: string
   readonly #rewrite: Rewrite | null
+  /** The source as it was when the tree was made. */
+  readonly #texts = new Map<string, string>()
   #copies = 0
 
   constructor(rewrite: Rewrite | null = null) {
@@ -27,7 +29,10 @@ export class SourceTree {
     this.#rewrite = rewrite
     for (const folder of folders) {
       for (const name of readdirSync(join(root, folder), { recursive: true, encoding: 'utf8' })) {
-        if (name.endsWith('.ts') && !name.endsWith('.test.ts')) this.#compile(this.#base, join(folder, name), [])
+        if (!name.endsWith('.ts') || name.endsWith('.test.ts')) continue
+        const file = join(folder, name)
+        this.#texts.set(file, readFileSync(join(root, file), 'utf8'))
+        this.#compile(this.#base, file, [])
       }
     }
     writeFileSync(join(this.#base, 'package.json'), '{"type":"module","version":"0.0.0"}')
@@ -56,7 +61,7 @@ export class SourceTree {
   }
 
   #compile(folder: string, file: string, edits: readonly Edit[]): void {
-    const text = applyEdits(file, readFileSync(join(root, file), 'utf8'), edits)
+    const text = applyEdits(file, this.#texts.get(file) ?? '', edits)
     const rewrite = this.#rewrite
     const { outputText } = ts.transpileModule(text, {
       fileName: file,
