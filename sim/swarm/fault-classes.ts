@@ -29,7 +29,7 @@ export const faultClasses = {
   C2: { drawn: true, text: 'time goes at another speed at each server' },
   C3: { drawn: true, text: 'wall clocks are somewhere else at every reading' },
   D1: { drawn: false, text: 'a power cut loses a part of the sectors that were not flushed' },
-  D2: { drawn: false, text: 'recovery finds a torn tail and cuts it' },
+  D2: { drawn: false, text: 'a power cut keeps a part of what was being written: a torn tail' },
   D3: { drawn: false, text: 'a later sector survived a power cut and an earlier one did not' },
   D4: { drawn: true, text: 'a flush fails once' },
   D8: { drawn: true, text: 'a disk is full' },

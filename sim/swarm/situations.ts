@@ -3,6 +3,7 @@ import type { Configuration } from '../../proto/configuration.ts'
 import { nextEpoch, type ServerName } from '../../proto/ids.ts'
 import type { Message } from '../../proto/wire/messages.ts'
 import { messageOf } from '../check/recorder.ts'
+import type { PowerLoss } from '../world/crash-files.ts'
 import type { Parcel } from '../world/network.ts'
 import type { Operation, Step } from '../world/operations.ts'
 import type { DiskRecord } from '../world/virtual-disk.ts'
@@ -47,6 +48,7 @@ export class Situations {
       case 'flush':
         return this.#kept(event.server, event.records)
       case 'crash':
+        if (event.loss !== undefined) this.#lostPower(event.loss)
         return this.#died(event.server)
       case 'start':
         this.#life(event.server).restarted = true
@@ -183,6 +185,12 @@ export class Situations {
     const id = server.slice(0, server.indexOf('@'))
     if (this.#receiving.size > 0) this.#note('R13')
     this.#receiving.delete(id)
+  }
+
+  #lostPower({ kept, lost, hasHole }: PowerLoss): void {
+    if (lost > 0) this.#note('D1')
+    if (lost > 0 && kept > 0) this.#note('D2')
+    if (hasHole) this.#note('D3')
   }
 
   #stepped(operation: Operation, step: Step): void {

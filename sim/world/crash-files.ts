@@ -28,6 +28,14 @@ export interface CrashOptions {
   readonly pause?: (operation: PausedOperation) => Promise<void> | undefined
 }
 
+/** What a loss of power did to sectors that were not flushed. */
+export interface PowerLoss {
+  readonly kept: number
+  readonly lost: number
+  /** A sector was kept that lies behind a lost one of the same file. */
+  readonly hasHole: boolean
+}
+
 type Names = Map<string, Inode>
 
 export class CrashFiles implements Files {
@@ -39,6 +47,8 @@ export class CrashFiles implements Files {
   #dead = false
   /** Asked before every operation; the error that it returns is what the operation rejects with. */
   fault: (operation: Operation, name: string) => Error | null = () => null
+  /** Of the last loss of power. */
+  loss: PowerLoss = { kept: 0, lost: 0, hasHole: false }
   /** Bytes that somebody else has put on the disk. */
   foreignBytes = 0
   readonly counts: Record<Operation, number> = {
@@ -74,13 +84,26 @@ export class CrashFiles implements Files {
     for (const change of this.#changes.splice(0).slice(0, kept)) change(this.#durableNames)
     // Any share of the sectors, so that "none" and "all" are not rare.
     const share = this.#random.below(5)
+    let [count, lost, hasHole] = [0, 0, false]
     for (const inode of new Set(this.#durableNames.values())) {
-      for (const sector of inode.dirty) if (this.#random.below(4) < share) keep(inode, sector)
+      let lowestLost = Number.POSITIVE_INFINITY
+      for (const sector of inode.dirty) {
+        if (this.#random.below(4) < share) {
+          keep(inode, sector)
+          count++
+          hasHole ||= sector > lowestLost
+        } else {
+          lost++
+          lowestLost = Math.min(lowestLost, sector)
+        }
+      }
       inode.dirty.clear()
       inode.cached = inode.durable.slice()
     }
     this.#names = new Map(this.#durableNames)
-    return this.restart()
+    const next = this.restart()
+    next.loss = { kept: count, lost, hasHole }
+    return next
   }
 
   async list(): Promise<string[]> {

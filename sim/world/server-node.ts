@@ -121,7 +121,8 @@ export class ServerNode {
     }
     running.loop.stop()
     this.#world.network.detach(address(this.id))
-    this.#world.tell({ what: 'crash', at: this.#world.now, server: this.name })
+    const loss = power ? this.#files?.loss : undefined
+    this.#world.tell({ what: 'crash', at: this.#world.now, server: this.name, ...(loss && { loss }) })
   }
 
   /** Comes back under the same id with an empty disk. */

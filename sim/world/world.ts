@@ -14,6 +14,7 @@ import { encodeEnvelope, messageBytes } from '../../proto/wire/codec.ts'
 import type { ClusterRecord, GetLevel, Message } from '../../proto/wire/messages.ts'
 import { seededRandom } from '../seeded-random.ts'
 import { ClientNode } from './client-node.ts'
+import type { PowerLoss } from './crash-files.ts'
 import { EventQueue } from './event-queue.ts'
 import { matches, Network, type NetworkEvent, type Parcel, type Selection } from './network.ts'
 import { Operation, type OperationKind, type Step } from './operations.ts'
@@ -31,7 +32,8 @@ export type WorldEvent =
     }
   /** `lsn`: position of the last record that it found on its disk, -1 for none. */
   | { readonly what: 'start'; readonly at: number; readonly server: ServerName; readonly lsn: number }
-  | { readonly what: 'crash' | 'disk-lost'; readonly at: number; readonly server: ServerName }
+  | { readonly what: 'crash'; readonly at: number; readonly server: ServerName; readonly loss?: PowerLoss }
+  | { readonly what: 'disk-lost'; readonly at: number; readonly server: ServerName }
   /** A server stopped by itself. */
   | { readonly what: 'fatal'; readonly at: number; readonly server: ServerName; readonly error: unknown }
   | { readonly what: 'operation'; readonly at: number; readonly operation: Operation; readonly step: Step }
