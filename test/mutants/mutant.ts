@@ -16,6 +16,8 @@ export interface Mutant {
   readonly caughtBy: readonly string[]
   /** Stories that are tried first: names of files in `test/scenarios` or `test/mutants/stories`, or of a probe. */
   readonly stories?: readonly string[]
+  /** Tests that are run when no story finds it: what a bug that really happened is kept out by. */
+  readonly tests?: readonly string[]
 }
 
 /** Source text with the edits made. */

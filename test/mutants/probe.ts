@@ -12,47 +12,62 @@ import { probeSeed } from './seed-probe.ts'
 export interface ProbeRequest {
   /** Root of the repository, where the stories are. */
   readonly root: string
+  /** Told first. */
   readonly stories: readonly string[]
-  /** Tries all stories, not only those that are named. */
-  readonly allStories: boolean
-  readonly seedsMax: number
+  /** Not told: they fail without any planted bug. */
+  readonly skip: readonly string[]
+  /** False: seeds alone. */
+  readonly tell?: boolean
+  /** Tells all stories to their end instead of stopping at the first that fails. */
+  readonly tellAll: boolean
+  readonly seedsFrom: number
+  readonly seedsTo: number
   readonly budgetMs: number
 }
 
+export interface StoryResult {
+  readonly name: string
+  readonly findings: readonly Finding[]
+}
+
 export interface ProbeResult {
-  readonly story: { readonly name: string; readonly findings: readonly Finding[] } | null
+  readonly stories: readonly StoryResult[]
   readonly seed: { readonly seed: number; readonly findings: readonly Finding[] } | null
-  /** Seeds that were run. */
-  readonly seeds: number
+  /** The last seed that was run. */
+  readonly seedsTo: number
   readonly error: string | null
 }
 
 const logSeeds = 2_000
 
 async function main(request: ProbeRequest): Promise<ProbeResult> {
+  const stories = request.tell === false ? [] : await tellStories(request)
   const deadline = performance.now() + request.budgetMs
-  const story = await tellStories(request)
-  let seeds = 0
-  for (; seeds < request.seedsMax && performance.now() < deadline; ) {
-    const findings = await probeSeed(++seeds)
-    if (findings.length > 0) return { story, seed: { seed: seeds, findings }, seeds, error: null }
+  let seed = request.seedsFrom - 1
+  while (seed < request.seedsTo && performance.now() < deadline) {
+    const findings = await probeSeed(++seed)
+    if (findings.length > 0) return { stories, seed: { seed, findings }, seedsTo: seed, error: null }
   }
-  return { story, seed: null, seeds, error: null }
+  return { stories, seed: null, seedsTo: seed, error: null }
 }
 
-async function tellStories(request: ProbeRequest): Promise<ProbeResult['story']> {
-  const { root, stories, allStories } = request
+async function tellStories({ root, stories, skip, tellAll }: ProbeRequest): Promise<StoryResult[]> {
   const folders = [join(root, 'test/mutants/stories'), join(root, 'test/scenarios')]
-  const others = folders.flatMap((folder) => readdirSync(folder).filter((name) => name.endsWith('.txt')))
-  const names = [...stories, ...(allStories ? others.map((name) => name.slice(0, -'.txt'.length)) : [])]
-  let traced: ProbeResult['story'] = null
-  for (const name of new Set(names)) {
+  const files = folders.flatMap((folder) => readdirSync(folder).filter((name) => name.endsWith('.txt')))
+  const names = new Set([...stories, ...files, ...(tellAll ? ['log'] : [])].map(withoutEnding))
+  const found: StoryResult[] = []
+  for (const name of names) {
+    if (skip.includes(name)) continue
     const findings = name === 'log' ? await tellLog() : tellScenario(folders, name)
+    if (findings.length > 0) found.push({ name, findings })
     // What a rule says counts for more than a trace that is another one.
-    if (findings.some(({ check }) => check !== 'trace')) return { name, findings }
-    if (findings.length > 0) traced ??= { name, findings }
+    if (!tellAll && findings.some(({ check }) => check !== 'trace')) break
   }
-  return traced
+  return found
+}
+
+function withoutEnding(name: string): string {
+  return name.endsWith('.txt') ? name.slice(0, -'.txt'.length) : name
 }
 
 function tellScenario(folders: readonly string[], name: string): readonly Finding[] {
@@ -74,6 +89,6 @@ async function tellLog(): Promise<readonly Finding[]> {
 }
 
 const request: ProbeRequest = JSON.parse(process.argv[2] ?? '{}')
-const failed = (error: unknown): ProbeResult => ({ story: null, seed: null, seeds: 0, error: String(error) })
+const failed = (error: unknown): ProbeResult => ({ stories: [], seed: null, seedsTo: 0, error: String(error) })
 const result = await main(request).catch(failed)
 process.stdout.write(`${JSON.stringify(result)}\n`, () => process.exit(0))

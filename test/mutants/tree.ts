@@ -10,7 +10,7 @@ import { applyEdits, type Edit } from './mutant.ts'
 
 export const root = join(import.meta.dirname, '..', '..')
 /** What a probe needs of the repository. */
-const folders = ['proto', 'client-sdk', 'broker', 'sim', 'test/harness', 'test/rules', 'test/mutants', 'test/explore']
+const folders = ['proto', 'client-sdk', 'broker', 'sim', 'test']
 
 /** Rewrites a source file before its types are taken off. */
 export type Rewrite = (source: ts.SourceFile) => ts.SourceFile
@@ -29,7 +29,7 @@ export class SourceTree {
     this.#rewrite = rewrite
     for (const folder of folders) {
       for (const name of readdirSync(join(root, folder), { recursive: true, encoding: 'utf8' })) {
-        if (!name.endsWith('.ts') || name.endsWith('.test.ts')) continue
+        if (!name.endsWith('.ts')) continue
         const file = join(folder, name)
         this.#texts.set(file, readFileSync(join(root, file), 'utf8'))
         this.#compile(this.#base, file, [])

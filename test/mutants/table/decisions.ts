@@ -30,7 +30,7 @@ export const decisionMutants: readonly Mutant[] = [
       },
     ],
     caughtBy: ['I4', 'I5', 'stop I4'],
-    stories: ['adopted-proposal'],
+    stories: ['decided-behind-an-older-proposal', 'adopted-proposal'],
   },
   {
     id: '13',
@@ -43,7 +43,7 @@ export const decisionMutants: readonly Mutant[] = [
       },
     ],
     caughtBy: ['I4', 'trace'],
-    stories: ['adopted-proposal'],
+    stories: ['decided-behind-an-older-proposal', 'adopted-proposal'],
   },
   {
     id: '14',
@@ -95,7 +95,7 @@ export const decisionMutants: readonly Mutant[] = [
       },
     ],
     caughtBy: ['I4', 'trace'],
-    stories: ['adopted-proposal'],
+    stories: ['decided-behind-an-older-proposal', 'adopted-proposal'],
   },
   {
     id: '42',
@@ -149,6 +149,7 @@ export const decisionMutants: readonly Mutant[] = [
       },
     ],
     caughtBy: ['I4', 'trace'],
+    stories: ['decided-behind-an-older-proposal', 'adopted-proposal'],
   },
   {
     id: 'D2',
@@ -255,6 +256,7 @@ export const decisionMutants: readonly Mutant[] = [
       },
     ],
     caughtBy: ['I5', 'I4'],
+    stories: ['one-arbiter-is-not-enough'],
   },
   {
     id: 'D9',
@@ -279,8 +281,8 @@ export const decisionMutants: readonly Mutant[] = [
         replace: '      return above + 1',
       },
     ],
-    caughtBy: ['I10', 'stop I10', 'I4'],
-    stories: ['same-process-twice'],
+    caughtBy: ['I10', 'stop I10', 'test'],
+    tests: ['test/regressions/arbiters.test.ts'],
   },
   {
     id: 'D11',

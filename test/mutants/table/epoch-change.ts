@@ -171,11 +171,10 @@ export const epochChangeMutants: readonly Mutant[] = [
     title: 'a next member says started before the start is on disk',
     edits: [
       {
-        file: 'broker/epoch/opening.ts',
-        find: `    this.#state.record({ kind: 'opening', topic, epoch, decision }, out)
-    send(out, [...this.#interested], { kind: 'started', topic, epoch })`,
-        replace: `    send(out, [...this.#interested], { kind: 'started', topic, epoch })
-    this.#state.record({ kind: 'opening', topic, epoch, decision }, out)`,
+        file: 'proto/machine/loop.ts',
+        find: 'if (this.#flushing !== null || store?.dirty === true) this.#waiting.push(effect)',
+        replace: `const isStarted = effect.kind === 'send' && effect.message.kind === 'started'
+    if (!isStarted && (this.#flushing !== null || store?.dirty === true)) this.#waiting.push(effect)`,
       },
     ],
     caughtBy: ['I8'],
@@ -295,7 +294,7 @@ export const epochChangeMutants: readonly Mutant[] = [
       },
     ],
     caughtBy: ['trace', 'I3', 'I2'],
-    stories: ['staged-for-nothing', 'staging-that-lost'],
+    stories: ['staged-is-not-served'],
   },
   {
     id: 'B4',
@@ -329,10 +328,9 @@ export const epochChangeMutants: readonly Mutant[] = [
     edits: [
       {
         file: 'broker/replica/replica.ts',
-        find: "if (successorEnabled) send(out, to, { kind: 'enabled', topic, epoch: enabledEpoch as Epoch }, token)",
-        replace: `const after = this.state.newest?.epoch ?? (0 as Epoch)
-    if (successorEnabled || after > (this.state.opened?.configuration.epoch ?? 0))
-      send(out, to, { kind: 'enabled', topic, epoch: successorEnabled ? (enabledEpoch as Epoch) : after }, token)`,
+        find: "if (enabledEpoch > nextEpoch(closed)) send(out, to, { kind: 'enabled', topic, epoch: enabledEpoch as Epoch }, token)",
+        replace: `const known = Math.max(enabledEpoch, this.state.newest?.epoch ?? 0) as Epoch
+    if (known >= nextEpoch(closed)) send(out, to, { kind: 'enabled', topic, epoch: known }, token)`,
       },
     ],
     caughtBy: ['I5'],
@@ -469,7 +467,8 @@ export const epochChangeMutants: readonly Mutant[] = [
         replace: 'if (decisions.length === 0 && newest.epoch < 0) {',
       },
     ],
-    caughtBy: ['I1', 'I2', 'trace'],
+    caughtBy: ['I1', 'I2', 'test'],
+    tests: ['test/regressions/chain-and-get.test.ts'],
   },
   {
     id: 'B16',
@@ -487,6 +486,7 @@ export const epochChangeMutants: readonly Mutant[] = [
     id: 'B17',
     title: 'a body whose bytes are not what its checksum says is stored',
     edits: [{ file: 'broker/replica/intake.ts', find: 'return crc32(body) === check', replace: 'return check >= 0' }],
-    caughtBy: ['I11', 'trace'],
+    caughtBy: ['I11', 'test'],
+    tests: ['test/regressions/limits.test.ts'],
   },
 ]

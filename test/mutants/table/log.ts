@@ -109,8 +109,9 @@ export const logMutants: readonly Mutant[] = [
         replace: '    await files.flushDirectory()',
       },
     ],
-    caughtBy: ['I8', 'I11'],
+    caughtBy: ['test', 'I8', 'I11'],
     stories: ['log'],
+    tests: ['test/broker/log/recovery.test.ts', 'test/broker/log/segment-log.test.ts'],
   },
   {
     id: 'E4',
@@ -122,8 +123,9 @@ export const logMutants: readonly Mutant[] = [
         replace: '    if (index < 0) await refuseDamage(found.slice(index), reader, seed, end)\n',
       },
     ],
-    caughtBy: ['I8'],
-    stories: ['damage', 'log'],
+    caughtBy: ['test', 'I8'],
+    stories: ['log'],
+    tests: ['test/broker/log/recovery.test.ts', 'test/broker/log/segment-log.test.ts'],
   },
   {
     id: 'E5',
@@ -148,7 +150,8 @@ export const logMutants: readonly Mutant[] = [
         replace: '',
       },
     ],
-    caughtBy: ['I11', 'I8'],
+    caughtBy: ['test', 'I11', 'I8'],
     stories: ['log'],
+    tests: ['test/broker/log/recovery.test.ts', 'test/broker/log/segment-log.test.ts'],
   },
 ]
