@@ -185,9 +185,15 @@ export class Changes {
   #tellPast(asker: Asker, decision: Decision, old: Configuration | null, out: Effect[]): void {
     const superseded = decision.changeId !== asker.request.changeId
     const times = { planUs: 0, wedgeUs: 0, stageUs: 0, decideUs: 0, startUs: 0 }
+    const result = { decision, enabled: true, superseded, retirable: [], times }
+    if (superseded) {
+      this.#tell([asker], result, true, out)
+      return
+    }
     const retired = (old?.members ?? []).filter((member) => !isMember(decision.next, member.name))
     const retirable = retired.map((member) => member.name)
-    this.#tell([asker], { decision, enabled: true, superseded, retirable, times }, true, out)
+    // Here as at the end of a change: servers may stop only once clients that slept through it find the next ones.
+    this.#needs.engine.note(decision.next, (into) => this.#tell([asker], { ...result, retirable }, true, into), out)
   }
 
   #start(asker: Asker, old: Configuration, out: Effect[]): void {
