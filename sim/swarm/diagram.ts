@@ -12,6 +12,8 @@ interface Row {
   readonly to: string[]
   readonly kind: 'message' | 'lost' | 'crash' | 'start' | 'note'
   readonly text: string
+  /** Kind of the message, or of the operation. */
+  readonly label?: string
 }
 
 export interface Story {
@@ -21,7 +23,7 @@ export interface Story {
 }
 
 /** Messages that a story is about; what is repeated is told once. */
-const told = new Set([
+const messagesTold = new Set([
   'batch',
   'stored',
   'wedge',
@@ -37,13 +39,18 @@ const told = new Set([
   'held',
 ])
 
+/** Of rules about the epoch change, messages and their deliveries are no part. */
+const aboutChanges = new Set(['I4', 'I5', 'I9', 'I10', 'T6', 'L2', 'L3'])
+const aboutMessages = new Set(['batch', 'stored', 'held'])
+
 /** Runs the plan again and keeps what is worth telling. */
 export async function tellStory(plan: Plan, options: RunOptions = {}): Promise<Story> {
   const rows: Row[] = []
   const known = new Set<string>()
   let began = 0
-  const { violations } = await runPlan(plan, {
+  const { violations, history } = await runPlan(plan, {
     ...options,
+    keepHistory: true,
     watch: (event) => {
       if (began === 0) began = event.at
       const row = rowOf(event, event.at - began)
@@ -54,8 +61,13 @@ export async function tellStory(plan: Plan, options: RunOptions = {}): Promise<S
       else rows.push(row)
     },
   })
-  const lanes = [...new Set(rows.flatMap(({ from, to }) => [from, ...to]))].sort(byRole(plan))
-  return { rows, lanes, violations }
+  const [first] = violations
+  const end = (history?.[Math.min(first?.i ?? Number.POSITIVE_INFINITY, history.length - 1)]?.at ?? 0) - began
+  const isTold = ({ at, label }: Row) =>
+    at <= end && !(first !== undefined && aboutChanges.has(first.rule) && aboutMessages.has(label ?? ''))
+  const told = first === undefined ? rows : rows.filter(isTold)
+  const lanes = [...new Set(told.flatMap(({ from, to }) => [from, ...to]))].sort(byRole(plan))
+  return { rows: told, lanes, violations }
 }
 
 /** One column for each process, time going down. */
@@ -89,9 +101,9 @@ function rowOf(event: WorldEvent, at: number): Row | null {
     case 'deliver':
     case 'drop': {
       const { parcel } = event
-      if (!told.has(parcel.kind)) return null
+      if (!messagesTold.has(parcel.kind)) return null
       const kind = event.what === 'drop' ? 'lost' : 'message'
-      return { at, from: parcel.from, to: [parcel.to], kind, text: textOf(parcel) }
+      return { at, from: parcel.from, to: [parcel.to], kind, text: textOf(parcel), label: parcel.kind }
     }
     case 'crash':
       return { at, from: idOf(event.server), to: [], kind: 'crash', text: 'dies' }

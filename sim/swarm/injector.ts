@@ -1,10 +1,11 @@
 /** Brings about what a plan says: at its moment or at its point, and takes it back when its time is over. */
+import type { Random } from '../../proto/machine/ports.ts'
 import { systemError } from '../world/crash-files.ts'
 import type { Parcel } from '../world/network.ts'
 import { diskBytes } from '../world/segment-disk.ts'
 import type { ServerNode } from '../world/server-node.ts'
 import type { Point, World } from '../world/world.ts'
-import { streamOf } from './chance.ts'
+import { namedStream, streamOf } from './chance.ts'
 import { type FaultId, type Reached, reach } from './fault-classes.ts'
 import { type Plan, type PlannedFault, triggerText } from './plan.ts'
 import type { Tolerance } from './tolerance.ts'
@@ -30,8 +31,9 @@ const keptParcels = 48
 export class Injector {
   readonly #world: World
   readonly #needs: InjectorNeeds
-  readonly #random
-  readonly #latency
+  readonly #random: Random
+  /** Each link has its own: one frame less on another changes nothing here. */
+  readonly #links = new Map<string, Random>()
   #waiting: Waiting[] = []
   #healed = false
   /** Rates that hold now: one frame in so many. */
@@ -47,7 +49,6 @@ export class Injector {
     this.#world = world
     this.#needs = needs
     this.#random = streamOf(needs.plan.seed, 6)
-    this.#latency = streamOf(needs.plan.seed, 7)
   }
 
   /** From now on faults come. */
@@ -79,44 +80,50 @@ export class Injector {
 
   /** Fate of one frame: the delays of its copies. */
   fate(parcel: Parcel): readonly number[] {
-    const delay = this.#delay()
+    const link = this.#stream(`${parcel.from} ${parcel.to}`)
+    const { least, most } = this.#needs.plan.delays
+    const delay = spread(link, least, most)
     if (this.#healed || this.#rates.size + this.#slow.size === 0) return [delay]
     this.#keep(parcel)
-    if (this.#chance('N1')) return this.#lost('N1')
-    if (this.#deafEngine !== null && isEngineReply(parcel.kind) && this.#chance('R8')) return this.#lost('R8')
+    if (this.#chance('N1', link)) return this.#lost('N1')
+    if (this.#deafEngine !== null && isEngineReply(parcel.kind) && this.#chance('R8', link)) return this.#lost('R8')
     const delays = [delay]
-    if (this.#chance('N2')) {
+    if (this.#chance('N2', link)) {
       this.#reached('N2')
-      delays.push(this.#random.below(2) === 0 ? delay : delay + this.#random.below(2000))
+      delays.push(link.below(2) === 0 ? delay : delay + link.below(2000))
     }
-    if (this.#chance('N3')) {
+    if (this.#chance('N3', link)) {
       this.#reached('N3')
-      delays[0] = delay + this.#random.below(30)
+      delays[0] = delay + link.below(30)
     }
-    if (this.#chance('N4')) {
+    if (this.#chance('N4', link)) {
       this.#reached('N4')
-      delays[0] = delay + (delay + 5) * this.#random.below(100)
+      delays[0] = delay + (delay + 5) * link.below(100)
     }
     if (this.#slow.has(parcel.from) || this.#slow.has(parcel.to)) {
       this.#reached('N9')
-      delays[0] = delay + 20 + this.#random.below(80)
+      delays[0] = delay + 20 + link.below(80)
     }
     return delays
   }
 
-  flushTime(): number {
+  flushTime(server: string): number {
     const { flushLeast, flushMost } = this.#needs.plan.delays
-    return flushMost > flushLeast ? flushLeast + this.#latency.below(flushMost - flushLeast + 1) : flushLeast
+    return spread(this.#stream(server), flushLeast, flushMost)
   }
 
-  #delay(): number {
-    const { least, most } = this.#needs.plan.delays
-    return most > least ? least + this.#latency.below(most - least + 1) : least
+  #stream(name: string): Random {
+    let stream = this.#links.get(name)
+    if (stream === undefined) {
+      stream = namedStream(this.#needs.plan.seed, name)
+      this.#links.set(name, stream)
+    }
+    return stream
   }
 
-  #chance(id: FaultId): boolean {
+  #chance(id: FaultId, link: Random): boolean {
     const oneIn = this.#rates.get(id)
-    return oneIn !== undefined && this.#random.below(oneIn) === 0
+    return oneIn !== undefined && link.below(oneIn) === 0
   }
 
   #lost(id: FaultId): readonly number[] {
@@ -376,6 +383,10 @@ export class Injector {
 
 /** Their reach is the frames that they changed. */
 const isCountedByFrame = new Set<FaultId>(['N1', 'N2', 'N3', 'N4', 'N9', 'N12', 'R8'])
+
+function spread(random: Random, least: number, most: number): number {
+  return most > least ? least + random.below(most - least + 1) : least
+}
 
 function isEngineReply(kind: string): boolean {
   return kind.startsWith('arbiter-') || kind === 'noted' || kind === 'found'

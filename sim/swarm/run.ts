@@ -10,6 +10,7 @@ import { Recorder } from '../check/recorder.ts'
 import { ServerRules } from '../check/server-rules.ts'
 import type { ClientNode } from '../world/client-node.ts'
 import { World, type WorldEvent } from '../world/world.ts'
+import { namedStream } from './chance.ts'
 import { drawPlan } from './draw.ts'
 import { type FaultId, offByDefault, type Reached, reach } from './fault-classes.ts'
 import { Injector } from './injector.ts'
@@ -24,8 +25,12 @@ export interface RunOptions {
   readonly include?: ReadonlySet<FaultId>
   /** Digest of everything that happened, to compare two runs of one seed. */
   readonly digest?: boolean
+  /** Ends at the first rule that is broken while it runs. */
+  readonly stopEarly?: boolean
   /** Keeps the history in the verdict also when all is well. */
   readonly keepHistory?: boolean
+  /** Called once the cluster is there: for tests that tamper with it. */
+  readonly prepare?: (world: World) => void
   /** Sees every event of the world, after the rules. */
   readonly watch?: (event: WorldEvent) => void
 }
@@ -56,6 +61,9 @@ const introductionMs = 20
 /** Events of a world that does not come to rest. */
 const eventsMax = 400_000
 
+/** A rule is broken, and that is enough. */
+class Stopped extends Error {}
+
 /** The same seed gives the same verdict, in any process. */
 export function runSeed(seed: number, options: RunOptions = {}): Promise<Verdict> {
   const left = [...offByDefault].filter((id) => options.include?.has(id) !== true)
@@ -67,7 +75,8 @@ export async function runPlan(plan: Plan, options: RunOptions = {}): Promise<Ver
   try {
     await run.all()
   } catch (error) {
-    run.broken('crash', error instanceof Error ? (error.stack ?? error.message) : String(error))
+    if (!(error instanceof Stopped))
+      run.broken('crash', error instanceof Error ? (error.stack ?? error.message) : String(error))
   }
   return run.verdict()
 }
@@ -97,7 +106,8 @@ class Run {
       points: true,
       limits,
       fate: (parcel) => this.#injector?.fate(parcel) ?? [0],
-      flushTime: () => this.#injector?.flushTime() ?? 0,
+      flushTime: (server) => this.#injector?.flushTime(server) ?? 0,
+      streamFor: (name) => namedStream(plan.seed, name),
       clock: (id, now) => this.#clock(id, now),
       drift: (id) => plan.drift[id] ?? 1,
     })
@@ -127,6 +137,7 @@ class Run {
       told: (id, detail) => recorder.note({ kind: 'fault', at: world.now, id, detail }),
       restartClient: (id) => this.#client(id),
     })
+    this.#options.prepare?.(world)
     await this.#create()
     this.#injector.begin()
     for (const operation of plan.operations) world.queue.after(operation.at, () => this.#perform(operation), true)
@@ -304,6 +315,7 @@ class Run {
 
   async #advanceTo(moment: number): Promise<void> {
     await this.#world.advance(moment)
+    if (this.#options.stopEarly === true && this.#violations.length > 0) throw new Stopped()
     if (this.#events > eventsMax) throw new Error(`no rest after ${this.#events} events`)
   }
 

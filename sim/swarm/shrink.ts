@@ -26,7 +26,7 @@ export async function shrink(plan: Plan, rule: string, options: ShrinkOptions = 
   const fails: Fails = async (candidate) => {
     if (runs >= runsMax || performance.now() > end) return false
     runs++
-    const { violations } = await runPlan(candidate, options)
+    const { violations } = await runPlan(candidate, { ...options, stopEarly: true })
     const isSame = violations.some((violation) => violation.rule === rule)
     if (isSame) {
       best = candidate

@@ -82,7 +82,7 @@ export class ServerNode {
     const machine = new ServerMachine({
       self: { name, address: address(this.id) },
       seeds: this.#seeds,
-      random: world.newRandom(),
+      random: world.newRandom(this.id),
       clock: world.clockOf(this.id),
       defaults: world.options.defaults ?? { autoCreate: false, template: { members: [] } },
       storeFull: () => store.full,
@@ -209,7 +209,7 @@ export class ServerNode {
 
   #openSegments(name: ServerName): SegmentDisk {
     const world = this.#world
-    this.#files ??= new CrashFiles(world.newRandom(), {
+    this.#files ??= new CrashFiles(world.newRandom(`${this.id} disk`), {
       capacityBytes: diskBytes,
       pause: (operation) => this.#diskTime(operation),
     })

@@ -64,6 +64,8 @@ export interface WorldOptions {
    * log on a directory that loses unflushed sectors; such a world moves with `advance` alone.
    */
   readonly disks?: 'records' | 'segments'
+  /** Streams by name, so that one process less does not shift those of the others. */
+  readonly streamFor?: (name: string) => Random
   /** Also what disks do passes `onPoint`. */
   readonly points?: boolean
   /** Limit of events without rest; a world that exceeds it is broken. */
@@ -112,6 +114,7 @@ export class World {
   restless = false
   #storages = 0
   #streams = 0
+  readonly #processes = new Map<string, number>()
   #crashPoints: CrashPoint[] = []
 
   constructor(options: WorldOptions) {
@@ -142,7 +145,13 @@ export class World {
   }
 
   /** A stream of numbers of its own for everybody, and a new one for every process. */
-  newRandom(): Random {
+  newRandom(owner: string): Random {
+    const { streamFor } = this.options
+    if (streamFor !== undefined) {
+      const number = (this.#processes.get(owner) ?? 0) + 1
+      this.#processes.set(owner, number)
+      return streamFor(`${owner} ${number}`)
+    }
     return seededRandom(Math.imul(this.options.seed + 1, 0x9e37_79b1) + this.#streams++ * 0x632b_e5ab)
   }
 
@@ -207,7 +216,7 @@ export class World {
       seeds: [...this.servers.keys()].map(address),
       network: this.network,
       timers: this.timersOf(id),
-      random: this.newRandom(),
+      random: this.newRandom(id),
       clock: this.clockOf(id),
       newOperation: (kind, topic, label, level) => this.#newOperation(kind, id, topic, label, level),
     })
