@@ -18,7 +18,11 @@ function textOf(value: unknown, seen: Map<object, number>): string {
     entries.sort(([one], [other]) => (one < other ? -1 : 1))
     return `{${entries.map(([key, one]) => `${key}:${textOf(one, seen)}`).join(',')}}`
   }
-  if (value instanceof Set) return `(${[...value].map((one) => textOf(one, seen)).sort().join(',')})`
+  if (value instanceof Set)
+    return `(${[...value]
+      .map((one) => textOf(one, seen))
+      .sort()
+      .join(',')})`
   if (ArrayBuffer.isView(value)) return numbersOf(value as Uint8Array)
   if (Array.isArray(value)) return `[${value.map((one) => textOf(one, seen)).join(',')}]`
   const fields = Object.entries(value).filter(([key, one]) => !surroundings.has(key) && typeof one !== 'function')

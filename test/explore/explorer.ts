@@ -3,7 +3,7 @@
  * numbers of its nodes' states, the parcels under way, what was told and written, and what may still go wrong. A parcel that
  * never arrives is lost, so losses need no step of their own; nor do coordinators that die.
  */
-import { FactsTable, type FactsScope } from './facts.ts'
+import { type FactsScope, FactsTable } from './facts.ts'
 import { beginInput, Locals, Parcels, restartInput, type Step, timeoutInput } from './locals.ts'
 import type { Node, Parcel } from './nodes.ts'
 import { SeenStates } from './seen-states.ts'
@@ -179,13 +179,7 @@ export class Explorer {
   #factsAfter(state: GlobalState, node: number, local: number, input: number, step: Step) {
     if (step.sends.length === 0 && step.written.length === 0) return { next: state.facts, broken: null }
     const sends = step.sends.map((number) => this.#parcels.all[number] as Parcel)
-    return this.#facts.step(
-      state.facts,
-      `${node}|${local}|${input}`,
-      this.#names[node] as string,
-      step.written,
-      sends,
-    )
+    return this.#facts.step(state.facts, `${node}|${local}|${input}`, this.#names[node] as string, step.written, sends)
   }
 
   /** Parcels for nodes that are here, each once, sorted. */

@@ -164,7 +164,12 @@ export class ServerNode implements Node {
       const { from, token, message } = input.parcel
       const bytes = messageBytes(message as Message)
       const envelope = { cluster: '' as const, from: nameOf(from), token }
-      this.#replica.take(address(from), { envelope, message: message as Message, bytes }, message as ReplicaMessage, out)
+      this.#replica.take(
+        address(from),
+        { envelope, message: message as Message, bytes },
+        message as ReplicaMessage,
+        out,
+      )
       this.#replica.settle(out)
     } else {
       for (let tick = 0; tick < timeoutTicks && !out.some(({ kind }) => kind === 'send'); tick++) {

@@ -1,17 +1,21 @@
 /** What is explored: small casts of servers, coordinators and messages. */
 import { crc32 } from 'node:zlib'
-import {
-  type Configuration,
-  type Decider,
-  type Decision,
-  type Intent,
-  type Mode,
-} from '../../proto/configuration.ts'
+import { BodyWriter } from '../../client-sdk/entries.ts'
+import type { Configuration, Decider, Decision, Intent, Mode } from '../../proto/configuration.ts'
 import { address, epoch, type PublisherId } from '../../proto/ids.ts'
 import { emptySet } from '../../proto/message-set.ts'
-import { BodyWriter } from '../../client-sdk/entries.ts'
 import type { Scope } from './explorer.ts'
-import { ArbiterNode, CoordinatorNode, EngineNode, memberOf, type Node, type Parcel, ProposerNode, ServerNode, topic } from './nodes.ts'
+import {
+  ArbiterNode,
+  CoordinatorNode,
+  EngineNode,
+  memberOf,
+  type Node,
+  type Parcel,
+  ProposerNode,
+  ServerNode,
+  topic,
+} from './nodes.ts'
 
 const publishers = ['00000000000000a1', '00000000000000b2'] as unknown as readonly PublisherId[]
 
@@ -80,8 +84,22 @@ const casts: readonly Cast[] = [
     drops: isAboutTheStart,
   },
   {
+    name: 'votes',
+    about: 'the same with two coordinators, and start votes that reach server 1',
+    mode: 'fault-masking',
+    decider: 'stakes',
+    members: ['1', '2', '3'],
+    changes: [
+      { id: 'A', members: ['1', '2', '3'] },
+      { id: 'B', members: ['1', '2', '3'] },
+    ],
+    messages: [],
+    relay: true,
+    drops: (parcel) => isAboutTheStart(parcel) && !(parcel.message.kind === 'start' && parcel.to === '1'),
+  },
+  {
     name: 'newcomer',
-    about: 'fault-masking {1,2,3} to {2,3,4}, one message that 1 alone may hold, a server that restarts',
+    about: 'fault-masking {1,2,3} to {2,3,4}, one message, a server that restarts',
     mode: 'fault-masking',
     decider: 'stakes',
     members: ['1', '2', '3'],
@@ -91,7 +109,8 @@ const casts: readonly Cast[] = [
   },
   {
     name: 'fault-recovery',
-    about: 'fault-recovery {1,2}, one coordinator to {2,3}, one to {1,3}, two messages, an engine, a server that restarts',
+    about:
+      'fault-recovery {1,2}, one coordinator to {2,3}, one to {1,3}, two messages, an engine, a server that restarts',
     mode: 'fault-recovery',
     decider: 'engine',
     members: ['1', '2'],
@@ -209,7 +228,21 @@ function batches(at: number, to: readonly string[]): Parcel[] {
   writer.add(Buffer.from(`m${at}`))
   const body = writer.take()
   const publisher = publishers[at] as PublisherId
-  const message = { kind: 'batch', topic, epoch: epoch(1), publisher, first: 1, last: 1, time: 0, check: crc32(body), body } as const
-  return to.map((one) => ({ from: `p${at}`, to: address(one), token: 0, message: message as unknown as Parcel['message'] }))
+  const message = {
+    kind: 'batch',
+    topic,
+    epoch: epoch(1),
+    publisher,
+    first: 1,
+    last: 1,
+    time: 0,
+    check: crc32(body),
+    body,
+  } as const
+  return to.map((one) => ({
+    from: `p${at}`,
+    to: address(one),
+    token: 0,
+    message: message as unknown as Parcel['message'],
+  }))
 }
-

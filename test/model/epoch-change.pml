@@ -31,7 +31,12 @@
 #endif
 
 #define N 4
-#define S1 (K + 1)
+#if K2 > K
+#define KMAX K2
+#else
+#define KMAX K
+#endif
+#define S1 (KMAX + 1)
 #define at(e, k) ((e) * S1 + (k))
 #define bit(s) (1 << (s))
 #define has(mask, s) (((mask) >> (s)) & 1)
@@ -92,6 +97,11 @@ byte e, s, k, v, n;
 #else
 #define inFlight(s) 0
 #endif
+#if defined(BUG_UNBEGUN_REPORTS) || defined(BUG_UNBEGUN_ACCEPTS)
+#define forgets true
+#else
+#define forgets false
+#endif
 #ifdef BUG_UNBEGUN_REPORTS
 #define mayReport(e, s) has(members[e], s)
 #else
@@ -131,10 +141,8 @@ byte e, s, k, v, n;
 #endif
 #ifdef BUG_UNBEGUN_ACCEPTS
 #define mayAccept(e, s) true
-#define forgets true
 #else
 #define mayAccept(e, s) has(begun[e], s)
-#define forgets false
 #endif
 #ifdef BUG_ACCEPT_IGNORES_PROMISE
 #define allows(e, s, k) true
@@ -321,7 +329,10 @@ inline start() {
      members[e + 1] = membersOf(v);
      begun[e + 1] = begun[e + 1] | bit(s);
      if
-     :: forgets && e + 1 < CHANGES -> promised[(e + 1) * N + s] = 0; accepted[(e + 1) * N + s] = 0
+     :: forgets && e + 1 < CHANGES ->
+        promised[(e + 1) * N + s] = 0; accepted[(e + 1) * N + s] = 0;
+        wedged[e + 1] = wedged[e + 1] & ~bit(s);
+        reported[e + 1] = reported[e + 1] & ~bit(s); reportedWith[e + 1] = reportedWith[e + 1] & ~bit(s)
      :: else
      fi
   :: else
@@ -342,10 +353,6 @@ inline planted() { promised[e * N + s] = accepted[e * N + s] }
 #define PLANTED
 inline planted() { accepted[e * N + s] = 0 }
 #endif
-#ifdef BUG_PROMISE_IS_ACCEPT
-#define PLANTED
-inline planted() { if :: accepted[e * N + s] > 0 -> accepted[e * N + s] = promised[e * N + s] :: else fi }
-#endif
 
 #ifndef PLANTED
 inline planted() { skip }
@@ -358,9 +365,9 @@ active proctype world() {
   }
   do
   :: atomic {
-       select(e : 0 .. (CHANGES - 1)); select(s : 0 .. 3); select(k : 1 .. K);
+       select(e : 0 .. (CHANGES - 1)); select(s : 0 .. 3); select(k : 1 .. KMAX);
        if
-       :: e == 1 && k > K2 -> skip
+       :: k > (e == 0 -> K : K2) -> skip
        :: k == 1 -> store()
        :: wedge()
        :: s == 0 -> collect()

@@ -12,7 +12,11 @@ const masking = 1
 const recovery = 0
 
 const designs: readonly Variant[] = [
-  { name: 'fault-masking to fault-masking, two coordinators', defines: { MODE0: masking, MODE1: masking }, holds: true },
+  {
+    name: 'fault-masking to fault-masking, two coordinators',
+    defines: { MODE0: masking, MODE1: masking },
+    holds: true,
+  },
   { name: 'fault-masking to fault-recovery', defines: { MODE0: masking, MODE1: recovery }, holds: true },
   { name: 'fault-recovery to fault-masking', defines: { MODE0: recovery, MODE1: masking }, holds: true },
   { name: 'fault-recovery to fault-recovery', defines: { MODE0: recovery, MODE1: recovery }, holds: true },
@@ -50,7 +54,11 @@ const bugs: readonly (readonly [name: string, bug: string, more?: Record<string,
   ['staged bodies counted as stored', 'BUG_STAGED_REPORTED'],
   ['staged bodies served', 'BUG_STAGED_SERVED'],
   ['a member that has not begun reports', 'BUG_UNBEGUN_REPORTS', { CHANGES: 2, K: 1, K2: 1 }],
-  ['a member that has not begun accepts, and forgets it when it begins', 'BUG_UNBEGUN_ACCEPTS', { CHANGES: 2, K: 1, K2: 2 }],
+  [
+    'a member that has not begun accepts, and forgets it when it begins',
+    'BUG_UNBEGUN_ACCEPTS',
+    { CHANGES: 2, K: 1, K2: 2 },
+  ],
   ['a volatile wedge', 'BUG_VOLATILE_WEDGE'],
   ['a volatile promise', 'BUG_VOLATILE_PROMISE'],
   ['a reply before the accept is on disk', 'BUG_VOLATILE_ACCEPT'],
@@ -60,7 +68,6 @@ const bugs: readonly (readonly [name: string, bug: string, more?: Record<string,
   ['too few members complete an Add', 'BUG_MINORITY_COMPLETES'],
   ['reported proposals not adopted', 'BUG_ADOPTS_NOTHING'],
   ['the lowest stake adopted', 'BUG_FIRST_ADOPTED', { K: 3 }],
-  ['promise and accept one variable', 'BUG_PROMISE_IS_ACCEPT', { K: 3 }],
   ['an adopter that changes the members', 'BUG_ADOPTER_CHANGES_MEMBERS'],
   ['an accept below the promise', 'BUG_ACCEPT_IGNORES_PROMISE'],
   ['start votes counted across stakes', 'BUG_VOTES_ACROSS_STAKES'],

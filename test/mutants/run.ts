@@ -121,7 +121,7 @@ async function trySeeds(
 
 async function start(folder: string, request: ProbeRequest): Promise<ProbeResult> {
   const script = join(folder, 'test/mutants/probe.js')
-  const timeout = request.budgetMs + storiesMs
+  const timeout = Math.round(request.budgetMs) + storiesMs
   try {
     const { stdout } = await run(process.execPath, [script, JSON.stringify(request)], { timeout, maxBuffer: 2 ** 26 })
     return JSON.parse(stdout.trim().split('\n').at(-1) ?? '')

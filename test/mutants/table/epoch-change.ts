@@ -458,19 +458,6 @@ export const epochChangeMutants: readonly Mutant[] = [
     stories: ['abandoned-change'],
   },
   {
-    id: 'B15',
-    title: 'a server with a hole in its chain of decisions says that there are none',
-    edits: [
-      {
-        file: 'broker/replica/answers.ts',
-        find: 'if (decisions.length === 0 && newest.epoch > since) {',
-        replace: 'if (decisions.length === 0 && newest.epoch < 0) {',
-      },
-    ],
-    caughtBy: ['I1', 'I2', 'test'],
-    tests: ['test/regressions/chain-and-get.test.ts'],
-  },
-  {
     id: 'B16',
     title: 'old servers may stop before the new configuration is noted where lost clients look',
     edits: [
