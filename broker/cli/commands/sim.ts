@@ -1,5 +1,7 @@
-import { readFileSync, writeFileSync } from 'node:fs'
+import { spawn } from 'node:child_process'
+import { existsSync, readFileSync, writeFileSync } from 'node:fs'
 import { availableParallelism } from 'node:os'
+import { fileURLToPath } from 'node:url'
 import type { Command } from 'commander'
 import type { BatchResult } from '../../../sim/swarm/batch.ts'
 import type { FaultId } from '../../../sim/swarm/fault-classes.ts'
@@ -10,7 +12,7 @@ import { exitCodes } from '../failure.ts'
 import { packageVersion } from '../version.ts'
 
 interface SimOptions {
-  readonly seeds: number
+  readonly seeds?: number
   readonly from: number
   readonly seed?: number
   readonly seconds?: number
@@ -21,10 +23,13 @@ interface SimOptions {
   readonly with?: string
   readonly shrink: boolean
   readonly trace?: boolean
+  readonly mutants?: boolean
+  readonly only?: string
   readonly diagram?: 'text' | 'mermaid'
 }
 
 const seedsMax = 1_000_000_000
+const seedsDefault = 1_000
 
 export function addSim(program: Command): void {
   const command = program
@@ -35,7 +40,7 @@ export function addSim(program: Command): void {
         'fail in every way that a seed draws, and checks every rule over what happened. A seed is a history: it can be ' +
         'run again, made small, and drawn.',
     )
-    .option('--seeds <n>', 'how many seeds', wholeNumber('seeds', 1, seedsMax), 1000)
+    .option('--seeds <n>', `how many seeds (default: ${seedsDefault})`, wholeNumber('seeds', 1, seedsMax))
     .option('--from <seed>', 'the first one', wholeNumber('seed', 0, seedsMax), 0)
     .option('--seed <seed>', 'this one alone', wholeNumber('seed', 0, seedsMax))
     .option('--seconds <n>', 'end after this time', wholeNumber('seconds', 1, 86_400))
@@ -47,6 +52,8 @@ export function addSim(program: Command): void {
     .option('--no-shrink', 'leave a failing seed as it is')
     .option('--trace', 'print the history of a single seed as JSON lines')
     .option('--diagram <form>', 'draw a single seed: text or mermaid', toForm)
+    .option('--mutants', 'plant known bugs one by one and say which check finds each (in a checkout of the sources)')
+    .option('--only <bugs>', 'with --mutants: these alone, 1,B2')
   handle<SimOptions>(command, sim)
 }
 
@@ -57,6 +64,8 @@ function toForm(text: string): 'text' | 'mermaid' {
 
 async function sim(context: Context, options: SimOptions): Promise<void> {
   const { seed, replay } = options
+  if (options.mutants === true) return mutants(context, options)
+  if (options.only !== undefined) throw bad('--only belongs to --mutants')
   if (seed !== undefined && replay !== undefined) throw bad('--seed and --replay exclude each other')
   const faults = { without: await classesOf(options.without), include: await classesOf(options.with) }
   if (replay !== undefined) return one(context, options, await savedPlan(replay), `--replay ${replay}`)
@@ -86,6 +95,20 @@ async function savedPlan(path: string): Promise<Plan> {
   }
 }
 
+/** Planted bugs are part of the tests: a process of its own runs them. */
+async function mutants(context: Context, { seeds, seconds, jobs, only }: SimOptions): Promise<void> {
+  const script = fileURLToPath(new URL('../../../test/mutants/main.ts', import.meta.url))
+  if (!existsSync(script)) throw bad('planted bugs are not part of the package', 'run it in a checkout of the sources')
+  const given = { seeds, seconds, workers: jobs, only }
+  const more = Object.entries(given).flatMap(([name, value]) => (value === undefined ? [] : [`--${name}`, `${value}`]))
+  const arguments_ = [...process.execArgv, script, ...more, ...(context.json ? ['--json'] : [])]
+  const child = spawn(process.execPath, arguments_, { stdio: 'inherit', signal: context.signal })
+  process.exitCode = await new Promise<number>((resolve, reject) => {
+    child.on('error', reject)
+    child.on('exit', (code) => resolve(code ?? exitCodes.failure))
+  })
+}
+
 async function batch(
   context: Context,
   options: SimOptions,
@@ -94,12 +117,12 @@ async function batch(
   const { runBatch } = await import('../../../sim/swarm/batch.ts')
   const result = await runBatch({
     from: options.from,
-    seeds: options.seeds,
+    seeds: options.seeds ?? seedsDefault,
     jobs: options.jobs ?? availableParallelism(),
     ...(options.seconds !== undefined && { seconds: options.seconds }),
     ...faults,
     signal: context.signal,
-    progress: (done) => context.progress.show(() => progressOf(done, options.seeds)),
+    progress: (done) => context.progress.show(() => progressOf(done, options.seeds ?? seedsDefault)),
   })
   context.progress.clear()
   await reportReach(context, result, faults)
