@@ -15,6 +15,7 @@ import { addPub } from './commands/pub.ts'
 import { addReconfig } from './commands/reconfig.ts'
 import { addServe } from './commands/serve.ts'
 import { addServers } from './commands/servers.ts'
+import { addSim } from './commands/sim.ts'
 import { addStatus } from './commands/status.ts'
 import { addSub } from './commands/sub.ts'
 import { addTopics } from './commands/topics.ts'
@@ -65,6 +66,7 @@ export function createProgram(version: string): Command {
     addApply,
     addBridge,
     addBench,
+    addSim,
   ]
   for (const add of families) add(program)
   return program
