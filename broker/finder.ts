@@ -158,6 +158,8 @@ export class Finder {
     )
     const decider = request.decider ?? (mode === defaults.mode ? defaults.decider : undefined) ?? defaultDecider(mode)
     checkDecider(mode, decider)
+    const order = request.order ?? defaults.order ?? 'fifo'
+    const sequencer = members.find(({ name }) => this.#directory.isAlive(name)) ?? members[0]
     return {
       topic,
       epoch: epoch(1),
@@ -166,9 +168,10 @@ export class Finder {
       decider,
       members,
       membersMin: request.membersMin ?? defaults.membersMin ?? 1,
-      order: request.order ?? defaults.order ?? 'fifo',
+      order,
       floor: epoch(1),
       base: 0,
+      ...(order === 'total' && sequencer && { sequencer: sequencer.name }),
     }
   }
 
