@@ -17,6 +17,8 @@ export interface Host {
   isAlive(name: ServerName): boolean
   /** True when only protocol records fit on the disk. */
   storeFull(): boolean
+  /** Live servers, those first that a topic would be placed on. */
+  spares(topic: TopicName): readonly Member[]
   /** Starts or finishes a change of a topic on this server. */
   coordinate(topic: TopicName, intent: Intent, out: Effect[]): void
 }
@@ -43,6 +45,8 @@ export interface Limits {
   readonly planTicks: number
   /** Clients without a sign of life for this long are forgotten. */
   readonly clientTicks: number
+  /** Silence of a sequencer, while messages wait for their place, after which its epoch is ended; as much again is random. */
+  readonly sequencerTicks: number
 }
 
 export const limits: Limits = {
@@ -56,4 +60,5 @@ export const limits: Limits = {
   stageTicks: 100,
   planTicks: 500,
   clientTicks: 3000,
+  sequencerTicks: 50,
 }

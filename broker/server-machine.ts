@@ -17,6 +17,7 @@ import { Finder, type TopicDefaults } from './finder.ts'
 import { limits as defaultLimits, type Host, type Limits } from './host.ts'
 import { Belonging } from './membership/belonging.ts'
 import { Directory } from './membership/directory.ts'
+import { place } from './membership/placement.ts'
 import { answerAbsent } from './replica/answers.ts'
 import { Replica, type ReplicaMessage } from './replica/replica.ts'
 
@@ -200,6 +201,12 @@ export class ServerMachine implements DurableMachine {
         this.#finder.take(name, message, out)
         this.#replicas.get(message.topic)?.take(from, frame, message, out)
         return
+      case 'stored':
+      case 'expected':
+      case 'refused':
+      case 'opened':
+        this.#replicas.get(message.topic)?.answered(name, message, out)
+        return
       case 'batch':
       case 'subscribe':
       case 'credit':
@@ -284,6 +291,7 @@ export class ServerMachine implements DurableMachine {
       nextToken: () => ++this.#token,
       addressOf: (member) => this.directory.addressOf(member),
       isAlive: (name) => this.directory.isAlive(name),
+      spares: (topic) => place(topic, this.directory.alive(), this.directory.alive().length),
       storeFull: storeFull ?? (() => false),
       coordinate: (topic: TopicName, intent: Intent, out: Effect[]) => {
         const wedged = this.#replicas.get(topic)?.phase === 'wedged'

@@ -17,7 +17,9 @@ export { Admin, type ReplicaInfo, type ServerInfo } from './admin.ts'
 export { Client, type ConnectOptions, connect, defaultUrl, parseUrl } from './client.ts'
 export { bytes, type Codec, json, text } from './codecs.ts'
 export type { Cursor } from './cursor.ts'
+export type { FlushResult } from './flushing.ts'
 export type { PublishResult, PublishStatus } from './operations/outgoing.ts'
+export type { Durability } from './operations/reading.ts'
 export type {
   Change,
   ChangeResult,
@@ -27,6 +29,7 @@ export type {
   TopicOptions,
 } from './reconfigure.ts'
 export {
+  type EarlyEvent,
   type EpochEvent,
   EventStream,
   type GapEvent,
@@ -35,6 +38,7 @@ export {
   MessageStream,
   type StreamEvent,
 } from './stream.ts'
+export { type TogetherEvent, type TogetherOptions, TogetherStream } from './together-stream.ts'
 export {
   type GetOptions,
   type Outcome,

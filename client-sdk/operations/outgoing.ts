@@ -1,6 +1,7 @@
 import type { EpochcastError } from '../../proto/errors.ts'
 import { type Epoch, formatMessageId, type PublisherId, type Sequence } from '../../proto/ids.ts'
 import type { Settleable } from '../../proto/machine/contract.ts'
+import type { Batch } from '../../proto/wire/messages.ts'
 import { BodyWriter, readEntries } from '../entries.ts'
 
 /**
@@ -17,6 +18,9 @@ export interface PublishResult {
   readonly epoch: Epoch
   readonly status: PublishStatus
 }
+
+/** What a batch's envelope may say about order. */
+export type Stamp = Partial<Pick<Batch, 'after' | 'ranks'>>
 
 /** Somebody who waits for one message, or for a run of them. */
 export interface Waiter {
@@ -37,10 +41,18 @@ export class Outgoing implements Settleable {
   first = 0
   last = 0
   epoch: Epoch | null = null
+  /** What its envelope says beyond its range: set anew for every epoch. */
+  stamp: Stamp | null
+  /** When its first message was published, among all of its client. */
+  ticket = 0
+  /** How many messages its publisher had taken before its first. */
+  ordinal = 0
   #status: PublishStatus = 'durable'
   #publisher: PublisherId | null = null
 
-  constructor(body: Uint8Array, check: number, time: number, waiters: (Waiter | null)[]) {
+  constructor(body: Uint8Array, check: number, time: number, waiters: (Waiter | null)[], stamp: Stamp | null = null) {
+    this.stamp = stamp
+
     this.body = body
     this.count = waiters.length
     this.check = check

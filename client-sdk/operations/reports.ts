@@ -47,6 +47,13 @@ export class MemberReports {
     return true
   }
 
+  /** Up to where any member holds a publisher's messages. */
+  farthest(publisher: PublisherId): number {
+    let farthest = 0
+    for (const known of this.#reports.values()) farthest = Math.max(farthest, known.get(publisher) ?? 0)
+    return farthest
+  }
+
   /** Per publisher the quorum-th largest of what members reported. */
   durableEnd(publisher: PublisherId): number {
     const ends: number[] = []
