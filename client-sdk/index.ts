@@ -18,8 +18,8 @@ export { Client, type ConnectOptions, connect, defaultUrl, parseUrl } from './cl
 export { bytes, type Codec, json, text } from './codecs.ts'
 export type { Cursor } from './cursor.ts'
 export type { FlushResult } from './flushing.ts'
-export type { PublishResult, PublishStatus } from './operations/outgoing.ts'
 export type { Durability } from './operations/reading.ts'
+export type { PublishedRun, PublishResult, PublishStatus } from './operations/waiters.ts'
 export type {
   Change,
   ChangeResult,

@@ -59,7 +59,7 @@ export class Sequencer {
     }
     if (ends.length === 0) return
     this.#blockedTicks = 0
-    this.#window.add(new Outgoing(emptyBody, emptyCheck, this.#time, [null], { ranks: { ends } }), out)
+    this.#window.add(new Outgoing(emptyBody, 1, emptyCheck, this.#time, [], { ranks: { ends } }), out)
   }
 
   answered(from: ServerName, message: MessageOf<'stored' | 'expected' | 'refused'>, out: Effect[]): void {

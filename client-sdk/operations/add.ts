@@ -25,7 +25,8 @@ import type { EpochFollower, Follower } from '../follower.ts'
 import type { Servers } from '../servers.ts'
 import { type AddLimits, EpochWindow } from './epoch-window.ts'
 import { FlushTally } from './flush.ts'
-import { type Outgoing, OutgoingDraft, type Waiter } from './outgoing.ts'
+import { type Outgoing, OutgoingDraft } from './outgoing.ts'
+import type { Many, Waiter } from './waiters.ts'
 
 const ownOutcomeIdsMax = 10_000
 
@@ -72,31 +73,36 @@ export class Publisher implements EpochFollower, Stamping {
       return
     }
     if (this.pendingBytes + payload.length > this.#limits.pendingBytesMax) {
-      waiter.reject(new EpochcastError('EC_QUEUE_FULL', `${this.pendingBytes} bytes wait to be acknowledged`))
+      waiter.reject(queueFull(this.pendingBytes))
       return
     }
-    const ticket = this.#mayBeStamped ? this.#follower.past.publishing(this) : 0
-    if (this.#draft.count > 0 && this.#draft.bytes + payload.length > this.#limits.batchBytesMax) this.closeDraft()
-    if (this.#draft.count === 0) {
-      this.#draftTicket = ticket
-      this.#draftOrdinal = this.#publishedCount
-    }
-    this.#draft.add(payload, waiter)
+    const ticket = this.#nextTicket()
+    this.#makeRoom(payload)
+    this.#noteDraft(ticket)
+    this.#draft.add(payload)
+    this.#draft.wait(waiter)
     this.#publishedCount++
+  }
+
+  /** Takes many messages, all or none. Their payloads are copied. */
+  publishMany(payloads: readonly Uint8Array[], many: Many): void {
+    const bytes = payloads.reduce((sum, payload) => sum + payload.length, 0)
+    const { pendingBytesMax } = this.#limits
+    if (this.#failure !== null) many.failed(this.#failure)
+    else if (bytes > pendingBytesMax) many.failed(tooMany(bytes, pendingBytesMax))
+    else if (this.pendingBytes + bytes > pendingBytesMax) many.failed(queueFull(this.pendingBytes))
+    else this.#takeMany(payloads, many)
   }
 
   /** Gives up waiting for a message; whether it was stored stays open, and it is not added again. */
   abandon(waiter: Waiter, error: (id: string | null) => EpochcastError): void {
     this.closeDraft()
     for (const outgoing of [...this.#queue, ...(this.#window?.pending() ?? [])]) {
-      const index = outgoing.waiters.indexOf(waiter)
+      const index = outgoing.abandon(waiter)
       if (index < 0) continue
-      outgoing.waiters[index] = null
       waiter.reject(error(outgoing.assigned ? outgoing.idOf(index) : null))
       // Not on its way: it is left out before it goes.
-      this.#queue = this.#queue.flatMap((waiting) =>
-        waiting === outgoing ? this.#rewritten(outgoing, () => true) : [waiting],
-      )
+      this.#queue = this.#queue.flatMap((waiting) => (waiting === outgoing ? this.#rewritten(outgoing) : [waiting]))
       this.#wakeIdle()
       return
     }
@@ -267,19 +273,17 @@ export class Publisher implements EpochFollower, Stamping {
   /** A dropped run, without the messages that nobody waits for any more and those whose caller wants to know. */
   #forNextEpoch(outgoing: Outgoing): Outgoing[] {
     if (!outgoing.needsRewriting) return [outgoing]
-    for (let index = 0; index < outgoing.waiters.length; index++) {
-      const waiter = outgoing.waiters[index]
-      if (!waiter?.settleAtEpochEnd || outgoing.epoch === null) continue
-      const id = outgoing.idOf(index)
-      waiter.resolve({ id, epoch: outgoing.epoch, status: 'dropped' })
-      for (const flush of this.#flushes) flush.drop(outgoing, id)
-    }
-    return this.#rewritten(outgoing, (waiter) => !waiter.settleAtEpochEnd)
+    for (const flush of this.#flushes) flush.drop(outgoing)
+    outgoing.settleDropped()
+    return this.#rewritten(outgoing)
   }
 
-  #rewritten(outgoing: Outgoing, isWanted: (waiter: Waiter) => boolean): Outgoing[] {
+  #rewritten(outgoing: Outgoing): Outgoing[] {
     const draft = new OutgoingDraft()
-    for (const { payload, waiter } of outgoing.remaining()) if (isWanted(waiter)) draft.add(payload, waiter)
+    for (const { payloads, waiter } of outgoing.remaining()) {
+      for (const payload of payloads) draft.add(payload)
+      draft.wait(waiter)
+    }
     this.#pendingBytes -= outgoing.body.length
     this.#ended(outgoing, outgoing.count - draft.count)
     if (draft.count === 0) return []
@@ -288,6 +292,43 @@ export class Publisher implements EpochFollower, Stamping {
     rewritten.ordinal = outgoing.ordinal
     this.#pendingBytes += rewritten.body.length
     return [rewritten]
+  }
+
+  #takeMany(payloads: readonly Uint8Array[], many: Many): void {
+    const ticket = this.#nextTicket()
+    let count = 0
+    for (const payload of payloads) {
+      if (this.#isFull(payload)) {
+        if (count > 0) this.#draft.wait(many.part(count))
+        count = 0
+        this.closeDraft()
+      }
+      this.#noteDraft(ticket)
+      this.#draft.add(payload)
+      this.#publishedCount++
+      count++
+    }
+    this.#draft.wait(many.part(count))
+  }
+
+  /** Of a call, among all calls of this client whose order may mean something. */
+  #nextTicket(): number {
+    return this.#mayBeStamped ? this.#follower.past.publishing(this) : 0
+  }
+
+  /** A draft is as old as its first message. */
+  #noteDraft(ticket: number): void {
+    if (this.#draft.count > 0) return
+    this.#draftTicket = ticket
+    this.#draftOrdinal = this.#publishedCount
+  }
+
+  #makeRoom(payload: Uint8Array): void {
+    if (this.#isFull(payload)) this.closeDraft()
+  }
+
+  #isFull(payload: Uint8Array): boolean {
+    return this.#draft.count > 0 && this.#draft.bytes + payload.length > this.#limits.batchBytesMax
   }
 
   #noteIds(outgoing: Outgoing, into: MessageId[]): void {
@@ -310,4 +351,18 @@ export class Publisher implements EpochFollower, Stamping {
     this.#flushes = this.#flushes.filter((flush) => !done.includes(flush))
     for (const flush of done) flush.told(flush)
   }
+}
+
+function queueFull(bytes: number): EpochcastError {
+  return new EpochcastError('EC_QUEUE_FULL', `${bytes} bytes wait to be acknowledged`)
+}
+
+function tooMany(bytes: number, bytesMax: number): EpochcastError {
+  return new EpochcastError(
+    'EC_BAD_ARGUMENT',
+    `${bytes} bytes in one call are more than the ${bytesMax} that may wait`,
+    {
+      hint: 'publish them in smaller groups, one after the other',
+    },
+  )
 }

@@ -21,11 +21,11 @@ export class FlushTally {
   }
 
   durable(outgoing: Outgoing): void {
-    if (outgoing.ordinal < this.#upTo) this.durableCount += outgoing.waiters.filter((waiter) => waiter !== null).length
+    if (outgoing.ordinal < this.#upTo) this.durableCount += outgoing.awaitedCount
   }
 
-  drop(outgoing: Outgoing, id: string): void {
-    if (outgoing.ordinal < this.#upTo) this.dropped.push(id)
+  drop(outgoing: Outgoing): void {
+    if (outgoing.ordinal < this.#upTo) this.dropped.push(...outgoing.settlingIds())
   }
 
   ended(outgoing: Outgoing, count: number): void {

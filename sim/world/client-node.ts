@@ -7,6 +7,7 @@ import { Get, type GetResult } from '../../client-sdk/operations/get.ts'
 import type { Durability, Reading } from '../../client-sdk/operations/reading.ts'
 import { type Consumer, type Delivery, type StartAt, Subscription } from '../../client-sdk/operations/subscribe.ts'
 import { Together } from '../../client-sdk/operations/together.ts'
+import { One } from '../../client-sdk/operations/waiters.ts'
 import { alone } from '../../client-sdk/orders/order-filter.ts'
 import type { Decision, Order } from '../../proto/configuration.ts'
 import { EpochcastError } from '../../proto/errors.ts'
@@ -111,11 +112,12 @@ export class ClientNode {
       this.#loop.call((out) => this.machine.follower(topicName(topic)).add(created, out))
       publisher = created
     }
-    publisher.publish(Buffer.from(value), {
-      settleAtEpochEnd: onEpochEnd === 'settle',
-      resolve: ({ id, status }) => operation.step({ kind: 'added', id: parseMessageId(id), status }, true),
-      reject: (error) => operation.step({ kind: 'failed', code: error.code, text: error.message }, true),
-    })
+    const waiter = new One(
+      ({ id, status }) => operation.step({ kind: 'added', id: parseMessageId(id), status }, true),
+      (error) => operation.step({ kind: 'failed', code: error.code, text: error.message }, true),
+      onEpochEnd === 'settle',
+    )
+    publisher.publish(Buffer.from(value), waiter)
     this.#loop.call(() => {})
     return operation
   }
