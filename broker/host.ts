@@ -15,10 +15,10 @@ export interface Host {
   addressOf(member: Member): Address
   /** Whether a server was heard of lately: a hint about whom not to wait for, never more. */
   isAlive(name: ServerName): boolean
+  /** Servers that answer, this one included: where spare ones are looked for. */
+  alive(): readonly Member[]
   /** True when only protocol records fit on the disk. */
   storeFull(): boolean
-  /** Live servers, those first that a topic would be placed on. */
-  spares(topic: TopicName): readonly Member[]
   /** Starts or finishes a change of a topic on this server. */
   coordinate(topic: TopicName, intent: Intent, out: Effect[]): void
 }
@@ -47,6 +47,10 @@ export interface Limits {
   readonly clientTicks: number
   /** Silence of a sequencer, while messages wait for their place, after which its epoch is ended; as much again is random. */
   readonly sequencerTicks: number
+  /** How long a member of a fault-recovery topic has to be believed dead before it is replaced; 0: never. */
+  readonly recoveryReplaceTicks: number
+  /** The same in fault-masking mode, where nothing stands still meanwhile. */
+  readonly maskingReplaceTicks: number
 }
 
 export const limits: Limits = {
@@ -61,4 +65,6 @@ export const limits: Limits = {
   planTicks: 500,
   clientTicks: 3000,
   sequencerTicks: 50,
+  recoveryReplaceTicks: 0,
+  maskingReplaceTicks: 0,
 }

@@ -17,7 +17,6 @@ import { Finder, type TopicDefaults } from './finder.ts'
 import { limits as defaultLimits, type Host, type Limits } from './host.ts'
 import { Belonging } from './membership/belonging.ts'
 import { Directory } from './membership/directory.ts'
-import { place } from './membership/placement.ts'
 import { answerAbsent } from './replica/answers.ts'
 import { Replica, type ReplicaMessage } from './replica/replica.ts'
 
@@ -129,7 +128,7 @@ export class ServerMachine implements DurableMachine {
       case 'tick':
         return this.#onTick(out)
       case 'peer':
-        if (!input.up) this.directory.peerDown(input.address)
+        if (!input.up) this.directory.peerDown(input.address, out)
         if (!input.up) for (const replica of this.#replicas.values()) replica.peerDown(input.address)
         return
     }
@@ -291,7 +290,7 @@ export class ServerMachine implements DurableMachine {
       nextToken: () => ++this.#token,
       addressOf: (member) => this.directory.addressOf(member),
       isAlive: (name) => this.directory.isAlive(name),
-      spares: (topic) => place(topic, this.directory.alive(), this.directory.alive().length),
+      alive: () => this.directory.alive(),
       storeFull: storeFull ?? (() => false),
       coordinate: (topic: TopicName, intent: Intent, out: Effect[]) => {
         const wedged = this.#replicas.get(topic)?.phase === 'wedged'

@@ -20,6 +20,7 @@ import type { MessageOf, Refusal, TopicMessage } from '../../proto/wire/messages
 import { Closing } from '../epoch/closing.ts'
 import { Opening } from '../epoch/opening.ts'
 import type { Host, Limits } from '../host.ts'
+import { Policy } from '../membership/policy.ts'
 import { Sequencer } from '../services/sequencer.ts'
 import { Succession } from '../services/succession.ts'
 import { answerChain, describeCondition } from './answers.ts'
@@ -74,6 +75,7 @@ export class Replica {
   readonly #waiting = new Set<Address>()
   readonly #rolling: Rolling
   readonly #succession: Succession
+  readonly #policy: Policy
   /** Messages that no phase had use for. */
   dropped = 0
 
@@ -89,6 +91,7 @@ export class Replica {
     this.#opening = new Opening(this.state, this.#transfer, host, limits, (out) => this.#onOpened(out))
     this.#rolling = new Rolling(host, limits)
     this.#succession = new Succession(host, limits)
+    this.#policy = new Policy(host, limits)
     this.#closing = new Closing(this.state, host, limits)
     this.#catchUp = new CatchUp(this.state, host, limits, (decision, out) => this.learn(decision, out))
   }
@@ -189,6 +192,7 @@ export class Replica {
     this.#askForEnd(out)
     this.#closing.tick(out)
     this.#rolling.tick(this.#intake.crowded ? this.serving : null, out)
+    this.#policy.tick(this.serving, out)
     this.#catchUp.tick(out)
     this.#intake.sequencer?.tick(out)
     const { opened } = this.state

@@ -7,6 +7,7 @@ import { type Configuration, type Intent, isMember, type Member } from '../../pr
 import { sequencerPublisher } from '../../proto/ids.ts'
 import type { Effect } from '../../proto/machine/contract.ts'
 import type { Host, Limits } from '../host.ts'
+import { place } from '../membership/placement.ts'
 import type { Holdings } from '../replica/holdings.ts'
 import type { Sequencer } from './sequencer.ts'
 
@@ -60,8 +61,8 @@ export class Succession {
   #nextMembers(serving: Configuration): readonly Member[] | null {
     const alive = serving.members.filter(({ name }) => this.#host.isAlive(name))
     if (serving.mode === 'fault-masking' || alive.length === serving.members.length) return serving.members
-    const spares = this.#host.spares(serving.topic).filter(({ name }) => !isMember(serving, name))
-    const members = [...alive, ...spares.slice(0, serving.members.length - alive.length)]
+    const spares = this.#host.alive().filter(({ name }) => !isMember(serving, name))
+    const members = [...alive, ...place(serving.topic, spares, serving.members.length - alive.length)]
     return members.length < Math.max(2, serving.membersMin) ? null : members
   }
 }

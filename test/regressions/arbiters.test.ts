@@ -45,7 +45,7 @@ class Register {
       nextToken: () => ++token,
       addressOf: (member) => member.address,
       isAlive: () => true,
-      spares: () => [],
+      alive: () => [],
       storeFull: () => false,
       coordinate: () => {},
     }
