@@ -71,7 +71,9 @@ class Reader {
 /** @returns one line for every rule that does not hold */
 export function checkOrders(trace: readonly WorldEvent[], options: OrderRulesOptions = {}): string[] {
   const rules = new OrderRules()
-  trace.forEach((event, at) => rules.see(event, at))
+  trace.forEach((event, at) => {
+    rules.see(event, at)
+  })
   return rules.finish(options.isOver === true)
 }
 
