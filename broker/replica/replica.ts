@@ -209,6 +209,8 @@ export class Replica {
     const { sequencer } = this.#intake
     if (message.kind === 'opened') sequencer?.opened(from, message, out)
     else sequencer?.answered(from, message, out)
+    // There may be room for a record again.
+    if (this.phase === 'open') sequencer?.settle(out)
   }
 
   settle(out: Effect[]): void {
