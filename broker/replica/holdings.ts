@@ -1,4 +1,4 @@
-import { isSystemPublisher, type PublisherId } from '../../proto/ids.ts'
+import { isSystemPublisher, type PublisherId, sequencerPublisher } from '../../proto/ids.ts'
 import { chainDigest, endOf, type Frontier, type MessageSet, noFrontier } from '../../proto/message-set.ts'
 import type { Batch } from '../../proto/wire/messages.ts'
 import { BatchIndex } from './batch-index.ts'
@@ -66,7 +66,8 @@ export class Holdings {
     const { publisher, first, last, check, body } = batch
     const frontier = this.frontierOf(publisher)
     this.#frontiers.set(publisher, { end: last, digest: chainDigest(frontier.digest, last, check) })
-    if (batch.ranks !== undefined) for (const { publisher: of, end } of batch.ranks.ends) this.#orderedEnds.set(of, end)
+    if (batch.ranks !== undefined && publisher === sequencerPublisher)
+      for (const { publisher: of, end } of batch.ranks.ends) this.#orderedEnds.set(of, end)
     return this.index.add(this.#numberOf(publisher), first, last, body.length, check)
   }
 
