@@ -40,12 +40,12 @@ describe('a stranger', () => {
     const { cluster, client, topic } = await withTotal()
     await using _ = cluster
     const stranger = cluster.stranger()
-    const after = (publisher: PublisherId, end: number) => ({ after: { own: [{ publisher, end }], others: [] } })
-    stranger.say(abc, { ...batchOf(one, 1, 1, bodyOf(1)), ...after(other, 1) })
-    stranger.say(abc, { ...batchOf(other, 1, 1, bodyOf(1)), ...after(one, 1) })
+    const causedBy = (publisher: PublisherId, end: number) => ({ after: { own: [{ publisher, end }], others: [] } })
+    stranger.say(abc, { ...batchOf(one, 1, 1, bodyOf(1)), ...causedBy(other, 1) })
+    stranger.say(abc, { ...batchOf(other, 1, 1, bodyOf(1)), ...causedBy(one, 1) })
     stranger.say(abc, {
       ...batchOf('00000000000000cc', 1, 1, bodyOf(1)),
-      ...after('00000000000000dd' as PublisherId, 9),
+      ...causedBy('00000000000000dd' as PublisherId, 9),
     })
     await until(() => stranger.answers.filter(({ kind }) => kind === 'stored').length === 9, 'all is stored')
     for (const order of ['causal', 'total'] as const) {
