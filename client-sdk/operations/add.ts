@@ -41,6 +41,8 @@ export class Publisher implements EpochFollower, Stamping {
   #queue: Outgoing[] = []
   #window: EpochWindow | null = null
   #pendingBytes = 0
+  /** The epoch's order keeps causes first; not known before the topic is. */
+  #mayBeStamped = true
   /** When the first message of the draft was published, among all of this client. */
   #draftTicket = 0
   #draftOrdinal = 0
@@ -163,7 +165,7 @@ export class Publisher implements EpochFollower, Stamping {
     this.closeDraft()
     if (this.#queue.length === 0) return false
     if (this.#window === null) this.#follower.locate(true, undefined, out)
-    else if (isStamped(this.#window.configuration.order)) return this.#window.hasRoom
+    else if (this.#mayBeStamped) return this.#window.hasRoom
     else this.#pump(out)
     return false
   }
@@ -227,7 +229,8 @@ export class Publisher implements EpochFollower, Stamping {
 
   #enter(configuration: Configuration): void {
     this.#window = new EpochWindow(configuration, this.id, this.#servers, this.#limits)
-    if (isStamped(configuration.order)) this.#follower.past.begin(this.id)
+    this.#mayBeStamped = isStamped(configuration.order)
+    if (this.#mayBeStamped) this.#follower.past.begin(this.id)
     else this.#follower.past.end(this.id)
   }
 
@@ -244,22 +247,17 @@ export class Publisher implements EpochFollower, Stamping {
   }
 
   #send(outgoing: Outgoing, window: EpochWindow, out: Effect[]): void {
-    const { topic, epoch, order } = window.configuration
-    if (!isStamped(order)) {
+    if (!this.#mayBeStamped) {
       outgoing.stamp = null
       window.add(outgoing, out)
       return
     }
     const { past } = this.#follower
+    const { topic, epoch } = window.configuration
     const after = past.stamp(this.id, topic, epoch)
     outgoing.stamp = after === null ? null : { after }
     window.add(outgoing, out)
     past.note(topic, epoch, this.id, outgoing.last)
-  }
-
-  get #mayBeStamped(): boolean {
-    const order = this.#window?.configuration.order
-    return order === undefined || isStamped(order)
   }
 
   #settle(outgoing: Outgoing, status: 'durable' | 'included', out: Effect[]): void {
