@@ -3,7 +3,7 @@
  * in the middle has not seen those before, and what they name may still be to come. So it reads them, without bodies.
  */
 import { CausalQueue } from '../../proto/causal-queue.ts'
-import type { Epoch, PublisherId, TopicName } from '../../proto/ids.ts'
+import type { PublisherId } from '../../proto/ids.ts'
 import { endOf, type MessageSet } from '../../proto/message-set.ts'
 import type { Batch, Dependencies } from '../../proto/wire/messages.ts'
 
@@ -11,7 +11,7 @@ import type { Batch, Dependencies } from '../../proto/wire/messages.ts'
 interface Version {
   readonly first: number
   readonly ends: ReadonlyMap<PublisherId, number>
-  readonly others: ReadonlyMap<string, Dependencies['others'][number]>
+  readonly others: ReadonlyMap<string, Other>
 }
 
 export class History {
@@ -48,13 +48,13 @@ export class History {
     for (const { publisher, end } of after.own) {
       const inherited = this.#versionAt(publisher, end)
       for (const [of, far] of inherited?.ends ?? []) raise(ends, of, far)
-      for (const [key, other] of inherited?.others ?? []) others.set(key, other)
+      for (const other of inherited?.others.values() ?? []) raiseOther(others, other)
       if (end > endOf(this.#seen, publisher)) raise(ends, publisher, end)
     }
     for (const other of after.others) {
-      for (const end of other.ends) others.set(keyOf(other.topic, other.epoch, end), { ...other, ends: [end] })
+      for (const end of other.ends) raiseOther(others, { ...other, ends: [end] })
     }
-    if (ends.size === (before?.ends.size ?? 0) && others.size === (before?.others.size ?? 0) && ends.size === 0) return
+    if (ends.size === 0 && others.size === 0) return
     const versions = this.#versions.get(batch.publisher)
     const version = { first: batch.first, ends, others }
     if (versions === undefined) this.#versions.set(batch.publisher, [version])
@@ -70,6 +70,11 @@ function raise(ends: Map<PublisherId, number>, publisher: PublisherId, end: numb
   ends.set(publisher, Math.max(end, ends.get(publisher) ?? 0))
 }
 
-function keyOf(topic: TopicName, epoch: Epoch, { publisher }: { readonly publisher: PublisherId }): string {
-  return `${topic} ${epoch} ${publisher}`
+type Other = Dependencies['others'][number]
+
+/** @param other names one publisher */
+function raiseOther(others: Map<string, Other>, other: Other): void {
+  const [end] = other.ends
+  const key = `${other.topic} ${other.epoch} ${end?.publisher}`
+  if ((others.get(key)?.ends[0]?.end ?? 0) < (end?.end ?? 0)) others.set(key, other)
 }
