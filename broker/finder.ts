@@ -165,6 +165,8 @@ export class Finder {
     const wanted = request.decider ?? (mode === defaults.mode ? defaults.decider : undefined)
     const decider = this.#deciders.resolve(wanted ?? defaultDecider(mode, this.#deciders.founding))
     checkDecider(mode, decider)
+    const order = request.order ?? defaults.order ?? 'fifo'
+    const sequencer = members.find(({ name }) => this.#directory.isAlive(name)) ?? members[0]
     return {
       topic,
       epoch: epoch(1),
@@ -173,9 +175,10 @@ export class Finder {
       decider,
       members,
       membersMin: request.membersMin ?? defaults.membersMin ?? 1,
-      order: request.order ?? defaults.order ?? 'fifo',
+      order,
       floor: epoch(1),
       base: 0,
+      ...(order === 'total' && sequencer && { sequencer: sequencer.name }),
     }
   }
 

@@ -49,6 +49,8 @@ export interface Limits {
   readonly planTicks: number
   /** Clients without a sign of life for this long are forgotten. */
   readonly clientTicks: number
+  /** Silence of a sequencer, while messages wait for their place, after which its epoch is ended; as much again is random. */
+  readonly sequencerTicks: number
   /** How long a member of a fault-recovery topic has to be believed dead before it is replaced; 0: never. */
   readonly recoveryReplaceTicks: number
   /** The same in fault-masking mode, where nothing stands still meanwhile. */
@@ -66,6 +68,7 @@ export const limits: Limits = {
   stageTicks: 100,
   planTicks: 500,
   clientTicks: 3000,
+  sequencerTicks: 50,
   recoveryReplaceTicks: 0,
   maskingReplaceTicks: 0,
 }

@@ -244,6 +244,12 @@ export class ServerMachine implements DurableMachine {
         this.#finder.take(name, message, out)
         this.#replicas.get(message.topic)?.take(from, frame, message, out)
         return
+      case 'stored':
+      case 'expected':
+      case 'refused':
+      case 'opened':
+        this.#replicas.get(message.topic)?.answered(name, message, out)
+        return
       case 'batch':
       case 'subscribe':
       case 'credit':

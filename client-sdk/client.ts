@@ -10,10 +10,13 @@ import { messageBytesMax, type Transport, type TransportHandler } from '../proto
 import { dialTcp } from '../proto/transport/tcp.ts'
 import { Admin } from './admin.ts'
 import { bytes, type Codec } from './codecs.ts'
+import { type FlushResult, flush } from './flushing.ts'
 import { type ClientCall, ClientMachine } from './machine.ts'
 import type { Publisher } from './operations/add.ts'
 import { type AddLimits, addLimits } from './operations/epoch-window.ts'
+import { Together } from './operations/together.ts'
 import type { EventStream } from './stream.ts'
+import { type TogetherOptions, TogetherStream } from './together-stream.ts'
 import { Topic, unknownOutcome } from './topic.ts'
 import { OpenWaits, type WaitOptions, waitFor } from './waiting.ts'
 
@@ -164,23 +167,30 @@ export class Client implements AsyncDisposable {
   }
 
   /**
-   * Resolves when every publish that is pending at the call has an outcome. Never hangs over the end of an epoch.
+   * Resolves when every publish that is pending at the call has an outcome, and everything that this client was given early is
+   * confirmed or retracted. Never hangs over the end of an epoch.
+   * @returns how many of those publishes became durable, and the ids of those that were dropped
    * @throws EpochcastError `EC_TIMEOUT`, `EC_ABORTED`
    */
-  async flush(options: WaitOptions = {}): Promise<void> {
-    await waitFor<void>(this.#waits, options, 'flush', (resolve) => {
-      this.#loop.call(() => {
-        const publishers = this.#machine.publishers()
-        let waiting = publishers.length + 1
-        const told = () => {
-          waiting--
-          if (waiting === 0) resolve()
-        }
-        for (const publisher of publishers) publisher.whenIdle(told)
-        told()
-      })
-      return undefined
-    })
+  flush(options: WaitOptions = {}): Promise<FlushResult> {
+    return flush(this.#machine, this.#loop, this.#waits, options, null)
+  }
+
+  /**
+   * Reads several topics as one causal stream: whatever a publisher had been given or had sent of one of them comes before what
+   * it published to another. All must have order `causal` or `total`.
+   * @throws EpochcastError `EC_BAD_ARGUMENT` for a topic that is named twice; the stream ends with `EC_ORDER_NOT_OFFERED`
+   */
+  together<T>(topics: readonly Topic<T>[], options: TogetherOptions = {}): TogetherStream<T> {
+    if (this.#closed !== null) throw this.#closed
+    const names = new Set(topics.map(({ name }) => name))
+    if (names.size < topics.length || topics.length === 0)
+      throw new EpochcastError('EC_BAD_ARGUMENT', 'name one or more topics, each once')
+    const together = new Together((topic) => this.#machine.follower(topic))
+    const stream = new TogetherStream<T>(() => this.#loop.call(() => this.#machine.removeTogether(together)))
+    this.#loop.call(() => this.#machine.addTogether(together))
+    for (const topic of topics) topic.join(stream, together, options)
+    return stream
   }
 
   /** Flushes, lets subscriptions end behind what has arrived, and closes. */

@@ -17,6 +17,7 @@ import {
 import type { Effect } from '../proto/machine/contract.ts'
 import { endOf, type Frontier } from '../proto/message-set.ts'
 import type { Message, MessageOf, Template } from '../proto/wire/messages.ts'
+import type { CausalPast, HybridClock } from './causal-past.ts'
 import { refusalError } from './refusals.ts'
 import type { Requests } from './requests.ts'
 import type { Servers } from './servers.ts'
@@ -40,6 +41,8 @@ export interface EpochFollower {
 }
 
 const suspectTicks = 25
+/** One roll is asked for in so many ticks. */
+const rollTicks = 500
 const ownOutcomeEpochsMax = 100
 
 export class Follower {
@@ -48,6 +51,8 @@ export class Follower {
   /** What this client was acknowledged or given in the current epoch: a Get never falls behind it. */
   readonly known = new Map<PublisherId, Frontier>()
   readonly ownOutcomes = new Map<Epoch, OwnOutcomes>()
+  readonly past: CausalPast
+  readonly clock: HybridClock
   readonly #servers: Servers
   readonly #requests: Requests
   readonly #decisions = new Map<Epoch, Decision>()
@@ -58,10 +63,14 @@ export class Follower {
   /** Somebody wants the topic made while it is only looked for. */
   #createNext: { readonly template: Template | undefined } | null = null
   #chaining = 0
+  #rolling = 0
+  #ticksSinceRoll = 0
   #ticksSinceSuspicion = suspectTicks
 
-  constructor(topic: TopicName, servers: Servers, requests: Requests) {
+  constructor(topic: TopicName, servers: Servers, requests: Requests, past: CausalPast, clock: HybridClock) {
     this.topic = topic
+    this.past = past
+    this.clock = clock
     this.#servers = servers
     this.#requests = requests
   }
@@ -132,8 +141,23 @@ export class Follower {
     this.locate(false, undefined, out)
   }
 
+  /** Asks for the end of an epoch: it holds up a reader, and nothing else will go on. */
+  roll(of: Epoch, out: Effect[]): void {
+    if (this.#rolling !== 0 || this.epoch !== of) return
+    this.#ticksSinceRoll = 0
+    const { topic } = this
+    const message: Message = { kind: 'reconfigure', topic, epoch: of, changeId: `cause-${of}`, members: [] }
+    const to = () => this.#servers.inOrder(this.addresses())
+    const answer = ({ kind }: Message) => kind === 'changed' || kind === 'refused'
+    this.#rolling = this.#requests.ask({ message, to, answer, retryTicks: 200 }, out)
+  }
+
   tick(): void {
     this.#ticksSinceSuspicion++
+    // The end that was asked for came, or was refused: after a while it may be asked for again.
+    if (this.#rolling === 0 || ++this.#ticksSinceRoll < rollTicks) return
+    this.#requests.withdraw(this.#rolling)
+    this.#rolling = 0
   }
 
   moved(message: MessageOf<'moved'>, out: Effect[]): void {

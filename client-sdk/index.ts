@@ -18,7 +18,9 @@ export { Admin, type ReplicaInfo, type ServerEngines, type ServerInfo } from './
 export { Client, type ConnectOptions, connect, defaultUrl, parseUrl } from './client.ts'
 export { bytes, type Codec, json, text } from './codecs.ts'
 export type { Cursor } from './cursor.ts'
+export type { FlushResult } from './flushing.ts'
 export type { HeldEpoch, HeldMessage, Inspection, ServerCondition } from './inspection.ts'
+export type { Durability } from './operations/reading.ts'
 export type { PublishedRun, PublishResult, PublishStatus } from './operations/waiters.ts'
 export type {
   Change,
@@ -29,6 +31,7 @@ export type {
   TopicOptions,
 } from './reconfigure.ts'
 export {
+  type EarlyEvent,
   type EpochEvent,
   EventStream,
   type GapEvent,
@@ -37,6 +40,7 @@ export {
   MessageStream,
   type StreamEvent,
 } from './stream.ts'
+export { type TogetherEvent, type TogetherOptions, TogetherStream } from './together-stream.ts'
 export {
   type GetOptions,
   type Outcome,

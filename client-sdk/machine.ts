@@ -6,6 +6,7 @@ import type { Member } from '../proto/configuration.ts'
 import {
   type Address,
   type ClusterId,
+  isSystemPublisher,
   type PublisherId,
   publisherId,
   type ServerName,
@@ -15,11 +16,13 @@ import { type Effect, type Input, type Machine, send } from '../proto/machine/co
 import { type Clock, hexDigits, type Random } from '../proto/machine/ports.ts'
 import type { Frame } from '../proto/wire/codec.ts'
 import { isTopical, type Message } from '../proto/wire/messages.ts'
+import { CausalPast, HybridClock } from './causal-past.ts'
 import { Follower } from './follower.ts'
 import { Publisher } from './operations/add.ts'
 import { type AddLimits, addLimits } from './operations/epoch-window.ts'
 import type { Get } from './operations/get.ts'
 import type { Subscription } from './operations/subscribe.ts'
+import type { Together } from './operations/together.ts'
 import type { Watch } from './operations/watch.ts'
 import { Requests } from './requests.ts'
 import { Servers } from './servers.ts'
@@ -48,6 +51,9 @@ export class ClientMachine implements Machine<ClientCall> {
   readonly #gets = new Map<number, Get>()
   readonly #subscriptions = new Map<number, Subscription>()
   readonly #watches = new Set<Watch>()
+  readonly #togethers = new Set<Together>()
+  readonly #past = new CausalPast()
+  readonly #clock: HybridClock
   #introduced: (() => void)[] = []
   #ticks = 0
 
@@ -55,6 +61,7 @@ export class ClientMachine implements Machine<ClientCall> {
     this.#options = options
     this.#limits = { ...addLimits, ...options.limits }
     this.servers = new Servers(options.seeds)
+    this.#clock = new HybridClock(() => options.clock.nowMs())
   }
 
   step(input: Input<ClientCall>, out: Effect[]): void {
@@ -64,8 +71,7 @@ export class ClientMachine implements Machine<ClientCall> {
       case 'frame':
         return this.#onFrame(input.from, input.frame, out)
       case 'turn':
-        for (const publisher of this.#publishers.values()) publisher.settle(out)
-        return
+        return this.#onTurn(out)
       case 'tick':
         return this.#onTick(out)
       case 'peer':
@@ -80,7 +86,7 @@ export class ClientMachine implements Machine<ClientCall> {
   follower(topic: TopicName): Follower {
     let follower = this.#followers.get(topic)
     if (follower === undefined) {
-      follower = new Follower(topic, this.servers, this.requests)
+      follower = new Follower(topic, this.servers, this.requests, this.#past, this.#clock)
       this.#followers.set(topic, follower)
     }
     return follower
@@ -88,9 +94,10 @@ export class ClientMachine implements Machine<ClientCall> {
 
   /** A new publisher, with an id that no other has or will have; it begins when it is added to its topic's follower. */
   createPublisher(topic: TopicName): Publisher {
-    const id = publisherId(hexDigits(this.#options.random, 16))
+    let id = publisherId(hexDigits(this.#options.random, 16))
+    while (isSystemPublisher(id)) id = publisherId(hexDigits(this.#options.random, 16))
     const follower = this.follower(topic)
-    const publisher = new Publisher(id, follower, this.servers, this.#options.clock, this.#limits)
+    const publisher = new Publisher(id, follower, this.servers, this.#limits)
     this.#publishers.set(id, publisher)
     return publisher
   }
@@ -107,6 +114,15 @@ export class ClientMachine implements Machine<ClientCall> {
 
   removeSubscription(subscription: Subscription, out: Effect[]): void {
     if (this.#subscriptions.delete(subscription.token)) subscription.close(out)
+  }
+
+  /** Subscriptions that are read together; each is added on its own, too. */
+  addTogether(together: Together): void {
+    this.#togethers.add(together)
+  }
+
+  removeTogether(together: Together): void {
+    this.#togethers.delete(together)
   }
 
   addWatch(watch: Watch, out: Effect[]): void {
@@ -130,6 +146,17 @@ export class ClientMachine implements Machine<ClientCall> {
   introduce(told: () => void, out: Effect[]): void {
     this.#introduced.push(told)
     send(out, this.servers.addresses(), { kind: 'introduce' })
+  }
+
+  #onTurn(out: Effect[]): void {
+    let stamped: Publisher[] | null = null
+    for (const publisher of this.#publishers.values()) {
+      if (!publisher.settle(out)) continue
+      if (stamped === null) stamped = [publisher]
+      else stamped.push(publisher)
+    }
+    if (stamped !== null) this.#past.send(stamped, out)
+    for (const together of this.#togethers) together.settle(out)
   }
 
   #onFrame(from: Address, frame: Frame, out: Effect[]): void {

@@ -16,8 +16,14 @@ import type { Codec } from './codecs.ts'
 import { type Cursor, formatCursor, type Position } from './cursor.ts'
 import { entriesOf } from './entries.ts'
 import type { Consumer, Delivery } from './operations/subscribe.ts'
+import type { Run } from './orders/order-filter.ts'
 
 const nothing = new Uint8Array(0)
+
+type Ordered = Pick<Extract<Delivery, { kind: 'batch' }>, 'position' | 'early' | 'lost'>
+
+const noIds: readonly string[] = []
+const plainOrder: Ordered = { position: null, early: false, lost: [] }
 
 /** One message as a subscriber or a Get receives it. */
 export class Message<T> {
@@ -31,9 +37,16 @@ export class Message<T> {
   readonly payload: Uint8Array
   /** False when the bytes that its publisher sent are not messages: then `value` throws. */
   readonly isReadable: boolean
+  /** Place in the topic's total order, from 1, for ever; null where it is not read in total order. */
+  readonly position: number | null
+  /** Not durable when it was given: a `confirmed` or a `retracted` event follows. */
+  readonly isEarly: boolean
+  /** Ids of messages that were dropped, and that its publisher had seen or sent when it published this one. */
+  readonly lostDependencies: readonly string[]
   readonly #codec: Codec<T>
 
-  constructor(batch: Batch, index: number, payload: Uint8Array | null, codec: Codec<T>) {
+  /** @param order what else is known where it was read in an order of its own */
+  constructor(batch: Batch, index: number, payload: Uint8Array | null, codec: Codec<T>, order: Ordered = plainOrder) {
     this.topic = batch.topic
     this.epoch = batch.epoch
     this.publisher = batch.publisher
@@ -41,6 +54,9 @@ export class Message<T> {
     this.timeMs = batch.time
     this.payload = payload ?? nothing
     this.isReadable = payload !== null
+    this.position = order.position === null ? null : order.position + index
+    this.isEarly = order.early
+    this.lostDependencies = order.lost.length === 0 ? noIds : order.lost.map(formatMessageId)
     this.#codec = codec
   }
 
@@ -83,7 +99,16 @@ export interface MessageEvent<T> {
   readonly message: Message<T>
 }
 
-export type StreamEvent<T> = MessageEvent<T> | EpochEvent | GapEvent
+/** A message that was given early is durable now, or was dropped: then no other subscriber is ever given it. */
+export interface EarlyEvent {
+  readonly type: 'confirmed' | 'retracted'
+  readonly id: string
+  readonly epoch: Epoch
+  readonly publisher: PublisherId
+  readonly sequence: number
+}
+
+export type StreamEvent<T> = MessageEvent<T> | EarlyEvent | EpochEvent | GapEvent
 
 export interface StreamControl {
   /** The reader has taken that many body bytes. */
@@ -99,6 +124,8 @@ export class EventStream<T> implements Consumer, AsyncIterableIterator<StreamEve
   #queue: Delivery[] = []
   #head = 0
   #batch: Batch | null = null
+  #order: Ordered = plainOrder
+  #run: { readonly kind: EarlyEvent['type']; readonly run: Run; next: number } | null = null
   #payloads: readonly (Uint8Array | null)[] = []
   #index = 0
   #wakes: (() => void)[] = []
@@ -162,6 +189,7 @@ export class EventStream<T> implements Consumer, AsyncIterableIterator<StreamEve
     this.#queue = []
     this.#head = 0
     this.#batch = null
+    this.#run = null
     this.#control?.close()
     this.#wakeUp()
     return { done: true, value: undefined }
@@ -177,19 +205,21 @@ export class EventStream<T> implements Consumer, AsyncIterableIterator<StreamEve
 
   #take(): StreamEvent<T> | null {
     for (;;) {
-      const message = this.#takeMessage()
+      const message = this.#takeMessage() ?? this.#takeOfRun()
       if (message !== null) return message
       const delivery = this.#queue[this.#head]
       if (delivery === undefined) return null
       this.#advance()
+      if (delivery.kind === 'gap' || delivery.kind === 'epoch') return this.#eventOf(delivery)
       if (delivery.kind === 'batch') {
         this.#batch = delivery.batch
         this.#payloads = entriesOf(delivery.batch)
         this.#index = delivery.skip
+        this.#order = delivery
       } else if (delivery.kind === 'position') {
         this.#moveTo(delivery.position.epoch)
         for (const [publisher, frontier] of delivery.position.seen) this.#seen.set(publisher, frontier)
-      } else return this.#eventOf(delivery)
+      } else this.#run = { kind: delivery.kind, run: delivery.run, next: delivery.run.first }
     }
   }
 
@@ -202,14 +232,29 @@ export class EventStream<T> implements Consumer, AsyncIterableIterator<StreamEve
       this.#control?.consumed(batch.body.length)
       return null
     }
-    const message = new Message(batch, this.#index, payload, this.#codec)
+    const message = new Message(batch, this.#index, payload, this.#codec, this.#order)
     this.#index++
     this.#moveTo(batch.epoch)
-    this.#seen.set(batch.publisher, { end: message.sequence, digest: 0 })
+    // Only what is durable moves the cursor.
+    if (!message.isEarly) this.#seen.set(batch.publisher, { end: message.sequence, digest: 0 })
     return { type: 'message', message }
   }
 
-  #eventOf(delivery: Exclude<Delivery, { kind: 'batch' | 'position' }>): StreamEvent<T> {
+  #takeOfRun(): EarlyEvent | null {
+    const current = this.#run
+    if (current === null) return null
+    const { epoch, publisher, last } = current.run
+    const number = current.next++
+    if (number >= last) this.#run = null
+    if (current.kind === 'confirmed') {
+      this.#moveTo(epoch)
+      this.#seen.set(publisher, { end: number, digest: 0 })
+    }
+    const id = formatMessageId({ epoch, publisher, sequence: sequence(number) })
+    return { type: current.kind, id, epoch, publisher, sequence: number }
+  }
+
+  #eventOf(delivery: Extract<Delivery, { kind: 'gap' | 'epoch' }>): StreamEvent<T> {
     if (delivery.kind === 'gap') {
       this.#moveTo(delivery.to)
       return { type: 'gap', from: delivery.from, to: delivery.to }

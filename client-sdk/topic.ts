@@ -8,14 +8,19 @@ import type { GetLevel } from '../proto/wire/messages.ts'
 import type { Codec } from './codecs.ts'
 import { type Cursor, formatCursor, parseCursor } from './cursor.ts'
 import { entriesOf } from './entries.ts'
+import { type FlushResult, flush } from './flushing.ts'
 import type { EpochFollower, Follower } from './follower.ts'
 import type { ClientCall, ClientMachine } from './machine.ts'
 import type { Publisher } from './operations/add.ts'
 import { Get, type GetResult } from './operations/get.ts'
-import { type StartAt, Subscription } from './operations/subscribe.ts'
+import { type Durability, durabilities, type Reading } from './operations/reading.ts'
+import { type Consumer, type StartAt, Subscription } from './operations/subscribe.ts'
+import type { Together } from './operations/together.ts'
 import { Many, One, type PublishedRun, type PublishResult, type Waiter } from './operations/waiters.ts'
 import { Watch } from './operations/watch.ts'
+import { alone } from './orders/order-filter.ts'
 import { EventStream, Message, MessageStream } from './stream.ts'
+import type { TogetherOptions, TogetherStream } from './together-stream.ts'
 import { type View, viewOf } from './view.ts'
 import { type OpenWaits, type WaitOptions, waitFor, watch } from './waiting.ts'
 
@@ -36,8 +41,19 @@ export interface GetOptions extends WaitOptions {
 export interface SubscribeOptions {
   /** `start`: everything that is kept; `new` (default): what becomes durable from now on; or a cursor. */
   readonly from?: 'start' | 'new' | Cursor
-  /** `fifo` (default): each publisher's messages in the order of its calls; `none` promises less and gives the same. */
+  /**
+   * - none, fifo (what is given without it): each publisher's messages in the order of its calls
+   * - causal: and after everything that its publisher had been given or had sent
+   * - total: the same sequence for every subscriber, with positions; follows the other two
+   *
+   * The topic must offer it: its own order, or one before it.
+   */
   readonly order?: Order
+  /**
+   * `durable` (default): once the quorum has it on disk. `early`: on arrival; a `confirmed` or a `retracted` event follows. Not
+   * with order `total`.
+   */
+  readonly durability?: Durability
   readonly signal?: AbortSignal
 }
 
@@ -175,23 +191,55 @@ export class Topic<T> {
   subscribe(options: SubscribeOptions & { readonly events?: boolean } = {}): EventStream<T> | MessageStream<T> {
     const closed = this.#context.closed()
     if (closed !== null) throw closed
-    if (options.order !== undefined && !orders.includes(options.order)) {
-      throw new EpochcastError('EC_BAD_ARGUMENT', `order ${options.order} is not one of ${orders.join(', ')}`)
-    }
+    const reading = readingOf(options)
     const startAt: StartAt = startOf(this.name, options.from ?? 'new')
     const events = new EventStream<T>(this.name, this.#codec, typeof startAt === 'string' ? null : startAt)
+    this.#subscribe(startAt, reading, events, events, options.signal)
+    return options.events === true ? events : new MessageStream(events)
+  }
+
+  /** Becomes one of the topics of `client.together`. */
+  join(stream: TogetherStream<T>, together: Together, options: TogetherOptions): void {
+    const { from, durability } = options
+    const reading = { ...readingOf({ order: 'causal', ...(durability && { durability }) }), gate: together }
+    const startAt: StartAt = startOf(this.name, typeof from === 'object' ? (from[this.name] ?? 'new') : (from ?? 'new'))
+    const events = new EventStream<T>(this.name, this.#codec, typeof startAt === 'string' ? null : startAt)
+    const consumer = stream.add(this.name, events)
+    const subscription = this.#subscribe(startAt, reading, events, consumer, options.signal, () => stream.end())
+    this.#context.loop.call(() => together.add(subscription))
+  }
+
+  #subscribe(
+    startAt: StartAt,
+    reading: Reading,
+    events: EventStream<T>,
+    consumer: Consumer,
+    signal: AbortSignal | undefined,
+    ended: () => void = () => {},
+  ): Subscription {
     const { machine, loop } = this.#context
-    const subscription = new Subscription(startAt, this.#follower, machine.servers, machine.requests, events)
+    const subscription = new Subscription(startAt, this.#follower, machine.servers, machine.requests, consumer, reading)
     const close = () => {
       events.end()
+      ended()
       loop.call((out) => machine.removeSubscription(subscription, out))
     }
     events.attach({ consumed: (count) => loop.call((out) => subscription.consumed(count, out)), close })
     loop.call((out) => machine.addSubscription(subscription, this.name, out))
     this.#context.track(events)
-    if (options.signal?.aborted === true) close()
-    else options.signal?.addEventListener('abort', close, { once: true })
-    return options.events === true ? events : new MessageStream(events)
+    this.#context.onClose(ended)
+    if (signal?.aborted === true) close()
+    else signal?.addEventListener('abort', close, { once: true })
+    return subscription
+  }
+
+  /**
+   * The same as the client's `flush`, for this topic alone.
+   * @throws EpochcastError `EC_TIMEOUT`, `EC_ABORTED`
+   */
+  flush(options: WaitOptions = {}): Promise<FlushResult> {
+    const { machine, loop, waits } = this.#context
+    return flush(machine, loop, waits, options, this.name)
   }
 
   /** The topic's memberships as they follow each other, beginning with the current one. Ends with its client, or by `break`. */
@@ -374,6 +422,22 @@ export function unknownOutcome(id: string, cause: EpochcastError): EpochcastErro
     messageId: id,
     hint: `ask outcome('${id}')`,
   })
+}
+
+/** @throws EpochcastError `EC_BAD_ARGUMENT` for what cannot be read that way */
+function readingOf({ order, durability }: Pick<SubscribeOptions, 'order' | 'durability'>): Reading {
+  if (order !== undefined && !orders.includes(order)) {
+    throw new EpochcastError('EC_BAD_ARGUMENT', `order ${order} is not one of ${orders.join(', ')}`)
+  }
+  if (durability !== undefined && !durabilities.includes(durability)) {
+    throw new EpochcastError('EC_BAD_ARGUMENT', `durability ${durability} is not one of ${durabilities.join(', ')}`)
+  }
+  if (order === 'total' && durability === 'early') {
+    throw new EpochcastError('EC_BAD_ARGUMENT', 'a message has no place in total order before it is durable', {
+      hint: 'read it in order causal, or durable',
+    })
+  }
+  return { order: order ?? null, durability: durability ?? 'durable', gate: alone }
 }
 
 function startOf(topic: TopicName, from: 'start' | 'new' | Cursor): StartAt {

@@ -1,4 +1,4 @@
-import { type Configuration, type Decision, isMember } from '../proto/configuration.ts'
+import { type Configuration, type Decision, isMember, type ProposalTimes } from '../proto/configuration.ts'
 import { type Epoch, serverIdOf } from '../proto/ids.ts'
 import { countOf, fingerprint } from '../proto/message-set.ts'
 
@@ -10,6 +10,8 @@ export interface View {
   readonly left: readonly string[]
   /** Of the epoch before; null for the first view that is seen. */
   readonly closing: { readonly count: number; readonly digest: string } | null
+  /** What the change took until it was proposed, in milliseconds; null for the first view, and where it was not told. */
+  readonly times: { readonly planMs: number; readonly wedgeMs: number; readonly stageMs: number } | null
 }
 
 /** @param before the configuration seen before, if any; `decision` ended its epoch */
@@ -23,5 +25,10 @@ export function viewOf(configuration: Configuration, before: Configuration | nul
     joined: joined.map((member) => serverIdOf(member.name)),
     left: left.map((member) => serverIdOf(member.name)),
     closing,
+    times: decision?.times === undefined ? null : inMilliseconds(decision.times),
   }
+}
+
+function inMilliseconds({ planUs, wedgeUs, stageUs }: ProposalTimes): View['times'] {
+  return { planMs: planUs / 1000, wedgeMs: wedgeUs / 1000, stageMs: stageUs / 1000 }
 }

@@ -18,8 +18,19 @@ export type Mode = (typeof modes)[number]
 export const services = ['multicast'] as const
 export type Service = (typeof services)[number]
 
-export const orders = ['none', 'fifo'] as const
+/** What publishers stamp and what subscriptions may ask for, each with everything before it. */
+export const orders = ['none', 'fifo', 'causal', 'total'] as const
 export type Order = (typeof orders)[number]
+
+/** Whether a topic of this order can be read in that one: the same, or a weaker one. */
+export function offers(order: Order, wanted: Order): boolean {
+  return orders.indexOf(wanted) <= orders.indexOf(order)
+}
+
+/** Whether publishers say what their messages depend on. */
+export function isStamped(order: Order): boolean {
+  return offers(order, 'causal')
+}
 
 export interface Member {
   readonly name: ServerName
@@ -42,6 +53,8 @@ export interface Configuration {
   readonly floor: Epoch
   /** Messages of all epochs before this one. */
   readonly base: number
+  /** Who orders the messages, in an epoch of order `total`: one of the members that had staged. */
+  readonly sequencer?: ServerName
 }
 
 /** What a change asks for, carried by every wedge so that any server can finish it. */
@@ -59,6 +72,14 @@ export interface Decision {
   readonly changeId: string
   readonly next: Configuration
   readonly closing: MessageSet
+  /** How long the change took until it was proposed, in microseconds: for people. */
+  readonly times?: ProposalTimes
+}
+
+export interface ProposalTimes {
+  readonly planUs: number
+  readonly wedgeUs: number
+  readonly stageUs: number
 }
 
 export function majority(of: number): number {

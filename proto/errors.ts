@@ -11,6 +11,7 @@ const codes = {
   EC_UNKNOWN_SERVER: false,
   EC_TOPIC_EXISTS: false,
   EC_IMPOSSIBLE_MEMBERSHIP: false,
+  EC_ORDER_NOT_OFFERED: false,
   EC_NO_DECIDER: true,
   EC_TRANSFER_FAILED: true,
   EC_SUPERSEDED: false,

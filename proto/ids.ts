@@ -70,6 +70,17 @@ export function publisherId(text: string): PublisherId {
   throw bad(`publisher ${JSON.stringify(text.slice(0, 40))} is not 16 hexadecimal digits`)
 }
 
+/**
+ * Ids of publishers that are no clients: what they store is never given to users, has no position and is not counted. All of
+ * them begin with eight times `f`.
+ */
+export function isSystemPublisher(id: PublisherId): boolean {
+  return id.startsWith('ffffffff')
+}
+
+/** Under this id the sequencer of an epoch, and nobody else, stores in which order messages come. */
+export const sequencerPublisher: PublisherId = 'ffffffffffffffff' as PublisherId
+
 export function epoch(value: number): Epoch {
   if (Number.isSafeInteger(value) && value >= 0) return value as Epoch
   throw bad(`epoch ${value} is not a natural number`)

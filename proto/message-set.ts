@@ -7,7 +7,7 @@
  * "Virtually Synchronous Methodology for Dynamic Service Replication".
  * Departs from it: sets of whole messages become vectors, because servers take a publisher's batches only in sequence.
  */
-import type { PublisherId } from './ids.ts'
+import { isSystemPublisher, type PublisherId } from './ids.ts'
 
 /** Where a publisher's prefix ends, and the digest of all batches up to there. */
 export interface Frontier {
@@ -80,10 +80,10 @@ export function heldBy(sets: readonly MessageSet[], count: number): MessageSet {
   return held
 }
 
-/** Number of messages: sequences start at 1 and have no gap, so it is the sum of the ends. */
+/** Number of messages, without those of the system: sequences start at 1 and have no gap, so it is the sum of the ends. */
 export function countOf(set: MessageSet): number {
   let count = 0
-  for (const frontier of set.values()) count += frontier.end
+  for (const [publisher, { end }] of set) if (!isSystemPublisher(publisher)) count += end
   return count
 }
 

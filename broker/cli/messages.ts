@@ -1,10 +1,9 @@
 /** Messages and events of a topic as text and as JSON. */
-import type { Message, StreamEvent } from '../../client-sdk/index.ts'
+import type { EarlyEvent, EpochEvent, GapEvent, Message } from '../../client-sdk/index.ts'
 import { bad } from './arguments.ts'
 import { count, idsOf, list } from './describe.ts'
 
 type RawMessage = Message<Uint8Array>
-export type RawEvent = StreamEvent<Uint8Array>
 export type Part = string | Uint8Array
 export type Formatter = (message: RawMessage) => readonly Part[]
 
@@ -14,7 +13,20 @@ const strict = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
 export function messageJson(message: RawMessage): object {
   const { id, topic, epoch, publisher, sequence, timeMs, payload } = message
   const time = new Date(timeMs).toISOString()
-  return { type: 'message', topic, id, epoch, publisher, sequence, time, ...contentOf(payload) }
+  const { position, isEarly, lostDependencies } = message
+  return {
+    type: 'message',
+    topic,
+    id,
+    epoch,
+    publisher,
+    sequence,
+    time,
+    ...(position !== null && { position }),
+    ...(isEarly && { early: true }),
+    ...(lostDependencies.length > 0 && { lostDependencies }),
+    ...contentOf(payload),
+  }
 }
 
 function contentOf(payload: Uint8Array): { value: string } | { base64: string } {
@@ -35,12 +47,13 @@ const fields: Record<string, (message: RawMessage) => Part> = {
   i: (message) => message.id,
   v: (message) => message.payload,
   b: (message) => String(message.payload.length),
+  n: (message) => String(message.position ?? '-'),
   T: (message) => message.topic,
   '%': () => '%',
 }
 
 export const formatHelp =
-  '%v value, %i id, %e epoch, %p publisher, %s sequence, %t time, %b bytes, %T topic, %% percent; \\n, \\t, \\0, \\\\'
+  '%v value, %i id, %e epoch, %p publisher, %s sequence, %t time, %b bytes, %T topic, %n position, %% percent; \\n, \\t, \\0, \\\\'
 
 const escapes: Record<string, string> = { n: '\n', t: '\t', r: '\r', '0': '\0', '\\': '\\' }
 
@@ -61,10 +74,11 @@ export function parseFormat(format: string): Formatter {
   return (message) => parts.map((part) => (typeof part === 'string' ? part : part(message)))
 }
 
-export type OtherEvent = Exclude<RawEvent, { type: 'message' }>
+/** What a stream tells beside messages. */
+export type OtherEvent = EpochEvent | GapEvent | EarlyEvent
 
 export function eventJson(event: OtherEvent): object {
-  if (event.type === 'gap') return event
+  if (event.type !== 'epoch') return event
   const { type, ended, configuration, closingCount, closingDigest, included, dropped } = event
   const { epoch, mode } = configuration
   return { type, ended, epoch, mode, members: idsOf(configuration), closingCount, closingDigest, included, dropped }
@@ -72,6 +86,7 @@ export function eventJson(event: OtherEvent): object {
 
 export function eventText(event: OtherEvent): string {
   if (event.type === 'gap') return `-- messages of epochs ${event.from} to ${event.to} are not kept any more`
+  if (event.type !== 'epoch') return `-- ${event.id} ${event.type === 'confirmed' ? 'is durable' : 'was dropped'}`
   const { ended, configuration, closingCount, closingDigest } = event
   const { epoch, mode } = configuration
   const closing = `${count(closingCount, 'message')}, digest ${closingDigest}`

@@ -6,6 +6,8 @@ import {
   type Decider,
   defaultDecider,
   type Mode,
+  type Order,
+  offers,
   toleratedFailures,
 } from '../../proto/configuration.ts'
 import { withoutInstance } from '../../proto/decider.ts'
@@ -27,6 +29,7 @@ export interface Side {
   readonly members: readonly string[] | null
   readonly minimum: number
   readonly tolerates: number
+  readonly order: Order
 }
 
 export interface ChangePlan {
@@ -53,7 +56,8 @@ export function planChange(current: Configuration, options: TopicOptions, server
   const minimum = options.membersMin ?? Math.min(current.membersMin, size)
   checkTarget({ mode, decider, members, size, minimum }, servers)
   const tolerates = toleratedFailures(mode, size)
-  const after: Side = { epoch: current.epoch + 1, mode, decider, size, members, minimum, tolerates }
+  const order = options.order ?? current.order
+  const after: Side = { epoch: current.epoch + 1, mode, decider, size, members, minimum, tolerates, order }
   return { topic: current.topic, before, after, cautions: cautionsOf(before, after, servers) }
 }
 
@@ -85,7 +89,7 @@ export function checkTarget(
 }
 
 export function sideOf(configuration: Configuration): Side {
-  const { epoch, mode, decider, members, membersMin } = configuration
+  const { epoch, mode, decider, members, membersMin: minimum, order } = configuration
   const tolerates = toleratedFailures(mode, members.length)
   return {
     epoch,
@@ -93,8 +97,9 @@ export function sideOf(configuration: Configuration): Side {
     decider: withoutInstance(decider),
     size: members.length,
     members: idsOf(configuration),
-    minimum: membersMin,
+    minimum,
     tolerates,
+    order,
   }
 }
 
@@ -104,6 +109,7 @@ function cautionsOf(before: Side, after: Side, servers: readonly ServerInfo[]): 
     const left = after.tolerates === 0 ? 'none' : String(after.tolerates)
     cautions.push(`it tolerates fewer failures than before: ${left} instead of ${before.tolerates}`)
   }
+  if (!offers(after.order, before.order)) cautions.push(`whoever reads it in order ${before.order} is turned away then`)
   const dead = after.members?.filter((id) => servers.some((server) => server.id === id && !server.alive)) ?? []
   if (dead.length > 0) cautions.push(`${list(dead)} ${dead.length === 1 ? 'does' : 'do'} not answer`)
   return cautions
@@ -131,6 +137,7 @@ export function planText(plan: ChangePlan): readonly [rows: readonly Line[], col
     { what: 'members', before: membersText(before), after: membersText(after) },
     { what: 'tolerates', before: count(before.tolerates, 'failure'), after: count(after.tolerates, 'failure') },
     { what: 'decider', before: before.decider, after: after.decider },
+    { what: 'order', before: before.order, after: after.order },
     { what: 'minimum', before: String(before.minimum), after: String(after.minimum) },
   ]
   const columns: Column<Line>[] = [

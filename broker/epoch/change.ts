@@ -1,5 +1,5 @@
 /** What a change of one topic goes through, and who hears of it. */
-import type { Configuration, Decision, Intent, Member } from '../../proto/configuration.ts'
+import type { Configuration, Decision, Intent, Member, ProposalTimes } from '../../proto/configuration.ts'
 import { isMember } from '../../proto/configuration.ts'
 import { type ServerName, serverIdOf, type TopicName } from '../../proto/ids.ts'
 import type { Effect } from '../../proto/machine/contract.ts'
@@ -70,6 +70,12 @@ export class PhaseClock {
       decideUs: this.#between('decide', 'start'),
       startUs: this.#between('start', 'enabled'),
     }
+  }
+
+  /** As far as a change has come when it is proposed. */
+  proposalTimes(): ProposalTimes {
+    const { planUs, wedgeUs, stageUs } = this.times()
+    return { planUs, wedgeUs, stageUs }
   }
 
   #sincePlan(): number {

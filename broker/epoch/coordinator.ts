@@ -209,16 +209,16 @@ export class Coordinator implements PlanListener, ProposalListener {
     this.#step = 'stage'
     this.#stepTicks = 0
     this.#staging = staging
-    this.#decision = staging.decision
-    this.#enter('stage', idsOf(staging.decision.next.members), out)
-    if (staging.isReady) this.#decide(staging.decision, out)
+    this.#decision = staging.planned
+    this.#enter('stage', idsOf(staging.planned.next.members), out)
+    if (staging.isReady) this.#decide(staging.decide(this.#clock.proposalTimes()), out)
     else this.#repeat(out)
   }
 
   #onStaged(from: ServerName, message: MessageOf<'staged'>, out: Effect[]): void {
     if (this.#step !== 'stage' || !sameStake(message.stake, this.#stake)) return
     this.#staging?.told(from, message.missing)
-    if (this.#staging?.isReady === true) this.#decide(this.#staging.decision, out)
+    if (this.#staging?.isReady === true) this.#decide(this.#staging.decide(this.#clock.proposalTimes()), out)
   }
 
   #checkStaging(out: Effect[]): void {

@@ -12,6 +12,7 @@ import {
   type Intent,
   type Member,
   nextConfiguration,
+  type ProposalTimes,
 } from '../../proto/configuration.ts'
 import { nextEpoch, type ServerName } from '../../proto/ids.ts'
 import { contains, countOf, type MessageSet } from '../../proto/message-set.ts'
@@ -19,8 +20,8 @@ import type { Reports } from './collect.ts'
 import { replaceDead } from './target.ts'
 
 export class Staging {
-  /** What will be proposed. */
-  readonly decision: Decision
+  /** What will be proposed, but for who orders messages then: one of those that have staged. */
+  readonly planned: Decision
   readonly #old: Configuration
   readonly #intent: Intent
   readonly #reports: Reports
@@ -41,19 +42,29 @@ export class Staging {
     this.#missing = missing
     const closing = reports.closingSet()
     const next = nextConfiguration(old, { ...intent, members }, nextEpoch(old.epoch), countOf(closing))
-    this.decision = { changeId: intent.changeId, next, closing }
+    this.planned = { changeId: intent.changeId, next, closing }
     for (const { name } of members) if (this.#holds(name, closing)) this.#missing.set(name, 0)
+  }
+
+  /** What is proposed: once it is ready. */
+  decide(times: ProposalTimes): Decision {
+    const { next } = this.planned
+    if (next.order !== 'total') return { ...this.planned, times }
+    const staged = next.members.filter(({ name }) => this.#missing.get(name) === 0)
+    // Not always the first: so that the sequencers of many topics are spread over their servers.
+    const sequencer = staged[next.epoch % Math.max(1, staged.length)]?.name
+    return { ...this.planned, next: { ...next, ...(sequencer && { sequencer }) }, times }
   }
 
   /** Every body is on the disks of the next quorum. */
   get isReady(): boolean {
-    const { next } = this.decision
+    const { next } = this.planned
     return next.members.filter(({ name }) => this.#missing.get(name) === 0).length >= enabledQuorum(next)
   }
 
   /** Next members that do not have everything yet. */
   get unready(): Member[] {
-    return this.decision.next.members.filter(({ name }) => this.#missing.get(name) !== 0)
+    return this.planned.next.members.filter(({ name }) => this.#missing.get(name) !== 0)
   }
 
   told(from: ServerName, missing: number): void {
@@ -69,7 +80,7 @@ export class Staging {
   tick(patienceTicks: number): Staging | 'collect-again' | null {
     if (++this.#ticksSinceProgress <= patienceTicks) return null
     this.#ticksSinceProgress = 0
-    const { next } = this.decision
+    const { next } = this.planned
     const isLive = (member: Member): boolean => this.#missing.has(member.name)
     if (next.members.filter(isLive).length >= enabledQuorum(next)) return 'collect-again'
     const reporting = this.#old.members.filter((member) => this.#reports.has(member.name))

@@ -1,4 +1,4 @@
-import type { PublisherId } from '../../proto/ids.ts'
+import { isSystemPublisher, type PublisherId, sequencerPublisher } from '../../proto/ids.ts'
 import { chainDigest, endOf, type Frontier, type MessageSet, noFrontier } from '../../proto/message-set.ts'
 import type { Batch } from '../../proto/wire/messages.ts'
 import { BatchIndex } from './batch-index.ts'
@@ -14,6 +14,8 @@ export class Holdings {
   readonly #bases = new Map<PublisherId, number>()
   readonly #numbers = new Map<PublisherId, number>()
   readonly #publishers: PublisherId[] = []
+  /** Up to where each publisher's messages have a place in the total order, as far as records are here. */
+  readonly #orderedEnds = new Map<PublisherId, number>()
   /** Once the epoch is closed: nothing beyond it is read, handed on or merged. */
   #closing: MessageSet | null = null
 
@@ -64,6 +66,8 @@ export class Holdings {
     const { publisher, first, last, check, body } = batch
     const frontier = this.frontierOf(publisher)
     this.#frontiers.set(publisher, { end: last, digest: chainDigest(frontier.digest, last, check) })
+    if (batch.ranks !== undefined && publisher === sequencerPublisher)
+      for (const { publisher: of, end } of batch.ranks.ends) this.#orderedEnds.set(of, end)
     return this.index.add(this.#numberOf(publisher), first, last, body.length, check)
   }
 
@@ -89,6 +93,14 @@ export class Holdings {
       if (this.index.lastOf(slot) === end) return digest
     }
     return null
+  }
+
+  /** Whether something is here without a record that gives it a place. */
+  get hasUnordered(): boolean {
+    for (const [publisher, { end }] of this.#frontiers) {
+      if (end > (this.#orderedEnds.get(publisher) ?? 0) && !isSystemPublisher(publisher)) return true
+    }
+    return false
   }
 
   get closed(): boolean {

@@ -10,6 +10,7 @@ import type { Address, Epoch, PublisherId } from '../../proto/ids.ts'
 import { type Effect, send } from '../../proto/machine/contract.ts'
 import type { Batch, Refusal } from '../../proto/wire/messages.ts'
 import type { Limits } from '../host.ts'
+import type { Sequencer } from '../services/sequencer.ts'
 import type { OpenedEpoch, TopicState } from './topic-state.ts'
 
 const sequenceMax = 2 ** 40
@@ -28,6 +29,8 @@ export class Intake {
   readonly changed = new Set<PublisherId>()
   /** Publishers of the opened epoch and where they were heard from last: they are told when it moves. */
   readonly publishers = new Map<PublisherId, Address>()
+  /** Of the opened epoch, where this process orders it. */
+  sequencer: Sequencer | null = null
 
   constructor(state: TopicState, limits: Limits) {
     this.#state = state
@@ -65,6 +68,7 @@ export class Intake {
     if (full) return 'disk-full'
     this.#state.store(batch, bytes, out)
     this.changed.add(batch.publisher)
+    this.sequencer?.stored(batch)
     return 'stored'
   }
 

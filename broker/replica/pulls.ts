@@ -4,6 +4,9 @@ import { type Effect, send } from '../../proto/machine/contract.ts'
 import type { MessageOf } from '../../proto/wire/messages.ts'
 import type { TopicState } from './topic-state.ts'
 
+/** About what a batch takes in a frame without its body. */
+const bareBytes = 100
+
 /**
  * Sends the batches that a pull asks for, at least one where there is one, then `pulled`. Reads what this server stored or,
  * of closed epochs, exactly the closing set: never what is only staged.
@@ -28,8 +31,9 @@ export function answerPull(
   let slot = pull.resume
   for (; slot < index.length && sent < room; slot++) {
     if (!holdings.shows(slot, pull.since, pull.until)) continue
-    out.push({ kind: 'send-record', to, token, placement: index, slot })
-    sent += index.sizeOf(slot) + 1
+    const isBare = pull.bare === true
+    out.push({ kind: 'send-record', to, token, placement: index, slot, ...(isBare && { bare: true }) })
+    sent += isBare ? bareBytes : index.sizeOf(slot) + 1
   }
   const more = slot < index.length
   send(out, to, { kind: 'pulled', topic, epoch: pull.epoch, more, unheld: false, resume: slot }, token)

@@ -5,7 +5,16 @@
 import type { Configuration, Decision } from '../../proto/configuration.ts'
 import { isMember } from '../../proto/configuration.ts'
 import { unreachable } from '../../proto/errors.ts'
-import { type Address, type Epoch, nextEpoch, previousEpoch, type ServerName, type TopicName } from '../../proto/ids.ts'
+import {
+  type Address,
+  type Epoch,
+  isSystemPublisher,
+  nextEpoch,
+  previousEpoch,
+  type ServerName,
+  sequencerPublisher,
+  type TopicName,
+} from '../../proto/ids.ts'
 import { type Effect, send } from '../../proto/machine/contract.ts'
 import type { Frame } from '../../proto/wire/codec.ts'
 import type { MessageOf, Refusal, TopicMessage } from '../../proto/wire/messages.ts'
@@ -13,6 +22,8 @@ import { Closing } from '../epoch/closing.ts'
 import { Opening } from '../epoch/opening.ts'
 import type { Host, Limits } from '../host.ts'
 import { Policy } from '../membership/policy.ts'
+import { Sequencer } from '../services/sequencer.ts'
+import { Succession } from '../services/succession.ts'
 import { answerChain, describeCondition } from './answers.ts'
 import { CatchUp } from './catch-up.ts'
 import { Feeds } from './feeds.ts'
@@ -64,6 +75,7 @@ export class Replica {
   /** Clients that came before the epoch was opened here. */
   readonly #waiting = new Set<Address>()
   readonly #rolling: Rolling
+  readonly #succession: Succession
   readonly #policy: Policy
   /** Messages that no phase had use for. */
   dropped = 0
@@ -79,6 +91,7 @@ export class Replica {
     this.#transfer = new Transfer(this.state, host, limits)
     this.#opening = new Opening(this.state, this.#transfer, host, limits, (out) => this.#onOpened(out))
     this.#rolling = new Rolling(host, limits)
+    this.#succession = new Succession(host, limits)
     this.#policy = new Policy(host, limits)
     this.#closing = new Closing(this.state, host, limits)
     this.#catchUp = new CatchUp(this.state, host, limits, (decision, out) => this.learn(decision, out))
@@ -187,10 +200,23 @@ export class Replica {
     this.#rolling.tick(this.#intake.crowded ? this.serving : null, out)
     this.#policy.tick(this.serving, out)
     this.#catchUp.tick(out)
+    this.#intake.sequencer?.tick(out)
+    const { opened } = this.state
+    if (opened !== null) this.#succession.tick(this.serving, opened.holdings, this.#intake.sequencer, out)
+  }
+
+  /** An answer to what this server's sequencer stored. */
+  answered(from: ServerName, message: MessageOf<'stored' | 'expected' | 'refused' | 'opened'>, out: Effect[]): void {
+    const { sequencer } = this.#intake
+    if (message.kind === 'opened') sequencer?.opened(from, message, out)
+    else sequencer?.answered(from, message, out)
+    // There may be room for a record again.
+    if (this.phase === 'open') sequencer?.settle(out)
   }
 
   settle(out: Effect[]): void {
     if (this.#opening.staging) this.#opening.settle(out)
+    if (this.phase === 'open') this.#intake.sequencer?.settle(out)
     const { changed } = this.#intake
     this.#feeds.settle(changed, out)
     if (changed.size > 0) this.#gets.settle(out)
@@ -207,9 +233,20 @@ export class Replica {
       return
     }
     if (!this.#admits(from, token, message, out)) return
+    if (isSystemPublisher(message.publisher) && !this.#isSequencer(from, message)) {
+      this.#refuse(from, token, message.epoch, 'bad-batch', `publisher ${message.publisher} is the sequencer's`, out)
+      return
+    }
     const verdict = this.#intake.add(from, message, frame.bytes, this.#host.storeFull(), out)
     if (verdict === 'stored' || verdict === 'repeated' || verdict === 'early') return
     this.#refuse(from, token, message.epoch, verdict, `publisher ${message.publisher}`, out)
+  }
+
+  /** Only the sequencer's server stores under its id. */
+  #isSequencer(from: Address, { publisher }: MessageOf<'batch'>): boolean {
+    const { sequencer, members } = this.state.opened?.configuration ?? {}
+    const member = members?.find(({ name }) => name === sequencer)
+    return publisher === sequencerPublisher && member !== undefined && this.#host.addressOf(member) === from
   }
 
   #onEpochBound(
@@ -346,6 +383,9 @@ export class Replica {
     this.#gets.clear()
     this.#feeds.clear()
     const { opened, topic } = this.state
+    const { configuration } = opened ?? {}
+    const isSequencer = configuration?.sequencer === this.#host.self.name
+    this.#intake.sequencer = isSequencer && configuration ? new Sequencer(configuration, this.#host.addressOf) : null
     if (opened === null || this.#waiting.size === 0) return
     send(out, [...this.#waiting], { kind: 'opened', topic, epoch: opened.configuration.epoch })
     this.#waiting.clear()

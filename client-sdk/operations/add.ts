@@ -6,7 +6,7 @@
  * does not hold is added again in the next epoch, in the old order and before anything newer, as a new Add under a new id.
  */
 import { crc32 } from 'node:zlib'
-import type { Configuration, Decision } from '../../proto/configuration.ts'
+import { type Configuration, type Decision, isStamped } from '../../proto/configuration.ts'
 import { EpochcastError } from '../../proto/errors.ts'
 import {
   type Address,
@@ -18,41 +18,44 @@ import {
   type TopicName,
 } from '../../proto/ids.ts'
 import type { Effect } from '../../proto/machine/contract.ts'
-import type { Clock } from '../../proto/machine/ports.ts'
 import { endOf } from '../../proto/message-set.ts'
 import type { MessageOf } from '../../proto/wire/messages.ts'
+import type { Stamping } from '../causal-past.ts'
 import type { EpochFollower, Follower } from '../follower.ts'
 import type { Servers } from '../servers.ts'
 import { type AddLimits, EpochWindow } from './epoch-window.ts'
+import { FlushTally } from './flush.ts'
 import { type Outgoing, OutgoingDraft } from './outgoing.ts'
 import type { Many, Waiter } from './waiters.ts'
 
 const ownOutcomeIdsMax = 10_000
 
-export class Publisher implements EpochFollower {
+export class Publisher implements EpochFollower, Stamping {
   readonly isPublisher = true
   readonly id: PublisherId
   readonly #follower: Follower
   readonly #servers: Servers
-  readonly #clock: Clock
   readonly #limits: AddLimits
   readonly #draft = new OutgoingDraft()
   /** Not sent in this epoch yet. */
   #queue: Outgoing[] = []
   #window: EpochWindow | null = null
   #pendingBytes = 0
-  #lastTime = 0
+  /** The epoch's order keeps causes first; not known before the topic is. */
+  #mayBeStamped = true
+  /** When the first message of the draft was published, among all of this client. */
+  #draftTicket = 0
+  #draftOrdinal = 0
   #failure: EpochcastError | null = null
   /** Messages that were published, and those of them that have an outcome; outcomes come in order. */
   #publishedCount = 0
   #settledCount = 0
-  #idle: { readonly upTo: number; told(): void }[] = []
+  #flushes: FlushTally[] = []
 
-  constructor(id: PublisherId, follower: Follower, servers: Servers, clock: Clock, limits: AddLimits) {
+  constructor(id: PublisherId, follower: Follower, servers: Servers, limits: AddLimits) {
     this.id = id
     this.#follower = follower
     this.#servers = servers
-    this.#clock = clock
     this.#limits = limits
   }
 
@@ -75,7 +78,9 @@ export class Publisher implements EpochFollower {
       waiter.reject(queueFull(this.pendingBytes))
       return
     }
+    const ticket = this.#nextTicket()
     this.#makeRoom(payload)
+    this.#noteDraft(ticket)
     this.#draft.add(payload)
     this.#draft.wait(waiter)
     this.#publishedCount++
@@ -93,7 +98,7 @@ export class Publisher implements EpochFollower {
 
   /** Gives up waiting for a message; whether it was stored stays open, and it is not added again. */
   abandon(waiter: Waiter, error: (id: string | null) => EpochcastError): void {
-    this.#closeDraft()
+    this.closeDraft()
     for (const outgoing of [...this.#queue, ...(this.#window?.pending() ?? [])]) {
       const index = outgoing.abandon(waiter)
       if (index < 0) continue
@@ -131,7 +136,7 @@ export class Publisher implements EpochFollower {
   }
 
   failed(error: EpochcastError): void {
-    this.#closeDraft()
+    this.closeDraft()
     for (const outgoing of this.#queue) outgoing.rejectAll(() => error)
     this.#queue = []
     this.#pendingBytes = 0
@@ -141,7 +146,7 @@ export class Publisher implements EpochFollower {
 
   /** The client closes: every message that is still pending ends here. */
   close(error: (id: string | null) => EpochcastError): void {
-    this.#closeDraft()
+    this.closeDraft()
     for (const outgoing of [...(this.#window?.pending() ?? []), ...this.#queue])
       outgoing.rejectAll((id) => error(id === '' ? null : id))
     this.#window = null
@@ -152,18 +157,44 @@ export class Publisher implements EpochFollower {
     this.#wakeIdle()
   }
 
-  /** The end of a turn: what was published in it leaves. */
-  settle(out: Effect[]): void {
-    this.#closeDraft()
-    if (this.#queue.length === 0) return
+  /**
+   * The end of a turn: what was published in it leaves.
+   * @returns whether something is left to leave, in the order of the calls among several topics
+   */
+  settle(out: Effect[]): boolean {
+    this.closeDraft()
+    if (this.#queue.length === 0) return false
     if (this.#window === null) this.#follower.locate(true, undefined, out)
+    else if (this.#mayBeStamped) return this.#window.hasRoom
     else this.#pump(out)
+    return false
+  }
+
+  closeDraft(): void {
+    if (this.#draft.count === 0) return
+    const outgoing = this.#draft.take(crc32, this.#follower.clock.stamp())
+    outgoing.ticket = this.#draftTicket
+    outgoing.ordinal = this.#draftOrdinal
+    this.#pendingBytes += outgoing.body.length
+    this.#queue.push(outgoing)
+  }
+
+  get nextTicket(): number | null {
+    return this.#window?.hasRoom === true ? (this.#queue[0]?.ticket ?? null) : null
+  }
+
+  sendOne(out: Effect[]): void {
+    const outgoing = this.#queue.shift()
+    if (outgoing !== undefined && this.#window !== null) this.#send(outgoing, this.#window, out)
   }
 
   /** Calls back once everything that is pending now has an outcome. */
-  whenIdle(told: () => void): void {
-    if (this.#settledCount >= this.#publishedCount) told()
-    else this.#idle.push({ upTo: this.#publishedCount, told })
+  flush(told: (tally: FlushTally) => void): void {
+    // What is published after the call is no part of a batch that was begun before it.
+    this.closeDraft()
+    const tally = new FlushTally(this.#publishedCount, this.#publishedCount - this.#settledCount, told)
+    if (tally.isDone) told(tally)
+    else this.#flushes.push(tally)
   }
 
   stored(from: ServerName, message: MessageOf<'stored'>, out: Effect[]): void {
@@ -198,6 +229,9 @@ export class Publisher implements EpochFollower {
 
   #enter(configuration: Configuration): void {
     this.#window = new EpochWindow(configuration, this.id, this.#servers, this.#limits)
+    this.#mayBeStamped = isStamped(configuration.order)
+    if (this.#mayBeStamped) this.#follower.past.begin(this.id)
+    else this.#follower.past.end(this.id)
   }
 
   #pump(out: Effect[]): void {
@@ -207,14 +241,29 @@ export class Publisher implements EpochFollower {
     for (const outgoing of this.#queue) {
       if (!window.hasRoom) break
       sent++
-      window.add(outgoing, out)
+      this.#send(outgoing, window, out)
     }
     if (sent > 0) this.#queue = this.#queue.slice(sent)
   }
 
+  #send(outgoing: Outgoing, window: EpochWindow, out: Effect[]): void {
+    if (!this.#mayBeStamped) {
+      outgoing.stamp = null
+      window.add(outgoing, out)
+      return
+    }
+    const { past } = this.#follower
+    const { topic, epoch } = window.configuration
+    const after = past.stamp(this.id, topic, epoch)
+    outgoing.stamp = after === null ? null : { after }
+    window.add(outgoing, out)
+    past.note(topic, epoch, this.id, outgoing.last)
+  }
+
   #settle(outgoing: Outgoing, status: 'durable' | 'included', out: Effect[]): void {
     outgoing.conclude(status)
-    this.#settledCount += outgoing.count
+    for (const flush of this.#flushes) flush.durable(outgoing)
+    this.#ended(outgoing, outgoing.count)
     this.#pendingBytes -= outgoing.body.length
     out.push({ kind: 'settle', target: outgoing })
   }
@@ -222,6 +271,7 @@ export class Publisher implements EpochFollower {
   /** A dropped run, without the messages that nobody waits for any more and those whose caller wants to know. */
   #forNextEpoch(outgoing: Outgoing): Outgoing[] {
     if (!outgoing.needsRewriting) return [outgoing]
+    for (const flush of this.#flushes) flush.drop(outgoing)
     outgoing.settleDropped()
     return this.#rewritten(outgoing)
   }
@@ -233,42 +283,50 @@ export class Publisher implements EpochFollower {
       draft.wait(waiter)
     }
     this.#pendingBytes -= outgoing.body.length
-    this.#settledCount += outgoing.count - draft.count
+    this.#ended(outgoing, outgoing.count - draft.count)
     if (draft.count === 0) return []
     const rewritten = draft.take(crc32, outgoing.time)
+    rewritten.ticket = outgoing.ticket
+    rewritten.ordinal = outgoing.ordinal
     this.#pendingBytes += rewritten.body.length
     return [rewritten]
   }
 
   #takeMany(payloads: readonly Uint8Array[], many: Many): void {
+    const ticket = this.#nextTicket()
     let count = 0
     for (const payload of payloads) {
       if (this.#isFull(payload)) {
         if (count > 0) this.#draft.wait(many.part(count))
         count = 0
-        this.#closeDraft()
+        this.closeDraft()
       }
+      this.#noteDraft(ticket)
       this.#draft.add(payload)
+      this.#publishedCount++
       count++
     }
     this.#draft.wait(many.part(count))
-    this.#publishedCount += payloads.length
+  }
+
+  /** Of a call, among all calls of this client whose order may mean something. */
+  #nextTicket(): number {
+    return this.#mayBeStamped ? this.#follower.past.publishing(this) : 0
+  }
+
+  /** A draft is as old as its first message. */
+  #noteDraft(ticket: number): void {
+    if (this.#draft.count > 0) return
+    this.#draftTicket = ticket
+    this.#draftOrdinal = this.#publishedCount
   }
 
   #makeRoom(payload: Uint8Array): void {
-    if (this.#isFull(payload)) this.#closeDraft()
+    if (this.#isFull(payload)) this.closeDraft()
   }
 
   #isFull(payload: Uint8Array): boolean {
     return this.#draft.count > 0 && this.#draft.bytes + payload.length > this.#limits.batchBytesMax
-  }
-
-  #closeDraft(): void {
-    if (this.#draft.count === 0) return
-    this.#lastTime = Math.max(this.#lastTime, this.#clock.nowMs())
-    const outgoing = this.#draft.take(crc32, this.#lastTime)
-    this.#pendingBytes += outgoing.body.length
-    this.#queue.push(outgoing)
   }
 
   #noteIds(outgoing: Outgoing, into: MessageId[]): void {
@@ -278,11 +336,18 @@ export class Publisher implements EpochFollower {
     }
   }
 
+  /** So many of a run's messages have an outcome, or nobody waits for one. */
+  #ended(outgoing: Outgoing, count: number): void {
+    this.#settledCount += count
+    for (const flush of this.#flushes) flush.ended(outgoing, count)
+  }
+
   #wakeIdle(): void {
-    const done = this.#idle.filter((waiting) => waiting.upTo <= this.#settledCount)
-    if (done.length === 0) return
-    this.#idle = this.#idle.filter((waiting) => waiting.upTo > this.#settledCount)
-    for (const { told } of done) told()
+    if (this.#flushes.length === 0) return
+    const isIdle = this.#settledCount >= this.#publishedCount
+    const done = this.#flushes.filter((flush) => isIdle || flush.isDone)
+    this.#flushes = this.#flushes.filter((flush) => !done.includes(flush))
+    for (const flush of done) flush.told(flush)
   }
 }
 

@@ -44,7 +44,7 @@ interface MemberView {
 export class EpochWindow {
   readonly configuration: Configuration
   readonly #publisher: PublisherId
-  readonly #servers: Servers
+  readonly #servers: Pick<Servers, 'addressOf'>
   readonly #limits: AddLimits
   readonly #members: MemberView[]
   /** Oldest first: not acknowledged by all members. The first `#durableCount` of them are, by the quorum. */
@@ -59,7 +59,12 @@ export class EpochWindow {
   /** Last sequence that the quorum acknowledged. */
   durableEnd = 0
 
-  constructor(configuration: Configuration, publisher: PublisherId, servers: Servers, limits: AddLimits) {
+  constructor(
+    configuration: Configuration,
+    publisher: PublisherId,
+    servers: Pick<Servers, 'addressOf'>,
+    limits: AddLimits,
+  ) {
     this.configuration = configuration
     this.#publisher = publisher
     this.#servers = servers
@@ -70,6 +75,10 @@ export class EpochWindow {
 
   get hasRoom(): boolean {
     return !this.isWedged && this.#windowBytes < this.#limits.windowBytesMax
+  }
+
+  get pendingCount(): number {
+    return this.#sent.length - this.#durableCount
   }
 
   /** Sent, and not acknowledged by the quorum. */
@@ -173,9 +182,11 @@ export class EpochWindow {
 
   #send(outgoing: Outgoing, to: readonly Address[], out: Effect[]): void {
     const { topic, epoch } = this.configuration
-    const { first, last, check, time, body } = outgoing
+    const { first, last, check, time, body, stamp } = outgoing
     const publisher = this.#publisher
-    if (to.length > 0) send(out, to, { kind: 'batch', topic, epoch, publisher, first, last, time, check, body })
+    if (to.length === 0) return
+    const batch = { kind: 'batch', topic, epoch, publisher, first, last, time, check, body } as const
+    send(out, to, stamp === null ? batch : { ...batch, ...stamp })
   }
 
   #resend(view: MemberView, after: number, out: Effect[], countMax: number = Number.POSITIVE_INFINITY): void {

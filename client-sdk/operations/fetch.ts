@@ -55,6 +55,7 @@ export class Fetch {
   readonly #topic: TopicName
   readonly #epoch: Epoch
   readonly #until: MessageSet
+  readonly #isBare: boolean
   readonly #prefix: Prefix
   readonly #token: number
   readonly #members: () => readonly Address[]
@@ -66,7 +67,14 @@ export class Fetch {
   #over = false
 
   constructor(
-    of: { readonly topic: TopicName; readonly epoch: Epoch; readonly until: MessageSet; readonly prefix: Prefix },
+    of: {
+      readonly topic: TopicName
+      readonly epoch: Epoch
+      readonly until: MessageSet
+      readonly prefix: Prefix
+      /** Without bodies, and perhaps some beyond `until`, which need not be the end of a batch. */
+      readonly bare?: boolean
+    },
     token: number,
     members: () => readonly Address[],
     firstSource: number,
@@ -75,6 +83,7 @@ export class Fetch {
     this.#topic = of.topic
     this.#epoch = of.epoch
     this.#until = of.until
+    this.#isBare = of.bare === true
     this.#prefix = of.prefix
     this.#token = token
     this.#members = members
@@ -96,14 +105,20 @@ export class Fetch {
     if (to === undefined) return
     this.#waiting = true
     this.#silentTicks = 0
-    const [topic, epoch, until, since] = [this.#topic, this.#epoch, this.#until, this.#prefix.snapshot()]
-    send(out, to, { kind: 'pull', topic, epoch, since, until, bytesMax: pageBytes, resume: this.#resume }, this.#token)
+    const [topic, epoch, since] = [this.#topic, this.#epoch, this.#prefix.snapshot()]
+    const which = this.#isBare ? { bare: true } : { until: this.#until }
+    send(
+      out,
+      to,
+      { kind: 'pull', topic, epoch, since, bytesMax: pageBytes, resume: this.#resume, ...which },
+      this.#token,
+    )
   }
 
   batch(batch: Batch, out: Effect[]): void {
     if (this.#over || batch.epoch !== this.#epoch) return
     // What a server pushed before it heard that the epoch is over may lie beyond the closing set: it is nobody's message.
-    if (batch.last > endOf(this.#until, batch.publisher)) return
+    if ((this.#isBare ? batch.first : batch.last) > endOf(this.#until, batch.publisher)) return
     this.#silentTicks = 0
     const skip = this.#prefix.take(batch)
     if (skip >= 0) this.#listener.fetched(batch, skip, out)

@@ -1,8 +1,12 @@
 import type { EpochcastError } from '../../proto/errors.ts'
 import { type Epoch, formatMessageId, type PublisherId, type Sequence } from '../../proto/ids.ts'
 import type { Settleable } from '../../proto/machine/contract.ts'
+import type { Batch } from '../../proto/wire/messages.ts'
 import { BodyWriter, readEntries } from '../entries.ts'
 import { Nobody, type PublishStatus, type Waiter } from './waiters.ts'
+
+/** What a batch's envelope may say about order. */
+export type Stamp = Partial<Pick<Batch, 'after' | 'ranks'>>
 
 /** A run of messages that is stored, acknowledged, included or dropped as one. Its bytes never change. */
 export class Outgoing implements Settleable {
@@ -17,10 +21,24 @@ export class Outgoing implements Settleable {
   first = 0
   last = 0
   epoch: Epoch | null = null
+  /** What its envelope says beyond its range: set anew for every epoch. */
+  stamp: Stamp | null
+  /** When its first message was published, among all of its client. */
+  ticket = 0
+  /** How many messages its publisher had taken before its first. */
+  ordinal = 0
   #status: PublishStatus = 'durable'
   #publisher: PublisherId | null = null
 
-  constructor(body: Uint8Array, count: number, check: number, time: number, waiters: Waiter[]) {
+  constructor(
+    body: Uint8Array,
+    count: number,
+    check: number,
+    time: number,
+    waiters: Waiter[],
+    stamp: Stamp | null = null,
+  ) {
+    this.stamp = stamp
     this.body = body
     this.count = count
     this.check = check
@@ -76,6 +94,22 @@ export class Outgoing implements Settleable {
       waiters.map((waiter) => (isTold(waiter) ? waiter : new Nobody(waiter.count))),
     )
     this.#waiters = waiters.map((waiter) => (isTold(waiter) ? new Nobody(waiter.count) : waiter))
+  }
+
+  /** Messages that somebody waits for. */
+  get awaitedCount(): number {
+    return this.#waiters.reduce((sum, waiter) => sum + (waiter instanceof Nobody ? 0 : waiter.count), 0)
+  }
+
+  /** Ids of the messages that are not added again. */
+  settlingIds(): string[] {
+    const ids: string[] = []
+    let index = 0
+    for (const waiter of this.#waiters) {
+      for (let at = 0; at < waiter.count; at++) if (waiter.settleAtEpochEnd) ids.push(this.idOf(index + at))
+      index += waiter.count
+    }
+    return ids
   }
 
   /** @returns the index of the first message of a waiter that gives up, or -1 when it waits for none here */

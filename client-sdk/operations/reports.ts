@@ -13,6 +13,9 @@ export class MemberReports {
   readonly #reports = new Map<ServerName, Map<PublisherId, number>>()
   /** Ticks since each member's last report. */
   readonly #silence = new Map<ServerName, number>()
+  /** When each member's last report came, in ticks. */
+  readonly #heard = new Map<ServerName, number>()
+  #ticks = 0
   /** Ticks without reports of a quorum. */
   #deafTicks = 0
 
@@ -38,6 +41,7 @@ export class MemberReports {
   take(from: ServerName, stored: MessageSet): boolean {
     if (!this.#configuration.members.some((member) => member.name === from)) return false
     this.#silence.set(from, 0)
+    this.#heard.set(from, this.#ticks)
     let known = this.#reports.get(from)
     if (known === undefined) {
       known = new Map()
@@ -45,6 +49,16 @@ export class MemberReports {
     }
     for (const [publisher, { end }] of stored) known.set(publisher, Math.max(end, known.get(publisher) ?? 0))
     return true
+  }
+
+  /** Up to where any member holds a publisher's messages, of those that were heard of lately. */
+  farthest(publisher: PublisherId): number {
+    let farthest = 0
+    for (const [name, known] of this.#reports) {
+      const isHeard = this.#ticks - (this.#heard.get(name) ?? 0) <= reportSilenceTicks * 2
+      if (isHeard) farthest = Math.max(farthest, known.get(publisher) ?? 0)
+    }
+    return farthest
   }
 
   /** Per publisher the quorum-th largest of what members reported. */
@@ -69,6 +83,7 @@ export class MemberReports {
 
   /** @returns members that are to be asked again */
   tick(): Member[] {
+    this.#ticks++
     let heard = 0
     const silent: Member[] = []
     for (const member of this.#configuration.members) {

@@ -4,33 +4,53 @@
  * event, then the next epoch. Always in that order.
  *
  * Source: Figure 1 of the paper (receive as repeated Gets, view notification as an upcall), Figure 2 (FIFO as a filter).
+ * Other orders than that of each publisher are filters of their own (`client-sdk/orders`), one for each epoch.
  * Departs from it: the upcall comes after the decision, placed between the last message of the closing set and the first of the
  * next epoch; so it is never about a view that was only proposed.
  */
-import type { Configuration, Decision } from '../../proto/configuration.ts'
+import { type Configuration, type Decision, isStamped } from '../../proto/configuration.ts'
 import type { EpochcastError } from '../../proto/errors.ts'
 import {
   type Address,
   type Epoch,
+  isSystemPublisher,
+  type MessageId,
   nextEpoch,
   type PublisherId,
   previousEpoch,
   type ServerName,
+  sequencerPublisher,
   type TopicName,
 } from '../../proto/ids.ts'
 import { type Effect, send } from '../../proto/machine/contract.ts'
-import { emptySet, endOf, type MessageSet } from '../../proto/message-set.ts'
+import { countOf, emptySet, endOf, type MessageSet } from '../../proto/message-set.ts'
 import type { Batch, MessageOf } from '../../proto/wire/messages.ts'
 import type { Position } from '../cursor.ts'
 import type { EpochFollower, Follower, OwnOutcomes } from '../follower.ts'
+import { History } from '../orders/history.ts'
+import type { Cause, OrderFilter, Release, ReleaseListener, Run } from '../orders/order-filter.ts'
+import { TotalFilter } from '../orders/total-filter.ts'
 import type { Requests } from '../requests.ts'
 import type { Servers } from '../servers.ts'
 import { Fetch, type FetchListener, Prefix } from './fetch.ts'
+import { filterFor, isFiltered, needsHistory, plainReading, type Reading, refusalOf } from './reading.ts'
 import { MemberReports } from './reports.ts'
 
 /** What a subscription hands over, in order. */
 export type Delivery =
-  | { readonly kind: 'batch'; readonly batch: Batch; readonly skip: number }
+  | {
+      readonly kind: 'batch'
+      readonly batch: Batch
+      readonly skip: number
+      /** Place of the batch's first message in the total order, from 1; null in other orders. */
+      readonly position: number | null
+      /** Not durable yet. */
+      readonly early: boolean
+      /** Causes that were dropped. */
+      readonly lost: readonly MessageId[]
+    }
+  /** What was given early is durable now, or was dropped. */
+  | { readonly kind: 'confirmed' | 'retracted'; readonly run: Run }
   | { readonly kind: 'epoch'; readonly decision: Decision; readonly own: OwnOutcomes }
   /** Reading begins here: what came before is not given. */
   | { readonly kind: 'position'; readonly position: Position }
@@ -53,13 +73,36 @@ const sourceTrustedTicks = 300
 const resubscribeTicks = 10
 /** Members forget subscribers that are silent for three times as long. */
 const keepAliveTicks = 1000
+/** A cause that nobody holds is waited for so long. */
+const causeTicks = 200
+const nothingLost: readonly MessageId[] = []
 
-export class Subscription implements EpochFollower, FetchListener {
+/** Somebody who waits until everything that was given early up to a point is confirmed or retracted. */
+interface Confirming {
+  readonly filter: OrderFilter
+  readonly upTo: number
+  told(): void
+}
+
+/** Reads what was published before a start, without bodies. */
+interface Survey {
+  readonly fetch: Fetch
+}
+
+export class Subscription implements EpochFollower, FetchListener, ReleaseListener {
   readonly token: number
   readonly #follower: Follower
   readonly #servers: Servers
   readonly #consumer: Consumer
   readonly #startAt: StartAt
+  readonly #reading: Reading
+  /** Of the epoch being read, where messages wait for others than themselves. */
+  #filter: OrderFilter | null = null
+  #survey: Survey | null = null
+  #causeTicks = 0
+  /** Something was given, or an epoch passed: who reads this topic together with others looks again. */
+  hasGoneOn = false
+  #confirming: Confirming[] = []
   /** Newest epoch that this client knows; the subscription may still be reading an older one. */
   #newest: Configuration | null = null
   #epoch: Epoch | null = null
@@ -86,7 +129,15 @@ export class Subscription implements EpochFollower, FetchListener {
   #ticksSinceSubscribe = 0
   #over = false
 
-  constructor(startAt: StartAt, follower: Follower, servers: Servers, requests: Requests, consumer: Consumer) {
+  constructor(
+    startAt: StartAt,
+    follower: Follower,
+    servers: Servers,
+    requests: Requests,
+    consumer: Consumer,
+    reading: Reading = plainReading,
+  ) {
+    this.#reading = reading
     this.#startAt = startAt
     this.#follower = follower
     this.#servers = servers
@@ -101,12 +152,19 @@ export class Subscription implements EpochFollower, FetchListener {
 
   begun(configuration: Configuration, out: Effect[]): void {
     this.#newest = configuration
-    if (this.#epoch === null) this.#begin(configuration, out)
+    if (this.#epoch !== null) return
+    const refusal = refusalOf(this.#reading, configuration)
+    if (refusal === null) this.#begin(configuration, out)
+    else this.#refuse(refusal, out)
   }
 
   moved(decision: Decision, out: Effect[]): void {
     this.#newest = decision.next
-    if (this.#epoch === previousEpoch(decision.next.epoch) && this.#closing === null) this.#close(decision, out)
+    if (this.#epoch !== previousEpoch(decision.next.epoch) || this.#closing !== null) return
+    // Who has not begun begins behind the end; who has finds out about that once it knows what was before its start.
+    if (this.#started && this.#survey !== null) return
+    this.#survey = null
+    this.#close(decision, out)
   }
 
   failed(error: EpochcastError): void {
@@ -133,24 +191,37 @@ export class Subscription implements EpochFollower, FetchListener {
   report(from: ServerName, message: MessageOf<'report'>, out: Effect[]): void {
     const reports = this.#reports
     if (reports === null || message.epoch !== reports.epoch || message.epoch !== this.#epoch) return
-    if (this.#closing !== null || !reports.take(from, message.stored)) return
+    if (this.#closing !== null || !reports.take(from, message.stored) || this.#survey !== null) return
     if (!this.#started && !this.#startNow(out)) return
     for (const publisher of message.stored.keys()) this.#release(publisher, reports.durableEnd(publisher))
+    if (this.#filter !== null) this.#grant(out)
   }
 
   batch(from: Address, batch: Batch, out: Effect[]): void {
     if (batch.epoch !== this.#epoch) return
+    if (this.#survey !== null || batch.body.length === 0) {
+      if (batch.body.length === 0) this.#survey?.fetch.batch(batch, out)
+      return
+    }
     if (this.#fetch !== null) {
       this.#fetch.batch(batch, out)
       return
     }
+    if (this.#closing !== null) return
     this.#bodyTicks = 0
-    if (this.#received.take(batch) < 0) {
+    const skip = this.#received.take(batch)
+    if (skip < 0) {
       // It used up credit of its source, and no reader will ever give that back.
       if (from === this.#sourceAddress()) this.#consumedBytes += batch.body.length
       // Something before it was lost on the way: the source begins again behind what is here.
       const isGap = batch.first > this.#received.endOf(batch.publisher) + 1
       if (isGap && this.#ticksSinceSubscribe > resubscribeTicks && from === this.#sourceAddress()) this.#subscribe(out)
+      return
+    }
+    if (this.#filter !== null) {
+      this.#filter.durable(batch.publisher, this.#reports?.durableEnd(batch.publisher) ?? 0)
+      this.#filterIn(this.#filter, batch, skip)
+      this.#grant(out)
       return
     }
     this.#outstandingBytes += batch.body.length
@@ -161,11 +232,13 @@ export class Subscription implements EpochFollower, FetchListener {
   }
 
   pulled(message: MessageOf<'pulled'>, out: Effect[]): void {
-    this.#fetch?.pulled(message, out)
+    if (this.#survey !== null) this.#survey.fetch.pulled(message, out)
+    else this.#fetch?.pulled(message, out)
   }
 
   refused(message: MessageOf<'refused'>, out: Effect[]): void {
-    if (this.#fetch !== null) this.#fetch.refused()
+    if (this.#survey !== null) this.#survey.fetch.refused()
+    else if (this.#fetch !== null) this.#fetch.refused()
     else if (message.refusal !== 'not-yet' && message.refusal !== 'wedged') this.#follower.suspect(out)
   }
 
@@ -183,15 +256,19 @@ export class Subscription implements EpochFollower, FetchListener {
 
   tick(out: Effect[]): void {
     if (this.#over) return
+    this.#survey?.fetch.tick(out)
     if (this.#fetch !== null) {
       this.#fetch.tick(out)
       return
     }
+    if (this.#filter !== null) this.#watchCause(this.#filter, out)
     if (this.#closing !== null || this.#epoch === null || this.#newest === null) return
+    if (this.#newest.epoch !== this.#epoch) return
     this.#ticksSinceSubscribe++
     if (++this.#ticks % keepAliveTicks === 0) this.#keepAlive(this.#newest, out)
     const hasRoom = this.#outstandingBytes < windowBytes
-    const lacksBodies = this.#reports?.goesBeyond((publisher) => this.#received.endOf(publisher)) === true
+    const lacksBodies =
+      this.#survey === null && this.#reports?.goesBeyond((publisher) => this.#received.endOf(publisher)) === true
     if (++this.#ticksSinceSource > sourceTrustedTicks) this.#sourcePatience = sourceSilenceTicksMin
     if (hasRoom && lacksBodies && ++this.#bodyTicks > this.#sourcePatience) {
       this.#bodyTicks = 0
@@ -207,6 +284,8 @@ export class Subscription implements EpochFollower, FetchListener {
   /** No further delivery. */
   close(out: Effect[]): void {
     this.#over = true
+    this.#filter = null
+    this.#wakeConfirming()
     this.#follower.remove(this)
     if (this.#newest === null || this.#epoch === null) return
     const { topic } = this.#newest
@@ -215,18 +294,28 @@ export class Subscription implements EpochFollower, FetchListener {
   }
 
   fetched(batch: Batch, skip: number): void {
+    if (this.#filter !== null) {
+      this.#filterIn(this.#filter, batch, skip)
+      return
+    }
+    if (isSystemPublisher(batch.publisher)) return
     this.#outstandingBytes += batch.body.length
-    this.#consumer.deliver({ kind: 'batch', batch, skip })
+    this.#deliver(batch, skip)
   }
 
   complete(out: Effect[]): void {
     const decision = this.#closing
     this.#fetch = null
-    this.#closing = null
     if (decision === null) return
+    // Something of another topic comes first: this epoch ends behind it.
+    if (this.#filter?.finish() === false) return
+    this.#closing = null
+    this.#filter = null
+    this.hasGoneOn = true
     const ended = previousEpoch(decision.next.epoch)
     const own = this.#follower.ownOutcomes.get(ended) ?? { included: [], dropped: [] }
     this.#consumer.deliver({ kind: 'epoch', decision, own })
+    this.#wakeConfirming()
     this.#enter(decision.next.epoch, emptySet, out)
   }
 
@@ -246,7 +335,9 @@ export class Subscription implements EpochFollower, FetchListener {
     }
     this.#started = true
     const from = start === 'start' ? configuration.floor : start.epoch
-    const seen = start === 'start' ? emptySet : start.seen
+    const seen = new Map(start === 'start' ? emptySet : start.seen)
+    // The records are always read from their beginning.
+    seen.delete(sequencerPublisher)
     if (from >= configuration.floor) {
       this.#enter(from, seen, out)
       return
@@ -261,17 +352,35 @@ export class Subscription implements EpochFollower, FetchListener {
     this.#received = new Prefix(seen)
     this.#given = new Prefix(seen)
     this.#held.clear()
+    this.#filter = null
+    this.#survey = null
     const newest = this.#newest
     if (newest === null) return
+    const refusal = epoch >= newest.epoch ? refusalOf(this.#reading, newest) : null
+    if (refusal !== null) this.#refuse(refusal, out)
+    else if (seen.size > 0 && needsHistory(this.#reading)) {
+      this.#learn(seen, emptySet, (batches, into) => this.#read(epoch, seen, new History(batches, seen), into), out)
+    } else this.#read(epoch, seen, null, out)
+  }
+
+  /** @param history what is known of the part of the epoch that is before the start */
+  #read(epoch: Epoch, seen: MessageSet, history: History | null, out: Effect[]): void {
+    const newest = this.#newest
+    if (newest === null || this.#over) return
     this.#reports = new MemberReports(newest)
     if (epoch >= newest.epoch) {
+      if (this.#started) this.#filter = this.#newFilter(newest.base, seen, history)
       this.#subscribe(out)
       return
     }
     const told = (decision: Decision | null, into: Effect[]) => {
       if (this.#epoch !== epoch || this.#closing !== null || this.#over) return
-      if (decision !== null) this.#close(decision, into)
-      else this.#skip(epoch, into)
+      if (decision === null) {
+        this.#skip(epoch, into)
+        return
+      }
+      this.#filter = this.#newFilter(decision.next.base - countOf(decision.closing), seen, history)
+      this.#close(decision, into)
     }
     this.#follower.want(epoch, told, out)
   }
@@ -294,6 +403,7 @@ export class Subscription implements EpochFollower, FetchListener {
         position: { epoch: previousEpoch(decision.next.epoch), seen: decision.closing },
       })
     }
+    this.#filter?.close(decision.closing)
     for (const publisher of [...this.#held.keys()]) this.#release(publisher, endOf(decision.closing, publisher))
     for (const waiting of this.#held.values()) {
       for (const batch of waiting) this.#outstandingBytes -= batch.body.length
@@ -305,7 +415,8 @@ export class Subscription implements EpochFollower, FetchListener {
       return configuration.members.map((member) => this.#servers.addressOf(member))
     }
     const epoch = previousEpoch(decision.next.epoch)
-    const of = { topic: newest.topic, epoch, until: decision.closing, prefix: this.#given }
+    const prefix = this.#filter === null ? this.#given : new Prefix(within(this.#received, decision.closing))
+    const of = { topic: newest.topic, epoch, until: decision.closing, prefix }
     const fetch = new Fetch(of, this.token, members, this.#source, this)
     this.#fetch = fetch
     fetch.next(out)
@@ -349,18 +460,57 @@ export class Subscription implements EpochFollower, FetchListener {
     const reports = this.#reports
     if (configuration === null || reports === null || !reports.isQuorum) return false
     const before = reports.durable()
+    if (!isFiltered(this.#reading) || !needsHistory(this.#reading)) {
+      this.#startBehind(before, this.#newFilter(configuration.base, before, null), before, out)
+      return true
+    }
+    if (this.#reading.order === 'total') this.#startRanked(configuration, before, out)
+    else {
+      const begin = (batches: readonly Batch[], into: Effect[]) => {
+        const filter = this.#newFilter(configuration.base, before, new History(batches, before))
+        this.#startBehind(before, filter, before, into)
+      }
+      this.#learn(before, emptySet, begin, out)
+    }
+    return false
+  }
+
+  /** In total order what has its place, and is durable up to there, is before the start. */
+  #startRanked(configuration: Configuration, before: MessageSet, out: Effect[]): void {
+    const records = new Map(before)
+    const end = before.get(sequencerPublisher)
+    records.delete(sequencerPublisher)
+    const begin = (batches: readonly Batch[], into: Effect[]) => {
+      const filter = new TotalFilter(configuration.base, this)
+      const known = batches.filter(({ publisher }) => publisher === sequencerPublisher)
+      const seen = filter.skipRanked(known, before)
+      const received = end === undefined ? seen : new Map([...seen, [sequencerPublisher, end]])
+      this.#startBehind(seen, filter, received, into)
+    }
+    this.#learn(end === undefined ? emptySet : new Map([[sequencerPublisher, end]]), records, begin, out)
+  }
+
+  /** @param received what need not come any more */
+  #startBehind(seen: MessageSet, filter: OrderFilter | null, received: MessageSet, out: Effect[]): void {
+    const configuration = this.#newest
+    if (configuration === null) return
     this.#started = true
-    this.#given = new Prefix(before)
-    this.#received = new Prefix(before)
-    this.#consumer.deliver({ kind: 'position', position: { epoch: configuration.epoch, seen: before } })
+    this.#filter = filter
+    this.#given = new Prefix(seen)
+    this.#received = new Prefix(received)
+    this.#consumer.deliver({ kind: 'position', position: { epoch: configuration.epoch, seen } })
+    for (const [publisher, { end }] of this.#reports?.durable() ?? []) filter?.durable(publisher, end)
     // Only now bodies are wanted, behind that.
     const source = this.#sourceAddress()
     if (source !== null) this.#subscribe(out, [source])
-    return true
   }
 
   /** Gives out what is held of a publisher up to `end`. */
   #release(publisher: PublisherId, end: number): void {
+    if (this.#filter !== null) {
+      this.#filter.durable(publisher, end)
+      return
+    }
     const waiting = this.#held.get(publisher)
     if (waiting === undefined) return
     let count = 0
@@ -368,14 +518,165 @@ export class Subscription implements EpochFollower, FetchListener {
       if (batch.last > end) break
       count++
       const skip = this.#given.take(batch)
-      if (skip < 0) {
+      if (skip < 0 || isSystemPublisher(publisher)) {
         this.#outstandingBytes -= batch.body.length
         this.#consumedBytes += batch.body.length
-      } else this.#consumer.deliver({ kind: 'batch', batch, skip })
+      } else this.#deliver(batch, skip)
     }
     if (count === 0) return
-    if (this.#closing === null && this.#epoch !== null) this.#follower.noteKnown(this.#epoch, publisher, end)
+    this.#know(publisher, end)
     if (count === waiting.length) this.#held.delete(publisher)
     else this.#held.set(publisher, waiting.slice(count))
   }
+
+  // Filters.
+
+  give(release: Release): void {
+    const { batch, skip, position, early, lost } = release
+    const size = batch.body.length
+    this.#outstandingBytes += size
+    this.#consumedBytes -= size
+    if (!early) this.#know(batch.publisher, batch.last)
+    this.#deliver(batch, skip, position, early, lost)
+  }
+
+  confirmed(run: Run): void {
+    this.#know(run.publisher, run.last)
+    this.#consumer.deliver({ kind: 'confirmed', run })
+    this.#wakeConfirming()
+  }
+
+  retracted(run: Run): void {
+    this.#consumer.deliver({ kind: 'retracted', run })
+  }
+
+  /** Calls back once everything that was given early until now is confirmed or retracted. */
+  whenConfirmed(told: () => void): void {
+    if (this.#filter === null) told()
+    else this.#confirming.push({ filter: this.#filter, upTo: this.#filter.earlyCount, told })
+    this.#wakeConfirming()
+  }
+
+  /** Another topic that is read together with this one has gone on. */
+  recheck(out: Effect[]): void {
+    this.#filter?.recheck()
+    if (this.#closing !== null && this.#fetch === null) this.complete(out)
+    else if (this.#filter !== null) this.#grant(out)
+  }
+
+  /** Whether a message was given, was before the start, or will never be given. */
+  covers(cause: Cause): boolean {
+    if (this.#over) return true
+    if (this.#epoch === null || !this.#started || this.#epoch < cause.epoch) return false
+    if (this.#epoch > cause.epoch) return true
+    const end = this.#closing === null ? cause.end : Math.min(cause.end, endOf(this.#closing.closing, cause.publisher))
+    return (this.#filter?.doneOf(cause.publisher) ?? 0) >= end
+  }
+
+  /** Something has been waiting for this cause for long: if nobody holds it, only the end of the epoch tells. */
+  miss(cause: Cause, out: Effect[]): void {
+    if (this.#closing !== null || this.#epoch !== cause.epoch || this.#reports?.isQuorum !== true) return
+    if (this.#reports.farthest(cause.publisher) < cause.end) this.#follower.roll(cause.epoch, out)
+  }
+
+  #newFilter(base: number, seen: MessageSet, history: History | null): OrderFilter | null {
+    return isFiltered(this.#reading) ? filterFor(this.#reading, base, seen, history, this) : null
+  }
+
+  /** What waits in a filter takes no room: else what it waits for might never come. */
+  #filterIn(filter: OrderFilter, batch: Batch, skip: number): void {
+    this.#consumedBytes += batch.body.length
+    filter.take(batch, skip)
+  }
+
+  /** Reads what is before a start, without bodies. */
+  #learn(
+    until: MessageSet,
+    since: MessageSet,
+    then: (batches: readonly Batch[], out: Effect[]) => void,
+    out: Effect[],
+  ): void {
+    const { topic } = this
+    const epoch = this.#epoch
+    if (epoch === null) return
+    const batches: Batch[] = []
+    const members = () => this.#follower.addresses()
+    const fetch: Fetch = new Fetch(
+      { topic, epoch, until, prefix: new Prefix(since), bare: true },
+      this.token,
+      members,
+      this.#source,
+      {
+        fetched: (batch) => batches.push(batch),
+        complete: (into) => {
+          if (this.#survey?.fetch !== fetch || this.#over) return
+          this.#survey = null
+          then(batches, into)
+        },
+        hasRoom: () => true,
+        stalled: (into) => this.#follower.suspect(into),
+      },
+    )
+    this.#survey = { fetch }
+    fetch.next(out)
+  }
+
+  /** Room that has become free is told to the source. */
+  #grant(out: Effect[]): void {
+    if (this.#fetch === null && this.#closing === null) this.consumed(0, out)
+  }
+
+  #watchCause(filter: OrderFilter, out: Effect[]): void {
+    if (++this.#causeTicks < causeTicks) return
+    this.#causeTicks = 0
+    const cause = filter.cause()
+    if (cause === null) return
+    if (cause.topic === this.topic) this.miss(cause, out)
+    else this.#reading.gate.miss(cause, out)
+  }
+
+  #deliver(
+    batch: Batch,
+    skip: number,
+    position: number | null = null,
+    early = false,
+    lost: readonly MessageId[] = nothingLost,
+  ): void {
+    const follower = this.#follower
+    follower.clock.witness(batch.time)
+    const { configuration } = follower
+    if (configuration !== null && isStamped(configuration.order)) {
+      follower.past.note(batch.topic, batch.epoch, batch.publisher, batch.last)
+    }
+    this.#causeTicks = 0
+    this.hasGoneOn = true
+    this.#consumer.deliver({ kind: 'batch', batch, skip, position, early, lost })
+  }
+
+  #know(publisher: PublisherId, end: number): void {
+    if (this.#closing === null && this.#epoch !== null) this.#follower.noteKnown(this.#epoch, publisher, end)
+  }
+
+  #wakeConfirming(): void {
+    if (this.#confirming.length === 0) return
+    const isDone = ({ filter, upTo }: Confirming) => filter !== this.#filter || filter.oldestUnconfirmed() > upTo
+    const done = this.#confirming.filter(isDone)
+    this.#confirming = this.#confirming.filter((one) => !done.includes(one))
+    for (const { told } of done) told()
+  }
+
+  #refuse(error: EpochcastError, out: Effect[]): void {
+    this.close(out)
+    this.#consumer.failed(error)
+  }
+}
+
+/** What of a prefix is in the closing set. */
+function within(prefix: Prefix, closing: MessageSet): MessageSet {
+  const part = new Map()
+  for (const [publisher, { end }] of prefix.snapshot()) {
+    const last = Math.min(end, endOf(closing, publisher))
+    if (last > 0) part.set(publisher, { end: last, digest: 0 })
+  }
+  return part
 }

@@ -45,6 +45,8 @@ export type Effect =
       readonly token: number
       readonly placement: Placement
       readonly slot: number
+      /** Without its body. */
+      readonly bare?: boolean
     }
   /** Appends a record; `slot` of `placement` learns its position. */
   | {

@@ -6,7 +6,7 @@
 import { EpochcastError } from '../errors.ts'
 import type { Address, ClusterId } from '../ids.ts'
 import type { Transport, TransportHandler } from '../transport/port.ts'
-import { decodeFrame, encodeEnvelope, encodeMessage } from '../wire/codec.ts'
+import { decodeFrame, encodeEnvelope, encodeMessage, withoutBody } from '../wire/codec.ts'
 import { type Effect, type Input, type Machine, tickMs } from './contract.ts'
 import type { EnginePort } from './engine-port.ts'
 import type { Store } from './store.ts'
@@ -168,8 +168,9 @@ export class Loop<Call = never> implements TransportHandler {
       }
       case 'send-record': {
         const body = this.#options.store?.read(effect.placement.positionOf(effect.slot))
-        if (body instanceof Uint8Array) this.#send(effect.to, effect.token, [body])
-        else if (body !== undefined) this.#sendLater(effect.to, effect.token, body)
+        const isBare = effect.bare === true
+        if (body instanceof Uint8Array) this.#send(effect.to, effect.token, isBare ? withoutBody(body) : [body])
+        else if (body !== undefined) this.#sendLater(effect.to, effect.token, body, isBare)
         return
       }
       case 'settle':
@@ -186,10 +187,10 @@ export class Loop<Call = never> implements TransportHandler {
   }
 
   /** What comes after a record that is still being read waits for it, so that one receiver sees one order. */
-  #sendLater(to: Address, token: number, body: Promise<Uint8Array>): void {
+  #sendLater(to: Address, token: number, body: Promise<Uint8Array>, isBare: boolean): void {
     const before = this.#reading.get(to) ?? Promise.resolve()
     const sent = Promise.all([body, before]).then(
-      ([bytes]) => this.#transmit(to, token, [bytes]),
+      ([bytes]) => this.#transmit(to, token, isBare ? withoutBody(bytes) : [bytes]),
       (error: unknown) => this.#fatal(error),
     )
     this.#queueBehind(to, sent)

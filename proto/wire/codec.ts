@@ -57,6 +57,12 @@ export function messageBytes(message: Message): Uint8Array {
   return parts.length === 1 ? (parts[0] ?? noBody) : Buffer.concat(parts)
 }
 
+/** A batch's own bytes with an empty body in place of its own: what a bare pull is answered with. */
+export function withoutBody(bytes: Uint8Array): readonly Uint8Array[] {
+  const message = decodeMessage(bytes)
+  return message.kind === 'batch' ? encodeMessage({ ...message, body: noBody }) : [bytes]
+}
+
 /** What stands in front of the message's bytes in a frame. */
 export function encodeEnvelope(envelope: Envelope): Uint8Array {
   writer.reset()

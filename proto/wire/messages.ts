@@ -13,6 +13,7 @@ import {
   configuration,
   deciderType,
   decision,
+  dependencies,
   engineState,
   epochType,
   intent,
@@ -22,6 +23,7 @@ import {
   orderType,
   phaseTimes,
   publisherType,
+  ranks,
   serverNameType,
   shownPosition,
   source,
@@ -75,6 +77,10 @@ export const shapes = {
     time: one(7, uint()),
     check: one(8, uint()),
     body: one(9, bytes),
+    /** What it comes after that its publisher's batches before it did not name: in topics of order `causal` and `total`. */
+    after: optional(10, dependencies),
+    /** The sequencer's records alone. */
+    ranks: optional(11, ranks),
   },
   /** Acknowledgement: everything of the publisher up to `end` is on this member's disk. */
   stored: { ...topical, publisher: one(4, publisherType), end: one(5, uint()) },
@@ -102,6 +108,8 @@ export const shapes = {
     until: optional(5, messageSet),
     bytesMax: one(6, uint()),
     resume: one(7, uint()),
+    /** Without bodies: who only wants to know what was published before. */
+    bare: optional(8, flag),
   },
   /** `more`: there is more than `bytesMax` allowed; `resume` goes into the next pull. `unheld`: not held here. */
   pulled: { ...topical, more: one(4, flag), unheld: one(5, flag), resume: one(6, uint()) },
@@ -243,6 +251,9 @@ export type Message = { [K in MessageKind]: MessageOf<K> }[MessageKind]
 export type TopicMessage = Extract<Message, { topic: unknown }>
 
 export type Batch = MessageOf<'batch'>
+export type Dependencies = NonNullable<Batch['after']>
+/** Up to where of one publisher. */
+export type End = Dependencies['own'][number]
 export type Template = Pick<MessageOf<'locate'>, 'mode' | 'decider' | 'size' | 'members' | 'membersMin' | 'order'>
 export type PhaseTimes = MessageOf<'changed'>['times']
 export type Source = MessageOf<'stage'>['sources'][number]

@@ -71,6 +71,21 @@ export const messageSet: FieldType<MessageSet> = {
   },
 }
 
+/** Ends of publishers, in an order that means something where it is a record of the sequencer. */
+export const end = nested({ publisher: one(1, publisherType), end: one(2, uint()) }, 'End')
+
+/** What a batch comes after: of its own epoch, and of the epochs of other topics. */
+export const dependencies = nested(
+  {
+    own: many(1, end),
+    others: many(2, nested({ topic: one(1, topicType), epoch: one(2, epochType), ends: many(3, end) }, 'OtherEnds')),
+  },
+  'Dependencies',
+)
+
+/** Which messages come next in the total order: of each publisher, what follows up to the end that is told. */
+export const ranks = nested({ ends: many(1, end) }, 'Ranks')
+
 export const configuration = nested(
   {
     topic: one(1, topicType),
@@ -83,6 +98,7 @@ export const configuration = nested(
     order: one(8, orderType),
     floor: one(9, epochType),
     base: one(10, uint()),
+    sequencer: optional(11, serverNameType),
   },
   'Configuration',
 )
@@ -99,8 +115,18 @@ export const intent = nested(
   'Intent',
 )
 
+const proposalTimes = nested(
+  { planUs: one(1, uint()), wedgeUs: one(2, uint()), stageUs: one(3, uint()) },
+  'ProposalTimes',
+)
+
 export const decision = nested(
-  { changeId: one(1, changeIdType), next: one(2, configuration), closing: one(3, messageSet) },
+  {
+    changeId: one(1, changeIdType),
+    next: one(2, configuration),
+    closing: one(3, messageSet),
+    times: optional(4, proposalTimes),
+  },
   'Decision',
 )
 

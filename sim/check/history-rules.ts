@@ -3,7 +3,7 @@
  * nothing that nobody sent, nothing twice.
  */
 import { type Epoch, formatMessageId, type MessageId, previousEpoch } from '../../proto/ids.ts'
-import { endOf, type MessageSet } from '../../proto/message-set.ts'
+import { countOf, endOf, type MessageSet } from '../../proto/message-set.ts'
 import { messagesOf } from '../world/client-node.ts'
 import type { Operation, Step } from '../world/operations.ts'
 import type { WorldEvent } from '../world/world.ts'
@@ -41,7 +41,8 @@ function checkDurability(seen: readonly Seen[], broken: string[]): void {
     const { topic } = operation
     if (step.kind === 'invoked') began.set(operation, at)
     if (step.kind === 'added' && step.status !== 'dropped') note(topic, step.id, at)
-    if (step.kind === 'delivered') note(topic, step.given.id, at)
+    if (step.kind === 'delivered' && step.early !== true) note(topic, step.given.id, at)
+    if (step.kind === 'confirmed') note(topic, step.id, at)
     if (step.kind !== 'got' || operation.level !== 'linearizable') continue
     const given = new Set(step.given.map(({ id }) => `${topic} ${formatMessageId(id)}`))
     for (const [key, known] of durable) {
@@ -94,8 +95,14 @@ function checkSubscriptions(seen: readonly Seen[], closings: Closings, broken: s
       ids.add(id)
       if (step.given.id.epoch <= (ended.get(operation) ?? 0)) broken.push(`F6: ${name} was given ${id} after its epoch`)
       const closing = closings.get(`${operation.topic} ${step.given.id.epoch}`)
-      if (closing !== undefined && !isIn(closing, step.given.id))
+      if (closing !== undefined && !isIn(closing, step.given.id) && step.early !== true)
         broken.push(`I3: ${name} was given ${id}, which was dropped`)
+    }
+    if (step.kind === 'retracted') {
+      ids.delete(formatMessageId(step.id))
+      const closing = closings.get(`${operation.topic} ${step.id.epoch}`)
+      if (closing !== undefined && isIn(closing, step.id))
+        broken.push(`I3: ${name} was told that ${formatMessageId(step.id)} was dropped, and it is not so`)
     }
     if (step.kind !== 'epoch') continue
     const epoch = previousEpoch(step.decision.next.epoch)
@@ -159,10 +166,4 @@ function splitKey(key: string): [string, Epoch] {
 
 function isIn(set: MessageSet, id: MessageId): boolean {
   return id.sequence <= endOf(set, id.publisher)
-}
-
-function countOf(set: MessageSet): number {
-  let count = 0
-  for (const { end } of set.values()) count += end
-  return count
 }

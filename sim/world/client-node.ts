@@ -4,14 +4,18 @@ import type { EpochFollower } from '../../client-sdk/follower.ts'
 import { type ClientCall, ClientMachine } from '../../client-sdk/machine.ts'
 import type { Publisher } from '../../client-sdk/operations/add.ts'
 import { Get, type GetResult } from '../../client-sdk/operations/get.ts'
-import { type Delivery, type StartAt, Subscription } from '../../client-sdk/operations/subscribe.ts'
+import type { Durability, Reading } from '../../client-sdk/operations/reading.ts'
+import { type Consumer, type Delivery, type StartAt, Subscription } from '../../client-sdk/operations/subscribe.ts'
+import { Together } from '../../client-sdk/operations/together.ts'
 import { One } from '../../client-sdk/operations/waiters.ts'
-import type { Decision } from '../../proto/configuration.ts'
+import { alone } from '../../client-sdk/orders/order-filter.ts'
+import type { Decision, Order } from '../../proto/configuration.ts'
 import { EpochcastError } from '../../proto/errors.ts'
 import {
   type Address,
   type Epoch,
   epoch,
+  isSystemPublisher,
   type MessageId,
   parseMessageId,
   sequence,
@@ -127,16 +131,47 @@ export class ClientNode {
     return operation
   }
 
-  subscribe(topic: string, name: string, startAt: StartAt = 'start'): Operation {
+  /** @param order what is asked for; null for what every topic gives */
+  subscribe(
+    topic: string,
+    name: string,
+    startAt: StartAt = 'start',
+    order: Order | null = null,
+    durability: Durability = 'durable',
+  ): Operation {
     const operation = this.#begin('subscribe', topic, name)
+    operation.reading = { order, durability, startAt }
+    this.#subscribe(operation, topic, startAt, { order, durability, gate: alone })
+    return operation
+  }
+
+  /** Several topics as one causal stream. */
+  together(topics: readonly string[], name: string, startAt: StartAt = 'start'): Operation[] {
+    const together = new Together((topic) => this.machine.follower(topic))
+    this.#loop.call(() => this.machine.addTogether(together))
+    return topics.map((topic) => {
+      const operation = this.#begin('subscribe', topic, name)
+      operation.reading = { order: 'causal', durability: 'durable', startAt, together: name }
+      const subscription = this.#subscribe(operation, topic, startAt, {
+        order: 'causal',
+        durability: 'durable',
+        gate: together,
+      })
+      this.#loop.call(() => together.add(subscription))
+      return operation
+    })
+  }
+
+  #subscribe(operation: Operation, topic: string, startAt: StartAt, reading: Reading): Subscription {
     const follower = this.machine.follower(topicName(topic))
     const { servers, requests } = this.machine
-    const subscription: Subscription = new Subscription(startAt, follower, servers, requests, {
+    const consumer: Consumer = {
       deliver: (delivery) => this.#delivered(operation, subscription, delivery),
       failed: (error) => operation.step({ kind: 'failed', code: error.code, text: error.message }, true),
-    })
+    }
+    const subscription: Subscription = new Subscription(startAt, follower, servers, requests, consumer, reading)
     this.#loop.call((out) => this.machine.addSubscription(subscription, topicName(topic), out))
-    return operation
+    return subscription
   }
 
   /** Notifications of configurations, one by one. */
@@ -221,11 +256,31 @@ export class ClientNode {
   #delivered(operation: Operation, subscription: Subscription, delivery: Delivery): void {
     switch (delivery.kind) {
       case 'batch': {
-        const { batch, skip } = delivery
-        for (const given of messagesOf(batch, skip)) operation.step({ kind: 'delivered', given })
+        const { batch, skip, position, early, lost } = delivery
+        messagesOf(batch, skip).forEach((given, at) => {
+          const place = position === null ? {} : { position: position + skip + at }
+          operation.step({
+            kind: 'delivered',
+            given,
+            ...place,
+            ...(early && { early }),
+            ...(lost.length > 0 && { lost }),
+          })
+        })
         this.#loop.call((out) => subscription.consumed(batch.body.length, out))
         return
       }
+      case 'confirmed':
+      case 'retracted': {
+        const { epoch: of, publisher, first, last } = delivery.run
+        for (let number = first; number <= last; number++) {
+          operation.step({ kind: delivery.kind, id: { epoch: of, publisher, sequence: sequence(number) } })
+        }
+        return
+      }
+      case 'position':
+        operation.step({ kind: 'position', position: delivery.position })
+        return
       case 'epoch': {
         const { decision, own } = delivery
         const [included, dropped] = [own.included.length, own.dropped.length]
@@ -235,14 +290,14 @@ export class ClientNode {
       case 'gap':
         operation.step({ kind: 'gap', from: delivery.from, to: delivery.to })
         return
-      default:
-        return
     }
   }
 }
 
 /** The messages of a batch, behind the first `skip`. */
 export function messagesOf(batch: Batch | MessageOf<'batch'>, skip = 0): Given[] {
+  // Records of the system, and batches without their bodies.
+  if (isSystemPublisher(batch.publisher) || batch.body.length === 0) return []
   const payloads = readEntries(batch.body, batch.last - batch.first + 1)
   return payloads.slice(skip).map((payload, at) => ({
     id: { epoch: batch.epoch, publisher: batch.publisher, sequence: sequence(batch.first + skip + at) },

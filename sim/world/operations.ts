@@ -1,5 +1,8 @@
 /** What clients of a virtual world do, and every step of how it went. */
-import type { Decision } from '../../proto/configuration.ts'
+import type { Position } from '../../client-sdk/cursor.ts'
+import type { Durability } from '../../client-sdk/operations/reading.ts'
+import type { StartAt } from '../../client-sdk/operations/subscribe.ts'
+import type { Decision, Order } from '../../proto/configuration.ts'
 import type { ErrorCode } from '../../proto/errors.ts'
 import type { Epoch, MessageId } from '../../proto/ids.ts'
 import type { GetLevel, MessageOf } from '../../proto/wire/messages.ts'
@@ -15,7 +18,19 @@ export type Step =
   | { readonly kind: 'invoked'; readonly epoch: Epoch | null }
   | { readonly kind: 'added'; readonly id: MessageId; readonly status: 'durable' | 'included' | 'dropped' }
   | { readonly kind: 'got'; readonly epoch: Epoch; readonly floor: Epoch; readonly given: readonly Given[] }
-  | { readonly kind: 'delivered'; readonly given: Given }
+  | {
+      readonly kind: 'delivered'
+      readonly given: Given
+      /** In total order: its place. */
+      readonly position?: number
+      /** Not durable yet. */
+      readonly early?: boolean
+      /** Causes that were dropped. */
+      readonly lost?: readonly MessageId[]
+    }
+  | { readonly kind: 'confirmed' | 'retracted'; readonly id: MessageId }
+  /** What is in it was before the start. */
+  | { readonly kind: 'position'; readonly position: Position }
   | { readonly kind: 'epoch'; readonly decision: Decision; readonly included: number; readonly dropped: number }
   | { readonly kind: 'gap'; readonly from: Epoch; readonly to: Epoch }
   | { readonly kind: 'notified'; readonly epoch: Epoch }
@@ -25,6 +40,15 @@ export type Step =
   | { readonly kind: 'located'; readonly message: MessageOf<'located'> }
   | { readonly kind: 'refused'; readonly message: MessageOf<'refused'> }
   | { readonly kind: 'failed'; readonly code: ErrorCode; readonly text: string }
+
+/** How a subscription reads. */
+export interface AskedReading {
+  readonly order: Order | null
+  readonly durability: Durability
+  readonly startAt: StartAt
+  /** Name that the subscriptions share that are read as one stream. */
+  readonly together?: string
+}
 
 export type OperationKind = 'create' | 'add' | 'get' | 'subscribe' | 'follow' | 'reconfigure' | 'outcome'
 
@@ -37,6 +61,8 @@ export class Operation {
   readonly label: string
   readonly level: GetLevel | null
   readonly steps: Step[] = []
+  /** Of a subscription: what was asked for. */
+  reading: AskedReading | null = null
   over = false
   readonly #told: (operation: Operation, step: Step) => void
 

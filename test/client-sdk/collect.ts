@@ -25,7 +25,6 @@ export async function take(stream: MessageStream<string>, count: number): Promis
 
 export function describeEvent(event: StreamEvent<string>): string {
   if (event.type === 'message') return event.message.value
-  return event.type === 'epoch'
-    ? `end of epoch ${event.ended} (${event.closingCount})`
-    : `gap ${event.from}-${event.to}`
+  if (event.type === 'gap') return `gap ${event.from}-${event.to}`
+  return event.type === 'epoch' ? `end of epoch ${event.ended} (${event.closingCount})` : event.type
 }

@@ -148,7 +148,7 @@ describe('subscribe', () => {
     abort.abort()
     expect((await stream.next()).done).toBe(true)
     expect(() => topic.subscribe({ from: 'nonsense' })).toThrow('cursor')
-    expect(() => topic.subscribe({ order: 'total' as 'fifo' })).toThrow('order')
+    expect(() => topic.subscribe({ order: 'best' as 'fifo' })).toThrow('order')
     const open = topic.subscribe()
     await client.close()
     expect((await open.next()).done).toBe(true)

@@ -1,6 +1,6 @@
 /** Short, stable names for what has random ids: messages by their values, servers by their ids, sets as {a,b,c}. */
 import type { Configuration, Decision } from '../../proto/configuration.ts'
-import { type Epoch, formatMessageId, type MessageId, sequence } from '../../proto/ids.ts'
+import { type Epoch, formatMessageId, isSystemPublisher, type MessageId, sequence } from '../../proto/ids.ts'
 import type { MessageSet } from '../../proto/message-set.ts'
 import type { Stake } from '../../proto/stake.ts'
 import { messagesOf } from '../../sim/world/client-node.ts'
@@ -29,6 +29,7 @@ export class Names {
   values(of: Epoch, set: MessageSet): string[] {
     const values: string[] = []
     for (const [publisher, { end }] of set) {
+      if (isSystemPublisher(publisher)) continue
       for (let number = 1; number <= end; number++) {
         values.push(this.valueOf({ epoch: of, publisher, sequence: sequence(number) }))
       }

@@ -1,5 +1,5 @@
 /** Runs a scenario: its commands against a world of its own, and what they make happen as lines of text. */
-import { type Decider, type Mode, modes } from '../../proto/configuration.ts'
+import { type Decider, type Mode, modes, orders } from '../../proto/configuration.ts'
 import { parseDecider, withoutInstance } from '../../proto/decider.ts'
 import { type Epoch, formatMessageId, topicName } from '../../proto/ids.ts'
 import { emptySet } from '../../proto/message-set.ts'
@@ -142,11 +142,13 @@ class Scenario {
     const mode = oneOf(modes, command, 'mode')
     const decider = deciderOf(command)
     const membersMin = command.options.get('min')
+    const order = oneOf(orders, command, 'order')
     this.world.client('admin').create(name, {
       members: list(command, 'members'),
       ...(mode && { mode }),
       ...(decider && { decider }),
       ...(membersMin && { membersMin: Number(membersMin) }),
+      ...(order && { order }),
     })
   }
 
@@ -167,7 +169,11 @@ class Scenario {
 
   subscribe(command: Command): void {
     const from = command.options.get('from') === 'new' ? 'new' : 'start'
-    this.client(command).subscribe(this.topicOf(command), need(command, 'name'), from)
+    const order = oneOf(orders, command, 'order') ?? null
+    const durability = command.words.includes('early') ? 'early' : 'durable'
+    const topics = list(command, 'topics')
+    if (topics.length > 0) this.client(command).together(topics, need(command, 'name'), from)
+    else this.client(command).subscribe(this.topicOf(command), need(command, 'name'), from, order, durability)
   }
 
   outcome(command: Command): void {
@@ -190,6 +196,7 @@ class Scenario {
     const topic = this.topicOf(command)
     const mode: Mode | undefined = oneOf(modes, command, 'mode')
     const decider = deciderOf(command)
+    const order = oneOf(orders, command, 'order')
     const by = list(command, 'by')
     if (command.options.has('reports')) {
       const to = [...this.world.servers.keys()].filter((id) => !list(command, 'reports').includes(id))
@@ -203,6 +210,7 @@ class Scenario {
       members: list(command, 'members'),
       ...(mode && { mode }),
       ...(decider && { decider }),
+      ...(order && { order }),
       ...(command.options.has('size') && { size: Number(command.options.get('size')) }),
       ...(command.options.has('min') && { membersMin: Number(command.options.get('min')) }),
     })
@@ -392,7 +400,12 @@ class Scenario {
       case 'got':
         return `${name}: ${braces(step.given.map(({ value }) => value))} in epoch ${step.epoch}`
       case 'delivered':
-        return `${name}: ${step.given.value}`
+        return `${name}: ${this.#givenAs(step)}`
+      case 'confirmed':
+      case 'retracted':
+        return `${name}: ${step.kind === 'confirmed' ? '+' : '-'}${this.#names.valueOf(step.id)}`
+      case 'position':
+        return null
       case 'epoch':
         return `${name}: (${this.#names.decision(step.decision)})`
       case 'gap':
@@ -414,6 +427,13 @@ class Scenario {
       case 'failed':
         return `${name}: failed, ${step.code}`
     }
+  }
+
+  /** `3:value` at a place of the total order, `value?` early, `value!lost` where causes were dropped. */
+  #givenAs(step: Extract<Step, { kind: 'delivered' }>): string {
+    const place = step.position === undefined ? '' : `${step.position}:`
+    const lost = (step.lost ?? []).map((id) => `!${this.#names.valueOf(id)}`).join('')
+    return `${place}${step.given.value}${step.early === true ? '?' : ''}${lost}`
   }
 
   #changed(message: Extract<Step, { kind: 'changed' }>['message']): string {

@@ -106,7 +106,8 @@ function planAll(
 
 function planCreation(topic: string, wanted: NewTopic, servers: readonly ServerInfo[]): Step {
   const { mode, decider, members, size, membersMin, order } = wanted
-  const after = { mode, decider, members, size, minimum: membersMin, tolerates: toleratedFailures(mode, size) }
+  const tolerates = toleratedFailures(mode, size)
+  const after = { mode, decider, members, size, minimum: membersMin, tolerates, order: order ?? 'fifo' }
   checkTarget(after, servers)
   const place = members === null ? { size } : { members }
   return { kind: 'create', topic, after, options: { mode, decider, membersMin, ...place, ...(order && { order }) } }

@@ -1,7 +1,15 @@
 import type { Command } from 'commander'
-import type { ChangeTimes, Client, Configuration, Decider, Mode, TopicOptions } from '../../../client-sdk/index.ts'
+import type {
+  ChangeTimes,
+  Client,
+  Configuration,
+  Decider,
+  Mode,
+  Order,
+  TopicOptions,
+} from '../../../client-sdk/index.ts'
 import { EpochcastError } from '../../../proto/errors.ts'
-import { toDecider, toMode, toServerIds, wholeNumber } from '../arguments.ts'
+import { toDecider, toMode, toOrder, toServerIds, wholeNumber } from '../arguments.ts'
 import { type ChangeOutcome, carryOut, outcomeJson } from '../change.ts'
 import { type Context, handle } from '../context.ts'
 import { count, idsOf, list, milliseconds } from '../describe.ts'
@@ -15,6 +23,7 @@ interface ReconfigOptions {
   readonly size?: number
   readonly decider?: Decider
   readonly min?: number
+  readonly order?: Order
   readonly expect?: number
   readonly yes?: boolean
 }
@@ -33,6 +42,7 @@ export function addReconfig(program: Command): void {
     .option('--mode <mode>', 'single, fault-recovery or fault-masking', toMode)
     .option('--size <n>', 'number of servers, chosen by the cluster', wholeNumber('size', 1, 99))
     .option('--decider <decider>', 'who decides from then on: stakes, engine (the arbiters), or engine:ID', toDecider)
+    .option('--order <order>', 'strongest order that readers may ask for: none, fifo, causal or total', toOrder)
     .option('--min <n>', 'never go below so many members', wholeNumber('minimum', 1, 99))
     .option(
       '--expect <epoch>',
@@ -69,13 +79,14 @@ async function reconfig(context: Context, options: ReconfigOptions, [name = '']:
   })
 }
 
-function targetOf({ members, mode, size, decider, min }: ReconfigOptions): TopicOptions {
+function targetOf({ members, mode, size, decider, min, order }: ReconfigOptions): TopicOptions {
   return {
     ...(members && { members }),
     ...(mode && { mode }),
     ...(size !== undefined && { size }),
     ...(decider && { decider }),
     ...(min !== undefined && { membersMin: min }),
+    ...(order && { order }),
   }
 }
 

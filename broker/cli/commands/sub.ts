@@ -10,6 +10,7 @@ interface SubOptions {
   readonly order?: Order
   readonly format?: Formatter
   readonly events?: boolean
+  readonly early?: boolean
 }
 
 export function addSub(program: Command): void {
@@ -23,7 +24,8 @@ export function addSub(program: Command): void {
     .argument('<topic>', 'topic; made at its first use where the servers allow that')
     .option('--from <where>', 'start: everything that is kept; new: what comes from now on; or a cursor', 'new')
     .option('-c, --count <n>', 'stop after so many messages', wholeNumber('count', 1, Number.MAX_SAFE_INTEGER))
-    .option('--order <order>', 'none or fifo', toOrder)
+    .option('--order <order>', 'none, fifo, causal or total, as far as the topic offers it', toOrder)
+    .option('--early', 'print messages on arrival, and on stderr (with --json among them) what became of each')
     .option('--format <format>', `how a message is printed: ${formatHelp}`, parseFormat)
     .option('--events', 'also tell where epochs end: on stderr, with --json among the messages')
     .addHelpText(
@@ -35,9 +37,10 @@ export function addSub(program: Command): void {
 
 async function sub(context: Context, options: SubOptions, [topic = '']: readonly string[]): Promise<void> {
   await context.withClient(async (client) => {
-    const { from, order } = options
+    const { from, order, early } = options
+    const durability = early === true ? 'early' : 'durable'
     const { signal } = context
-    const stream = client.topic(topic).subscribe({ from, events: true, signal, ...(order && { order }) })
+    const stream = client.topic(topic).subscribe({ from, events: true, signal, durability, ...(order && { order }) })
     const given = await read(context, options, stream)
     const cursor = stream.cursor
     if (given > 0) context.aside({ type: 'end', count: given, cursor }, `go on with --from ${cursor}`)
@@ -51,8 +54,9 @@ async function read(context: Context, options: SubOptions, stream: EventStream<U
   let given = 0
   for await (const event of stream) {
     if (event.type !== 'message') {
-      if (json && (options.events === true || event.type === 'gap')) out.json(eventJson(event))
-      else if (!json && (options.events === true || event.type === 'gap')) context.note(eventText(event))
+      const isTold = options.events === true || event.type !== 'epoch'
+      if (json && isTold) out.json(eventJson(event))
+      else if (isTold) context.note(eventText(event))
       continue
     }
     if (json) out.json(messageJson(event.message))

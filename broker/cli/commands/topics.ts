@@ -47,7 +47,7 @@ export function addTopics(program: Command): void {
     .option('--members <ids>', 'server ids, separated by commas', toServerIds)
     .option('--decider <decider>', 'stakes, engine, or engine:ID', toDecider)
     .option('--min <n>', 'a change never goes below so many members', wholeNumber('minimum', 1, 99))
-    .option('--order <order>', 'strongest order that readers may ask for: none or fifo', toOrder)
+    .option('--order <order>', 'strongest order that readers may ask for: none, fifo, causal or total', toOrder)
     .addHelpText('after', '\nExample:\n  epochcast topics create orders.eu --mode fault-recovery --members a,b')
   handle<CreateOptions>(make, create)
 }

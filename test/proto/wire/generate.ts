@@ -31,6 +31,7 @@ const byName: Record<string, fc.Arbitrary<unknown>> = {
   id: fc.uuid(),
   name: serverName,
   coordinator: serverName,
+  sequencer: serverName,
   silent: serverName,
   old: serverName,
   retirable: serverName,

@@ -1,0 +1,79 @@
+/**
+ * Orders the messages of one epoch of a topic of order `total`: says of whatever has been stored here in a turn in which order
+ * it comes, causes before effects, in one record. A record is a batch like any other, under a publisher id that nobody else may
+ * use: it goes to every member, is durable by the same quorum, and belongs to its epoch only.
+ *
+ * Source: section 7 of the paper (total order needs a primary for each epoch).
+ * Departs from it: the primary orders what is stored already and forwards nothing; publishers and their quorums do not wait for
+ * it. It belongs to the process that opened the epoch: a later process of that server does not know what was said, so it says
+ * nothing, and the epoch is ended.
+ */
+import { crc32 } from 'node:zlib'
+import { EpochWindow } from '../../client-sdk/operations/epoch-window.ts'
+import { Outgoing } from '../../client-sdk/operations/outgoing.ts'
+import { CausalQueue, type Stamped } from '../../proto/causal-queue.ts'
+import type { Configuration, Member } from '../../proto/configuration.ts'
+import { isSystemPublisher, type ServerName, sequencerPublisher } from '../../proto/ids.ts'
+import type { Effect } from '../../proto/machine/contract.ts'
+import type { Batch, End, MessageOf } from '../../proto/wire/messages.ts'
+
+/** Records that may be under way; what is stored meanwhile goes into the next one. */
+const recordsMax = 256
+/** One entry without anything in it: records are told by their envelope. */
+const emptyBody = new Uint8Array([1, 0])
+const emptyCheck = crc32(emptyBody)
+const windowLimits = { batchBytesMax: 1, windowBytesMax: 1024 * 1024, pendingBytesMax: 1, retainedBytesMax: 64 * 1024 }
+
+export class Sequencer {
+  readonly configuration: Configuration
+  readonly #window: EpochWindow
+  readonly #queue = new CausalQueue<Stamped>()
+  #time = 0
+  #blockedTicks = 0
+
+  constructor(configuration: Configuration, addressOf: (member: Member) => Member['address']) {
+    this.configuration = configuration
+    this.#window = new EpochWindow(configuration, sequencerPublisher, { addressOf }, windowLimits)
+  }
+
+  /** How long something has been waiting for a cause that is not here. */
+  get blockedTicks(): number {
+    return this.#blockedTicks
+  }
+
+  /** A batch has been stored here. Its body is not kept. */
+  stored({ publisher, first, last, time, after }: Batch): void {
+    if (isSystemPublisher(publisher)) return
+    this.#queue.add({ publisher, first, last, time, ...(after && { after }) })
+  }
+
+  /** The end of a turn: one record for everything that has a place now. */
+  settle(out: Effect[]): void {
+    if (this.#queue.isEmpty || !this.#window.hasRoom || this.#window.pendingCount >= recordsMax) return
+    const ends: End[] = []
+    for (let item = this.#queue.take(); item !== undefined; item = this.#queue.take()) {
+      const last = ends[ends.length - 1]
+      if (last?.publisher === item.publisher) ends.pop()
+      ends.push({ publisher: item.publisher, end: item.last })
+      this.#time = Math.max(this.#time, item.time)
+    }
+    if (ends.length === 0) return
+    this.#blockedTicks = 0
+    this.#window.add(new Outgoing(emptyBody, 1, emptyCheck, this.#time, [], { ranks: { ends } }), out)
+  }
+
+  answered(from: ServerName, message: MessageOf<'stored' | 'expected' | 'refused'>, out: Effect[]): void {
+    if (message.kind === 'stored') this.#window.stored(from, message, out)
+    else if (message.kind === 'expected') this.#window.expected(from, message, out)
+    else this.#window.refused(from, message)
+  }
+
+  opened(from: ServerName, message: MessageOf<'opened'>, out: Effect[]): void {
+    this.#window.opened(from, message, out)
+  }
+
+  tick(out: Effect[]): void {
+    this.#window.tick(out)
+    this.#blockedTicks = this.#queue.isEmpty ? 0 : this.#blockedTicks + 1
+  }
+}

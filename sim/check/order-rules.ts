@@ -1,0 +1,321 @@
+/**
+ * In which order subscribers were given what: rules F1 to F6, from the history alone. What happened before what is computed from
+ * what clients sent and were given, never from stamps; positions are those that subscribers were told.
+ *
+ * - F1: of each publisher and epoch a subscriber is given the messages in sequence, without gap or repeat, from its start on
+ * - F2: in causal and in total order causes come before effects, also across topics that are read together
+ * - F3: one position, one message, one epoch, for ever; positions have no hole; where every member stores, an Add that was done
+ *   before another began comes first
+ * - F4: nothing is given twice (F1 sees it)
+ * - F5: in the end everybody was given everything durable that was published after the start
+ * - F6: who passes the end of an epoch was given its closing set before, and epochs only grow
+ */
+import { type Configuration, isStamped, type Mode, type Order } from '../../proto/configuration.ts'
+import {
+  type Epoch,
+  formatMessageId,
+  isSystemPublisher,
+  type MessageId,
+  type PublisherId,
+  previousEpoch,
+} from '../../proto/ids.ts'
+import type { MessageSet } from '../../proto/message-set.ts'
+import type { Batch } from '../../proto/wire/messages.ts'
+import type { Operation, Step } from '../world/operations.ts'
+import type { WorldEvent } from '../world/world.ts'
+
+export interface OrderRulesOptions {
+  /** Everything that can happen has happened: F5 is checked, too. */
+  readonly isOver?: boolean
+}
+
+/** Ends by place: `topic epoch publisher`. */
+type Past = Map<string, number>
+
+/** What one subscription was given. */
+class Reader {
+  readonly operation: Operation
+  /** By place: what was before the start, and how far it was given. */
+  readonly before = new Map<string, number>()
+  readonly given = new Map<string, number>()
+  /** Trace index of each delivery by place, in sequence from the one after `before`. */
+  readonly times = new Map<string, number[]>()
+  /** Since when it has been reading, and of a `new` one: since when it is behind its start. */
+  startedAt: number | null = null
+  epoch = 0
+  position: number | null = null
+  hasGap = false
+
+  constructor(operation: Operation) {
+    this.operation = operation
+    const { startAt } = operation.reading ?? {}
+    if (typeof startAt !== 'object') return
+    for (const [publisher, { end }] of startAt.seen)
+      this.before.set(place(operation.topic, startAt.epoch, publisher), end)
+  }
+
+  get order(): Order {
+    return this.operation.reading?.order ?? 'fifo'
+  }
+
+  get name(): string {
+    return `${this.operation.label} of ${this.operation.client}`
+  }
+
+  /** How far it was given, or need not be. */
+  doneOf(at: string): number {
+    return this.given.get(at) ?? this.before.get(at) ?? 0
+  }
+}
+
+/** @returns one line for every rule that does not hold */
+export function checkOrders(trace: readonly WorldEvent[], options: OrderRulesOptions = {}): string[] {
+  const rules = new OrderRules()
+  trace.forEach((event, at) => {
+    rules.see(event, at)
+  })
+  return rules.finish(options.isOver === true)
+}
+
+class OrderRules {
+  readonly #broken: string[] = []
+  readonly #configurations = new Map<string, Configuration>()
+  readonly #readers = new Map<Operation, Reader>()
+  readonly #groups = new Map<string, Reader[]>()
+  /** By client: everything that happened before what it sends next. */
+  readonly #pasts = new Map<string, Past>()
+  /** By place: the past of each message, in sequence. */
+  readonly #causes = new Map<string, Past[]>()
+  /** By topic: which message has which position, and the other way round. */
+  readonly #positions = new Map<string, Map<number, string>>()
+  readonly #places = new Map<string, number>()
+  /** Deliveries in orders that keep causes first: checked at the end, when it is known what was given at all. */
+  readonly #effects: { readonly reader: Reader; readonly id: MessageId; readonly at: number }[] = []
+  /** Adds that were done, by topic: when they began and ended. */
+  readonly #adds: {
+    readonly operation: Operation
+    readonly id: MessageId
+    readonly began: number
+    readonly at: number
+  }[] = []
+  readonly #began = new Map<Operation, number>()
+
+  see(event: WorldEvent, at: number): void {
+    if (event.what === 'send' && event.parcel.kind === 'batch') {
+      const { message, from } = event.parcel
+      if (message.kind === 'batch') this.#sent(from, message)
+    }
+    if (event.what !== 'operation') return
+    const { operation, step } = event
+    if (step.kind === 'invoked') this.#began.set(operation, at)
+    if (step.kind === 'located') this.#learn(step.message.configuration)
+    if (step.kind === 'changed') this.#learn(step.message.decision.next)
+    if (step.kind === 'epoch') this.#learn(step.decision.next)
+    if (step.kind === 'added' && step.status !== 'dropped') {
+      this.#adds.push({ operation, id: step.id, began: this.#began.get(operation) ?? 0, at })
+    }
+    if (operation.kind === 'subscribe') this.#read(this.#readerOf(operation), step, at)
+  }
+
+  finish(isOver: boolean): string[] {
+    for (const { reader, id, at } of this.#effects) this.#checkCauses(reader, id, at)
+    this.#checkAddOrder()
+    if (isOver) this.#checkComplete()
+    return this.#broken
+  }
+
+  #readerOf(operation: Operation): Reader {
+    let reader = this.#readers.get(operation)
+    if (reader === undefined) {
+      reader = new Reader(operation)
+      this.#readers.set(operation, reader)
+      const group = operation.reading?.together
+      const key = group === undefined ? `${operation.number}` : `${operation.client} ${group}`
+      this.#groups.set(key, [...(this.#groups.get(key) ?? []), reader])
+    }
+    return reader
+  }
+
+  /** The first time that a client sends a message: what it knows then happened before. */
+  #sent(client: string, batch: Batch): void {
+    const { topic, epoch, publisher, first, last } = batch
+    if (isSystemPublisher(publisher)) return
+    const at = place(topic, epoch, publisher)
+    const causes = this.#causes.get(at) ?? []
+    this.#causes.set(at, causes)
+    if (causes.length >= last || !this.#isStamped(topic, epoch)) return
+    const past = this.#pastOf(client)
+    const before = new Map(past)
+    for (let number = first; number <= last; number++) causes[number - 1] = before
+    // The past of everybody who is given it: what came before, and itself.
+    past.set(at, last)
+  }
+
+  #read(reader: Reader, step: Step, at: number): void {
+    switch (step.kind) {
+      case 'invoked':
+        reader.startedAt = reader.operation.reading?.startAt === 'new' ? null : at
+        return
+      case 'position':
+        reader.startedAt = at
+        for (const [publisher, { end }] of step.position.seen)
+          reader.before.set(place(reader.operation.topic, step.position.epoch, publisher), end)
+        return
+      case 'delivered':
+        return this.#delivered(reader, step, at)
+      case 'retracted':
+        return this.#retracted(reader, step.id)
+      case 'gap':
+        reader.hasGap = true
+        reader.position = null
+        return
+      case 'epoch':
+        return this.#passed(reader, previousEpoch(step.decision.next.epoch), step.decision.closing)
+      default:
+        return
+    }
+  }
+
+  #delivered(reader: Reader, step: Extract<Step, { kind: 'delivered' }>, at: number): void {
+    const { id } = step.given
+    const { topic, client } = reader.operation
+    const here = place(topic, id.epoch, id.publisher)
+    const expected = reader.doneOf(here) + 1
+    if (id.sequence !== expected)
+      this.#broken.push(`F1: ${reader.name} was given ${formatMessageId(id)} where ${expected} comes next`)
+    reader.given.set(here, id.sequence)
+    const times = reader.times.get(here) ?? []
+    times[id.sequence - 1] = at
+    reader.times.set(here, times)
+    if (id.epoch <= reader.epoch)
+      this.#broken.push(`F6: ${reader.name} was given ${formatMessageId(id)} after its epoch`)
+    if (!this.#isStamped(topic, id.epoch)) return
+    const past = this.#pastOf(client)
+    for (const [where, end] of this.#causes.get(here)?.[id.sequence - 1] ?? []) raise(past, where, end)
+    raise(past, here, id.sequence)
+    if (isStamped(reader.order)) this.#effects.push({ reader, id, at })
+    if (step.position !== undefined) this.#placed(reader, id, step.position)
+    else if (reader.order === 'total') this.#broken.push(`F3: ${reader.name} was given no position`)
+  }
+
+  #retracted(reader: Reader, id: MessageId): void {
+    const here = place(reader.operation.topic, id.epoch, id.publisher)
+    reader.given.set(here, Math.min(reader.given.get(here) ?? 0, id.sequence - 1))
+  }
+
+  #placed(reader: Reader, id: MessageId, position: number): void {
+    const { topic, reading } = reader.operation
+    const text = formatMessageId(id)
+    const positions = this.#positions.get(topic) ?? new Map<number, string>()
+    this.#positions.set(topic, positions)
+    const known = positions.get(position)
+    if (known !== undefined && known !== text)
+      this.#broken.push(`F3: position ${position} of ${topic} is ${known} and ${text}`)
+    positions.set(position, text)
+    const other = this.#places.get(`${topic} ${text}`)
+    if (other !== undefined && other !== position)
+      this.#broken.push(`F3: ${text} of ${topic} has positions ${other} and ${position}`)
+    this.#places.set(`${topic} ${text}`, position)
+    const before = reader.position
+    // Behind a cursor of another order some that have a place are left out.
+    const mayLeap = typeof reading?.startAt === 'object'
+    const isNext = before === null || position === before + 1 || (mayLeap && position > before)
+    if (!isNext) this.#broken.push(`F3: ${reader.name} was given position ${position} after ${before}`)
+    reader.position = position
+  }
+
+  /** Virtual synchrony: all that pass were given the same. */
+  #passed(reader: Reader, ended: Epoch, closing: MessageSet): void {
+    const { topic } = reader.operation
+    if (ended <= reader.epoch) this.#broken.push(`F6: ${reader.name} passed epoch ${ended} after ${reader.epoch}`)
+    reader.epoch = ended
+    for (const [publisher, { end }] of closing) {
+      if (isSystemPublisher(publisher)) continue
+      const done = reader.doneOf(place(topic, ended, publisher))
+      if (done !== end)
+        this.#broken.push(`F6: ${reader.name} passed epoch ${ended} with ${done} of ${end} messages of ${publisher}`)
+    }
+  }
+
+  #checkCauses(reader: Reader, id: MessageId, at: number): void {
+    const { topic, reading, client, number } = reader.operation
+    if (!this.#isStamped(topic, id.epoch)) return
+    const causes = this.#causes.get(place(topic, id.epoch, id.publisher))?.[id.sequence - 1]
+    const group = reading?.together === undefined ? `${number}` : `${client} ${reading.together}`
+    for (const other of this.#groups.get(group) ?? []) {
+      for (const [where, end] of causes ?? []) this.#checkCause(reader, other, id, at, where, end)
+    }
+  }
+
+  /** Whatever of a cause the reader was given at all came before the effect. */
+  #checkCause(reader: Reader, other: Reader, id: MessageId, at: number, where: string, end: number): void {
+    const [topic] = where.split(' ')
+    if (topic !== other.operation.topic) return
+    const times = other.times.get(where)
+    const last = times === undefined ? undefined : times[Math.min(end, times.length) - 1]
+    if (last !== undefined && last > at)
+      this.#broken.push(`F2: ${reader.name} was given ${formatMessageId(id)} before its cause ${where} ${end}`)
+  }
+
+  /** Where every member stores before an Add is done, what is stored later is ordered later. */
+  #checkAddOrder(): void {
+    const byTopic = new Map<string, { began: number; at: number; position: number }[]>()
+    for (const { operation, id, began, at } of this.#adds) {
+      const mode: Mode | undefined = this.#configurations.get(`${operation.topic} ${id.epoch}`)?.mode
+      const position = this.#places.get(`${operation.topic} ${formatMessageId(id)}`)
+      if (position === undefined || mode !== 'fault-recovery') continue
+      const key = `${operation.topic} ${id.epoch}`
+      byTopic.set(key, [...(byTopic.get(key) ?? []), { began, at, position }])
+    }
+    for (const [key, adds] of byTopic) {
+      const ends = adds.toSorted((one, other) => one.at - other.at)
+      let [done, highest] = [0, 0]
+      for (const { began, position } of adds.toSorted((one, other) => one.began - other.began)) {
+        for (let end = ends[done]; end !== undefined && end.at < began; end = ends[++done])
+          highest = Math.max(highest, end.position)
+        if (position < highest) this.#broken.push(`F3: an Add of ${key} came before one that was done when it began`)
+      }
+    }
+  }
+
+  #checkComplete(): void {
+    for (const reader of this.#readers.values()) {
+      const { operation, startedAt } = reader
+      if (operation.over || startedAt === null || reader.hasGap) continue
+      const { startAt } = operation.reading ?? {}
+      for (const { operation: add, id, began } of this.#adds) {
+        if (add.topic !== operation.topic || (startAt === 'new' && began < startedAt)) continue
+        if (typeof startAt === 'object' && id.epoch < startAt.epoch) continue
+        if (reader.doneOf(place(add.topic, id.epoch, id.publisher)) < id.sequence)
+          this.#broken.push(`F5: ${reader.name} was never given ${formatMessageId(id)}, ${add.label}`)
+      }
+    }
+  }
+
+  #pastOf(client: string): Past {
+    let past = this.#pasts.get(client)
+    if (past === undefined) {
+      past = new Map()
+      this.#pasts.set(client, past)
+    }
+    return past
+  }
+
+  /** What passes through topics without stamps is not followed. */
+  #isStamped(topic: string, epoch: number): boolean {
+    const order = this.#configurations.get(`${topic} ${epoch}`)?.order
+    return order !== undefined && isStamped(order)
+  }
+
+  #learn(configuration: Configuration): void {
+    this.#configurations.set(`${configuration.topic} ${configuration.epoch}`, configuration)
+  }
+}
+
+function place(topic: string, epoch: number, publisher: PublisherId): string {
+  return `${topic} ${epoch} ${publisher}`
+}
+
+function raise(past: Past, where: string, end: number): void {
+  if ((past.get(where) ?? 0) < end) past.set(where, end)
+}
