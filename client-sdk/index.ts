@@ -15,9 +15,10 @@ export { EpochcastError, type ErrorCode, errorCodes } from '../proto/errors.ts'
 export type { GetLevel } from '../proto/wire/messages.ts'
 export { Admin, type ReplicaInfo, type ServerInfo } from './admin.ts'
 export { Client, type ConnectOptions, connect, defaultUrl, parseUrl } from './client.ts'
-export { bytes, type Codec, json, text } from './codecs.ts'
+export { bytes, type Codec, json, type ProtobufType, protobuf, text, text as string } from './codecs.ts'
 export type { Cursor } from './cursor.ts'
 export type { PublishResult, PublishStatus } from './operations/outgoing.ts'
+export type { Properties } from './properties.ts'
 export type {
   Change,
   ChangeResult,

@@ -14,10 +14,12 @@ import { countOf, type Frontier, fingerprint } from '../proto/message-set.ts'
 import type { Batch } from '../proto/wire/messages.ts'
 import type { Codec } from './codecs.ts'
 import { type Cursor, formatCursor, type Position } from './cursor.ts'
-import { entriesOf } from './entries.ts'
+import { entriesOf, type Headers } from './entries.ts'
 import type { Consumer, Delivery } from './operations/subscribe.ts'
+import { type AllProperties, decodeProperties, noProperties } from './properties.ts'
 
 const nothing = new Uint8Array(0)
+const noHeaders: Readonly<Record<string, string>> = Object.freeze({})
 
 /** One message as a subscriber or a Get receives it. */
 export class Message<T> {
@@ -32,8 +34,10 @@ export class Message<T> {
   /** False when the bytes that its publisher sent are not messages: then `value` throws. */
   readonly isReadable: boolean
   readonly #codec: Codec<T>
+  readonly #header: Uint8Array | undefined
+  #properties: AllProperties | undefined
 
-  constructor(batch: Batch, index: number, payload: Uint8Array | null, codec: Codec<T>) {
+  constructor(batch: Batch, index: number, payload: Uint8Array | null, codec: Codec<T>, header?: Uint8Array) {
     this.topic = batch.topic
     this.epoch = batch.epoch
     this.publisher = batch.publisher
@@ -42,6 +46,27 @@ export class Message<T> {
     this.payload = payload ?? nothing
     this.isReadable = payload !== null
     this.#codec = codec
+    this.#header = header
+  }
+
+  /** What its publisher said it is about. */
+  get key(): string | undefined {
+    return this.properties.key
+  }
+
+  /** MIME type of the payload, where its publisher said so. */
+  get contentType(): string | undefined {
+    return this.properties.contentType
+  }
+
+  get headers(): Readonly<Record<string, string>> {
+    return this.properties.headers ?? noHeaders
+  }
+
+  /** Everything beside the payload, read when it is first asked for. */
+  get properties(): AllProperties {
+    this.#properties ??= this.#header === undefined ? noProperties : decodeProperties(this.#header)
+    return this.#properties
   }
 
   /** `epoch-publisher-sequence`; the publisher was given the same. */
@@ -64,6 +89,8 @@ export interface EpochEvent {
   readonly ended: Epoch
   /** The configuration that follows. */
   readonly configuration: Configuration
+  /** Id of the change that ended it. */
+  readonly changeId: string
   readonly closingCount: number
   readonly closingDigest: string
   /** This client's own messages of the ended epoch that had no outcome before. */
@@ -100,6 +127,7 @@ export class EventStream<T> implements Consumer, AsyncIterableIterator<StreamEve
   #head = 0
   #batch: Batch | null = null
   #payloads: readonly (Uint8Array | null)[] = []
+  readonly #headers: Headers = new Map()
   #index = 0
   #wakes: (() => void)[] = []
   #failure: EpochcastError | null = null
@@ -184,7 +212,8 @@ export class EventStream<T> implements Consumer, AsyncIterableIterator<StreamEve
       this.#advance()
       if (delivery.kind === 'batch') {
         this.#batch = delivery.batch
-        this.#payloads = entriesOf(delivery.batch)
+        this.#headers.clear()
+        this.#payloads = entriesOf(delivery.batch, this.#headers)
         this.#index = delivery.skip
       } else if (delivery.kind === 'position') {
         this.#moveTo(delivery.position.epoch)
@@ -202,7 +231,7 @@ export class EventStream<T> implements Consumer, AsyncIterableIterator<StreamEve
       this.#control?.consumed(batch.body.length)
       return null
     }
-    const message = new Message(batch, this.#index, payload, this.#codec)
+    const message = new Message(batch, this.#index, payload, this.#codec, this.#headers.get(this.#index))
     this.#index++
     this.#moveTo(batch.epoch)
     this.#seen.set(batch.publisher, { end: message.sequence, digest: 0 })
@@ -220,6 +249,7 @@ export class EventStream<T> implements Consumer, AsyncIterableIterator<StreamEve
       type: 'epoch',
       ended: previousEpoch(decision.next.epoch),
       configuration: decision.next,
+      changeId: decision.changeId,
       closingCount: countOf(decision.closing),
       closingDigest: fingerprint(decision.closing),
       included: own.included.map(formatMessageId),

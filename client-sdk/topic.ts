@@ -7,7 +7,7 @@ import { endOf, type MessageSet } from '../proto/message-set.ts'
 import type { GetLevel } from '../proto/wire/messages.ts'
 import type { Codec } from './codecs.ts'
 import { type Cursor, formatCursor, parseCursor } from './cursor.ts'
-import { entriesOf } from './entries.ts'
+import { entriesOf, type Headers } from './entries.ts'
 import type { EpochFollower, Follower } from './follower.ts'
 import type { ClientCall, ClientMachine } from './machine.ts'
 import type { Publisher } from './operations/add.ts'
@@ -15,11 +15,12 @@ import { Get, type GetResult } from './operations/get.ts'
 import type { PublishResult, Waiter } from './operations/outgoing.ts'
 import { type StartAt, Subscription } from './operations/subscribe.ts'
 import { Watch } from './operations/watch.ts'
+import { encodeProperties, type Properties } from './properties.ts'
 import { EventStream, Message, MessageStream } from './stream.ts'
 import { type View, viewOf } from './view.ts'
 import { type OpenWaits, type WaitOptions, waitFor, watch } from './waiting.ts'
 
-export interface PublishOptions extends WaitOptions {
+export interface PublishOptions extends WaitOptions, Properties {
   /**
    * What happens when the epoch ends and its closing set does not hold the message: `republish` (default) adds it again in the
    * next epoch, `settle` resolves with status `dropped`.
@@ -97,8 +98,9 @@ export class Topic<T> {
       const closed = this.#context.closed()
       if (closed !== null) throw closed
       const payload = this.#codec.encode(value)
+      const header = encodeProperties(options)
       const { messageBytesMax } = this.#context
-      if (payload.length > messageBytesMax) {
+      if (payload.length + header.length > messageBytesMax) {
         throw new EpochcastError(
           'EC_MESSAGE_TOO_LARGE',
           `a message of ${payload.length} bytes is larger than the ${messageBytesMax} that are allowed`,
@@ -106,8 +108,8 @@ export class Topic<T> {
         )
       }
       const waiter: Waiter = { resolve, reject, settleAtEpochEnd: options.onEpochEnd === 'settle' }
-      if (options.signal === undefined && options.timeoutMs === undefined) this.#add(payload, waiter)
-      else this.#addPatiently(payload, waiter, options)
+      if (options.signal === undefined && options.timeoutMs === undefined) this.#add(payload, header, waiter)
+      else this.#addPatiently(payload, header, waiter, options)
     })
   }
 
@@ -132,10 +134,11 @@ export class Topic<T> {
     })
     const messages: Message<T>[] = []
     for (const { batch, skip } of result.given) {
-      const payloads = entriesOf(batch)
+      const headers: Headers = new Map()
+      const payloads = entriesOf(batch, headers)
       for (let index = skip; index < payloads.length; index++) {
         const payload = payloads[index]
-        if (payload !== undefined) messages.push(new Message(batch, index, payload, this.#codec))
+        if (payload !== undefined) messages.push(new Message(batch, index, payload, this.#codec, headers.get(index)))
       }
     }
     return { messages, cursor: formatCursor(this.name, result.position), floor: result.floor }
@@ -289,9 +292,9 @@ export class Topic<T> {
     })
   }
 
-  #add(payload: Uint8Array, waiter: Waiter): void {
+  #add(payload: Uint8Array, header: Uint8Array, waiter: Waiter): void {
     this.#publisher ??= this.#context.publisherOf(this.name)
-    this.#publisher.publish(payload, waiter)
+    this.#publisher.publish(payload, waiter, header)
     if (this.#isTurnDue) return
     // One turn for all that is published in this one.
     this.#isTurnDue = true
@@ -300,7 +303,7 @@ export class Topic<T> {
     })
   }
 
-  #addPatiently(payload: Uint8Array, waiter: Waiter, options: PublishOptions): void {
+  #addPatiently(payload: Uint8Array, header: Uint8Array, waiter: Waiter, options: PublishOptions): void {
     const unwatch = watch(options, `publish to ${this.name}`, (error) => {
       this.#publisher?.abandon(patient, (id) => (id === null ? error : unknownOutcome(id, error)))
     })
@@ -315,7 +318,7 @@ export class Topic<T> {
         waiter.reject(error)
       },
     }
-    this.#add(payload, patient)
+    this.#add(payload, header, patient)
   }
 }
 

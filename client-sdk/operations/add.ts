@@ -65,7 +65,7 @@ export class Publisher implements EpochFollower {
   }
 
   /** Takes a message into this turn's store. The payload is copied. */
-  publish(payload: Uint8Array, waiter: Waiter): void {
+  publish(payload: Uint8Array, waiter: Waiter, header?: Uint8Array): void {
     if (this.#failure !== null) {
       waiter.reject(this.#failure)
       return
@@ -75,7 +75,7 @@ export class Publisher implements EpochFollower {
       return
     }
     if (this.#draft.count > 0 && this.#draft.bytes + payload.length > this.#limits.batchBytesMax) this.#closeDraft()
-    this.#draft.add(payload, waiter)
+    this.#draft.add(payload, waiter, header)
     this.#publishedCount++
   }
 
@@ -223,7 +223,9 @@ export class Publisher implements EpochFollower {
 
   #rewritten(outgoing: Outgoing, isWanted: (waiter: Waiter) => boolean): Outgoing[] {
     const draft = new OutgoingDraft()
-    for (const { payload, waiter } of outgoing.remaining()) if (isWanted(waiter)) draft.add(payload, waiter)
+    for (const { payload, header, waiter } of outgoing.remaining()) {
+      if (isWanted(waiter)) draft.add(payload, waiter, header)
+    }
     this.#pendingBytes -= outgoing.body.length
     this.#settledCount += outgoing.count - draft.count
     if (draft.count === 0) return []

@@ -1,7 +1,7 @@
 import type { EpochcastError } from '../../proto/errors.ts'
 import { type Epoch, formatMessageId, type PublisherId, type Sequence } from '../../proto/ids.ts'
 import type { Settleable } from '../../proto/machine/contract.ts'
-import { BodyWriter, readEntries } from '../entries.ts'
+import { BodyWriter, type Headers, readEntries } from '../entries.ts'
 
 /**
  * What became of a publish.
@@ -97,11 +97,14 @@ export class Outgoing implements Settleable {
   }
 
   /** The messages that are still wanted, as entries of a new run. */
-  *remaining(): Iterable<{ payload: Uint8Array; waiter: Waiter }> {
-    const payloads = readEntries(this.body, this.count)
+  *remaining(): Iterable<{ payload: Uint8Array; header: Uint8Array | undefined; waiter: Waiter }> {
+    const headers: Headers = new Map()
+    const payloads = readEntries(this.body, this.count, headers)
     for (let index = 0; index < payloads.length; index++) {
       const [payload, waiter] = [payloads[index], this.waiters[index]]
-      if (payload !== undefined && waiter !== null && waiter !== undefined) yield { payload, waiter }
+      if (payload !== undefined && waiter !== null && waiter !== undefined) {
+        yield { payload, header: headers.get(index), waiter }
+      }
     }
   }
 }
@@ -120,8 +123,8 @@ export class OutgoingDraft {
   }
 
   /** @returns the place of the message in its run */
-  add(payload: Uint8Array, waiter: Waiter): number {
-    this.#writer.add(payload)
+  add(payload: Uint8Array, waiter: Waiter, header?: Uint8Array): number {
+    this.#writer.add(payload, header)
     return this.#waiters.push(waiter) - 1
   }
 
