@@ -140,6 +140,9 @@ export class Client implements AsyncDisposable {
         this.#onClose.add(run)
         return () => this.#onClose.delete(run)
       },
+      admin: this.admin,
+      topic: (of) => this.topic(of),
+      newId: randomUUID,
     })
   }
 

@@ -17,6 +17,7 @@ export { Admin, type ReplicaInfo, type ServerInfo } from './admin.ts'
 export { Client, type ConnectOptions, connect, defaultUrl, parseUrl } from './client.ts'
 export { bytes, type Codec, json, type ProtobufType, protobuf, text, text as string } from './codecs.ts'
 export type { Cursor } from './cursor.ts'
+export { GroupMessage, GroupStream } from './groups/stream.ts'
 export type { PublishResult, PublishStatus } from './operations/outgoing.ts'
 export type { Properties } from './properties.ts'
 export type {
@@ -27,6 +28,7 @@ export type {
   ReconfigureOptions,
   TopicOptions,
 } from './reconfigure.ts'
+export type { From } from './replay.ts'
 export {
   type EpochEvent,
   EventStream,
@@ -38,6 +40,7 @@ export {
 } from './stream.ts'
 export {
   type GetOptions,
+  type GroupOptions,
   type Outcome,
   type PublishOptions,
   type Received,

@@ -19,7 +19,7 @@ import { Follower } from './follower.ts'
 import { Publisher } from './operations/add.ts'
 import { type AddLimits, addLimits } from './operations/epoch-window.ts'
 import type { Get } from './operations/get.ts'
-import type { Subscription } from './operations/subscribe.ts'
+import type { Reader } from './operations/reader.ts'
 import type { Watch } from './operations/watch.ts'
 import { Requests } from './requests.ts'
 import { Servers } from './servers.ts'
@@ -46,7 +46,7 @@ export class ClientMachine implements Machine<ClientCall> {
   readonly #followers = new Map<TopicName, Follower>()
   readonly #publishers = new Map<PublisherId, Publisher>()
   readonly #gets = new Map<number, Get>()
-  readonly #subscriptions = new Map<number, Subscription>()
+  readonly #subscriptions = new Map<number, Reader>()
   readonly #watches = new Set<Watch>()
   #introduced: (() => void)[] = []
   #ticks = 0
@@ -100,12 +100,12 @@ export class ClientMachine implements Machine<ClientCall> {
     this.follower(topic).add(get, out, false)
   }
 
-  addSubscription(subscription: Subscription, topic: TopicName, out: Effect[]): void {
+  addSubscription(subscription: Reader, topic: TopicName, out: Effect[]): void {
     this.#subscriptions.set(subscription.token, subscription)
     this.follower(topic).add(subscription, out)
   }
 
-  removeSubscription(subscription: Subscription, out: Effect[]): void {
+  removeSubscription(subscription: Reader, out: Effect[]): void {
     if (this.#subscriptions.delete(subscription.token)) subscription.close(out)
   }
 
@@ -122,7 +122,7 @@ export class ClientMachine implements Machine<ClientCall> {
     return [...this.#publishers.values()]
   }
 
-  subscriptions(): readonly Subscription[] {
+  subscriptions(): readonly Reader[] {
     return [...this.#subscriptions.values()]
   }
 

@@ -3,19 +3,23 @@ import { type Configuration, type Decision, type Order, orders } from '../proto/
 import { EpochcastError } from '../proto/errors.ts'
 import { type Epoch, parseMessageId, type TopicName } from '../proto/ids.ts'
 import type { Loop } from '../proto/machine/loop.ts'
-import { endOf, type MessageSet } from '../proto/message-set.ts'
+import { emptySet, endOf, type MessageSet } from '../proto/message-set.ts'
 import type { GetLevel } from '../proto/wire/messages.ts'
+import type { Admin } from './admin.ts'
 import type { Codec } from './codecs.ts'
-import { type Cursor, formatCursor, parseCursor } from './cursor.ts'
+import { type Cursor, formatCursor, type Position, parseCursor } from './cursor.ts'
 import { entriesOf, type Headers } from './entries.ts'
 import type { EpochFollower, Follower } from './follower.ts'
+import type { GroupPorts } from './groups/ports.ts'
+import { type GroupLimits, GroupStream } from './groups/stream.ts'
 import type { ClientCall, ClientMachine } from './machine.ts'
 import type { Publisher } from './operations/add.ts'
 import { Get, type GetResult } from './operations/get.ts'
 import type { PublishResult, Waiter } from './operations/outgoing.ts'
-import { type StartAt, Subscription } from './operations/subscribe.ts'
+import { type Consumer, type StartAt, Subscription } from './operations/subscribe.ts'
 import { Watch } from './operations/watch.ts'
 import { encodeProperties, type Properties } from './properties.ts'
+import { epochAt, type From, isTime, SinceTime, startOf } from './replay.ts'
 import { EventStream, Message, MessageStream } from './stream.ts'
 import { type View, viewOf } from './view.ts'
 import { type OpenWaits, type WaitOptions, waitFor, watch } from './waiting.ts'
@@ -35,8 +39,11 @@ export interface GetOptions extends WaitOptions {
 }
 
 export interface SubscribeOptions {
-  /** `start`: everything that is kept; `new` (default): what becomes durable from now on; or a cursor. */
-  readonly from?: 'start' | 'new' | Cursor
+  /**
+   * `start`: everything that is kept; `new` (default): what becomes durable from now on; a cursor; `{ time }`: what was published
+   * then or later, by the publishers' clocks; `{ epoch }`: an epoch, which is waited for when it has not begun.
+   */
+  readonly from?: From
   /** `fifo` (default): each publisher's messages in the order of its calls; `none` promises less and gives the same. */
   readonly order?: Order
   readonly signal?: AbortSignal
@@ -70,6 +77,15 @@ export interface TopicContext {
   track(stream: EventStream<unknown>): void
   /** @returns a function that takes it back */
   onClose(run: () => void): () => void
+  readonly admin: Admin
+  /** Another topic of the same client, in bytes. */
+  topic(name: string): Topic<Uint8Array>
+  newId(): string
+}
+
+export interface GroupOptions extends GroupLimits {
+  /** Where a group begins that has never been joined, `new` by default; afterwards it goes on where it was. */
+  readonly from?: From
 }
 
 export class Topic<T> {
@@ -156,20 +172,63 @@ export class Topic<T> {
     if (options.order !== undefined && !orders.includes(options.order)) {
       throw new EpochcastError('EC_BAD_ARGUMENT', `order ${options.order} is not one of ${orders.join(', ')}`)
     }
-    const startAt: StartAt = startOf(this.name, options.from ?? 'new')
-    const events = new EventStream<T>(this.name, this.#codec, typeof startAt === 'string' ? null : startAt)
+    const start = startOf(this.name, options.from ?? 'new')
+    const position = typeof start === 'string' || isTime(start) ? null : start
+    const events = new EventStream<T>(this.name, this.#codec, position)
     const { machine, loop } = this.#context
-    const subscription = new Subscription(startAt, this.#follower, machine.servers, machine.requests, events)
+    let subscription: Subscription | null = null
+    let isOver = false
     const close = () => {
+      isOver = true
       events.end()
-      loop.call((out) => machine.removeSubscription(subscription, out))
+      loop.call((out) => {
+        if (subscription !== null) machine.removeSubscription(subscription, out)
+      })
     }
-    events.attach({ consumed: (count) => loop.call((out) => subscription.consumed(count, out)), close })
-    loop.call((out) => machine.addSubscription(subscription, this.name, out))
+    const begin = (at: StartAt, consumer: Consumer) => {
+      const made = new Subscription(at, this.#follower, machine.servers, machine.requests, consumer)
+      subscription = made
+      loop.call((out) => {
+        if (!isOver) machine.addSubscription(made, this.name, out)
+      })
+    }
+    const consumed = (count: number) => loop.call((out) => subscription?.consumed(count, out))
+    events.attach({ consumed, close })
+    if (isTime(start)) {
+      const since = new SinceTime(events, start.timeMs, consumed)
+      const found = epochAt(this.name, start.timeMs, machine, loop)
+      found.then(
+        (epoch) => begin({ epoch, seen: emptySet }, since),
+        (error) => events.failed(error),
+      )
+    } else begin(start, events)
     this.#context.track(events)
     if (options.signal?.aborted === true) close()
     else options.signal?.addEventListener('abort', close, { once: true })
     return options.events === true ? events : new MessageStream(events)
+  }
+
+  /**
+   * Joins a group: its members share the topic's messages, each message is held by one of them at a time, and the group goes on
+   * where it was, whoever joins. A group of one is a durable subscription.
+   * @param name 1 to 64 letters, digits, `_` or `-`
+   * @throws EpochcastError `EC_BAD_ARGUMENT`
+   */
+  group(name: string, options: GroupOptions = {}): GroupStream<T> {
+    const closed = this.#context.closed()
+    if (closed !== null) throw closed
+    const from = startOf(this.name, options.from ?? 'new')
+    const { loop, machine, admin, onClose, newId, topic } = this.#context
+    const ports: GroupPorts = {
+      ...{ loop, machine, admin, onClose, newId, topic },
+      configuration: () => this.configuration({ create: true }),
+      closed: this.#context.closed,
+    }
+    const start = async () => {
+      const { epoch, seen } = await this.#positionOf(from)
+      return { epoch, seen: [...seen].map(([publisher, { end }]) => [publisher, end] as const) }
+    }
+    return new GroupStream(this.name, name, this.#codec, ports, options, start)
   }
 
   /** The topic's memberships as they follow each other, beginning with the current one. Ends with its client, or by `break`. */
@@ -243,8 +302,8 @@ export class Topic<T> {
     return endOf(decision.closing, publisher) >= sequence ? 'included' : 'dropped'
   }
 
-  /** The newest configuration, as this client knows it. */
-  configuration(options: WaitOptions = {}): Promise<Configuration> {
+  /** The newest configuration, as this client knows it. `create`: made when it is not there, where the servers allow that. */
+  configuration(options: WaitOptions & { readonly create?: boolean } = {}): Promise<Configuration> {
     return waitFor(this.#context.waits, options, `looking for ${this.name}`, (resolve, reject) => {
       const once: EpochFollower = {
         begun: (configuration) => {
@@ -257,7 +316,7 @@ export class Topic<T> {
           reject(error)
         },
       }
-      this.#context.loop.call((out) => this.#follower.add(once, out, false))
+      this.#context.loop.call((out) => this.#follower.add(once, out, options.create === true))
       return () => this.#follower.remove(once)
     })
   }
@@ -266,23 +325,31 @@ export class Topic<T> {
     return this.#context.machine.follower(this.name)
   }
 
+  /** The position of a place to begin. */
+  async #positionOf(from: ReturnType<typeof startOf>): Promise<Position> {
+    if (from === 'new') return (await this.#durable({})).position
+    if (from === 'start') return { epoch: (await this.configuration()).floor, seen: emptySet }
+    if (!isTime(from)) return from
+    const { machine, loop } = this.#context
+    return { epoch: await epochAt(this.name, from.timeMs, machine, loop), seen: emptySet }
+  }
+
   /** What is durable in the open epoch; null when it ended meanwhile. */
   async #collect(options: WaitOptions): Promise<MessageSet | null> {
-    const { machine, loop } = this.#context
     const before = this.#follower.epoch
-    const result = await waitFor<GetResult>(
-      this.#context.waits,
-      options,
-      `outcome in ${this.name}`,
-      (resolve, reject) => {
-        const done = (outcome: GetResult | EpochcastError) =>
-          outcome instanceof Error ? reject(outcome) : resolve(outcome)
-        const get = new Get('durable', 'numbers', this.#follower, machine.servers, machine.requests, done)
-        loop.call((out) => machine.addGet(get, this.name, out))
-        return () => loop.call((out) => get.failed(new EpochcastError('EC_ABORTED', 'given up'), out))
-      },
-    )
+    const result = await this.#durable(options)
     return result.position.epoch === before ? result.position.seen : null
+  }
+
+  #durable(options: WaitOptions): Promise<GetResult> {
+    const { machine, loop } = this.#context
+    return waitFor<GetResult>(this.#context.waits, options, `outcome in ${this.name}`, (resolve, reject) => {
+      const done = (outcome: GetResult | EpochcastError) =>
+        outcome instanceof Error ? reject(outcome) : resolve(outcome)
+      const get = new Get('durable', 'numbers', this.#follower, machine.servers, machine.requests, done)
+      loop.call((out) => machine.addGet(get, this.name, out))
+      return () => loop.call((out) => get.failed(new EpochcastError('EC_ABORTED', 'given up'), out))
+    })
   }
 
   #decision(of: Epoch, options: WaitOptions): Promise<Decision | null> {
@@ -328,8 +395,4 @@ export function unknownOutcome(id: string, cause: EpochcastError): EpochcastErro
     messageId: id,
     hint: `ask outcome('${id}')`,
   })
-}
-
-function startOf(topic: TopicName, from: 'start' | 'new' | Cursor): StartAt {
-  return from === 'start' || from === 'new' ? from : parseCursor(topic, from)
 }

@@ -110,6 +110,7 @@ export class Leading {
 
   /** Epochs in their order: the next one once the one before is told to its end. */
   #takeStored(state: GroupState): void {
+    if (!state.isStarted) return
     let next = this.#feeding ?? state.feedingEpoch
     for (;;) {
       const known = this.#stored.get(next)

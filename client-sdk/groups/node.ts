@@ -7,8 +7,9 @@
  * set does not hold never happened. So leaders are chosen by what decides epochs, and a leader that was taken for dead cannot
  * go on: the epoch in which it could write is over.
  */
-import { type Epoch, epoch } from '../../proto/ids.ts'
+
 import { InvariantViolation } from '../../proto/errors.ts'
+import { type Epoch, epoch } from '../../proto/ids.ts'
 import { Leading, type StoredUpdate } from './leading.ts'
 import type { LogMessage, MemberId, RecordMessage, Run, Wish, WishMessage } from './messages.ts'
 import { GroupState, type Item } from './state.ts'
@@ -27,7 +28,6 @@ export type NodeEffect =
   | { readonly kind: 'feed'; readonly from: Epoch | null }
 
 export interface NodeOptions {
-  readonly capacity: number
   readonly leaseMs: number
   readonly join: Extract<Wish, { kind: 'join' }>
   /** Bytes of the log's open epoch after which the leader begins another, with a snapshot. */
@@ -111,8 +111,7 @@ export class GroupNode {
     if (message.kind === 'record') {
       if (message.index === 0) this.#snapshotBytes = bytes
       this.#onRecord(message, nowMs, out)
-    }
-    else {
+    } else {
       this.#hear(message.member, nowMs)
       if (this.#state !== null) this.#leading?.wish(message, this.#state)
     }
@@ -269,7 +268,8 @@ export class GroupNode {
   #considerClaim(nowMs: number, out: NodeEffect[]): void {
     if (this.#claiming !== null || this.#hasLeft || this.#state === null) return
     const isSilent = this.#leading === null && nowMs - this.#leaderSeenMs >= this.#patienceMs()
-    const isLong = this.#leading !== null && this.#epochBytes > Math.max(this.#options.rollBytes, this.#snapshotBytes * 8)
+    const isLong =
+      this.#leading !== null && this.#epochBytes > Math.max(this.#options.rollBytes, this.#snapshotBytes * 8)
     const isMoveDue = this.#leading !== null && this.#isMoveDue
     if (!isSilent && !isLong && !isMoveDue) return
     this.#claiming = `${claimPrefix}${this.#options.newId()}`

@@ -56,9 +56,7 @@ function isItem(value: unknown): boolean {
   if (!isTuple(value, 7)) return false
   const [epoch, publisher, sequence, deliveries, holder, dueMs, isDead] = value
   const numbers = [epoch, sequence, deliveries, dueMs]
-  return (
-    numbers.every(isNatural) && isPublisher(publisher) && typeof holder === 'string' && typeof isDead === 'boolean'
-  )
+  return numbers.every(isNatural) && isPublisher(publisher) && typeof holder === 'string' && typeof isDead === 'boolean'
 }
 
 function isPublisher(value: unknown): value is string {

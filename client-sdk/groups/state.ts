@@ -375,7 +375,8 @@ export class GroupState {
     member.held++
     item.holder = id
     item.dueMs = 0
-    item.deliveries++
+    // To be put aside is not to be delivered.
+    if (!item.isDead) item.deliveries++
     granted.push(item)
   }
 

@@ -22,10 +22,11 @@ import { type Effect, send } from '../../proto/machine/contract.ts'
 import { emptySet, endOf, type MessageSet } from '../../proto/message-set.ts'
 import type { Batch, MessageOf } from '../../proto/wire/messages.ts'
 import type { Position } from '../cursor.ts'
-import type { EpochFollower, Follower, OwnOutcomes } from '../follower.ts'
+import type { Follower, OwnOutcomes } from '../follower.ts'
 import type { Requests } from '../requests.ts'
 import type { Servers } from '../servers.ts'
 import { Fetch, type FetchListener, Prefix } from './fetch.ts'
+import type { Reader } from './reader.ts'
 import { MemberReports } from './reports.ts'
 
 /** What a subscription hands over, in order. */
@@ -50,7 +51,7 @@ const resubscribeTicks = 10
 /** Members forget subscribers that are silent for three times as long. */
 const keepAliveTicks = 1000
 
-export class Subscription implements EpochFollower, FetchListener {
+export class Subscription implements Reader, FetchListener {
   readonly token: number
   readonly #follower: Follower
   readonly #servers: Servers

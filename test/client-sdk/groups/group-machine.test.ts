@@ -47,24 +47,28 @@ describe('a group of machines', () => {
     expect(epochs).toBeGreaterThan(200)
   }, 60_000)
 
-  it.each(['death', 'pause'])('survives a %s of any member at every step', (what) => {
-    const total = 400
-    for (let at = 0; at < total; at += 4) {
-      for (let victim = 0; victim < 3; victim++) {
-        const random = seededRandom(42)
-        const model = new GroupModel(random, { nakPercent: 5 })
-        for (let member = 0; member < 3; member++) model.join()
-        model.publish(12)
-        for (let step = 0; step < total; step++) {
-          if (step === 200) model.endTopicEpoch()
-          if (step === 210) model.publish(6)
-          if (step === 300) model.endLogEpoch()
-          if (step === at && what === 'death') model.crash(victim)
-          else if (step === at) model.pause(victim, 5 * leaseMs)
-          model.step()
+  it.each(['death', 'pause'])(
+    'survives a %s of any member at every step',
+    (what) => {
+      const total = 400
+      for (let at = 0; at < total; at += 4) {
+        for (let victim = 0; victim < 3; victim++) {
+          const random = seededRandom(42)
+          const model = new GroupModel(random, { nakPercent: 5 })
+          for (let member = 0; member < 3; member++) model.join()
+          model.publish(12)
+          for (let step = 0; step < total; step++) {
+            if (step === 200) model.endTopicEpoch()
+            if (step === 210) model.publish(6)
+            if (step === 300) model.endLogEpoch()
+            if (step === at && what === 'death') model.crash(victim)
+            else if (step === at) model.pause(victim, 5 * leaseMs)
+            model.step()
+          }
+          finish(model)
         }
-        finish(model)
       }
-    }
-  }, 60_000)
+    },
+    60_000,
+  )
 })

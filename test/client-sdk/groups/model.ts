@@ -80,7 +80,7 @@ export class GroupModel {
     const join: Extract<Wish, { kind: 'join' }> = { kind: 'join', capacity: 4, leaseMs, settings, start }
     const rollBytes = this.#options.rollBytes ?? 2_000
     const newId = () => `m${++this.#ids}`
-    const member = new ModelMember(new GroupNode({ capacity: 4, leaseMs, join, rollBytes, newId }))
+    const member = new ModelMember(new GroupNode({ leaseMs, join, rollBytes, newId }))
     this.members.push(member)
     let at = this.#log.length - 1
     while (at > 0 && !this.#hasSnapshot(at)) at--
