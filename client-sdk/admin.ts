@@ -112,11 +112,15 @@ export class Admin {
   async topics(options: WaitOptions = {}): Promise<readonly Configuration[]> {
     const topics: Configuration[] = []
     for (;;) {
-      const after = topics.at(-1)?.topic ?? ''
-      const page = await this.#ask({ kind: 'list-topics', after }, 'topics', 'list of topics', options)
+      const page = await this.topicsAfter(topics.at(-1)?.topic ?? '', options)
       topics.push(...page.configurations)
       if (!page.more || page.configurations.length === 0) return topics
     }
+  }
+
+  /** Some topics whose names come behind `after`, in the order of names. */
+  topicsAfter(after: string, options: WaitOptions = {}): Promise<MessageOf<'topics'>> {
+    return this.#ask({ kind: 'list-topics', after }, 'topics', 'list of topics', options)
   }
 
   async servers(options: WaitOptions = {}): Promise<readonly ServerInfo[]> {
@@ -213,7 +217,7 @@ export class Admin {
     if (isCompanion(of)) return
     const names: TopicName[] = []
     for (const prefix of companionPrefixes(of)) {
-      const page = await this.#ask({ kind: 'list-topics', after: prefix }, 'topics', 'list of topics', options)
+      const page = await this.topicsAfter(prefix, options)
       names.push(...page.configurations.map((one) => one.topic).filter((name) => isCompanionOf(of, name)))
     }
     await Promise.all(names.map((name) => this.#moveBeside(of, name, options)))

@@ -14,11 +14,11 @@ export type { Configuration, Decider, Decision, Member, Mode, Order } from '../p
 export { EpochcastError, type ErrorCode, errorCodes } from '../proto/errors.ts'
 export type { GetLevel } from '../proto/wire/messages.ts'
 export { Admin, type ReplicaInfo, type ServerInfo } from './admin.ts'
-export { Client, type ConnectOptions, connect, defaultUrl, parseUrl } from './client.ts'
+export { Client, type ConnectOptions, connect, defaultUrl, type PatternOptions, parseUrl } from './client.ts'
 export { bytes, type Codec, json, type ProtobufType, protobuf, text, text as string } from './codecs.ts'
 export type { Cursor } from './cursor.ts'
 export { GroupMessage, GroupStream } from './groups/stream.ts'
-export type { PublishResult, PublishStatus } from './operations/outgoing.ts'
+export type { PublishedRun, PublishResult, PublishStatus } from './operations/waiters.ts'
 export type { Properties } from './properties.ts'
 export type {
   Change,
@@ -38,6 +38,7 @@ export {
   MessageStream,
   type StreamEvent,
 } from './stream.ts'
+export { Subject, type SubjectEvent, SubjectStream } from './subjects.ts'
 export {
   type GetOptions,
   type GroupOptions,

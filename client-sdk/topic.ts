@@ -15,8 +15,8 @@ import { type GroupLimits, GroupStream } from './groups/stream.ts'
 import type { ClientCall, ClientMachine } from './machine.ts'
 import type { Publisher } from './operations/add.ts'
 import { Get, type GetResult } from './operations/get.ts'
-import type { PublishResult, Waiter } from './operations/outgoing.ts'
 import { type Consumer, type StartAt, Subscription } from './operations/subscribe.ts'
+import { Many, One, type PublishedRun, type PublishResult, type Waiter } from './operations/waiters.ts'
 import { Watch } from './operations/watch.ts'
 import { encodeProperties, type Properties } from './properties.ts'
 import { epochAt, type From, isTime, SinceTime, startOf } from './replay.ts'
@@ -88,6 +88,8 @@ export interface GroupOptions extends GroupLimits {
   readonly from?: From
 }
 
+const noOptions: PublishOptions = {}
+
 export class Topic<T> {
   readonly name: TopicName
   readonly #context: TopicContext
@@ -109,23 +111,47 @@ export class Topic<T> {
    *   while it was under way (`messageId` says which Add to ask `outcome` about), `EC_TIMEOUT` or `EC_ABORTED` when it had not
    *   been sent, `EC_UNKNOWN_TOPIC`
    */
-  publish(value: T, options: PublishOptions = {}): Promise<PublishResult> {
+  publish(value: T, options: PublishOptions = noOptions): Promise<PublishResult> {
     return new Promise((resolve, reject) => {
-      const closed = this.#context.closed()
-      if (closed !== null) throw closed
-      const payload = this.#codec.encode(value)
       const header = encodeProperties(options)
-      const { messageBytesMax } = this.#context
-      if (payload.length + header.length > messageBytesMax) {
-        throw new EpochcastError(
-          'EC_MESSAGE_TOO_LARGE',
-          `a message of ${payload.length} bytes is larger than the ${messageBytesMax} that are allowed`,
-          { hint: 'split it, or store it elsewhere and publish its address' },
-        )
-      }
-      const waiter: Waiter = { resolve, reject, settleAtEpochEnd: options.onEpochEnd === 'settle' }
+      const payload = this.#encode(value, header.length)
+      const waiter = new One(resolve, reject, options.onEpochEnd === 'settle')
       if (options.signal === undefined && options.timeoutMs === undefined) this.#add(payload, header, waiter)
       else this.#addPatiently(payload, header, waiter, options)
+    })
+  }
+
+  /**
+   * Publishes many messages, in their order, with one promise for all of them: much cheaper than a promise for each.
+   * @param values encoded at once, each at most `messageBytesMax` bytes; all are taken or none is
+   * @returns neighbours that had their outcome together, in the order of `values`: one run, or a few
+   * @throws EpochcastError as `publish`; `EC_OUTCOME_UNKNOWN` names the first message that had no outcome
+   */
+  publishMany(values: Iterable<T>, options: PublishOptions = noOptions): Promise<readonly PublishedRun[]> {
+    return new Promise((resolve, reject) => {
+      const header = encodeProperties(options)
+      const payloads = Array.from(values, (value) => this.#encode(value, header.length))
+      if (payloads.length === 0) {
+        resolve([])
+        return
+      }
+      const isSettled = options.onEpochEnd === 'settle'
+      let unwatch = () => {}
+      const many = new Many(
+        (runs) => {
+          unwatch()
+          resolve(runs)
+        },
+        (error) => {
+          unwatch()
+          reject(error)
+        },
+        isSettled,
+      )
+      if (options.signal !== undefined || options.timeoutMs !== undefined) {
+        unwatch = watch(options, `publish to ${this.name}`, (error) => this.#abandon(many.parts, error))
+      }
+      this.#publishing().publishMany(payloads, many, header)
     })
   }
 
@@ -359,33 +385,55 @@ export class Topic<T> {
     })
   }
 
-  #add(payload: Uint8Array, header: Uint8Array, waiter: Waiter): void {
-    this.#publisher ??= this.#context.publisherOf(this.name)
-    this.#publisher.publish(payload, waiter, header)
-    if (this.#isTurnDue) return
-    // One turn for all that is published in this one.
-    this.#isTurnDue = true
-    this.#context.loop.call(() => {
-      this.#isTurnDue = false
-    })
+  #encode(value: T, headerLength: number): Uint8Array {
+    const closed = this.#context.closed()
+    if (closed !== null) throw closed
+    const payload = this.#codec.encode(value)
+    const { messageBytesMax } = this.#context
+    if (payload.length + headerLength <= messageBytesMax) return payload
+    throw new EpochcastError(
+      'EC_MESSAGE_TOO_LARGE',
+      `a message of ${payload.length} bytes is larger than the ${messageBytesMax} that are allowed`,
+      { hint: 'split it, or store it elsewhere and publish its address' },
+    )
   }
 
-  #addPatiently(payload: Uint8Array, header: Uint8Array, waiter: Waiter, options: PublishOptions): void {
-    const unwatch = watch(options, `publish to ${this.name}`, (error) => {
-      this.#publisher?.abandon(patient, (id) => (id === null ? error : unknownOutcome(id, error)))
-    })
-    const patient: Waiter = {
-      settleAtEpochEnd: waiter.settleAtEpochEnd,
-      resolve: (result) => {
+  #add(payload: Uint8Array, header: Uint8Array, waiter: Waiter): void {
+    this.#publishing().publish(payload, waiter, header)
+  }
+
+  /** The publisher, and a turn for all that is published in this one. */
+  #publishing(): Publisher {
+    this.#publisher ??= this.#context.publisherOf(this.name)
+    if (!this.#isTurnDue) {
+      this.#isTurnDue = true
+      this.#context.loop.call(() => {
+        this.#isTurnDue = false
+      })
+    }
+    return this.#publisher
+  }
+
+  #addPatiently(payload: Uint8Array, header: Uint8Array, waiter: One, options: PublishOptions): void {
+    const unwatch = watch(options, `publish to ${this.name}`, (error) => this.#abandon([patient], error))
+    const patient = new One(
+      (result) => {
         unwatch()
         waiter.resolve(result)
       },
-      reject: (error) => {
+      (error) => {
         unwatch()
         waiter.reject(error)
       },
-    }
+      waiter.settleAtEpochEnd,
+    )
     this.#add(payload, header, patient)
+  }
+
+  #abandon(waiters: readonly Waiter[], error: EpochcastError): void {
+    for (const waiter of waiters) {
+      this.#publisher?.abandon(waiter, (id) => (id === null ? error : unknownOutcome(id, error)))
+    }
   }
 }
 

@@ -60,7 +60,16 @@ export class Servers {
     const args = ['--id', id, '--data', join(this.#folder, id), '--listen', server.address, '--peers', peers.join(',')]
     const child = spawn(
       process.execPath,
-      [...process.execArgv, '--import', besides('./leash').href, fileURLToPath(cli), 'serve', ...args, '--json'],
+      [
+        ...process.execArgv,
+        '--import',
+        besides('./leash').href,
+        fileURLToPath(cli),
+        'serve',
+        ...args,
+        '--no-replace',
+        '--json',
+      ],
       { stdio: ['ignore', 'pipe', 'pipe', 'ipc'] },
     )
     server.child = child

@@ -25,7 +25,7 @@ export class DiskFiles implements Files {
     try {
       this.#zeros ??= new Uint8Array(zeroBytes)
       for (let at = 0; at < bytes; at += zeroBytes) {
-        await file.writev([this.#zeros.subarray(0, Math.min(zeroBytes, bytes - at))], at)
+        await writeAway(fd, this.#zeros.subarray(0, Math.min(zeroBytes, bytes - at)), at)
       }
       await call((done) => fs.fsync(fd, done))
       return file
@@ -55,6 +55,16 @@ export class DiskFiles implements Files {
   async freeBytes(): Promise<number> {
     const { bavail, bsize } = await fs.promises.statfs(this.#path)
     return bavail * bsize
+  }
+}
+
+/** In another thread: for what nobody waits for. */
+async function writeAway(fd: number, bytes: Uint8Array, at: number): Promise<void> {
+  for (let done = 0; done < bytes.length; ) {
+    const from = done
+    const written = await count((end) => fs.write(fd, bytes, from, bytes.length - from, at + from, end))
+    if (written === 0) throw new Error('the system wrote nothing')
+    done += written
   }
 }
 
@@ -89,22 +99,25 @@ class DiskFile implements OpenFile {
     return done
   }
 
-  async writev(parts: readonly Uint8Array[], at: number): Promise<void> {
+  /** Into the page cache, which is quick: two turns through another thread would cost more. */
+  writev(parts: readonly Uint8Array[], at: number): undefined {
+    let place = at
     for (let from = 0; from < parts.length; from += partsMax) {
-      at = await this.#writeAll(parts.length <= partsMax ? parts : parts.slice(from, from + partsMax), at)
+      place = this.#writeAll(parts.length <= partsMax ? parts : parts.slice(from, from + partsMax), place)
     }
   }
 
   /** The system may write less than it was given: goes on with the rest. */
-  async #writeAll(parts: readonly Uint8Array[], at: number): Promise<number> {
+  #writeAll(parts: readonly Uint8Array[], at: number): number {
+    let place = at
     let rest = parts
     while (rest.length > 0) {
-      const written = await count((end) => fs.writev(this.#fd, rest, at, end))
+      const written = fs.writevSync(this.#fd, rest, place)
       if (written === 0) throw new Error('the system wrote nothing')
-      at += written
+      place += written
       rest = after(rest, written)
     }
-    return at
+    return place
   }
 
   datasync(): Promise<void> {

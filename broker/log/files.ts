@@ -26,8 +26,11 @@ export interface OpenFile {
   readonly bytes: number
   /** Fills `buffer` from offset `at`; resolves to fewer bytes only at the end of the file. */
   read(buffer: Uint8Array, at: number): Promise<number>
-  /** Writes all parts one behind the other from offset `at`; they are not copied. Grows the file when needed. */
-  writev(parts: readonly Uint8Array[], at: number): Promise<void>
+  /**
+   * Writes all parts one behind the other from offset `at`; they are not copied. Grows the file when needed. Done at once
+   * where it returns nothing; throws then what it would reject with.
+   */
+  writev(parts: readonly Uint8Array[], at: number): Promise<void> | undefined
   /** Flushes what was written before the call, the size included. After a rejection nothing is known any more. */
   datasync(): Promise<void>
   close(): Promise<void>

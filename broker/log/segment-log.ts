@@ -7,14 +7,13 @@
  */
 import { EpochcastError, InvariantViolation } from '../../proto/errors.ts'
 import type { Position, RecordKind, Store } from '../../proto/machine/store.ts'
-import { BodyCache } from './body-cache.ts'
-import { Commit } from './commit.ts'
 import { damaged, diskFailed } from './failure.ts'
 import type { Files } from './files.ts'
 import { type LogOptions, logOptions } from './options.ts'
 import { checkRecord, claimedLength, codeAt, codes, headerBytes, kindOf, markBodyBytes, recordBytes } from './record.ts'
 import { recoverLog, type VisitRecord } from './recovery.ts'
 import { Segments } from './segments.ts'
+import { Tail } from './tail.ts'
 
 const markBytes = recordBytes(markBodyBytes)
 /** Largest records that the turns between two questions after `full` may append. */
@@ -22,11 +21,18 @@ const turnRecords = 4
 /** First read of a record whose length is not known yet; most batches fit. */
 const readBytes = 64 * 1024 + headerBytes
 
+/** A part of the log inside one segment that a commit writes. */
+interface Run {
+  readonly segment: Position
+  readonly from: Position
+  to: Position
+}
+
 export class SegmentLog implements Store {
   readonly #files: Files
   readonly #options: LogOptions
   readonly #segments: Segments
-  readonly #cache: BodyCache
+  readonly #newestRecords: Tail
   #phase: 'new' | 'open' | 'closed' = 'new'
   #failure: EpochcastError | null = null
 
@@ -43,8 +49,8 @@ export class SegmentLog implements Store {
   /** The last commit was a mark alone. */
   #marked = true
 
-  #pending: Commit
-  #spare: Commit
+  /** What the next commit writes. */
+  #runs: Run[] = []
   #running: Promise<void> | null = null
   #queued: Promise<void> | null = null
 
@@ -53,9 +59,7 @@ export class SegmentLog implements Store {
     this.#files = files
     this.#options = logOptions(options)
     this.#segments = new Segments(files, this.#options, (error) => this.#fail('make a segment', error))
-    this.#cache = new BodyCache(this.#options.cacheBytesMax)
-    this.#pending = new Commit(this.#options.seed)
-    this.#spare = new Commit(this.#options.seed)
+    this.#newestRecords = new Tail(this.#options.cacheBytesMax, this.#options.seed)
   }
 
   get dirty(): boolean {
@@ -86,18 +90,17 @@ export class SegmentLog implements Store {
     const bytes = recordBytes(body.length)
     if (body.length > this.#options.recordBytesMax) throw this.#tooLarge(body.length)
     if (kind !== 'protocol' && this.#segments.refusesBatch(this.#tail + markBytes + bytes)) throw this.#full()
-    if (this.#pending.empty) this.#mark()
+    if (this.#runs.length === 0) this.#mark()
     const position = this.#place(bytes)
-    this.#pending.record(codes[kind], position, body)
+    this.#newestRecords.record(codes[kind], position, body)
     this.#newest = position
-    this.#cache.add(position, body, this.#flushedTo)
     return position
   }
 
   flush(): Promise<void> {
     if (this.#failure !== null) return Promise.reject(this.#failure)
     if (this.#queued !== null) return this.#queued
-    if (this.#pending.empty) return this.dirty && this.#running !== null ? this.#running : Promise.resolve()
+    if (this.#runs.length === 0) return this.dirty && this.#running !== null ? this.#running : Promise.resolve()
     if (this.#running === null) return this.#commit()
     this.#queued = this.#running.then(() => {
       this.#queued = null
@@ -109,14 +112,14 @@ export class SegmentLog implements Store {
   /** Writes a mark alone when the last commit has none behind it. A flush that comes meanwhile waits for it. */
   idle(): void {
     if (this.#phase !== 'open' || this.#failure !== null || this.#marked) return
-    if (this.#running !== null || !this.#pending.empty) return
+    if (this.#running !== null || this.#runs.length > 0) return
     this.#mark()
     this.#marked = true
     this.#commit().catch(() => {})
   }
 
   read(position: Position): Uint8Array | Promise<Uint8Array> {
-    return this.#cache.get(position) ?? this.#readFromDisk(position)
+    return this.#newestRecords.get(position) ?? this.#readFromDisk(position)
   }
 
   async recover(visit: VisitRecord): Promise<void> {
@@ -173,45 +176,58 @@ export class SegmentLog implements Store {
 
   #mark(): void {
     // At the beginning of a commit the one before is on disk by the time this is written.
-    const flushedTo = this.#pending.empty ? this.#tail : this.#flushedTo
+    const flushedTo = this.#runs.length === 0 ? this.#tail : this.#flushedTo
     const mark = { flushedTo, start: this.#start }
-    this.#pending.mark(this.#place(markBytes), mark)
+    this.#newestRecords.mark(this.#place(markBytes), mark)
   }
 
   /** Position of a record of `bytes`: here, or at the beginning of the next segment when it does not fit. */
   #place(bytes: number): Position {
-    if (this.#pending.empty) this.#pending.begin(this.#segment, this.#tail)
-    if (this.#tail + bytes > this.#segmentEnd) {
-      if (this.#tail + headerBytes <= this.#segmentEnd) this.#pending.end(this.#tail)
-      this.#segment = this.#segmentEnd
-      this.#tail = this.#segment
-      this.#segmentEnd = this.#segments.endOf(this.#segment)
-      this.#segments.prepare(this.#segment)
-      this.#segments.prepare(this.#segmentEnd)
-      this.#pending.begin(this.#segment, this.#tail)
-    }
+    if (this.#tail + bytes > this.#segmentEnd) this.#nextSegment()
     const position = this.#tail
     this.#tail += bytes
+    this.#extend(position)
     return position
   }
 
+  #nextSegment(): void {
+    if (this.#tail + headerBytes <= this.#segmentEnd) {
+      const end = this.#tail
+      this.#tail += headerBytes
+      this.#extend(end)
+      this.#newestRecords.end(end)
+    }
+    this.#segment = this.#segmentEnd
+    this.#tail = this.#segment
+    this.#segmentEnd = this.#segments.endOf(this.#segment)
+    this.#segments.prepare(this.#segment)
+    this.#segments.prepare(this.#segmentEnd)
+  }
+
+  /** The next commit also writes from `from` to the tail. */
+  #extend(from: Position): void {
+    const last = this.#runs[this.#runs.length - 1]
+    if (last !== undefined && last.segment === this.#segment) last.to = this.#tail
+    else this.#runs.push({ segment: this.#segment, from, to: this.#tail })
+  }
+
   #commit(): Promise<void> {
-    const commit = this.#pending
-    this.#pending = this.#spare
-    this.#spare = commit
-    this.#running = this.#perform(commit, this.#tail)
+    const runs = this.#runs
+    this.#runs = []
+    this.#running = this.#perform(runs, this.#tail)
     return this.#running
   }
 
-  async #perform(commit: Commit, to: Position): Promise<void> {
+  async #perform(runs: readonly Run[], to: Position): Promise<void> {
     try {
-      commit.close()
       const alone = this.#newest < this.#flushedTo
-      for (const { segment, at, parts } of commit.writes) {
+      for (const { segment, from, to } of runs) {
         const file = this.#segments.writable(segment)
-        await (file instanceof Promise ? await file : file).writev(parts, at)
+        const open = file instanceof Promise ? await file : file
+        const written = open.writev(this.#newestRecords.parts(from, to), from - segment)
+        if (written !== undefined) await written
       }
-      for (const { segment } of commit.writes) {
+      for (const { segment } of runs) {
         const file = this.#segments.writable(segment)
         await (file instanceof Promise ? await file : file).datasync()
       }
@@ -221,10 +237,9 @@ export class SegmentLog implements Store {
       throw this.#fail('write', error)
     }
     if (this.#failure !== null) throw this.#failure
-    this.#segments.released(commit.writes.at(-1)?.segment ?? this.#segment)
-    commit.clear()
+    this.#segments.released(runs.at(-1)?.segment ?? this.#segment)
     this.#flushedTo = to
-    this.#cache.trim(to)
+    this.#newestRecords.trim(to)
     this.#running = null
   }
 

@@ -24,7 +24,8 @@ import type { MessageOf } from '../../proto/wire/messages.ts'
 import type { EpochFollower, Follower } from '../follower.ts'
 import type { Servers } from '../servers.ts'
 import { type AddLimits, EpochWindow } from './epoch-window.ts'
-import { type Outgoing, OutgoingDraft, type Waiter } from './outgoing.ts'
+import { type Outgoing, OutgoingDraft } from './outgoing.ts'
+import type { Many, Waiter } from './waiters.ts'
 
 const ownOutcomeIdsMax = 10_000
 
@@ -71,26 +72,34 @@ export class Publisher implements EpochFollower {
       return
     }
     if (this.pendingBytes + payload.length > this.#limits.pendingBytesMax) {
-      waiter.reject(new EpochcastError('EC_QUEUE_FULL', `${this.pendingBytes} bytes wait to be acknowledged`))
+      waiter.reject(queueFull(this.pendingBytes))
       return
     }
-    if (this.#draft.count > 0 && this.#draft.bytes + payload.length > this.#limits.batchBytesMax) this.#closeDraft()
-    this.#draft.add(payload, waiter, header)
+    this.#makeRoom(payload)
+    this.#draft.add(payload, header)
+    this.#draft.wait(waiter)
     this.#publishedCount++
+  }
+
+  /** Takes many messages, all or none. Their payloads are copied. */
+  publishMany(payloads: readonly Uint8Array[], many: Many, header?: Uint8Array): void {
+    const bytes = payloads.reduce((sum, payload) => sum + payload.length, 0)
+    const { pendingBytesMax } = this.#limits
+    if (this.#failure !== null) many.failed(this.#failure)
+    else if (bytes > pendingBytesMax) many.failed(tooMany(bytes, pendingBytesMax))
+    else if (this.pendingBytes + bytes > pendingBytesMax) many.failed(queueFull(this.pendingBytes))
+    else this.#takeMany(payloads, many, header)
   }
 
   /** Gives up waiting for a message; whether it was stored stays open, and it is not added again. */
   abandon(waiter: Waiter, error: (id: string | null) => EpochcastError): void {
     this.#closeDraft()
     for (const outgoing of [...this.#queue, ...(this.#window?.pending() ?? [])]) {
-      const index = outgoing.waiters.indexOf(waiter)
+      const index = outgoing.abandon(waiter)
       if (index < 0) continue
-      outgoing.waiters[index] = null
       waiter.reject(error(outgoing.assigned ? outgoing.idOf(index) : null))
       // Not on its way: it is left out before it goes.
-      this.#queue = this.#queue.flatMap((waiting) =>
-        waiting === outgoing ? this.#rewritten(outgoing, () => true) : [waiting],
-      )
+      this.#queue = this.#queue.flatMap((waiting) => (waiting === outgoing ? this.#rewritten(outgoing) : [waiting]))
       this.#wakeIdle()
       return
     }
@@ -213,18 +222,15 @@ export class Publisher implements EpochFollower {
   /** A dropped run, without the messages that nobody waits for any more and those whose caller wants to know. */
   #forNextEpoch(outgoing: Outgoing): Outgoing[] {
     if (!outgoing.needsRewriting) return [outgoing]
-    for (let index = 0; index < outgoing.waiters.length; index++) {
-      const waiter = outgoing.waiters[index]
-      if (!waiter?.settleAtEpochEnd || outgoing.epoch === null) continue
-      waiter.resolve({ id: outgoing.idOf(index), epoch: outgoing.epoch, status: 'dropped' })
-    }
-    return this.#rewritten(outgoing, (waiter) => !waiter.settleAtEpochEnd)
+    outgoing.settleDropped()
+    return this.#rewritten(outgoing)
   }
 
-  #rewritten(outgoing: Outgoing, isWanted: (waiter: Waiter) => boolean): Outgoing[] {
+  #rewritten(outgoing: Outgoing): Outgoing[] {
     const draft = new OutgoingDraft()
-    for (const { payload, header, waiter } of outgoing.remaining()) {
-      if (isWanted(waiter)) draft.add(payload, waiter, header)
+    for (const { entries, waiter } of outgoing.remaining()) {
+      for (const { payload, header } of entries) draft.add(payload, header)
+      draft.wait(waiter)
     }
     this.#pendingBytes -= outgoing.body.length
     this.#settledCount += outgoing.count - draft.count
@@ -232,6 +238,29 @@ export class Publisher implements EpochFollower {
     const rewritten = draft.take(crc32, outgoing.time)
     this.#pendingBytes += rewritten.body.length
     return [rewritten]
+  }
+
+  #takeMany(payloads: readonly Uint8Array[], many: Many, header?: Uint8Array): void {
+    let count = 0
+    for (const payload of payloads) {
+      if (this.#isFull(payload)) {
+        if (count > 0) this.#draft.wait(many.part(count))
+        count = 0
+        this.#closeDraft()
+      }
+      this.#draft.add(payload, header)
+      count++
+    }
+    this.#draft.wait(many.part(count))
+    this.#publishedCount += payloads.length
+  }
+
+  #makeRoom(payload: Uint8Array): void {
+    if (this.#isFull(payload)) this.#closeDraft()
+  }
+
+  #isFull(payload: Uint8Array): boolean {
+    return this.#draft.count > 0 && this.#draft.bytes + payload.length > this.#limits.batchBytesMax
   }
 
   #closeDraft(): void {
@@ -255,4 +284,18 @@ export class Publisher implements EpochFollower {
     this.#idle = this.#idle.filter((waiting) => waiting.upTo > this.#settledCount)
     for (const { told } of done) told()
   }
+}
+
+function queueFull(bytes: number): EpochcastError {
+  return new EpochcastError('EC_QUEUE_FULL', `${bytes} bytes wait to be acknowledged`)
+}
+
+function tooMany(bytes: number, bytesMax: number): EpochcastError {
+  return new EpochcastError(
+    'EC_BAD_ARGUMENT',
+    `${bytes} bytes in one call are more than the ${bytesMax} that may wait`,
+    {
+      hint: 'publish them in smaller groups, one after the other',
+    },
+  )
 }

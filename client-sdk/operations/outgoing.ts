@@ -2,29 +2,7 @@ import type { EpochcastError } from '../../proto/errors.ts'
 import { type Epoch, formatMessageId, type PublisherId, type Sequence } from '../../proto/ids.ts'
 import type { Settleable } from '../../proto/machine/contract.ts'
 import { BodyWriter, type Headers, readEntries } from '../entries.ts'
-
-/**
- * What became of a publish.
- * - durable: on the disks of the mode's quorum
- * - included: its epoch ended, and the closing set holds it
- * - dropped: its epoch ended, and the closing set does not hold it; it will never appear
- */
-export type PublishStatus = 'durable' | 'included' | 'dropped'
-
-export interface PublishResult {
-  /** Id of the Add that had this outcome: `epoch-publisher-sequence`. */
-  readonly id: string
-  readonly epoch: Epoch
-  readonly status: PublishStatus
-}
-
-/** Somebody who waits for one message, or for a run of them. */
-export interface Waiter {
-  resolve(result: PublishResult): void
-  reject(error: EpochcastError): void
-  /** Wants to know that its epoch dropped it, instead of having it added again. */
-  readonly settleAtEpochEnd: boolean
-}
+import { Nobody, type PublishStatus, type Waiter } from './waiters.ts'
 
 /** A run of messages that is stored, acknowledged, included or dropped as one. Its bytes never change. */
 export class Outgoing implements Settleable {
@@ -32,20 +10,23 @@ export class Outgoing implements Settleable {
   readonly count: number
   readonly check: number
   readonly time: number
-  /** One for each message; null where the caller gave up. */
-  readonly waiters: (Waiter | null)[]
+  /** In the order of the messages; each stands for `count` of them. */
+  #waiters: Waiter[]
+  /** Somebody gave up, or wants to be told: it is written anew before it is added again. */
+  needsRewriting: boolean
   first = 0
   last = 0
   epoch: Epoch | null = null
   #status: PublishStatus = 'durable'
   #publisher: PublisherId | null = null
 
-  constructor(body: Uint8Array, check: number, time: number, waiters: (Waiter | null)[]) {
+  constructor(body: Uint8Array, count: number, check: number, time: number, waiters: Waiter[]) {
     this.body = body
-    this.count = waiters.length
+    this.count = count
     this.check = check
     this.time = time
-    this.waiters = waiters
+    this.#waiters = waiters
+    this.needsRewriting = waiters.some((waiter) => waiter.settleAtEpochEnd)
   }
 
   /** Becomes part of an epoch under the numbers from `first` on. */
@@ -64,6 +45,7 @@ export class Outgoing implements Settleable {
     this.#status = status
   }
 
+  /** Id of the message at `index`; empty before it belongs to an epoch. */
   idOf(index: number): string {
     if (this.epoch === null || this.#publisher === null) return ''
     return formatMessageId({
@@ -74,64 +56,103 @@ export class Outgoing implements Settleable {
   }
 
   settle(): void {
-    const { epoch } = this
-    if (epoch === null) return
-    for (let index = 0; index < this.waiters.length; index++) {
-      const waiter = this.waiters[index]
-      this.waiters[index] = null
-      waiter?.resolve({ id: this.idOf(index), epoch, status: this.#status })
-    }
+    this.#settleAll(this.#status, this.#takeWaiters())
   }
 
   rejectAll(error: (id: string) => EpochcastError): void {
-    for (let index = 0; index < this.waiters.length; index++) {
-      const waiter = this.waiters[index]
-      this.waiters[index] = null
-      waiter?.reject(error(this.idOf(index)))
+    let index = 0
+    for (const waiter of this.#takeWaiters()) {
+      waiter.reject(error(this.idOf(index)))
+      index += waiter.count
     }
   }
 
-  /** Whether it has to be written anew before it is added again: somebody gave up, or wants to be told. */
-  get needsRewriting(): boolean {
-    return this.waiters.some((waiter) => waiter === null || waiter.settleAtEpochEnd)
+  /** Tells those that want to know that the epoch dropped their messages; they do not wait any more. */
+  settleDropped(): void {
+    const waiters = this.#waiters
+    const isTold = (waiter: Waiter) => waiter.settleAtEpochEnd
+    this.#settleAll(
+      'dropped',
+      waiters.map((waiter) => (isTold(waiter) ? waiter : new Nobody(waiter.count))),
+    )
+    this.#waiters = waiters.map((waiter) => (isTold(waiter) ? new Nobody(waiter.count) : waiter))
+  }
+
+  /** @returns the index of the first message of a waiter that gives up, or -1 when it waits for none here */
+  abandon(waiter: Waiter): number {
+    let index = 0
+    for (let at = 0; at < this.#waiters.length; at++) {
+      const known = this.#waiters[at] as Waiter
+      if (known === waiter) {
+        this.#waiters[at] = new Nobody(waiter.count)
+        this.needsRewriting = true
+        return index
+      }
+      index += known.count
+    }
+    return -1
   }
 
   /** The messages that are still wanted, as entries of a new run. */
-  *remaining(): Iterable<{ payload: Uint8Array; header: Uint8Array | undefined; waiter: Waiter }> {
+  *remaining(): Iterable<{
+    entries: readonly { readonly payload: Uint8Array; readonly header: Uint8Array | undefined }[]
+    waiter: Waiter
+  }> {
     const headers: Headers = new Map()
     const payloads = readEntries(this.body, this.count, headers)
-    for (let index = 0; index < payloads.length; index++) {
-      const [payload, waiter] = [payloads[index], this.waiters[index]]
-      if (payload !== undefined && waiter !== null && waiter !== undefined) {
-        yield { payload, header: headers.get(index), waiter }
-      }
+    const all = payloads.map((payload, at) => ({ payload, header: headers.get(at) }))
+    let index = 0
+    for (const waiter of this.#waiters) {
+      if (!(waiter instanceof Nobody)) yield { entries: all.slice(index, index + waiter.count), waiter }
+      index += waiter.count
     }
+  }
+
+  #settleAll(status: PublishStatus, waiters: readonly Waiter[]): void {
+    const { epoch } = this
+    const publisher = this.#publisher
+    if (epoch === null || publisher === null) return
+    let { first } = this
+    for (const waiter of waiters) {
+      waiter.settled(status, epoch, publisher, first)
+      first += waiter.count
+    }
+  }
+
+  #takeWaiters(): readonly Waiter[] {
+    const waiters = this.#waiters
+    this.#waiters = []
+    return waiters
   }
 }
 
 /** The run that is being filled by the calls of this turn. */
 export class OutgoingDraft {
   readonly #writer = new BodyWriter()
-  #waiters: (Waiter | null)[] = []
+  #waiters: Waiter[] = []
 
   get bytes(): number {
     return this.#writer.length
   }
 
   get count(): number {
-    return this.#waiters.length
+    return this.#writer.count
   }
 
-  /** @returns the place of the message in its run */
-  add(payload: Uint8Array, waiter: Waiter, header?: Uint8Array): number {
+  /** Takes a payload; `wait` says who waits for it, and for those before it that nobody waits for yet. */
+  add(payload: Uint8Array, header?: Uint8Array): void {
     this.#writer.add(payload, header)
-    return this.#waiters.push(waiter) - 1
+  }
+
+  wait(waiter: Waiter): void {
+    this.#waiters.push(waiter)
   }
 
   take(check: (body: Uint8Array) => number, time: number): Outgoing {
+    const { count } = this.#writer
     const body = this.#writer.take()
     const waiters = this.#waiters
     this.#waiters = []
-    return new Outgoing(body, check(body), time, waiters)
+    return new Outgoing(body, count, check(body), time, waiters)
   }
 }

@@ -5,6 +5,7 @@ import { type ClientCall, ClientMachine } from '../../client-sdk/machine.ts'
 import type { Publisher } from '../../client-sdk/operations/add.ts'
 import { Get, type GetResult } from '../../client-sdk/operations/get.ts'
 import { type Delivery, type StartAt, Subscription } from '../../client-sdk/operations/subscribe.ts'
+import { One } from '../../client-sdk/operations/waiters.ts'
 import type { Decision } from '../../proto/configuration.ts'
 import { EpochcastError } from '../../proto/errors.ts'
 import {
@@ -107,11 +108,12 @@ export class ClientNode {
       this.#loop.call((out) => this.machine.follower(topicName(topic)).add(created, out))
       publisher = created
     }
-    publisher.publish(Buffer.from(value), {
-      settleAtEpochEnd: onEpochEnd === 'settle',
-      resolve: ({ id, status }) => operation.step({ kind: 'added', id: parseMessageId(id), status }, true),
-      reject: (error) => operation.step({ kind: 'failed', code: error.code, text: error.message }, true),
-    })
+    const waiter = new One(
+      ({ id, status }) => operation.step({ kind: 'added', id: parseMessageId(id), status }, true),
+      (error) => operation.step({ kind: 'failed', code: error.code, text: error.message }, true),
+      onEpochEnd === 'settle',
+    )
+    publisher.publish(Buffer.from(value), waiter)
     this.#loop.call(() => {})
     return operation
   }
