@@ -167,7 +167,8 @@ export class Client implements AsyncDisposable {
     const { order, signal } = options
     const stream = new SubjectStream<T>(pattern, options.from ?? 'new', {
       list: (after) => this.admin.topicsAfter(after),
-      subscribe: (topic, from) => this.topic(topic, { codec }).subscribe({ from, events: true, ...(order && { order }) }),
+      subscribe: (topic, from) =>
+        this.topic(topic, { codec }).subscribe({ from, events: true, ...(order && { order }) }),
     })
     const end = () => stream.end()
     this.#onClose.add(end)

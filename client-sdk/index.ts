@@ -29,6 +29,7 @@ export type {
   TopicOptions,
 } from './reconfigure.ts'
 export type { From } from './replay.ts'
+export { Responder } from './replies.ts'
 export {
   type EpochEvent,
   EventStream,
@@ -45,6 +46,8 @@ export {
   type Outcome,
   type PublishOptions,
   type Received,
+  type RequestOptions,
+  type RespondOptions,
   type SubscribeOptions,
   Topic,
 } from './topic.ts'

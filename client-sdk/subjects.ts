@@ -86,6 +86,8 @@ export class SubjectStream<T> implements AsyncIterableIterator<SubjectEvent<T>>,
   #failure: unknown = null
   #isOver = false
   #pauseMs = pollMinMs
+  /** What is found from now on was made after the reader began. */
+  #hasLooked = false
 
   constructor(pattern: string, from: SubjectFrom, ports: SubjectPorts<T>) {
     this.#subject = new Subject(pattern)
@@ -96,7 +98,7 @@ export class SubjectStream<T> implements AsyncIterableIterator<SubjectEvent<T>>,
     }
     this.#from = this.#known.size === 0 ? from : 'start'
     for (const [topic, cursor] of this.#known) this.#cursors.set(topic, cursor)
-    void this.#look(true)
+    void this.#look()
   }
 
   /** Positions in all topics behind what was read: subscribe `from` it to go on. */
@@ -151,12 +153,13 @@ export class SubjectStream<T> implements AsyncIterableIterator<SubjectEvent<T>>,
     await this.return()
   }
 
-  async #look(isFirst: boolean): Promise<void> {
+  async #look(): Promise<void> {
     try {
       const found = await this.#find()
       if (this.#isOver) return
       const isNew = found.filter((topic) => !this.#streams.has(topic))
-      for (const topic of isNew) this.#open(topic, isFirst)
+      for (const topic of isNew) this.#open(topic)
+      this.#hasLooked = true
       this.#pauseMs = isNew.length > 0 ? pollMinMs : Math.min(this.#pauseMs * 2, pollMaxMs)
     } catch (error) {
       // Nobody could say now; topics that are known are read on.
@@ -167,7 +170,7 @@ export class SubjectStream<T> implements AsyncIterableIterator<SubjectEvent<T>>,
         return
       }
     }
-    this.#timer = setTimeout(() => void this.#look(false), this.#pauseMs)
+    this.#timer = setTimeout(() => void this.#look(), this.#pauseMs)
     this.#timer.unref()
   }
 
@@ -185,9 +188,9 @@ export class SubjectStream<T> implements AsyncIterableIterator<SubjectEvent<T>>,
     }
   }
 
-  #open(topic: TopicName, isFirst: boolean): void {
+  #open(topic: TopicName): void {
     const known = this.#known.get(topic)
-    const stream = this.#ports.subscribe(topic, known ?? (isFirst ? this.#from : 'start'))
+    const stream = this.#ports.subscribe(topic, known ?? (this.#hasLooked ? 'start' : this.#from))
     this.#streams.set(topic, stream)
     this.#pump(topic, stream).catch((error: unknown) => {
       this.#failure ??= error
@@ -215,13 +218,18 @@ export class SubjectStream<T> implements AsyncIterableIterator<SubjectEvent<T>>,
 function parse(cursor: Cursor): Map<string, Cursor> {
   try {
     const read: unknown = JSON.parse(Buffer.from(cursor.slice(prefix.length), 'base64url').toString())
-    const isPair = (one: unknown) => Array.isArray(one) && one.length === 2 && one.every((text) => typeof text === 'string')
+    const isPair = (one: unknown) =>
+      Array.isArray(one) && one.length === 2 && one.every((text) => typeof text === 'string')
     if (!Array.isArray(read) || !read.every(isPair)) throw new Error('no list of positions')
     return new Map(read.map(([topic, position]) => [topicName(topic), position]))
   } catch (error) {
-    throw new EpochcastError('EC_BAD_ARGUMENT', `cursor ${JSON.stringify(cursor.slice(0, 60))} is not one of a pattern`, {
-      cause: error,
-    })
+    throw new EpochcastError(
+      'EC_BAD_ARGUMENT',
+      `cursor ${JSON.stringify(cursor.slice(0, 60))} is not one of a pattern`,
+      {
+        cause: error,
+      },
+    )
   }
 }
 

@@ -11,15 +11,16 @@ import { type Cursor, formatCursor, type Position, parseCursor } from './cursor.
 import { entriesOf, type Headers } from './entries.ts'
 import type { EpochFollower, Follower } from './follower.ts'
 import type { GroupPorts } from './groups/ports.ts'
-import { type GroupLimits, GroupStream } from './groups/stream.ts'
+import { type GroupLimits, type GroupMessage, GroupStream } from './groups/stream.ts'
 import type { ClientCall, ClientMachine } from './machine.ts'
 import type { Publisher } from './operations/add.ts'
 import { Get, type GetResult } from './operations/get.ts'
 import { type Consumer, type StartAt, Subscription } from './operations/subscribe.ts'
 import { Many, One, type PublishedRun, type PublishResult, type Waiter } from './operations/waiters.ts'
 import { Watch } from './operations/watch.ts'
-import { encodeProperties, type Properties } from './properties.ts'
+import { type AllProperties, encodeProperties, type Properties } from './properties.ts'
 import { epochAt, type From, isTime, SinceTime, startOf } from './replay.ts'
+import { Requester, Responder, respond } from './replies.ts'
 import { EventStream, Message, MessageStream } from './stream.ts'
 import { type View, viewOf } from './view.ts'
 import { type OpenWaits, type WaitOptions, waitFor, watch } from './waiting.ts'
@@ -90,12 +91,26 @@ export interface GroupOptions extends GroupLimits {
 
 const noOptions: PublishOptions = {}
 
+export interface RequestOptions<R> extends WaitOptions, Properties {
+  readonly codec?: Codec<R>
+}
+
+export interface RespondOptions<R> extends Omit<GroupOptions, 'ack'> {
+  readonly codec?: Codec<R>
+  /** Name of the group of responders, `responders` by default. */
+  readonly group?: string
+}
+
+const requestTimeoutMs = 30_000
+
 export class Topic<T> {
   readonly name: TopicName
   readonly #context: TopicContext
   readonly #codec: Codec<T>
   #publisher: Publisher | null = null
   #isTurnDue = false
+  /** By the codec of the replies. */
+  readonly #requesters = new Map<Codec<unknown>, Requester<unknown>>()
 
   constructor(name: TopicName, codec: Codec<T>, context: TopicContext) {
     this.name = name
@@ -257,6 +272,60 @@ export class Topic<T> {
     return new GroupStream(this.name, name, this.#codec, ports, options, start)
   }
 
+  /**
+   * Publishes a request and waits for the first reply that a responder of this topic gives.
+   * @param options.codec of the reply, the topic's own by default
+   * @param options.timeoutMs 30,000 by default
+   * @throws EpochcastError `EC_OUTCOME_UNKNOWN` when no reply came in time: the request may have been handled, or still be;
+   *   `EC_REQUEST_FAILED` when the responder said so; and what `publish` throws
+   */
+  async request(value: T, options?: RequestOptions<T>): Promise<Message<T>>
+  async request<R>(value: T, options: RequestOptions<R> & { readonly codec: Codec<R> }): Promise<Message<R>>
+  async request<R>(value: T, options: RequestOptions<R> = {}): Promise<Message<R>> {
+    const { codec, timeoutMs = requestTimeoutMs, signal, ...properties } = options
+    const requester = this.#requesterOf(codec ?? (this.#codec as Codec<unknown> as Codec<R>))
+    let isPublished = false
+    let unwatch = () => {}
+    const giveUp = new Promise<never>((_, reject) => {
+      unwatch = watch({ timeoutMs, ...(signal && { signal }) }, `request in ${this.name}`, (error) => {
+        reject(isPublished ? noReply(error) : error)
+      })
+    })
+    giveUp.catch(() => {})
+    const publish = (correlation: AllProperties) => {
+      isPublished = true
+      return this.publish(value, { ...properties, ...correlation })
+    }
+    try {
+      return await requester.ask(publish, giveUp)
+    } finally {
+      unwatch()
+    }
+  }
+
+  /**
+   * Answers requests, as one of a group: each request is held by one responder at a time. What the handler returns is the reply;
+   * what it throws is told to whoever asked, as text.
+   */
+  respond(handler: (request: GroupMessage<T>) => T | Promise<T>, options?: RespondOptions<T>): Responder
+  respond<R>(
+    handler: (request: GroupMessage<T>) => R | Promise<R>,
+    options: RespondOptions<R> & { readonly codec: Codec<R> },
+  ): Responder
+  respond<R>(handler: (request: GroupMessage<T>) => R | Promise<R>, options: RespondOptions<R> = {}): Responder {
+    const { codec = this.#codec as Codec<unknown> as Codec<R>, group = 'responders', ...limits } = options
+    const requests = this.group(group, { ...limits, ack: 'explicit' })
+    const answer = async (request: GroupMessage<T>) => codec.encode(await handler(request))
+    const publish = (to: TopicName, payload: Uint8Array, properties: AllProperties) =>
+      this.#context.topic(to).publish(payload, properties)
+    const done = respond(this.name, requests, answer, publish)
+    return new Responder(
+      done,
+      () => requests.joined(),
+      () => requests.return(),
+    )
+  }
+
   /** The topic's memberships as they follow each other, beginning with the current one. Ends with its client, or by `break`. */
   async *views(options: { readonly signal?: AbortSignal } = {}): AsyncGenerator<View, void, undefined> {
     const queue: View[] = []
@@ -351,6 +420,20 @@ export class Topic<T> {
     return this.#context.machine.follower(this.name)
   }
 
+  #requesterOf<R>(codec: Codec<R>): Requester<R> {
+    const known = this.#requesters.get(codec as Codec<unknown>)
+    if (known !== undefined) return known as Requester<unknown> as Requester<R>
+    const { admin, onClose, newId } = this.#context
+    const ports = { admin, onClose, newId, configuration: () => this.configuration({ create: true }) }
+    const made = new Requester<R>(this.name, ports, (name) => {
+      const replies = new Topic<R>(name, codec, this.#context)
+      const position = async () => formatCursor(name, (await replies.#durable({})).position)
+      return { subscribe: (options) => replies.subscribe(options), position }
+    })
+    this.#requesters.set(codec as Codec<unknown>, made as Requester<unknown>)
+    return made
+  }
+
   /** The position of a place to begin. */
   async #positionOf(from: ReturnType<typeof startOf>): Promise<Position> {
     if (from === 'new') return (await this.#durable({})).position
@@ -442,5 +525,12 @@ export function unknownOutcome(id: string, cause: EpochcastError): EpochcastErro
     cause,
     messageId: id,
     hint: `ask outcome('${id}')`,
+  })
+}
+
+function noReply(cause: EpochcastError): EpochcastError {
+  return new EpochcastError('EC_OUTCOME_UNKNOWN', `${cause.message}; whether it was handled is not known`, {
+    cause,
+    hint: 'ask again only where handling a request twice does no harm',
   })
 }
