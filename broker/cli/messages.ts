@@ -14,7 +14,13 @@ const strict = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
 export function messageJson(message: RawMessage): object {
   const { id, topic, epoch, publisher, sequence, timeMs, payload } = message
   const time = new Date(timeMs).toISOString()
-  return { type: 'message', topic, id, epoch, publisher, sequence, time, ...contentOf(payload) }
+  const { key, contentType, headers } = message.properties
+  const beside = {
+    ...(key !== undefined && { key }),
+    ...(contentType !== undefined && { contentType }),
+    ...(headers && { headers }),
+  }
+  return { type: 'message', topic, id, epoch, publisher, sequence, time, ...beside, ...contentOf(payload) }
 }
 
 function contentOf(payload: Uint8Array): { value: string } | { base64: string } {
@@ -36,11 +42,13 @@ const fields: Record<string, (message: RawMessage) => Part> = {
   v: (message) => message.payload,
   b: (message) => String(message.payload.length),
   T: (message) => message.topic,
+  k: (message) => message.key ?? '',
+  h: (message) => JSON.stringify(message.headers),
   '%': () => '%',
 }
 
 export const formatHelp =
-  '%v value, %i id, %e epoch, %p publisher, %s sequence, %t time, %b bytes, %T topic, %% percent; \\n, \\t, \\0, \\\\'
+  '%v value, %i id, %e epoch, %p publisher, %s sequence, %t time, %b bytes, %T topic, %k key, %h headers, %% percent; \\n, \\t, \\0, \\\\'
 
 const escapes: Record<string, string> = { n: '\n', t: '\t', r: '\r', '0': '\0', '\\': '\\' }
 

@@ -9,6 +9,7 @@ import { addGet } from './commands/get.ts'
 import { addOutcome } from './commands/outcome.ts'
 import { addPub } from './commands/pub.ts'
 import { addReconfig } from './commands/reconfig.ts'
+import { addRequest } from './commands/request.ts'
 import { addServe } from './commands/serve.ts'
 import { addServers } from './commands/servers.ts'
 import { addStatus } from './commands/status.ts'
@@ -47,6 +48,7 @@ export function createProgram(version: string): Command {
     addBootstrap,
     addPub,
     addSub,
+    addRequest,
     addGet,
     addOutcome,
     addTopics,

@@ -35,6 +35,8 @@ interface Slot {
 const bytesMax = 1024 * 1024
 /** Messages that are asked for at once. */
 const askedMax = 64
+/** Until the first one is here. */
+const firstGuessBytes = 16 * 1024
 const nothing = new Uint8Array(0)
 
 export class Inbox {
@@ -47,6 +49,7 @@ export class Inbox {
   readonly #held = new Map<string, Slot>()
   #bytes = 0
   #asked = 0
+  #meanBytes = firstGuessBytes
 
   constructor(topic: TopicName, ports: GroupPorts, listener: { arrived(): void }) {
     this.#ports = ports
@@ -114,7 +117,8 @@ export class Inbox {
   #ask(): void {
     const wanted: Slot[] = []
     for (const slot of this.#queue) {
-      if (this.#asked >= askedMax || (this.#bytes >= bytesMax && this.#asked + wanted.length > 0)) break
+      const expected = this.#bytes + this.#asked * this.#meanBytes
+      if (this.#asked >= askedMax || (expected >= bytesMax && expected > 0)) break
       if (slot.isAsked) continue
       slot.isAsked = true
       this.#asked++
@@ -144,6 +148,7 @@ export class Inbox {
       slot.job = { id, deliveries, isDead, batch, index, content, payload, header, properties }
       slot.bytes = payload.length + (header?.length ?? 0)
       this.#bytes += slot.bytes
+      this.#meanBytes = Math.ceil((this.#meanBytes * 7 + slot.bytes) / 8)
       this.#asked--
     }
     this.#ask()

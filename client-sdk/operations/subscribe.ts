@@ -54,6 +54,8 @@ const sourceTrustedTicks = 300
 const resubscribeTicks = 10
 /** Members forget subscribers that are silent for three times as long. */
 const keepAliveTicks = 1000
+/** Who reads from an epoch that it does not know asks for news this often. */
+const aheadTicks = 50
 
 export class Subscription implements Reader, FetchListener {
   readonly token: number
@@ -108,6 +110,8 @@ export class Subscription implements Reader, FetchListener {
   moved(decision: Decision, out: Effect[]): void {
     this.#newest = decision.next
     if (this.#epoch === previousEpoch(decision.next.epoch) && this.#closing === null) this.#close(decision, out)
+    // It waited for this epoch to begin, or for the news of it.
+    else if (this.#epoch === decision.next.epoch) this.#enter(this.#epoch, this.#given.snapshot(), out)
   }
 
   failed(error: EpochcastError): void {
@@ -189,6 +193,10 @@ export class Subscription implements Reader, FetchListener {
       return
     }
     if (this.#closing !== null || this.#epoch === null || this.#newest === null) return
+    if (this.#epoch > this.#newest.epoch) {
+      if (++this.#ticks % aheadTicks === 0) this.#follower.suspect(out)
+      return
+    }
     this.#ticksSinceSubscribe++
     if (++this.#ticks % keepAliveTicks === 0) this.#keepAlive(this.#newest, out)
     const hasRoom = this.#outstandingBytes < windowBytes
