@@ -91,6 +91,11 @@ export class Replica {
     return opened.wedgedFor === null ? 'open' : 'wedged'
   }
 
+  /** Whether bodies are being fetched for the beginning of an epoch. */
+  get isStaging(): boolean {
+    return this.#opening.staging
+  }
+
   /** The configuration of the epoch that takes stores here, if there is one. */
   get serving(): Configuration | null {
     const { opened, newest } = this.state
