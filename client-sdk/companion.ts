@@ -49,7 +49,8 @@ interface Topics {
 }
 
 export function likeTopic({ mode, decider, members, membersMin }: Configuration): TopicOptions {
-  return { mode, decider, membersMin, members: members.map((member) => serverIdOf(member.name)) }
+  // Whatever order the topic has: what is beside it is ordered by who writes it.
+  return { mode, decider, membersMin, order: 'fifo', members: members.map((member) => serverIdOf(member.name)) }
 }
 
 export function isLike(one: Configuration, topic: Configuration): boolean {

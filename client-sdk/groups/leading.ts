@@ -17,10 +17,12 @@ export type StoredUpdate =
     }
   | { readonly kind: 'gap'; readonly to: Epoch }
 
-/** Entries of one record: what a record must fit into is a message. */
-const entriesMax = 200
-/** Epochs of the topic that a group works on at once; those behind wait. */
-const epochsAheadMax = 16
+/** Of one record, roughly: it must fit into a message. */
+const recordBytesMax = 256 * 1024
+const entryBytes = 300
+const endBytes = 40
+/** Epochs of the topic that a group works on at once, so that its snapshot fits into a message; those behind wait. */
+const epochsAheadMax = 4
 
 export class Leading {
   readonly #claim: string
@@ -101,11 +103,19 @@ export class Leading {
     while (this.#isRecordDue || this.#entries.length > 0) {
       this.#isRecordDue = false
       const index = this.#index++
-      const entries = this.#entries.splice(0, entriesMax)
+      const entries = this.#takeEntries()
       const record = { kind: 'record', claim: this.#claim, by: this.#member, index, timeMs: wallMs, entries } as const
       records.push(index === 0 ? { ...record, snapshot: state.snapshot() } : record)
     }
     return records
+  }
+
+  #takeEntries(): Entry[] {
+    let count = 0
+    for (let bytes = 0; count < this.#entries.length && bytes < recordBytesMax; count++) {
+      bytes += sizeOf(this.#entries[count])
+    }
+    return this.#entries.splice(0, count)
   }
 
   /** Epochs in their order: the next one once the one before is told to its end. */
@@ -122,4 +132,12 @@ export class Leading {
     }
     this.#feeding = next
   }
+}
+
+function sizeOf(entry: Entry | undefined): number {
+  if (entry?.kind === 'stored') return entryBytes + entry.ends.length * endBytes
+  if (entry?.kind !== 'wish') return entryBytes
+  const { wish } = entry
+  if (wish.kind === 'join') return entryBytes + wish.start.seen.length * endBytes
+  return entryBytes + ('runs' in wish ? wish.runs.length * endBytes * 2 : 0)
 }

@@ -42,7 +42,7 @@ export interface Applied {
 }
 
 /** Messages handed out and not done, all members together: more are handed out once some of these are. */
-const itemsMax = 5_000
+const itemsMax = 4_000
 /** Members that left: a late copy of their joining does not bring them back. */
 const goneMax = 1_000
 const runMax = 32
