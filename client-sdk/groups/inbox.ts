@@ -4,8 +4,8 @@ import type { Batch } from '../../proto/wire/messages.ts'
 import { entriesOf, type Headers } from '../entries.ts'
 import { Bodies } from '../operations/bodies.ts'
 import { type AllProperties, decodeProperties, noProperties } from '../properties.ts'
+import type { Item } from './hand-out.ts'
 import type { GroupPorts } from './ports.ts'
-import type { Item } from './state.ts'
 
 /** One message that this member holds. */
 export interface Job {

@@ -10,9 +10,10 @@
 
 import { InvariantViolation } from '../../proto/errors.ts'
 import { type Epoch, epoch } from '../../proto/ids.ts'
+import type { Item } from './hand-out.ts'
 import { Leading, type StoredUpdate } from './leading.ts'
 import type { LogMessage, MemberId, RecordMessage, Run, Wish, WishMessage } from './messages.ts'
-import { GroupState, type Item } from './state.ts'
+import { GroupState } from './state.ts'
 
 export type NodeEffect =
   | { readonly kind: 'publish'; readonly message: LogMessage }

@@ -2,37 +2,9 @@
  * What is agreed about a group: its members, how far the topic's messages were handed out, who holds which of them. A
  * deterministic function of the records in the group's log: no clock, no chance, no IO. A message has one holder at most.
  */
-import { type Epoch, epoch, formatMessageId, nextEpoch, type PublisherId, sequence } from '../../proto/ids.ts'
+import { type Epoch, epoch, nextEpoch } from '../../proto/ids.ts'
+import { type EpochProgress, handOutAgain, handOutNew, type Item, idOf, itemOf, type Member } from './hand-out.ts'
 import type { Ends, Entry, GroupSettings, MemberId, RecordMessage, Run, Snapshot, Start, Wish } from './messages.ts'
-
-/** A message that was handed out and is not done. */
-export interface Item {
-  readonly id: string
-  readonly epoch: Epoch
-  readonly publisher: PublisherId
-  readonly sequence: number
-  /** How often it was handed out, this time included. */
-  deliveries: number
-  holder: MemberId | null
-  /** While nobody holds it: not before that time of the records. */
-  dueMs: number
-  /** It was delivered too often: whoever holds it puts it aside. */
-  isDead: boolean
-}
-
-interface Member {
-  readonly capacity: number
-  readonly leaseMs: number
-  /** Number of its last wish that was applied. */
-  applied: number
-  held: number
-}
-
-interface EpochProgress {
-  isClosed: boolean
-  /** `next` is the first message that was never handed out, `end` the last one that is durable. */
-  readonly publishers: Map<PublisherId, { next: number; end: number }>
-}
 
 /** What a record did. */
 export interface Applied {
@@ -41,11 +13,8 @@ export interface Applied {
   readonly refused: { readonly member: MemberId; readonly number: number; readonly ids: readonly string[] }[]
 }
 
-/** Messages handed out and not done, all members together: more are handed out once some of these are. */
-const itemsMax = 4_000
 /** Members that left: a late copy of their joining does not bring them back. */
 const goneMax = 1_000
-const runMax = 32
 
 export class GroupState {
   readonly #members = new Map<MemberId, Member>()
@@ -127,8 +96,8 @@ export class GroupState {
     this.#timeMs = Math.max(this.#timeMs, record.timeMs)
     for (const entry of record.entries) this.#enter(entry, applied)
     this.#prune()
-    this.#handOutAgain(applied.granted)
-    this.#handOutNew(applied.granted)
+    this.#waiting -= handOutAgain(this.#members, this.#items, this.#timeMs, this.#waiting, applied.granted)
+    handOutNew(this.#members, this.#items, this.#epochs, applied.granted)
     return applied
   }
 
@@ -313,91 +282,4 @@ export class GroupState {
       if (of === last) this.#epochs.set(nextEpoch(of), { isClosed: false, publishers: new Map() })
     }
   }
-
-  #handOutAgain(granted: Item[]): void {
-    if (this.#waiting === 0) return
-    for (const item of this.#items.values()) {
-      if (item.holder !== null || item.dueMs > this.#timeMs) continue
-      const id = this.#leastLoaded()
-      if (id === null) return
-      this.#waiting--
-      this.#grant(item, id, granted)
-    }
-  }
-
-  /** New messages, epoch by epoch: one is handed out whole before the next. */
-  #handOutNew(granted: Item[]): void {
-    for (const [of, { publishers }] of this.#epochs) {
-      let fresh = 0
-      for (const { next, end } of publishers.values()) fresh += end - next + 1
-      if (fresh > 0 && !this.#handOutEpoch(of, publishers, fresh, granted)) return
-    }
-  }
-
-  /** @returns whether all of the epoch is handed out */
-  #handOutEpoch(of: Epoch, publishers: EpochProgress['publishers'], fresh: number, granted: Item[]): boolean {
-    const takers = [...this.#members.values()].filter((member) => member.held < member.capacity).length
-    const runLength = Math.min(runMax, Math.ceil(fresh / Math.max(1, takers)))
-    for (let isOver = false; !isOver; ) {
-      isOver = true
-      for (const [publisher, progress] of publishers) {
-        if (progress.next > progress.end) continue
-        const id = this.#items.size < itemsMax ? this.#leastLoaded() : null
-        if (id === null) return false
-        isOver = false
-        this.#handOutRun(of, publisher, progress, id, runLength, granted)
-      }
-    }
-    return true
-  }
-
-  #handOutRun(
-    of: Epoch,
-    publisher: PublisherId,
-    progress: { next: number; end: number },
-    id: MemberId,
-    runLength: number,
-    granted: Item[],
-  ): void {
-    const member = this.#members.get(id)
-    const room = member === undefined ? 0 : member.capacity - member.held
-    const count = Math.min(runLength, room, progress.end - progress.next + 1)
-    for (let at = 0; at < count; at++) {
-      const item = itemOf(of, publisher, progress.next++)
-      this.#items.set(item.id, item)
-      this.#grant(item, id, granted)
-    }
-  }
-
-  #grant(item: Item, id: MemberId, granted: Item[]): void {
-    const member = this.#members.get(id)
-    if (member === undefined) return
-    member.held++
-    item.holder = id
-    item.dueMs = 0
-    // To be put aside is not to be delivered.
-    if (!item.isDead) item.deliveries++
-    granted.push(item)
-  }
-
-  /** Who holds least and has room; of equals, who joined first. */
-  #leastLoaded(): MemberId | null {
-    let least: MemberId | null = null
-    let leastHeld = Number.POSITIVE_INFINITY
-    for (const [id, { held, capacity }] of this.#members) {
-      if (held >= capacity || held >= leastHeld) continue
-      least = id
-      leastHeld = held
-    }
-    return least
-  }
-}
-
-function itemOf(of: Epoch, publisher: PublisherId, number: number): Item {
-  const id = idOf(of, publisher, number)
-  return { id, epoch: of, publisher, sequence: number, deliveries: 0, holder: null, dueMs: 0, isDead: false }
-}
-
-function idOf(of: Epoch, publisher: PublisherId, number: number): string {
-  return formatMessageId({ epoch: of, publisher, sequence: sequence(number) })
 }

@@ -3,9 +3,10 @@
  * whatever anybody was given and perhaps more; publishers in order, readers that see them interleaved as it comes.
  */
 import { expect } from 'vitest'
+import type { Item } from '../../../client-sdk/groups/hand-out.ts'
 import type { LogMessage, Wish } from '../../../client-sdk/groups/messages.ts'
 import { GroupNode, type NodeEffect } from '../../../client-sdk/groups/node.ts'
-import { GroupState, type Item } from '../../../client-sdk/groups/state.ts'
+import { GroupState } from '../../../client-sdk/groups/state.ts'
 import { type Epoch, epoch, nextEpoch, publisherId } from '../../../proto/ids.ts'
 import type { Random } from '../../../proto/machine/ports.ts'
 
