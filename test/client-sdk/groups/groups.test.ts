@@ -150,6 +150,32 @@ describe('a group', () => {
     for (const stream of streams) await stream.return()
   })
 
+  it('keeps its position when the topic moves to other servers while nobody is in the group', async () => {
+    await using cluster = await createCluster({ servers: 6 })
+    const client = await cluster.connect()
+    await client.admin.createTopic('t', { members: ['a', 'b'], mode: 'fault-recovery' })
+    // A topic below it with a group of its own is another one's.
+    await client.admin.createTopic('t.g', { members: ['a', 'b', 'c'] })
+    await (await client.topic('t.g').group('g').joined()).return()
+    const topic = client.topic('t', { codec: text() })
+    await publishAll(topic, 0, 6)
+    const first: string[] = []
+    for await (const message of topic.group('g', { from: 'start', ack: 'explicit' })) {
+      first.push(message.value)
+      await message.ack()
+      if (first.length === 4) break
+    }
+    await client.admin.reconfigure('t', { members: ['d', 'e', 'f'], mode: 'fault-masking' }).retirable
+    expect((await client.admin.topic('$group.t.g.g')).members.map(({ name }) => name[0])).toEqual(['a', 'b', 'c'])
+    for (const id of ['a', 'b', 'c']) await cluster.kill(id)
+    const second: string[] = []
+    for await (const message of topic.group('g')) {
+      second.push(message.value)
+      if (second.length === 2) break
+    }
+    expect([...first, ...second]).toEqual(['0', '1', '2', '3', '4', '5'])
+  })
+
   it('survives its leader, in the middle of the work', async () => {
     await using cluster = await createCluster()
     const topic = (await cluster.connect()).topic('t', { codec: text() })
