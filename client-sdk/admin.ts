@@ -1,9 +1,18 @@
 /** What operators ask for: topics, servers, epoch changes. */
 import { type Configuration, type Decider, type Decision, majority } from '../proto/configuration.ts'
 import { EpochcastError, type ErrorCode } from '../proto/errors.ts'
-import { type Address, type Epoch, epoch, type ServerName, serverIdOf, topicName } from '../proto/ids.ts'
+import {
+  type Address,
+  type Epoch,
+  epoch,
+  type ServerName,
+  serverIdOf,
+  type TopicName,
+  topicName,
+} from '../proto/ids.ts'
 import type { Loop } from '../proto/machine/loop.ts'
 import type { EngineState, Message, MessageOf } from '../proto/wire/messages.ts'
+import { companionPrefixes, isCompanion, isCompanionOf, isLike, likeTopic } from './companion.ts'
 import { Inspection } from './inspection.ts'
 import type { ClientCall, ClientMachine } from './machine.ts'
 import {
@@ -123,11 +132,15 @@ export class Admin {
   async topics(options: WaitOptions = {}): Promise<readonly Configuration[]> {
     const topics: Configuration[] = []
     for (;;) {
-      const after = topics.at(-1)?.topic ?? ''
-      const page = await this.#ask({ kind: 'list-topics', after }, 'topics', 'list of topics', options)
+      const page = await this.topicsAfter(topics.at(-1)?.topic ?? '', options)
       topics.push(...page.configurations)
       if (!page.more || page.configurations.length === 0) return topics
     }
+  }
+
+  /** Some topics whose names come behind `after`, in the order of names. */
+  topicsAfter(after: string, options: WaitOptions = {}): Promise<MessageOf<'topics'>> {
+    return this.#ask({ kind: 'list-topics', after }, 'topics', 'list of topics', options)
   }
 
   async servers(options: WaitOptions = {}): Promise<readonly ServerInfo[]> {
@@ -218,8 +231,13 @@ export class Admin {
     const { servers } = this.#machine
     const run = async (told: ChangeListener): Promise<void> => {
       const current = await this.topic(name, options)
+      // Nobody may stop while topics that belong to this one are still there.
+      let retirable: readonly string[] = []
+      const first = { ...told, retirable: (ids: readonly string[]) => (retirable = ids) }
       try {
-        await requestChange(this.#waits, current, id, options, servers, (question) => this.#request(question), told)
+        await requestChange(this.#waits, current, id, options, servers, (question) => this.#request(question), first)
+        await this.#moveCompanions(current.topic, options)
+        told.retirable(retirable)
       } catch (error) {
         const own = await this.#ownDecision(current, id, error)
         if (own === null) throw error
@@ -229,6 +247,32 @@ export class Admin {
       }
     }
     return follow(id, run)
+  }
+
+  /** What belongs to a topic goes where the topic went. */
+  async #moveCompanions(of: TopicName, options: WaitOptions): Promise<void> {
+    if (isCompanion(of)) return
+    const names: TopicName[] = []
+    for (const prefix of companionPrefixes(of)) {
+      const page = await this.topicsAfter(prefix, options)
+      names.push(...page.configurations.map((one) => one.topic).filter((name) => isCompanionOf(of, name)))
+    }
+    await Promise.all(names.map((name) => this.#moveBeside(of, name, options)))
+  }
+
+  async #moveBeside(of: TopicName, name: TopicName, options: WaitOptions): Promise<void> {
+    const { signal, timeoutMs } = options
+    const limits = { ...(signal && { signal }), ...(timeoutMs !== undefined && { timeoutMs }) }
+    for (;;) {
+      const [topic, companion] = await Promise.all([this.topic(of, limits), this.topic(name, limits)])
+      if (isLike(companion, topic)) return
+      try {
+        await this.reconfigure(name, { ...likeTopic(topic), ...limits }).retirable
+      } catch (error) {
+        // A group moves its log by itself: then it is looked at again.
+        if (!(error instanceof EpochcastError) || error.code !== 'EC_SUPERSEDED') throw error
+      }
+    }
   }
 
   /** @param known epoch that is known already: a later one is wanted */

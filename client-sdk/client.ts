@@ -1,4 +1,5 @@
 import { randomInt, randomUUID } from 'node:crypto'
+import type { Order } from '../proto/configuration.ts'
 import { EpochcastError } from '../proto/errors.ts'
 import { type Address, address, type Epoch, type TopicName, topicName } from '../proto/ids.ts'
 import { Loop } from '../proto/machine/loop.ts'
@@ -16,6 +17,7 @@ import type { Publisher } from './operations/add.ts'
 import { type AddLimits, addLimits } from './operations/epoch-window.ts'
 import { Together } from './operations/together.ts'
 import type { EventStream } from './stream.ts'
+import { type SubjectFrom, SubjectStream } from './subjects.ts'
 import { type TogetherOptions, TogetherStream } from './together-stream.ts'
 import { Topic, unknownOutcome } from './topic.ts'
 import { OpenWaits, type WaitOptions, waitFor } from './waiting.ts'
@@ -81,6 +83,14 @@ export function parseUrl(url: string): Address[] {
     }
     return address(`${host[1]}:${port}`)
   })
+}
+
+export interface PatternOptions<T> {
+  /** `start`, `new` (default), `{ time }`, or the cursor of a pattern. Topics that are made later are read from their start. */
+  readonly from?: SubjectFrom
+  readonly codec?: Codec<T>
+  readonly order?: Order
+  readonly signal?: AbortSignal
 }
 
 /** A connection to a cluster. Made by `connect`. */
@@ -163,7 +173,31 @@ export class Client implements AsyncDisposable {
         this.#onClose.add(run)
         return () => this.#onClose.delete(run)
       },
+      admin: this.admin,
+      topic: (of) => this.topic(of),
+      newId: randomUUID,
     })
+  }
+
+  /**
+   * Reads all topics whose names match a pattern, also those that are made later: `*` stands for one token, `>` at the end for one
+   * or more. Each topic's messages come in its own order; `event.topic` says which.
+   * @throws EpochcastError `EC_BAD_ARGUMENT` for a bad pattern or place to begin
+   */
+  subscribe<T = Uint8Array>(pattern: string, options: PatternOptions<T> = {}): SubjectStream<T> {
+    if (this.#closed !== null) throw this.#closed
+    const codec = options.codec ?? (bytes() as Codec<unknown> as Codec<T>)
+    const { order, signal } = options
+    const stream = new SubjectStream<T>(pattern, options.from ?? 'new', {
+      list: (after) => this.admin.topicsAfter(after),
+      subscribe: (topic, from) =>
+        this.topic(topic, { codec }).subscribe({ from, events: true, ...(order && { order }) }),
+    })
+    const end = () => stream.end()
+    this.#onClose.add(end)
+    if (signal?.aborted === true) end()
+    else signal?.addEventListener('abort', end, { once: true })
+    return stream
   }
 
   /**

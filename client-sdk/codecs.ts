@@ -33,3 +33,26 @@ export function json<T = unknown>(): Codec<T> {
     },
   }
 }
+
+/** A generated message type: of protobufjs (static or reflected), of ts-proto, or anything with this shape. */
+export interface ProtobufType<T> {
+  encode(value: T): Uint8Array | { finish(): Uint8Array }
+  decode(bytes: Uint8Array): T
+}
+
+/** Messages of one protobuf type, by the encoder that was generated for it. Decoding throws `EC_BAD_MESSAGE` for other bytes. */
+export function protobuf<T>(type: ProtobufType<T>): Codec<T> {
+  return {
+    encode: (value) => {
+      const encoded = type.encode(value)
+      return encoded instanceof Uint8Array ? encoded : encoded.finish()
+    },
+    decode: (value) => {
+      try {
+        return type.decode(value)
+      } catch (error) {
+        throw new EpochcastError('EC_BAD_MESSAGE', 'the message is not of the expected protobuf type', { cause: error })
+      }
+    },
+  }
+}

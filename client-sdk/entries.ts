@@ -2,9 +2,17 @@
  * Messages inside a batch's body, written once by the publisher and read only by subscribers: servers never look inside.
  *
  *     entry length (varint) | header length (varint) | header | payload
+ *
+ * The header holds the message's properties (`properties.ts`); without any it is one byte, its length 0.
  */
 import { EpochcastError } from '../proto/errors.ts'
 import type { Batch } from '../proto/wire/messages.ts'
+import { readVarint, varintLength, writeVarint } from './varint.ts'
+
+const noHeader = new Uint8Array(0)
+
+/** Headers by the place of their message in the body. */
+export type Headers = Map<number, Uint8Array>
 
 /** Body of one batch under construction; grows by doubling, and begins the next as large as the last. */
 export class BodyWriter {
@@ -20,12 +28,16 @@ export class BodyWriter {
     return this.#count
   }
 
-  /** Copies the payload behind the entries that are there. */
-  add(payload: Uint8Array): void {
-    const size = payload.length + 1
+  /** Copies header and payload behind the entries that are there. */
+  add(payload: Uint8Array, header: Uint8Array = noHeader): void {
+    const size = payload.length + header.length + varintLength(header.length)
     this.#reserve(size + 5)
     this.#length = writeVarint(this.#buffer, this.#length, size)
-    this.#buffer[this.#length++] = 0
+    this.#length = writeVarint(this.#buffer, this.#length, header.length)
+    if (header.length > 0) {
+      this.#buffer.set(header, this.#length)
+      this.#length += header.length
+    }
     this.#buffer.set(payload, this.#length)
     this.#length += payload.length
     this.#count++
@@ -50,17 +62,19 @@ export class BodyWriter {
 
 /**
  * Splits a body into its payloads, views of it.
+ * @param headers is filled with the headers that are not empty, by the place of their message
  * @throws EpochcastError `EC_BAD_MESSAGE` when the body is not `count` entries
  */
-export function readEntries(body: Uint8Array, count: number): Uint8Array[] {
+export function readEntries(body: Uint8Array, count: number, headers?: Headers): Uint8Array[] {
   const payloads: Uint8Array[] = []
   let at = 0
   while (at < body.length) {
-    const [size, content] = readVarint(body, at)
-    const [header, start] = readVarint(body, content)
+    const [size, content] = numberAt(body, at)
+    const [header, start] = numberAt(body, content)
     const end = content + size
     const begin = start + header
     if (size < 1 || end > body.length || begin > end) throw broken()
+    if (header > 0) headers?.set(payloads.length, body.subarray(start, begin))
     payloads.push(body.subarray(begin, end))
     at = end
   }
@@ -69,36 +83,20 @@ export function readEntries(body: Uint8Array, count: number): Uint8Array[] {
 }
 
 /** The payloads of a batch; nulls when its publisher did not write entries, so that one bad batch stops no reader. */
-export function entriesOf(batch: Batch): (Uint8Array | null)[] {
+export function entriesOf(batch: Batch, headers?: Headers): (Uint8Array | null)[] {
   const count = batch.last - batch.first + 1
   try {
-    return readEntries(batch.body, count)
+    return readEntries(batch.body, count, headers)
   } catch (error) {
     if (!(error instanceof EpochcastError)) throw error
     return Array.from({ length: count }, () => null)
   }
 }
 
-function writeVarint(buffer: Uint8Array, at: number, value: number): number {
-  let rest = value
-  let place = at
-  while (rest > 0x7f) {
-    buffer[place++] = (rest & 0x7f) | 0x80
-    rest >>>= 7
-  }
-  buffer[place++] = rest
-  return place
-}
-
-function readVarint(bytes: Uint8Array, at: number): [number, number] {
-  let value = 0
-  for (let place = at, shift = 0; shift < 35; place++, shift += 7) {
-    const byte = bytes[place]
-    if (byte === undefined) throw broken()
-    value += (byte & 0x7f) * 2 ** shift
-    if (byte < 0x80) return [value, place + 1]
-  }
-  throw broken()
+function numberAt(bytes: Uint8Array, at: number): [number, number] {
+  const read = readVarint(bytes, at)
+  if (read === null) throw broken()
+  return read
 }
 
 function broken(): EpochcastError {

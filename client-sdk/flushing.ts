@@ -24,9 +24,9 @@ export function flush(
     loop.call(() => {
       const isMeant = (one: { readonly topic: TopicName }) => topic === null || one.topic === topic
       const publishers = machine.publishers().filter(isMeant)
-      const subscriptions = machine.subscriptions().filter(isMeant)
+      const readers = machine.subscriptions().filter((one) => isMeant(one) && one.whenConfirmed !== undefined)
       const tallies: FlushTally[] = []
-      let waiting = publishers.length + subscriptions.length + 1
+      let waiting = publishers.length + readers.length + 1
       const told = (tally?: FlushTally) => {
         if (tally !== undefined) tallies.push(tally)
         if (--waiting > 0) return
@@ -36,7 +36,7 @@ export function flush(
         loop.call(() => resolve(result))
       }
       for (const publisher of publishers) publisher.flush(told)
-      for (const subscription of subscriptions) subscription.whenConfirmed(told)
+      for (const reader of readers) reader.whenConfirmed?.(told)
       told()
     })
     return undefined

@@ -15,13 +15,15 @@ export { EpochcastError, type ErrorCode, errorCodes } from '../proto/errors.ts'
 export type { NatsOptions, NatsTls } from '../proto/transport/nats-options.ts'
 export type { GetLevel } from '../proto/wire/messages.ts'
 export { Admin, type ReplicaInfo, type ServerEngines, type ServerInfo } from './admin.ts'
-export { Client, type ConnectOptions, connect, defaultUrl, parseUrl } from './client.ts'
-export { bytes, type Codec, json, text } from './codecs.ts'
+export { Client, type ConnectOptions, connect, defaultUrl, type PatternOptions, parseUrl } from './client.ts'
+export { bytes, type Codec, json, type ProtobufType, protobuf, text, text as string } from './codecs.ts'
 export type { Cursor } from './cursor.ts'
 export type { FlushResult } from './flushing.ts'
+export { GroupMessage, GroupStream } from './groups/stream.ts'
 export type { HeldEpoch, HeldMessage, Inspection, ServerCondition } from './inspection.ts'
 export type { Durability } from './operations/reading.ts'
 export type { PublishedRun, PublishResult, PublishStatus } from './operations/waiters.ts'
+export type { Properties } from './properties.ts'
 export type {
   Change,
   ChangeResult,
@@ -30,6 +32,8 @@ export type {
   ReconfigureOptions,
   TopicOptions,
 } from './reconfigure.ts'
+export type { From } from './replay.ts'
+export { Responder } from './replies.ts'
 export {
   type EarlyEvent,
   type EpochEvent,
@@ -40,12 +44,16 @@ export {
   MessageStream,
   type StreamEvent,
 } from './stream.ts'
+export { Subject, type SubjectEvent, SubjectStream } from './subjects.ts'
 export { type TogetherEvent, type TogetherOptions, TogetherStream } from './together-stream.ts'
 export {
   type GetOptions,
+  type GroupOptions,
   type Outcome,
   type PublishOptions,
   type Received,
+  type RequestOptions,
+  type RespondOptions,
   type SubscribeOptions,
   Topic,
 } from './topic.ts'

@@ -21,7 +21,7 @@ import { Follower } from './follower.ts'
 import { Publisher } from './operations/add.ts'
 import { type AddLimits, addLimits } from './operations/epoch-window.ts'
 import type { Get } from './operations/get.ts'
-import type { Subscription } from './operations/subscribe.ts'
+import type { Reader } from './operations/reader.ts'
 import type { Together } from './operations/together.ts'
 import type { Watch } from './operations/watch.ts'
 import { Requests } from './requests.ts'
@@ -49,7 +49,7 @@ export class ClientMachine implements Machine<ClientCall> {
   readonly #followers = new Map<TopicName, Follower>()
   readonly #publishers = new Map<PublisherId, Publisher>()
   readonly #gets = new Map<number, Get>()
-  readonly #subscriptions = new Map<number, Subscription>()
+  readonly #subscriptions = new Map<number, Reader>()
   readonly #watches = new Set<Watch>()
   readonly #togethers = new Set<Together>()
   readonly #past = new CausalPast()
@@ -107,12 +107,12 @@ export class ClientMachine implements Machine<ClientCall> {
     this.follower(topic).add(get, out, false)
   }
 
-  addSubscription(subscription: Subscription, topic: TopicName, out: Effect[]): void {
+  addSubscription(subscription: Reader, topic: TopicName, out: Effect[]): void {
     this.#subscriptions.set(subscription.token, subscription)
     this.follower(topic).add(subscription, out)
   }
 
-  removeSubscription(subscription: Subscription, out: Effect[]): void {
+  removeSubscription(subscription: Reader, out: Effect[]): void {
     if (this.#subscriptions.delete(subscription.token)) subscription.close(out)
   }
 
@@ -138,7 +138,7 @@ export class ClientMachine implements Machine<ClientCall> {
     return [...this.#publishers.values()]
   }
 
-  subscriptions(): readonly Subscription[] {
+  subscriptions(): readonly Reader[] {
     return [...this.#subscriptions.values()]
   }
 

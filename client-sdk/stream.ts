@@ -14,11 +14,13 @@ import { countOf, type Frontier, fingerprint } from '../proto/message-set.ts'
 import type { Batch } from '../proto/wire/messages.ts'
 import type { Codec } from './codecs.ts'
 import { type Cursor, formatCursor, type Position } from './cursor.ts'
-import { entriesOf } from './entries.ts'
+import { entriesOf, type Headers } from './entries.ts'
 import type { Consumer, Delivery } from './operations/subscribe.ts'
 import type { Run } from './orders/order-filter.ts'
+import { type AllProperties, decodeProperties, noProperties } from './properties.ts'
 
 const nothing = new Uint8Array(0)
+const noHeaders: Readonly<Record<string, string>> = Object.freeze({})
 
 type Ordered = Pick<Extract<Delivery, { kind: 'batch' }>, 'position' | 'early' | 'lost'>
 
@@ -44,9 +46,18 @@ export class Message<T> {
   /** Ids of messages that were dropped, and that its publisher had seen or sent when it published this one. */
   readonly lostDependencies: readonly string[]
   readonly #codec: Codec<T>
+  readonly #header: Uint8Array | undefined
+  #properties: AllProperties | undefined
 
   /** @param order what else is known where it was read in an order of its own */
-  constructor(batch: Batch, index: number, payload: Uint8Array | null, codec: Codec<T>, order: Ordered = plainOrder) {
+  constructor(
+    batch: Batch,
+    index: number,
+    payload: Uint8Array | null,
+    codec: Codec<T>,
+    header?: Uint8Array,
+    order: Ordered = plainOrder,
+  ) {
     this.topic = batch.topic
     this.epoch = batch.epoch
     this.publisher = batch.publisher
@@ -58,6 +69,27 @@ export class Message<T> {
     this.isEarly = order.early
     this.lostDependencies = order.lost.length === 0 ? noIds : order.lost.map(formatMessageId)
     this.#codec = codec
+    this.#header = header
+  }
+
+  /** What its publisher said it is about. */
+  get key(): string | undefined {
+    return this.properties.key
+  }
+
+  /** MIME type of the payload, where its publisher said so. */
+  get contentType(): string | undefined {
+    return this.properties.contentType
+  }
+
+  get headers(): Readonly<Record<string, string>> {
+    return this.properties.headers ?? noHeaders
+  }
+
+  /** Everything beside the payload, read when it is first asked for. */
+  get properties(): AllProperties {
+    this.#properties ??= this.#header === undefined ? noProperties : decodeProperties(this.#header)
+    return this.#properties
   }
 
   /** `epoch-publisher-sequence`; the publisher was given the same. */
@@ -80,6 +112,8 @@ export interface EpochEvent {
   readonly ended: Epoch
   /** The configuration that follows. */
   readonly configuration: Configuration
+  /** Id of the change that ended it. */
+  readonly changeId: string
   readonly closingCount: number
   readonly closingDigest: string
   /** This client's own messages of the ended epoch that had no outcome before. */
@@ -127,6 +161,7 @@ export class EventStream<T> implements Consumer, AsyncIterableIterator<StreamEve
   #order: Ordered = plainOrder
   #run: { readonly kind: EarlyEvent['type']; readonly run: Run; next: number } | null = null
   #payloads: readonly (Uint8Array | null)[] = []
+  readonly #headers: Headers = new Map()
   #index = 0
   #wakes: (() => void)[] = []
   #failure: EpochcastError | null = null
@@ -213,7 +248,8 @@ export class EventStream<T> implements Consumer, AsyncIterableIterator<StreamEve
       if (delivery.kind === 'gap' || delivery.kind === 'epoch') return this.#eventOf(delivery)
       if (delivery.kind === 'batch') {
         this.#batch = delivery.batch
-        this.#payloads = entriesOf(delivery.batch)
+        this.#headers.clear()
+        this.#payloads = entriesOf(delivery.batch, this.#headers)
         this.#index = delivery.skip
         this.#order = delivery
       } else if (delivery.kind === 'position') {
@@ -232,7 +268,8 @@ export class EventStream<T> implements Consumer, AsyncIterableIterator<StreamEve
       this.#control?.consumed(batch.body.length)
       return null
     }
-    const message = new Message(batch, this.#index, payload, this.#codec, this.#order)
+    const header = this.#headers.get(this.#index)
+    const message = new Message(batch, this.#index, payload, this.#codec, header, this.#order)
     this.#index++
     this.#moveTo(batch.epoch)
     // Only what is durable moves the cursor.
@@ -265,6 +302,7 @@ export class EventStream<T> implements Consumer, AsyncIterableIterator<StreamEve
       type: 'epoch',
       ended: previousEpoch(decision.next.epoch),
       configuration: decision.next,
+      changeId: decision.changeId,
       closingCount: countOf(decision.closing),
       closingDigest: fingerprint(decision.closing),
       included: own.included.map(formatMessageId),

@@ -3,13 +3,16 @@ import { type Configuration, type Decision, type Order, orders } from '../proto/
 import { EpochcastError } from '../proto/errors.ts'
 import { type Epoch, parseMessageId, type TopicName } from '../proto/ids.ts'
 import type { Loop } from '../proto/machine/loop.ts'
-import { endOf, type MessageSet } from '../proto/message-set.ts'
+import { emptySet, endOf, type MessageSet } from '../proto/message-set.ts'
 import type { GetLevel } from '../proto/wire/messages.ts'
+import type { Admin } from './admin.ts'
 import type { Codec } from './codecs.ts'
-import { type Cursor, formatCursor, parseCursor } from './cursor.ts'
-import { entriesOf } from './entries.ts'
+import { type Cursor, formatCursor, type Position, parseCursor } from './cursor.ts'
+import { entriesOf, type Headers } from './entries.ts'
 import { type FlushResult, flush } from './flushing.ts'
 import type { EpochFollower, Follower } from './follower.ts'
+import type { GroupPorts } from './groups/ports.ts'
+import { type GroupLimits, type GroupMessage, GroupStream } from './groups/stream.ts'
 import type { ClientCall, ClientMachine } from './machine.ts'
 import type { Publisher } from './operations/add.ts'
 import { Get, type GetResult } from './operations/get.ts'
@@ -19,12 +22,15 @@ import type { Together } from './operations/together.ts'
 import { Many, One, type PublishedRun, type PublishResult, type Waiter } from './operations/waiters.ts'
 import { Watch } from './operations/watch.ts'
 import { alone } from './orders/order-filter.ts'
+import { type AllProperties, encodeProperties, type Properties } from './properties.ts'
+import { epochAt, type From, isTime, knownPosition, SinceTime, type Start, startOf } from './replay.ts'
+import { Requester, Responder, respond } from './replies.ts'
 import { EventStream, Message, MessageStream } from './stream.ts'
 import type { TogetherOptions, TogetherStream } from './together-stream.ts'
 import { type View, viewOf } from './view.ts'
 import { type OpenWaits, type WaitOptions, waitFor, watch } from './waiting.ts'
 
-export interface PublishOptions extends WaitOptions {
+export interface PublishOptions extends WaitOptions, Properties {
   /**
    * What happens when the epoch ends and its closing set does not hold the message: `republish` (default) adds it again in the
    * next epoch, `settle` resolves with status `dropped`.
@@ -39,8 +45,11 @@ export interface GetOptions extends WaitOptions {
 }
 
 export interface SubscribeOptions {
-  /** `start`: everything that is kept; `new` (default): what becomes durable from now on; or a cursor. */
-  readonly from?: 'start' | 'new' | Cursor
+  /**
+   * `start`: everything that is kept; `new` (default): what becomes durable from now on; a cursor; `{ time }`: what was published
+   * then or later, by the publishers' clocks; `{ epoch }`: an epoch, which is waited for when it has not begun.
+   */
+  readonly from?: From
   /**
    * - none, fifo (what is given without it): each publisher's messages in the order of its calls
    * - causal: and after everything that its publisher had been given or had sent
@@ -85,9 +94,30 @@ export interface TopicContext {
   track(stream: EventStream<unknown>): void
   /** @returns a function that takes it back */
   onClose(run: () => void): () => void
+  readonly admin: Admin
+  /** Another topic of the same client, in bytes. */
+  topic(name: string): Topic<Uint8Array>
+  newId(): string
+}
+
+export interface GroupOptions extends GroupLimits {
+  /** Where a group begins that has never been joined, `new` by default; afterwards it goes on where it was. */
+  readonly from?: From
 }
 
 const noOptions: PublishOptions = {}
+
+export interface RequestOptions<R> extends WaitOptions, Properties {
+  readonly codec?: Codec<R>
+}
+
+export interface RespondOptions<R> extends Omit<GroupOptions, 'ack'> {
+  readonly codec?: Codec<R>
+  /** Name of the group of responders, `responders` by default. */
+  readonly group?: string
+}
+
+const requestTimeoutMs = 30_000
 
 export class Topic<T> {
   readonly name: TopicName
@@ -95,6 +125,8 @@ export class Topic<T> {
   readonly #codec: Codec<T>
   #publisher: Publisher | null = null
   #isTurnDue = false
+  /** By the codec of the replies. */
+  readonly #requesters = new Map<Codec<unknown>, Requester<unknown>>()
 
   constructor(name: TopicName, codec: Codec<T>, context: TopicContext) {
     this.name = name
@@ -112,10 +144,11 @@ export class Topic<T> {
    */
   publish(value: T, options: PublishOptions = noOptions): Promise<PublishResult> {
     return new Promise((resolve, reject) => {
-      const payload = this.#encode(value)
+      const header = encodeProperties(options)
+      const payload = this.#encode(value, header.length)
       const waiter = new One(resolve, reject, options.onEpochEnd === 'settle')
-      if (options.signal === undefined && options.timeoutMs === undefined) this.#add(payload, waiter)
-      else this.#addPatiently(payload, waiter, options)
+      if (options.signal === undefined && options.timeoutMs === undefined) this.#add(payload, header, waiter)
+      else this.#addPatiently(payload, header, waiter, options)
     })
   }
 
@@ -127,7 +160,8 @@ export class Topic<T> {
    */
   publishMany(values: Iterable<T>, options: PublishOptions = noOptions): Promise<readonly PublishedRun[]> {
     return new Promise((resolve, reject) => {
-      const payloads = Array.from(values, (value) => this.#encode(value))
+      const header = encodeProperties(options)
+      const payloads = Array.from(values, (value) => this.#encode(value, header.length))
       if (payloads.length === 0) {
         resolve([])
         return
@@ -148,7 +182,7 @@ export class Topic<T> {
       if (options.signal !== undefined || options.timeoutMs !== undefined) {
         unwatch = watch(options, `publish to ${this.name}`, (error) => this.#abandon(many.parts, error))
       }
-      this.#publishing().publishMany(payloads, many)
+      this.#publishing().publishMany(payloads, many, header)
     })
   }
 
@@ -173,10 +207,11 @@ export class Topic<T> {
     })
     const messages: Message<T>[] = []
     for (const { batch, skip } of result.given) {
-      const payloads = entriesOf(batch)
+      const headers: Headers = new Map()
+      const payloads = entriesOf(batch, headers)
       for (let index = skip; index < payloads.length; index++) {
         const payload = payloads[index]
-        if (payload !== undefined) messages.push(new Message(batch, index, payload, this.#codec))
+        if (payload !== undefined) messages.push(new Message(batch, index, payload, this.#codec, headers.get(index)))
       }
     }
     return { messages, cursor: formatCursor(this.name, result.position), floor: result.floor }
@@ -192,9 +227,9 @@ export class Topic<T> {
     const closed = this.#context.closed()
     if (closed !== null) throw closed
     const reading = readingOf(options)
-    const startAt: StartAt = startOf(this.name, options.from ?? 'new')
-    const events = new EventStream<T>(this.name, this.#codec, typeof startAt === 'string' ? null : startAt)
-    this.#subscribe(startAt, reading, events, events, options.signal)
+    const start = startOf(this.name, options.from ?? 'new')
+    const events = new EventStream<T>(this.name, this.#codec, knownPosition(start))
+    this.#subscribe(start, reading, events, events, options.signal)
     return options.events === true ? events : new MessageStream(events)
   }
 
@@ -202,35 +237,55 @@ export class Topic<T> {
   join(stream: TogetherStream<T>, together: Together, options: TogetherOptions): void {
     const { from, durability } = options
     const reading = { ...readingOf({ order: 'causal', ...(durability && { durability }) }), gate: together }
-    const startAt: StartAt = startOf(this.name, typeof from === 'object' ? (from[this.name] ?? 'new') : (from ?? 'new'))
-    const events = new EventStream<T>(this.name, this.#codec, typeof startAt === 'string' ? null : startAt)
+    const start = startOf(this.name, typeof from === 'object' ? (from[this.name] ?? 'new') : (from ?? 'new'))
+    const events = new EventStream<T>(this.name, this.#codec, knownPosition(start))
     const consumer = stream.add(this.name, events)
-    const subscription = this.#subscribe(startAt, reading, events, consumer, options.signal, () => stream.end())
-    this.#context.loop.call(() => together.add(subscription))
+    const made = (subscription: Subscription) => this.#context.loop.call(() => together.add(subscription))
+    this.#subscribe(start, reading, events, consumer, options.signal, made, () => stream.end())
   }
 
   #subscribe(
-    startAt: StartAt,
+    start: Start,
     reading: Reading,
     events: EventStream<T>,
     consumer: Consumer,
     signal: AbortSignal | undefined,
+    told: (made: Subscription) => void = () => {},
     ended: () => void = () => {},
-  ): Subscription {
+  ): void {
     const { machine, loop } = this.#context
-    const subscription = new Subscription(startAt, this.#follower, machine.servers, machine.requests, consumer, reading)
+    let subscription: Subscription | null = null
+    let isOver = false
     const close = () => {
+      isOver = true
       events.end()
       ended()
-      loop.call((out) => machine.removeSubscription(subscription, out))
+      loop.call((out) => {
+        if (subscription !== null) machine.removeSubscription(subscription, out)
+      })
     }
-    events.attach({ consumed: (count) => loop.call((out) => subscription.consumed(count, out)), close })
-    loop.call((out) => machine.addSubscription(subscription, this.name, out))
+    const begin = (at: StartAt, reader: Consumer) => {
+      const made = new Subscription(at, this.#follower, machine.servers, machine.requests, reader, reading)
+      subscription = made
+      told(made)
+      loop.call((out) => {
+        if (!isOver) machine.addSubscription(made, this.name, out)
+      })
+    }
+    const consumed = (count: number) => loop.call((out) => subscription?.consumed(count, out))
+    events.attach({ consumed, close })
+    if (isTime(start)) {
+      const since = new SinceTime(consumer, start.timeMs, consumed)
+      const found = epochAt(this.name, start.timeMs, machine, loop)
+      found.then(
+        (epoch) => begin({ epoch, seen: emptySet }, since),
+        (error) => events.failed(error),
+      )
+    } else begin(start, consumer)
     this.#context.track(events)
     this.#context.onClose(ended)
     if (signal?.aborted === true) close()
     else signal?.addEventListener('abort', close, { once: true })
-    return subscription
   }
 
   /**
@@ -240,6 +295,83 @@ export class Topic<T> {
   flush(options: WaitOptions = {}): Promise<FlushResult> {
     const { machine, loop, waits } = this.#context
     return flush(machine, loop, waits, options, this.name)
+  }
+
+  /**
+   * Joins a group: its members share the topic's messages, each message is held by one of them at a time, and the group goes on
+   * where it was, whoever joins. A group of one is a durable subscription.
+   * @param name 1 to 64 letters, digits, `_` or `-`
+   * @throws EpochcastError `EC_BAD_ARGUMENT`
+   */
+  group(name: string, options: GroupOptions = {}): GroupStream<T> {
+    const closed = this.#context.closed()
+    if (closed !== null) throw closed
+    const from = startOf(this.name, options.from ?? 'new')
+    const { loop, machine, admin, onClose, newId, topic } = this.#context
+    const ports: GroupPorts = {
+      ...{ loop, machine, admin, onClose, newId, topic },
+      configuration: () => this.configuration({ create: true }),
+      closed: this.#context.closed,
+    }
+    const start = async () => {
+      const { epoch, seen } = await this.#positionOf(from)
+      return { epoch, seen: [...seen].map(([publisher, { end }]) => [publisher, end] as const) }
+    }
+    return new GroupStream(this.name, name, this.#codec, ports, options, start)
+  }
+
+  /**
+   * Publishes a request and waits for the first reply that a responder of this topic gives.
+   * @param options.codec of the reply, the topic's own by default
+   * @param options.timeoutMs 30,000 by default
+   * @throws EpochcastError `EC_OUTCOME_UNKNOWN` when no reply came in time: the request may have been handled, or still be;
+   *   `EC_REQUEST_FAILED` when the responder said so; and what `publish` throws
+   */
+  async request(value: T, options?: RequestOptions<T>): Promise<Message<T>>
+  async request<R>(value: T, options: RequestOptions<R> & { readonly codec: Codec<R> }): Promise<Message<R>>
+  async request<R>(value: T, options: RequestOptions<R> = {}): Promise<Message<R>> {
+    const { codec, timeoutMs = requestTimeoutMs, signal, ...properties } = options
+    const requester = this.#requesterOf(codec ?? (this.#codec as Codec<unknown> as Codec<R>))
+    let isPublished = false
+    let unwatch = () => {}
+    const giveUp = new Promise<never>((_, reject) => {
+      unwatch = watch({ timeoutMs, ...(signal && { signal }) }, `request in ${this.name}`, (error) => {
+        reject(isPublished ? noReply(error) : error)
+      })
+    })
+    giveUp.catch(() => {})
+    const publish = (correlation: AllProperties) => {
+      isPublished = true
+      return this.publish(value, { ...properties, ...correlation })
+    }
+    try {
+      return await requester.ask(publish, giveUp)
+    } finally {
+      unwatch()
+    }
+  }
+
+  /**
+   * Answers requests, as one of a group: each request is held by one responder at a time. What the handler returns is the reply;
+   * what it throws is told to whoever asked, as text.
+   */
+  respond(handler: (request: GroupMessage<T>) => T | Promise<T>, options?: RespondOptions<T>): Responder
+  respond<R>(
+    handler: (request: GroupMessage<T>) => R | Promise<R>,
+    options: RespondOptions<R> & { readonly codec: Codec<R> },
+  ): Responder
+  respond<R>(handler: (request: GroupMessage<T>) => R | Promise<R>, options: RespondOptions<R> = {}): Responder {
+    const { codec = this.#codec as Codec<unknown> as Codec<R>, group = 'responders', ...limits } = options
+    const requests = this.group(group, { ...limits, ack: 'explicit' })
+    const answer = async (request: GroupMessage<T>) => codec.encode(await handler(request))
+    const publish = (to: TopicName, payload: Uint8Array, properties: AllProperties) =>
+      this.#context.topic(to).publish(payload, properties)
+    const done = respond(this.name, requests, answer, publish)
+    return new Responder(
+      done,
+      () => requests.joined(),
+      () => requests.return(),
+    )
   }
 
   /** The topic's memberships as they follow each other, beginning with the current one. Ends with its client, or by `break`. */
@@ -313,8 +445,8 @@ export class Topic<T> {
     return endOf(decision.closing, publisher) >= sequence ? 'included' : 'dropped'
   }
 
-  /** The newest configuration, as this client knows it. */
-  configuration(options: WaitOptions = {}): Promise<Configuration> {
+  /** The newest configuration, as this client knows it. `create`: made when it is not there, where the servers allow that. */
+  configuration(options: WaitOptions & { readonly create?: boolean } = {}): Promise<Configuration> {
     const closed = this.#context.closed()
     if (closed !== null) return Promise.reject(closed)
     return waitFor(this.#context.waits, options, `looking for ${this.name}`, (resolve, reject) => {
@@ -329,7 +461,7 @@ export class Topic<T> {
           reject(error)
         },
       }
-      this.#context.loop.call((out) => this.#follower.add(once, out, false))
+      this.#context.loop.call((out) => this.#follower.add(once, out, options.create === true))
       return () => this.#follower.remove(once)
     })
   }
@@ -338,23 +470,45 @@ export class Topic<T> {
     return this.#context.machine.follower(this.name)
   }
 
+  #requesterOf<R>(codec: Codec<R>): Requester<R> {
+    const known = this.#requesters.get(codec as Codec<unknown>)
+    if (known !== undefined) return known as Requester<unknown> as Requester<R>
+    const { admin, onClose, newId } = this.#context
+    const ports = { admin, onClose, newId, configuration: () => this.configuration({ create: true }) }
+    const made = new Requester<R>(this.name, ports, (name) => {
+      const replies = new Topic<R>(name, codec, this.#context)
+      const position = async () => formatCursor(name, (await replies.#durable({})).position)
+      return { subscribe: (options) => replies.subscribe(options), position }
+    })
+    this.#requesters.set(codec as Codec<unknown>, made as Requester<unknown>)
+    return made
+  }
+
+  /** The position of a place to begin. */
+  async #positionOf(from: ReturnType<typeof startOf>): Promise<Position> {
+    if (from === 'new') return (await this.#durable({})).position
+    if (from === 'start') return { epoch: (await this.configuration()).floor, seen: emptySet }
+    if (!isTime(from)) return from
+    const { machine, loop } = this.#context
+    return { epoch: await epochAt(this.name, from.timeMs, machine, loop), seen: emptySet }
+  }
+
   /** What is durable in the open epoch; null when it ended meanwhile. */
   async #collect(options: WaitOptions): Promise<MessageSet | null> {
-    const { machine, loop } = this.#context
     const before = this.#follower.epoch
-    const result = await waitFor<GetResult>(
-      this.#context.waits,
-      options,
-      `outcome in ${this.name}`,
-      (resolve, reject) => {
-        const done = (outcome: GetResult | EpochcastError) =>
-          outcome instanceof Error ? reject(outcome) : resolve(outcome)
-        const get = new Get('durable', 'numbers', this.#follower, machine.servers, machine.requests, done)
-        loop.call((out) => machine.addGet(get, this.name, out))
-        return () => loop.call((out) => get.failed(new EpochcastError('EC_ABORTED', 'given up'), out))
-      },
-    )
+    const result = await this.#durable(options)
     return result.position.epoch === before ? result.position.seen : null
+  }
+
+  #durable(options: WaitOptions): Promise<GetResult> {
+    const { machine, loop } = this.#context
+    return waitFor<GetResult>(this.#context.waits, options, `outcome in ${this.name}`, (resolve, reject) => {
+      const done = (outcome: GetResult | EpochcastError) =>
+        outcome instanceof Error ? reject(outcome) : resolve(outcome)
+      const get = new Get('durable', 'numbers', this.#follower, machine.servers, machine.requests, done)
+      loop.call((out) => machine.addGet(get, this.name, out))
+      return () => loop.call((out) => get.failed(new EpochcastError('EC_ABORTED', 'given up'), out))
+    })
   }
 
   #decision(of: Epoch, options: WaitOptions): Promise<Decision | null> {
@@ -364,12 +518,12 @@ export class Topic<T> {
     })
   }
 
-  #encode(value: T): Uint8Array {
+  #encode(value: T, headerLength: number): Uint8Array {
     const closed = this.#context.closed()
     if (closed !== null) throw closed
     const payload = this.#codec.encode(value)
     const { messageBytesMax } = this.#context
-    if (payload.length <= messageBytesMax) return payload
+    if (payload.length + headerLength <= messageBytesMax) return payload
     throw new EpochcastError(
       'EC_MESSAGE_TOO_LARGE',
       `a message of ${payload.length} bytes is larger than the ${messageBytesMax} that are allowed`,
@@ -377,8 +531,8 @@ export class Topic<T> {
     )
   }
 
-  #add(payload: Uint8Array, waiter: Waiter): void {
-    this.#publishing().publish(payload, waiter)
+  #add(payload: Uint8Array, header: Uint8Array, waiter: Waiter): void {
+    this.#publishing().publish(payload, waiter, header)
   }
 
   /** The publisher, and a turn for all that is published in this one. */
@@ -393,7 +547,7 @@ export class Topic<T> {
     return this.#publisher
   }
 
-  #addPatiently(payload: Uint8Array, waiter: One, options: PublishOptions): void {
+  #addPatiently(payload: Uint8Array, header: Uint8Array, waiter: One, options: PublishOptions): void {
     const unwatch = watch(options, `publish to ${this.name}`, (error) => this.#abandon([patient], error))
     const patient = new One(
       (result) => {
@@ -406,7 +560,7 @@ export class Topic<T> {
       },
       waiter.settleAtEpochEnd,
     )
-    this.#add(payload, patient)
+    this.#add(payload, header, patient)
   }
 
   #abandon(waiters: readonly Waiter[], error: EpochcastError): void {
@@ -440,6 +594,9 @@ function readingOf({ order, durability }: Pick<SubscribeOptions, 'order' | 'dura
   return { order: order ?? null, durability: durability ?? 'durable', gate: alone }
 }
 
-function startOf(topic: TopicName, from: 'start' | 'new' | Cursor): StartAt {
-  return from === 'start' || from === 'new' ? from : parseCursor(topic, from)
+function noReply(cause: EpochcastError): EpochcastError {
+  return new EpochcastError('EC_OUTCOME_UNKNOWN', `${cause.message}; whether it was handled is not known`, {
+    cause,
+    hint: 'ask again only where handling a request twice does no harm',
+  })
 }

@@ -18,6 +18,8 @@ const codes = {
   EC_OUTCOME_UNKNOWN: false,
   EC_OUTCOME_EXPIRED: false,
   EC_QUEUE_FULL: true,
+  EC_NOT_HELD: false,
+  EC_REQUEST_FAILED: false,
   EC_ABORTED: false,
   EC_CLOSED: false,
   EC_TIMEOUT: true,

@@ -1,4 +1,5 @@
 /** Checks for what users type; a wrong word is answered with the nearest right one. */
+import type { From } from '../../client-sdk/index.ts'
 import { type Decider, type Mode, modes, type Order, orders } from '../../proto/configuration.ts'
 import { outsideEngine, parseDecider } from '../../proto/decider.ts'
 import { EpochcastError } from '../../proto/errors.ts'
@@ -70,6 +71,27 @@ export function toNats(text: string): NatsOptions {
 /** Addresses, separated by commas. */
 export function toAddresses(text: string): Address[] {
   return text.split(',').map((one) => toAddress(one.trim()))
+}
+
+/** `start`, `new`, a cursor, `epoch:N`, or a time as ISO 8601 (`time:` may stand before it). */
+export function toFrom(text: string): From {
+  const epoch = /^epoch:(.*)$/.exec(text)
+  if (epoch !== null) return { epoch: wholeNumber('epoch', 1, Number.MAX_SAFE_INTEGER)(epoch[1] ?? '') }
+  const time = /^(?:time:)?(\d{4}-.*)$/.exec(text)?.[1] ?? /^time:(.*)$/.exec(text)?.[1]
+  if (time === undefined) return text
+  const timeMs = /^\d{10,15}$/.test(time) ? Number(time) : Date.parse(time)
+  if (!Number.isNaN(timeMs)) return { time: timeMs }
+  throw bad(
+    `${JSON.stringify(time)} is not a time`,
+    'e.g. 2026-01-31T12:00:00Z, or milliseconds since 1970 as time:1769860800000',
+  )
+}
+
+/** Collects `name=value` options. */
+export function toHeader(text: string, before: Readonly<Record<string, string>> = {}): Record<string, string> {
+  const at = text.indexOf('=')
+  if (at < 1) throw bad(`header ${JSON.stringify(text)} is not NAME=VALUE`, 'e.g. --header trace-id=7')
+  return { ...before, [text.slice(0, at)]: text.slice(at + 1) }
 }
 
 export function bad(message: string, hint?: string): EpochcastError {

@@ -1,4 +1,4 @@
-import type { Client, Topic } from '../../client-sdk/index.ts'
+import type { Client, Properties, Topic } from '../../client-sdk/index.ts'
 import { EpochcastError } from '../../proto/errors.ts'
 import type { Context } from './context.ts'
 import { count, milliseconds, rounded } from './describe.ts'
@@ -16,6 +16,7 @@ export class LinePublisher {
   readonly #context: Context
   readonly #client: Client
   readonly #topic: Topic<Uint8Array>
+  readonly #properties: Properties
   readonly #showsEach: boolean
   readonly #startedAt = performance.now()
   #read = 0
@@ -29,10 +30,11 @@ export class LinePublisher {
   #hasGivenUp = false
   #wake: (() => void) | null = null
 
-  constructor(context: Context, client: Client, topic: Topic<Uint8Array>) {
+  constructor(context: Context, client: Client, topic: Topic<Uint8Array>, properties: Properties) {
     this.#context = context
     this.#client = client
     this.#topic = topic
+    this.#properties = properties
     this.#showsEach = context.json || process.stdin.isTTY === true
   }
 
@@ -96,7 +98,7 @@ export class LinePublisher {
       this.#lastOutcomeAt = performance.now()
       this.#wakeUp()
     }
-    this.#topic.publish(line).then(
+    this.#topic.publish(line, this.#properties).then(
       (result) => {
         this.#stored++
         if (this.#showsEach) showOutcome(this.#context, result)

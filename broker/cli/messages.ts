@@ -13,6 +13,12 @@ const strict = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
 export function messageJson(message: RawMessage): object {
   const { id, topic, epoch, publisher, sequence, timeMs, payload } = message
   const time = new Date(timeMs).toISOString()
+  const { key, contentType, headers } = message.properties
+  const beside = {
+    ...(key !== undefined && { key }),
+    ...(contentType !== undefined && { contentType }),
+    ...(headers && { headers }),
+  }
   const { position, isEarly, lostDependencies } = message
   return {
     type: 'message',
@@ -25,6 +31,7 @@ export function messageJson(message: RawMessage): object {
     ...(position !== null && { position }),
     ...(isEarly && { early: true }),
     ...(lostDependencies.length > 0 && { lostDependencies }),
+    ...beside,
     ...contentOf(payload),
   }
 }
@@ -49,11 +56,13 @@ const fields: Record<string, (message: RawMessage) => Part> = {
   b: (message) => String(message.payload.length),
   n: (message) => String(message.position ?? '-'),
   T: (message) => message.topic,
+  k: (message) => message.key ?? '',
+  h: (message) => JSON.stringify(message.headers),
   '%': () => '%',
 }
 
 export const formatHelp =
-  '%v value, %i id, %e epoch, %p publisher, %s sequence, %t time, %b bytes, %T topic, %n position, %% percent; \\n, \\t, \\0, \\\\'
+  '%v value, %i id, %e epoch, %p publisher, %s sequence, %t time, %b bytes, %T topic, %n position, %k key, %h headers, %% percent; \\n, \\t, \\0, \\\\'
 
 const escapes: Record<string, string> = { n: '\n', t: '\t', r: '\r', '0': '\0', '\\': '\\' }
 

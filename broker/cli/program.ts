@@ -13,6 +13,7 @@ import { addGet } from './commands/get.ts'
 import { addOutcome } from './commands/outcome.ts'
 import { addPub } from './commands/pub.ts'
 import { addReconfig } from './commands/reconfig.ts'
+import { addRequest } from './commands/request.ts'
 import { addServe } from './commands/serve.ts'
 import { addServers } from './commands/servers.ts'
 import { addSim } from './commands/sim.ts'
@@ -53,6 +54,7 @@ export function createProgram(version: string): Command {
     addBootstrap,
     addPub,
     addSub,
+    addRequest,
     addGet,
     addOutcome,
     addExplain,

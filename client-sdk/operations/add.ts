@@ -69,7 +69,7 @@ export class Publisher implements EpochFollower, Stamping {
   }
 
   /** Takes a message into this turn's store. The payload is copied. */
-  publish(payload: Uint8Array, waiter: Waiter): void {
+  publish(payload: Uint8Array, waiter: Waiter, header?: Uint8Array): void {
     if (this.#failure !== null) {
       waiter.reject(this.#failure)
       return
@@ -81,19 +81,19 @@ export class Publisher implements EpochFollower, Stamping {
     const ticket = this.#nextTicket()
     this.#makeRoom(payload)
     this.#noteDraft(ticket)
-    this.#draft.add(payload)
+    this.#draft.add(payload, header)
     this.#draft.wait(waiter)
     this.#publishedCount++
   }
 
   /** Takes many messages, all or none. Their payloads are copied. */
-  publishMany(payloads: readonly Uint8Array[], many: Many): void {
+  publishMany(payloads: readonly Uint8Array[], many: Many, header?: Uint8Array): void {
     const bytes = payloads.reduce((sum, payload) => sum + payload.length, 0)
     const { pendingBytesMax } = this.#limits
     if (this.#failure !== null) many.failed(this.#failure)
     else if (bytes > pendingBytesMax) many.failed(tooMany(bytes, pendingBytesMax))
     else if (this.pendingBytes + bytes > pendingBytesMax) many.failed(queueFull(this.pendingBytes))
-    else this.#takeMany(payloads, many)
+    else this.#takeMany(payloads, many, header)
   }
 
   /** Gives up waiting for a message; whether it was stored stays open, and it is not added again. */
@@ -278,8 +278,8 @@ export class Publisher implements EpochFollower, Stamping {
 
   #rewritten(outgoing: Outgoing): Outgoing[] {
     const draft = new OutgoingDraft()
-    for (const { payloads, waiter } of outgoing.remaining()) {
-      for (const payload of payloads) draft.add(payload)
+    for (const { entries, waiter } of outgoing.remaining()) {
+      for (const { payload, header } of entries) draft.add(payload, header)
       draft.wait(waiter)
     }
     this.#pendingBytes -= outgoing.body.length
@@ -292,7 +292,7 @@ export class Publisher implements EpochFollower, Stamping {
     return [rewritten]
   }
 
-  #takeMany(payloads: readonly Uint8Array[], many: Many): void {
+  #takeMany(payloads: readonly Uint8Array[], many: Many, header?: Uint8Array): void {
     const ticket = this.#nextTicket()
     let count = 0
     for (const payload of payloads) {
@@ -302,7 +302,7 @@ export class Publisher implements EpochFollower, Stamping {
         this.closeDraft()
       }
       this.#noteDraft(ticket)
-      this.#draft.add(payload)
+      this.#draft.add(payload, header)
       this.#publishedCount++
       count++
     }

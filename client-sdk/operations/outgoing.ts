@@ -2,7 +2,7 @@ import type { EpochcastError } from '../../proto/errors.ts'
 import { type Epoch, formatMessageId, type PublisherId, type Sequence } from '../../proto/ids.ts'
 import type { Settleable } from '../../proto/machine/contract.ts'
 import type { Batch } from '../../proto/wire/messages.ts'
-import { BodyWriter, readEntries } from '../entries.ts'
+import { BodyWriter, type Headers, readEntries } from '../entries.ts'
 import { Nobody, type PublishStatus, type Waiter } from './waiters.ts'
 
 /** What a batch's envelope may say about order. */
@@ -128,11 +128,16 @@ export class Outgoing implements Settleable {
   }
 
   /** The messages that are still wanted, as entries of a new run. */
-  *remaining(): Iterable<{ payloads: readonly Uint8Array[]; waiter: Waiter }> {
-    const payloads = readEntries(this.body, this.count)
+  *remaining(): Iterable<{
+    entries: readonly { readonly payload: Uint8Array; readonly header: Uint8Array | undefined }[]
+    waiter: Waiter
+  }> {
+    const headers: Headers = new Map()
+    const payloads = readEntries(this.body, this.count, headers)
+    const all = payloads.map((payload, at) => ({ payload, header: headers.get(at) }))
     let index = 0
     for (const waiter of this.#waiters) {
-      if (!(waiter instanceof Nobody)) yield { payloads: payloads.slice(index, index + waiter.count), waiter }
+      if (!(waiter instanceof Nobody)) yield { entries: all.slice(index, index + waiter.count), waiter }
       index += waiter.count
     }
   }
@@ -169,8 +174,8 @@ export class OutgoingDraft {
   }
 
   /** Takes a payload; `wait` says who waits for it, and for those before it that nobody waits for yet. */
-  add(payload: Uint8Array): void {
-    this.#writer.add(payload)
+  add(payload: Uint8Array, header?: Uint8Array): void {
+    this.#writer.add(payload, header)
   }
 
   wait(waiter: Waiter): void {

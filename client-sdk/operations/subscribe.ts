@@ -26,13 +26,14 @@ import { type Effect, send } from '../../proto/machine/contract.ts'
 import { countOf, emptySet, endOf, type MessageSet } from '../../proto/message-set.ts'
 import type { Batch, MessageOf } from '../../proto/wire/messages.ts'
 import type { Position } from '../cursor.ts'
-import type { EpochFollower, Follower, OwnOutcomes } from '../follower.ts'
+import type { Follower, OwnOutcomes } from '../follower.ts'
 import { History } from '../orders/history.ts'
 import type { Cause, OrderFilter, Release, ReleaseListener, Run } from '../orders/order-filter.ts'
 import { TotalFilter } from '../orders/total-filter.ts'
 import type { Requests } from '../requests.ts'
 import type { Servers } from '../servers.ts'
 import { Fetch, type FetchListener, Prefix } from './fetch.ts'
+import type { Reader } from './reader.ts'
 import { filterFor, isFiltered, needsHistory, plainReading, type Reading, refusalOf } from './reading.ts'
 import { MemberReports } from './reports.ts'
 
@@ -83,13 +84,15 @@ interface Confirming {
   readonly upTo: number
   told(): void
 }
+/** Who reads from an epoch that it does not know asks for news this often. */
+const aheadTicks = 50
 
 /** Reads what was published before a start, without bodies. */
 interface Survey {
   readonly fetch: Fetch
 }
 
-export class Subscription implements EpochFollower, FetchListener, ReleaseListener {
+export class Subscription implements Reader, FetchListener, ReleaseListener {
   readonly token: number
   readonly #follower: Follower
   readonly #servers: Servers
@@ -160,6 +163,11 @@ export class Subscription implements EpochFollower, FetchListener, ReleaseListen
 
   moved(decision: Decision, out: Effect[]): void {
     this.#newest = decision.next
+    if (this.#epoch === decision.next.epoch) {
+      // It waited for this epoch to begin, or for the news of it.
+      if (this.#closing === null) this.#enter(this.#epoch, this.#given.snapshot(), out)
+      return
+    }
     if (this.#epoch !== previousEpoch(decision.next.epoch) || this.#closing !== null) return
     // Who has not begun begins behind the end; who has finds out about that once it knows what was before its start.
     if (this.#started && this.#survey !== null) return
@@ -264,6 +272,10 @@ export class Subscription implements EpochFollower, FetchListener, ReleaseListen
     if (this.#filter !== null) this.#watchCause(this.#filter, out)
     if (this.#closing !== null || this.#epoch === null || this.#newest === null) return
     if (this.#newest.epoch !== this.#epoch) return
+    if (this.#epoch > this.#newest.epoch) {
+      if (++this.#ticks % aheadTicks === 0) this.#follower.suspect(out)
+      return
+    }
     this.#ticksSinceSubscribe++
     if (++this.#ticks % keepAliveTicks === 0) this.#keepAlive(this.#newest, out)
     const hasRoom = this.#outstandingBytes < windowBytes

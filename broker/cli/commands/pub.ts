@@ -1,10 +1,17 @@
 import type { Command } from 'commander'
-import type { Topic } from '../../../client-sdk/index.ts'
+import type { Properties, Topic } from '../../../client-sdk/index.ts'
 import { EpochcastError } from '../../../proto/errors.ts'
+import { toHeader } from '../arguments.ts'
 import { type Context, handle } from '../context.ts'
 import { count } from '../describe.ts'
 import { LinePublisher } from '../line-publisher.ts'
 import { explained, publishTimeoutMs, showOutcome } from '../outcomes.ts'
+
+interface PubOptions {
+  readonly key?: string
+  readonly header?: Readonly<Record<string, string>>
+  readonly contentType?: string
+}
 
 export function addPub(program: Command): void {
   const command = program
@@ -17,24 +24,41 @@ export function addPub(program: Command): void {
     )
     .argument('<topic>', 'topic; made at its first use where the servers allow that')
     .argument('[messages...]', 'messages; without any, one is read from each line of standard input')
+    .option('--key <key>', 'what the messages are about')
+    .option('--header <name=value>', 'something beside the payload; again for more', toHeader)
+    .option('--content-type <type>', 'MIME type of the payload')
     .addHelpText(
       'after',
-      '\nExamples:\n  epochcast pub orders.eu "first" "second"\n  tail -F app.log | epochcast pub logs',
+      '\nExamples:\n  epochcast pub orders.eu "first" "second"\n  epochcast pub orders.eu --key tea --header trace-id=7 "third"\n  tail -F app.log | epochcast pub logs',
     )
-  handle(command, pub)
+  handle<PubOptions>(command, pub)
 }
 
-async function pub(context: Context, _options: object, operands: readonly string[]): Promise<void> {
+async function pub(context: Context, options: PubOptions, operands: readonly string[]): Promise<void> {
   const [name = '', ...messages] = operands
+  const properties = propertiesOf(options)
   await context.withClient(async (client) => {
     const topic = client.topic(name)
-    if (messages.length > 0) await pubArguments(context, topic, messages)
-    else await new LinePublisher(context, client, topic).run(process.stdin)
+    if (messages.length > 0) await pubArguments(context, topic, messages, properties)
+    else await new LinePublisher(context, client, topic, properties).run(process.stdin)
   })
 }
 
-async function pubArguments(context: Context, topic: Topic<Uint8Array>, messages: readonly string[]): Promise<void> {
-  const limits = context.limits(publishTimeoutMs)
+export function propertiesOf({ key, header, contentType }: PubOptions): Properties {
+  return {
+    ...(key !== undefined && { key }),
+    ...(header && { headers: header }),
+    ...(contentType !== undefined && { contentType }),
+  }
+}
+
+async function pubArguments(
+  context: Context,
+  topic: Topic<Uint8Array>,
+  messages: readonly string[],
+  properties: Properties,
+): Promise<void> {
+  const limits = { ...context.limits(publishTimeoutMs), ...properties }
   const outcomes = await Promise.allSettled(messages.map((message) => topic.publish(Buffer.from(message), limits)))
   const failures: unknown[] = []
   for (const outcome of outcomes) {

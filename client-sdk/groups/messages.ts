@@ -1,0 +1,163 @@
+/**
+ * What stands in the log of a group: wishes of its members, and records of its leader. A record repeats wishes in the order in
+ * which all members apply them; a wish that no record repeats has no effect.
+ *
+ * JSON, because it is small, rare beside the messages it is about, and may be looked at with `epochcast get`.
+ */
+import type { Epoch, PublisherId } from '../../proto/ids.ts'
+import { isEnds, isNatural, isRuns, isSettings, isSnapshot, isStart, isText } from './shapes.ts'
+
+/** One joining of a group: a process that comes back is another member. */
+export type MemberId = string
+
+/** Consecutive messages of one publisher in one epoch. */
+export interface Run {
+  readonly epoch: Epoch
+  readonly publisher: PublisherId
+  readonly first: number
+  readonly last: number
+}
+
+export type Ends = readonly (readonly [PublisherId, number])[]
+
+/** Where a group begins to read: behind `seen` of `epoch`. */
+export interface Start {
+  readonly epoch: Epoch
+  readonly seen: Ends
+}
+
+/** What is agreed about a group; the member that joined last says. */
+export interface GroupSettings {
+  /** Deliveries of one message after which it is put aside; 0: never. */
+  readonly deliveriesMax: number
+  /** Where messages that are put aside go; empty where none are. */
+  readonly deadLetter: string
+}
+
+export type Wish =
+  | {
+      readonly kind: 'join'
+      readonly capacity: number
+      readonly leaseMs: number
+      readonly settings: GroupSettings
+      readonly start: Start
+    }
+  /** `unread`: was never given to anybody, so it does not count as delivered. */
+  | { readonly kind: 'leave'; readonly unread: readonly Run[] }
+  | { readonly kind: 'alive' }
+  | { readonly kind: 'ack'; readonly runs: readonly Run[] }
+  | { readonly kind: 'nak'; readonly runs: readonly Run[]; readonly delayMs: number }
+
+/** A member numbers its wishes 1, 2, 3 …; they are applied in that order, each once. */
+export interface WishMessage {
+  readonly kind: 'wish'
+  readonly member: MemberId
+  readonly number: number
+  readonly wish: Wish
+}
+
+export type Entry =
+  | WishMessage
+  | { readonly kind: 'expire'; readonly member: MemberId }
+  /** These messages of the topic are durable; `closed`: the epoch ended, and they are all. */
+  | { readonly kind: 'stored'; readonly epoch: Epoch; readonly ends: Ends; readonly closed: boolean }
+  /** What came before `to` is not kept any more. */
+  | { readonly kind: 'gap'; readonly to: Epoch }
+
+export interface RecordMessage {
+  readonly kind: 'record'
+  /** Id of the change that began this epoch of the log: only who asked for it may write records in it. */
+  readonly claim: string
+  readonly by: MemberId
+  /** 0, 1, 2 … within the epoch; 0 carries the state at the end of all epochs before. */
+  readonly index: number
+  readonly timeMs: number
+  readonly entries: readonly Entry[]
+  readonly snapshot?: Snapshot
+}
+
+export interface Snapshot {
+  readonly timeMs: number
+  readonly isStarted: boolean
+  readonly settings: GroupSettings
+  readonly members: readonly (readonly [id: MemberId, capacity: number, leaseMs: number, applied: number])[]
+  readonly gone: readonly MemberId[]
+  readonly epochs: readonly (readonly [
+    epoch: Epoch,
+    isClosed: boolean,
+    publishers: readonly (readonly [id: PublisherId, next: number, end: number])[],
+  ])[]
+  readonly items: readonly (readonly [
+    epoch: Epoch,
+    publisher: PublisherId,
+    sequence: number,
+    deliveries: number,
+    holder: MemberId,
+    dueMs: number,
+    isDead: boolean,
+  ])[]
+}
+
+export type LogMessage = WishMessage | RecordMessage
+
+export function encodeLogMessage(message: LogMessage): Uint8Array {
+  return Buffer.from(JSON.stringify(message))
+}
+
+/** @returns null for what no member of this version wrote: everybody passes over it alike */
+export function decodeLogMessage(bytes: Uint8Array): LogMessage | null {
+  let value: unknown
+  try {
+    value = JSON.parse(Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString())
+  } catch {
+    return null
+  }
+  if (isWishMessage(value)) return value
+  return isRecord(value) ? value : null
+}
+
+function isWishMessage(value: unknown): value is WishMessage {
+  const { kind, member, number, wish } = (value ?? {}) as WishMessage
+  return kind === 'wish' && isText(member) && isNatural(number) && number > 0 && isWish(wish)
+}
+
+function isWish(value: unknown): value is Wish {
+  const wish = (value ?? {}) as Wish
+  switch (wish.kind) {
+    case 'join':
+      return isNatural(wish.capacity) && isNatural(wish.leaseMs) && isSettings(wish.settings) && isStart(wish.start)
+    case 'leave':
+      return isRuns(wish.unread)
+    case 'alive':
+      return true
+    case 'ack':
+      return isRuns(wish.runs)
+    case 'nak':
+      return isRuns(wish.runs) && isNatural(wish.delayMs)
+    default:
+      return false
+  }
+}
+
+function isEntry(value: unknown): value is Entry {
+  const entry = (value ?? {}) as Entry
+  switch (entry.kind) {
+    case 'wish':
+      return isWishMessage(entry)
+    case 'expire':
+      return isText(entry.member)
+    case 'stored':
+      return isNatural(entry.epoch) && isEnds(entry.ends) && typeof entry.closed === 'boolean'
+    case 'gap':
+      return isNatural(entry.to)
+    default:
+      return false
+  }
+}
+
+function isRecord(value: unknown): value is RecordMessage {
+  const { kind, claim, by, index, timeMs, entries, snapshot } = (value ?? {}) as RecordMessage
+  if (kind !== 'record' || !isText(claim) || !isText(by) || !isNatural(index) || !isNatural(timeMs)) return false
+  if ((index === 0) !== (snapshot !== undefined) || (snapshot !== undefined && !isSnapshot(snapshot))) return false
+  return Array.isArray(entries) && entries.every(isEntry)
+}

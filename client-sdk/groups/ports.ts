@@ -1,0 +1,31 @@
+/** What a group needs of the client that it lives in. */
+import type { Configuration } from '../../proto/configuration.ts'
+import type { EpochcastError } from '../../proto/errors.ts'
+import type { Loop } from '../../proto/machine/loop.ts'
+import type { Admin } from '../admin.ts'
+import type { Cursor } from '../cursor.ts'
+import type { ClientCall, ClientMachine } from '../machine.ts'
+import type { AllProperties } from '../properties.ts'
+import type { EventStream, Message } from '../stream.ts'
+
+/** A topic, as the group uses it: its log, or where it puts messages aside. */
+export interface PlainTopic {
+  publish(value: Uint8Array, options?: AllProperties & { readonly onEpochEnd?: 'settle' }): Promise<unknown>
+  get(options: { readonly level: 'durable'; readonly since: Cursor }): Promise<{
+    readonly messages: readonly Message<Uint8Array>[]
+  }>
+  subscribe(options: { readonly from: Cursor; readonly events: true }): EventStream<Uint8Array>
+}
+
+export interface GroupPorts {
+  readonly loop: Loop<ClientCall>
+  readonly machine: ClientMachine
+  readonly admin: Admin
+  topic(name: string): PlainTopic
+  /** The newest configuration of the topic itself; it is made where topics are made by being used. */
+  configuration(): Promise<Configuration>
+  closed(): EpochcastError | null
+  /** @returns a function that takes it back */
+  onClose(run: () => void): () => void
+  newId(): string
+}

@@ -1,0 +1,178 @@
+/**
+ * Fetches the bodies of certain messages, of whatever epochs: for readers that do not read everything. One pull at a time; it
+ * goes on in the server's index where the one before ended, because what is asked for next mostly came later.
+ */
+import type { Configuration } from '../../proto/configuration.ts'
+import { type Address, type Epoch, type PublisherId, sequence } from '../../proto/ids.ts'
+import { type Effect, send } from '../../proto/machine/contract.ts'
+import type { Frontier } from '../../proto/message-set.ts'
+import type { Batch, MessageOf } from '../../proto/wire/messages.ts'
+import type { Follower } from '../follower.ts'
+import type { Requests } from '../requests.ts'
+import type { Servers } from '../servers.ts'
+import type { Reader } from './reader.ts'
+
+export interface WantedBody {
+  readonly epoch: Epoch
+  readonly publisher: PublisherId
+  readonly sequence: number
+}
+
+const pageBytesMax = 256 * 1024
+const firstGuessBytes = 1024
+const silentTicksMax = 30
+const endless = 2 ** 52
+
+export class Bodies implements Reader {
+  readonly token: number
+  readonly #follower: Follower
+  readonly #servers: Servers
+  readonly #told: (batch: Batch, sequences: readonly number[]) => void
+  #configuration: Configuration | null = null
+  /** By epoch and publisher: sequences that are wanted. */
+  readonly #wanted = new Map<Epoch, Map<PublisherId, Set<number>>>()
+  #asked: Epoch | null = null
+  #source: number
+  /** Where the source that is asked goes on, by epoch; 0 looks at everything. */
+  #resume = new Map<Epoch, number>()
+  #meanBytes = firstGuessBytes
+  #silentTicks = 0
+
+  constructor(
+    follower: Follower,
+    servers: Servers,
+    requests: Requests,
+    told: (batch: Batch, sequences: readonly number[]) => void,
+  ) {
+    this.#follower = follower
+    this.#servers = servers
+    this.#told = told
+    this.token = requests.nextToken()
+    this.#source = this.token
+  }
+
+  get topic() {
+    return this.#follower.topic
+  }
+
+  want(bodies: readonly WantedBody[], out: Effect[]): void {
+    for (const { epoch, publisher, sequence: number } of bodies) {
+      let publishers = this.#wanted.get(epoch)
+      if (publishers === undefined) {
+        publishers = new Map()
+        this.#wanted.set(epoch, publishers)
+      }
+      const sequences = publishers.get(publisher)
+      if (sequences === undefined) publishers.set(publisher, new Set([number]))
+      else sequences.add(number)
+    }
+    this.#next(out)
+  }
+
+  /** Nothing that was wanted is any more. */
+  forget(): void {
+    this.#wanted.clear()
+  }
+
+  begun(configuration: Configuration, out: Effect[]): void {
+    this.#configuration = configuration
+    this.#next(out)
+  }
+
+  moved({ next }: { readonly next: Configuration }, out: Effect[]): void {
+    this.#configuration = next
+    this.#another()
+    this.#next(out)
+  }
+
+  failed(): void {}
+
+  batch(_from: Address, batch: Batch): void {
+    this.#silentTicks = 0
+    const publishers = this.#wanted.get(batch.epoch)
+    const wanted = publishers?.get(batch.publisher)
+    if (publishers === undefined || wanted === undefined) return
+    this.#meanBytes = Math.max(1, Math.ceil(batch.body.length / (batch.last - batch.first + 1)))
+    const sequences: number[] = []
+    for (let number = batch.first; number <= batch.last; number++) if (wanted.delete(number)) sequences.push(number)
+    if (wanted.size === 0) publishers.delete(batch.publisher)
+    if (publishers.size === 0) this.#wanted.delete(batch.epoch)
+    if (sequences.length > 0) this.#told(batch, sequences)
+  }
+
+  pulled(message: MessageOf<'pulled'>, out: Effect[]): void {
+    if (this.#asked !== message.epoch) return
+    this.#asked = null
+    const began = this.#resume.get(message.epoch) ?? 0
+    if (message.more) this.#resume.set(message.epoch, message.resume)
+    else if (this.#wanted.has(message.epoch)) {
+      this.#resume.delete(message.epoch)
+      // It may stand before the place where this pull began; else this member does not have it, and another one does.
+      if (began === 0) {
+        this.#another()
+        this.#follower.suspect(out)
+        return
+      }
+    } else this.#resume.set(message.epoch, message.resume)
+    this.#next(out)
+  }
+
+  refused(): void {
+    this.#another()
+  }
+
+  report(): void {}
+
+  opened(): void {}
+
+  peer(address: Address, up: boolean, out: Effect[]): void {
+    if (up || address !== this.#sourceAddress()) return
+    this.#another()
+    this.#next(out)
+  }
+
+  tick(out: Effect[]): void {
+    if (this.#asked !== null && ++this.#silentTicks > silentTicksMax) {
+      this.#another()
+      this.#follower.suspect(out)
+    }
+    this.#next(out)
+  }
+
+  close(): void {
+    this.forget()
+    this.#follower.remove(this)
+  }
+
+  #next(out: Effect[]): void {
+    const [next] = this.#wanted
+    const to = this.#sourceAddress()
+    if (this.#asked !== null || next === undefined || to === null || this.#configuration === null) return
+    const [epoch, publishers] = next
+    const since = new Map<PublisherId, Frontier>()
+    const until = new Map<PublisherId, Frontier>()
+    let count = 0
+    for (const [publisher, sequences] of publishers) {
+      since.set(publisher, { end: Math.min(...sequences) - 1, digest: 0 })
+      until.set(publisher, { end: sequence(endless), digest: 0 })
+      count += sequences.size
+    }
+    this.#asked = epoch
+    this.#silentTicks = 0
+    const bytesMax = Math.min(pageBytesMax, count * this.#meanBytes)
+    const resume = this.#resume.get(epoch) ?? 0
+    send(out, to, { kind: 'pull', topic: this.topic, epoch, since, until, bytesMax, resume }, this.token)
+  }
+
+  #another(): void {
+    this.#asked = null
+    this.#source++
+    this.#resume = new Map()
+  }
+
+  #sourceAddress(): Address | null {
+    const members = this.#configuration?.members ?? []
+    const member = members[this.#source % Math.max(1, members.length)]
+    return member === undefined ? null : this.#servers.addressOf(member)
+  }
+}

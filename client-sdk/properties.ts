@@ -1,0 +1,116 @@
+/**
+ * What a message carries beside its payload: key, content type, headers, and where an answer goes. Written into the header of
+ * its entry, which is empty for a message that has none of it.
+ *
+ *     tag (1 byte) | length (varint) | content      again and again; a tag that is not known is skipped
+ */
+import { EpochcastError } from '../proto/errors.ts'
+import { readVarint, varintLength, writeVarint } from './varint.ts'
+
+export interface Properties {
+  /** What the message is about, for whoever reads it; the servers do not look at it. */
+  readonly key?: string
+  /** MIME type of the payload, e.g. `application/json`. */
+  readonly contentType?: string
+  readonly headers?: Readonly<Record<string, string>>
+}
+
+/** Of requests and replies: where the reply goes, and which request it belongs to. */
+export interface Correlation {
+  readonly replyTo?: string
+  readonly request?: string
+  /** A reply that says why there is none. */
+  readonly failure?: string
+}
+
+export type AllProperties = Properties & Correlation
+
+/** Bytes of everything beside the payload, of one message. */
+export const propertiesBytesMax = 16 * 1024
+
+export const noProperties: AllProperties = {}
+const noBytes = new Uint8Array(0)
+const tags = { key: 1, contentType: 2, header: 3, replyTo: 4, request: 5, failure: 6 } as const
+const headerName = /^[!-9;-~]{1,100}$/
+
+/** @throws EpochcastError `EC_BAD_ARGUMENT` for a header that cannot be carried, or more than 16 KiB of them */
+export function encodeProperties(properties: AllProperties): Uint8Array {
+  const { key, contentType, headers, replyTo, request } = properties
+  // Most messages have none: that costs nothing.
+  if ((key ?? contentType ?? headers ?? replyTo ?? request) === undefined) return noBytes
+  const fields: { readonly tag: number; readonly content: Uint8Array }[] = []
+  const add = (tag: number, text: string | undefined) => {
+    if (text !== undefined) fields.push({ tag, content: Buffer.from(text) })
+  }
+  add(tags.key, key)
+  add(tags.contentType, contentType)
+  for (const [name, value] of Object.entries(headers ?? {})) {
+    fields.push({ tag: tags.header, content: headerContent(name, value) })
+  }
+  add(tags.replyTo, replyTo)
+  add(tags.request, request)
+  add(tags.failure, properties.failure)
+  if (fields.length === 0) return noBytes
+  let length = 0
+  for (const { content } of fields) length += 1 + varintLength(content.length) + content.length
+  if (length > propertiesBytesMax) {
+    const text = `key, content type and headers are ${length} bytes, more than the ${propertiesBytesMax} that are allowed`
+    throw new EpochcastError('EC_BAD_ARGUMENT', text, { hint: 'put what is large into the payload' })
+  }
+  return written(fields, length)
+}
+
+/** What `encodeProperties` wrote; bytes that it did not write read as far as they make sense. */
+export function decodeProperties(header: Uint8Array): AllProperties {
+  const properties: { -readonly [K in keyof AllProperties]: AllProperties[K] } = {}
+  const headers: Record<string, string> = Object.create(null)
+  let hasHeaders = false
+  for (const { tag, content } of fieldsOf(header)) {
+    if (tag === tags.key) properties.key = textOf(content)
+    else if (tag === tags.contentType) properties.contentType = textOf(content)
+    else if (tag === tags.replyTo) properties.replyTo = textOf(content)
+    else if (tag === tags.request) properties.request = textOf(content)
+    else if (tag === tags.failure) properties.failure = textOf(content)
+    else if (tag === tags.header) {
+      const end = content.indexOf(0x3a)
+      if (end < 1) continue
+      headers[textOf(content.subarray(0, end))] = textOf(content.subarray(end + 1))
+      hasHeaders = true
+    }
+  }
+  return hasHeaders ? { ...properties, headers } : properties
+}
+
+function headerContent(name: string, value: string): Uint8Array {
+  if (headerName.test(name) && typeof value === 'string') return Buffer.from(`${name}:${value}`)
+  throw new EpochcastError('EC_BAD_ARGUMENT', `header ${JSON.stringify(name.slice(0, 40))} cannot be carried`, {
+    hint: 'a name is 1 to 100 visible ASCII characters without ":", a value is a string',
+  })
+}
+
+function written(fields: readonly { readonly tag: number; readonly content: Uint8Array }[], length: number) {
+  const bytes = new Uint8Array(length)
+  let at = 0
+  for (const { tag, content } of fields) {
+    bytes[at++] = tag
+    at = writeVarint(bytes, at, content.length)
+    bytes.set(content, at)
+    at += content.length
+  }
+  return bytes
+}
+
+function* fieldsOf(header: Uint8Array): Iterable<{ readonly tag: number; readonly content: Uint8Array }> {
+  let at = 0
+  while (at < header.length) {
+    const tag = header[at] ?? 0
+    const read = readVarint(header, at + 1)
+    if (read === null || read[1] + read[0] > header.length) return
+    yield { tag, content: header.subarray(read[1], read[1] + read[0]) }
+    at = read[1] + read[0]
+  }
+}
+
+function textOf(bytes: Uint8Array): string {
+  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString()
+}

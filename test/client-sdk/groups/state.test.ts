@@ -1,0 +1,183 @@
+// Goal: what is agreed about a group follows from its records alone, and no answer has an effect that its member may not have.
+// Method: random records beside a plain account of who was given what; a state and its restored snapshot side by side; single cases.
+import fc from 'fast-check'
+import { describe, expect, it } from 'vitest'
+import { Leading } from '../../../client-sdk/groups/leading.ts'
+import {
+  decodeLogMessage,
+  type Entry,
+  encodeLogMessage,
+  type Run,
+  type Wish,
+} from '../../../client-sdk/groups/messages.ts'
+import { runsOf } from '../../../client-sdk/groups/runs.ts'
+import { GroupState } from '../../../client-sdk/groups/state.ts'
+import { epoch, publisherId } from '../../../proto/ids.ts'
+
+const one = epoch(1)
+const p = publisherId('00000000000000aa')
+const capacity = 3
+const settings = { deliveriesMax: 3, deadLetter: 'd' }
+const join: Wish = { kind: 'join', capacity, leaseMs: 1_000, settings, start: { epoch: one, seen: [] } }
+const run = (first: number, last = first): Run => ({ epoch: one, publisher: p, first, last })
+const id = (number: number) => `1-${p}-${number}`
+
+/** Numbers each member's wishes as they go. */
+class Records {
+  readonly state = new GroupState()
+  readonly #numbers = new Map<string, number>()
+
+  wish(member: string, wish: Wish): Entry {
+    const number = (wish.kind === 'join' ? 0 : (this.#numbers.get(member) ?? 0)) + 1
+    this.#numbers.set(member, number)
+    return { kind: 'wish', member, number, wish }
+  }
+
+  apply(timeMs: number, ...entries: Entry[]) {
+    return this.state.apply({ timeMs, entries })
+  }
+}
+
+const step = fc.oneof(
+  fc.record({ kind: fc.constant('join' as const) }),
+  fc.record({ kind: fc.constant('leave' as const), member: fc.nat({ max: 5 }) }),
+  fc.record({ kind: fc.constant('expire' as const), member: fc.nat({ max: 5 }) }),
+  fc.record({ kind: fc.constant('stored' as const), end: fc.integer({ min: 1, max: 40 }) }),
+  fc.record({
+    kind: fc.constantFrom('ack' as const, 'nak' as const),
+    member: fc.nat({ max: 5 }),
+    first: fc.integer({ min: 1, max: 40 }),
+    length: fc.integer({ min: 0, max: 3 }),
+  }),
+)
+
+describe('the state of a group', () => {
+  it('gives each message one holder within capacity, and forgets none, whatever is recorded', () => {
+    fc.assert(
+      fc.property(fc.array(step, { maxLength: 60 }), (steps) => {
+        const records = new Records()
+        const { state } = records
+        const holders = new Map<string, string>()
+        const done = new Set<string>()
+        const ids: string[] = []
+        let end = 0
+        for (const [at, what] of steps.entries()) {
+          const names = 'member' in what ? (ids[ids.length - 1 - what.member] ?? 'nobody') : ''
+          const held = [...holders].filter(([, holder]) => holder === names).map(([message]) => message)
+          let entry: Entry
+          if (what.kind === 'join') {
+            ids.push(`m${ids.length}`)
+            entry = records.wish(ids.at(-1) ?? '', join)
+          } else if (what.kind === 'leave') entry = records.wish(names, { kind: 'leave', unread: [] })
+          else if (what.kind === 'expire') entry = { kind: 'expire', member: names }
+          else if (what.kind === 'stored') {
+            if (state.isStarted) end = Math.max(end, what.end)
+            entry = { kind: 'stored', epoch: one, ends: [[p, what.end]], closed: false }
+          } else {
+            const runs = [run(what.first, what.first + what.length)]
+            entry = records.wish(names, what.kind === 'ack' ? { kind: 'ack', runs } : { kind: 'nak', runs, delayMs: 0 })
+            const isMember = state.appliedOf(names) !== null
+            for (let number = what.first; number <= what.first + what.length; number++) {
+              if (!isMember || !held.includes(id(number))) continue
+              holders.delete(id(number))
+              if (what.kind === 'ack') done.add(id(number))
+            }
+          }
+          if (what.kind === 'leave' || what.kind === 'expire') for (const message of held) holders.delete(message)
+          const copy = GroupState.restore(JSON.parse(JSON.stringify(state.snapshot())))
+          const { granted } = records.apply(at, entry)
+          for (const item of granted) {
+            expect(holders.has(item.id) || done.has(item.id)).toBe(false)
+            holders.set(item.id, item.holder ?? '')
+          }
+          // What was agreed before is all that counts.
+          copy.apply({ timeMs: at, entries: [entry] })
+          expect(copy.snapshot()).toEqual(state.snapshot())
+          for (const member of state.memberIds()) {
+            const count = [...holders.values()].filter((holder) => holder === member).length
+            expect(count).toBeLessThanOrEqual(capacity)
+          }
+          for (const [message, item] of state.items) expect(item.holder).toBe(holders.get(message) ?? null)
+          expect(state.pendingCount()).toBe(end - done.size - holders.size)
+        }
+      }),
+      { numRuns: 300 },
+    )
+  })
+
+  it('refuses answers about what another member holds, and applies a wish once', () => {
+    const records = new Records()
+    records.apply(0, records.wish('a', join), records.wish('b', join))
+    records.apply(0, { kind: 'stored', epoch: one, ends: [[p, 4]], closed: false })
+    expect([...records.state.items.values()].map((item) => item.holder)).toEqual(['a', 'a', 'b', 'b'])
+    const ack = records.wish('b', { kind: 'ack', runs: [run(1, 3)] })
+    expect(records.apply(1, ack).refused).toEqual([{ member: 'b', number: 2, ids: [id(1), id(2)] }])
+    expect(records.apply(1, ack).refused).toEqual([])
+    expect([...records.state.items.keys()]).toEqual([id(1), id(2), id(4)])
+  })
+
+  it('gives again after the delay, and marks what was delivered too often', () => {
+    const records = new Records()
+    records.apply(0, records.wish('a', join))
+    records.apply(0, { kind: 'stored', epoch: one, ends: [[p, 1]], closed: false })
+    const nak = () => records.wish('a', { kind: 'nak', runs: [run(1)], delayMs: 100 })
+    expect(records.apply(10, nak()).granted).toEqual([])
+    expect([records.state.isDue(109), records.state.isDue(110)]).toEqual([false, true])
+    expect(records.apply(109).granted).toEqual([])
+    expect(records.apply(110).granted).toMatchObject([{ deliveries: 2, isDead: false }])
+    records.apply(110, nak())
+    expect(records.apply(300).granted).toMatchObject([{ deliveries: 3, isDead: false }])
+    records.apply(300, nak())
+    expect(records.apply(400).granted).toMatchObject([{ deliveries: 3, isDead: true }])
+  })
+
+  it('hands out an epoch whole before the next, and forgets it when it is done', () => {
+    const records = new Records()
+    const two = epoch(2)
+    records.apply(0, records.wish('a', join))
+    records.apply(0, { kind: 'stored', epoch: one, ends: [[p, 2]], closed: true })
+    records.apply(0, { kind: 'stored', epoch: two, ends: [[p, 1]], closed: false })
+    expect([...records.state.items.keys()]).toEqual([id(1), id(2), `2-${p}-1`])
+    expect([records.state.firstEpoch, records.state.feedingEpoch]).toEqual([1, 2])
+    records.apply(0, records.wish('a', { kind: 'ack', runs: [run(1, 2)] }))
+    expect(records.state.firstEpoch).toBe(2)
+    records.apply(0, { kind: 'gap', to: epoch(5) })
+    expect([records.state.firstEpoch, records.state.items.size]).toEqual([5, 0])
+  })
+})
+
+describe('a leader', () => {
+  it('takes the silent for dead, but not those whom it did not hear because it stood still itself', () => {
+    const records = new Records()
+    records.apply(0, records.wish('a', join), records.wish('b', join))
+    const leading = new Leading('group-x', 'a', new Map([['b', 0]]), 0)
+    const expired = (nowMs: number) => {
+      leading.tick(records.state, nowMs, nowMs, 1_000)
+      return leading.records(records.state, nowMs).flatMap((record) => record.entries)
+    }
+    expect(expired(400)).toEqual([])
+    expect(expired(30_000)).toEqual([])
+    for (let nowMs = 30_100; nowMs <= 31_000; nowMs += 100) expect(expired(nowMs)).toEqual([])
+    expect(expired(31_100)).toEqual([{ kind: 'expire', member: 'b' }])
+    expect(expired(31_200)).toEqual([])
+  })
+})
+
+describe('messages of the log', () => {
+  it('come back as they were written; anything else is passed over', () => {
+    const message = { kind: 'wish', member: 'a', number: 1, wish: join } as const
+    expect(decodeLogMessage(encodeLogMessage(message))).toEqual(message)
+    fc.assert(
+      fc.property(fc.jsonValue(), (value) => {
+        expect(decodeLogMessage(Buffer.from(JSON.stringify(value)))).toBeNull()
+      }),
+    )
+    const bad = [{ ...message, number: 0 }, { ...message, wish: { ...join, capacity: -1 } }, { kind: 'record' }]
+    for (const one of bad) expect(decodeLogMessage(Buffer.from(JSON.stringify(one)))).toBeNull()
+    expect(decodeLogMessage(Uint8Array.of(0xff))).toBeNull()
+  })
+
+  it('name neighbours as runs', () => {
+    expect(runsOf([id(3), id(1), id(2), id(5)])).toEqual([run(1, 3), run(5)])
+  })
+})
