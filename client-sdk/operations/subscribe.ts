@@ -654,8 +654,7 @@ export class Subscription implements EpochFollower, FetchListener, ReleaseListen
   }
 
   #know(publisher: PublisherId, end: number): void {
-    if (this.#closing !== null || this.#follower.epoch !== this.#epoch) return
-    this.#follower.known.set(publisher, { end: Math.max(end, endOf(this.#follower.known, publisher)), digest: 0 })
+    if (this.#closing === null && this.#epoch !== null) this.#follower.noteKnown(this.#epoch, publisher, end)
   }
 
   #wakeConfirming(): void {
