@@ -19,13 +19,7 @@ export { Client, type ConnectOptions, connect, defaultUrl, type PatternOptions, 
 export { bytes, type Codec, json, type ProtobufType, protobuf, text, text as string } from './codecs.ts'
 export type { Cursor } from './cursor.ts'
 export type { FlushResult } from './flushing.ts'
-<<<<<<< ours
 export { GroupMessage, GroupStream } from './groups/stream.ts'
-||||||| base
-export type { Durability } from './operations/reading.ts'
-=========
-=======
->>>>>>> theirs
 export type { HeldEpoch, HeldMessage, Inspection, ServerCondition } from './inspection.ts'
 export type { Durability } from './operations/reading.ts'
 export type { PublishedRun, PublishResult, PublishStatus } from './operations/waiters.ts'
