@@ -8,6 +8,7 @@ import type { EpochcastError } from '../../proto/errors.ts'
 import {
   type Address,
   type Epoch,
+  isSystemPublisher,
   nextEpoch,
   type PublisherId,
   previousEpoch,
@@ -84,6 +85,8 @@ export class Frontiers implements Reader {
     if (!reports.take(from, message.stored)) return
     const ends = new Map<PublisherId, number>()
     for (const publisher of message.stored.keys()) {
+      // Records of a sequencer are nobody's messages.
+      if (isSystemPublisher(publisher)) continue
       const end = reports.durableEnd(publisher)
       if (end > (this.#told.get(publisher) ?? 0)) ends.set(publisher, end)
     }
@@ -121,6 +124,11 @@ export class Frontiers implements Reader {
       out,
     )
     if (reports.isDeaf) this.#follower.suspect(out)
+  }
+
+  /** It gives nothing early. */
+  whenConfirmed(told: () => void): void {
+    told()
   }
 
   close(out: Effect[]): void {
@@ -164,7 +172,8 @@ export class Frontiers implements Reader {
   }
 
   #end(decision: Decision): void {
-    const ends = new Map([...decision.closing].map(([publisher, { end }]) => [publisher, end]))
+    const ends = new Map<PublisherId, number>()
+    for (const [publisher, { end }] of decision.closing) if (!isSystemPublisher(publisher)) ends.set(publisher, end)
     this.#listener.stored(this.#epoch, ends, true)
     this.#epoch = decision.next.epoch
     this.#told = new Map()

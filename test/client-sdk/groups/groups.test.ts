@@ -197,6 +197,22 @@ describe('a group', () => {
     expect(seen.length).toBeLessThanOrEqual(102)
   })
 
+  it('is given messages only, also of a topic in total order', async () => {
+    await using cluster = await createCluster()
+    const client = await cluster.connect()
+    await client.admin.createTopic('t', { order: 'total' })
+    const topic = client.topic('t', { codec: text() })
+    await publishAll(topic, 0, 10)
+    const seen: string[] = []
+    const stream = topic.group('g', { from: 'start' })
+    void reading(stream, seen)
+    await client.admin.reconfigure('t').enabled
+    await publishAll(topic, 10, 20)
+    await until(() => seen.length >= 20)
+    expect(seen.sort()).toEqual(numbers(0, 20))
+    await stream.return()
+  })
+
   it('refuses what makes no sense', async () => {
     await using cluster = await createCluster()
     const topic = (await cluster.connect()).topic('t')
