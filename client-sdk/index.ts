@@ -12,12 +12,14 @@
  */
 export type { Configuration, Decider, Decision, Member, Mode, Order } from '../proto/configuration.ts'
 export { EpochcastError, type ErrorCode, errorCodes } from '../proto/errors.ts'
+export type { NatsOptions, NatsTls } from '../proto/transport/nats-options.ts'
 export type { GetLevel } from '../proto/wire/messages.ts'
-export { Admin, type ReplicaInfo, type ServerInfo } from './admin.ts'
+export { Admin, type ReplicaInfo, type ServerEngines, type ServerInfo } from './admin.ts'
 export { Client, type ConnectOptions, connect, defaultUrl, type PatternOptions, parseUrl } from './client.ts'
 export { bytes, type Codec, json, type ProtobufType, protobuf, text, text as string } from './codecs.ts'
 export type { Cursor } from './cursor.ts'
 export { GroupMessage, GroupStream } from './groups/stream.ts'
+export type { HeldEpoch, HeldMessage, Inspection, ServerCondition } from './inspection.ts'
 export type { PublishedRun, PublishResult, PublishStatus } from './operations/waiters.ts'
 export type { Properties } from './properties.ts'
 export type {

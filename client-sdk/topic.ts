@@ -399,6 +399,8 @@ export class Topic<T> {
 
   /** The newest configuration, as this client knows it. `create`: made when it is not there, where the servers allow that. */
   configuration(options: WaitOptions & { readonly create?: boolean } = {}): Promise<Configuration> {
+    const closed = this.#context.closed()
+    if (closed !== null) return Promise.reject(closed)
     return waitFor(this.#context.waits, options, `looking for ${this.name}`, (resolve, reject) => {
       const once: EpochFollower = {
         begun: (configuration) => {
