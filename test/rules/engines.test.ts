@@ -21,11 +21,23 @@ const faults: Record<string, (world: World, server: string) => void> = {
   },
   'finds the engine down': (world) => {
     world.engine('main').isDown = true
-    world.queue.after(700, () => void (world.engine('main').isDown = false), true)
+    world.queue.after(
+      700,
+      () => {
+        world.engine('main').isDown = false
+      },
+      true,
+    )
   },
   'finds the engine silent': (world) => {
     world.engine('main').isSilent = true
-    world.queue.after(700, () => void (world.engine('main').isSilent = false), true)
+    world.queue.after(
+      700,
+      () => {
+        world.engine('main').isSilent = false
+      },
+      true,
+    )
   },
 }
 
