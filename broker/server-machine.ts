@@ -19,6 +19,8 @@ import { Finder, type TopicDefaults } from './finder.ts'
 import { limits as defaultLimits, type Host, type Limits } from './host.ts'
 import { Belonging } from './membership/belonging.ts'
 import { Directory } from './membership/directory.ts'
+import { ShownPositions } from './membership/shown-positions.ts'
+import { StorageProof } from './membership/storage-proof.ts'
 import { answerAbsent } from './replica/answers.ts'
 import { Replica, type ReplicaMessage } from './replica/replica.ts'
 
@@ -32,11 +34,18 @@ export interface ServerMachineOptions {
   readonly storeFull?: () => boolean
   /** Decision engines outside of the cluster that this server may ask. */
   readonly engines?: readonly OutsideEngine[]
+  /** How much of the log is on disk. Without it nobody finds out that a disk is an old copy. */
+  readonly flushedTo?: () => Position
   readonly limits?: Partial<Limits>
 }
 
 /** Messages of servers that may bring a topic here which this server has never heard of. */
 const bringsTopic = new Set<Message['kind']>(['preload', 'stage', 'start', 'decided', 'report'])
+/** What a server does that does not speak for its topics yet. */
+const beforeServing = new Set<Message['kind']>(['alive', 'directory', 'list-servers', 'prove', 'shown'])
+/** Frames that wait until it does. */
+const heldFramesMax = 1_000
+const heldBytesMax = 16 * 1024 * 1024
 /** What only servers of this cluster say: from anybody else it is dropped. */
 const betweenServers = new Set<Message['kind']>([
   ...bringsTopic,
@@ -72,6 +81,10 @@ export class ServerMachine implements DurableMachine {
   readonly #replicas = new Map<TopicName, Replica>()
   readonly #touched = new Set<Replica>()
   readonly #belonging: Belonging
+  readonly #positions = new ShownPositions()
+  readonly #proof: StorageProof
+  #held: { readonly from: Address; readonly frame: Frame }[] = []
+  #heldBytes = 0
   readonly #arbiter = new Arbiter()
   readonly #arbiters: Arbiters
   readonly #outside: OutsideEngines
@@ -86,10 +99,15 @@ export class ServerMachine implements DurableMachine {
   constructor(options: ServerMachineOptions) {
     this.#options = options
     this.#limits = { ...defaultLimits, ...options.limits }
-    this.directory = new Directory(options.self, options.seeds)
+    const shows = () => {
+      if (options.flushedTo === undefined || !this.#proof.isServing) return null
+      return { incarnation: this.#host.incarnation, position: options.flushedTo() }
+    }
+    this.directory = new Directory(options.self, options.seeds, shows, () => this.#positions.old())
     this.#belonging = new Belonging(options.self, this.directory, options.seeds.length > 0)
     this.#token = options.random.below(0x7fff_ffff)
     this.#host = this.#makeHost()
+    this.#proof = new StorageProof(options.self, this.#host.incarnation)
     this.#arbiters = new Arbiters(this.#host, this.#limits, () => this.#belonging.arbiters)
     this.#outside = new OutsideEngines(this.#host, options.engines ?? [], () => this.#belonging.id)
     this.#deciders = new Deciders(this.#arbiters, this.#outside, () => this.#belonging.decider)
@@ -124,6 +142,7 @@ export class ServerMachine implements DurableMachine {
   recover(kind: RecordKind, bytes: Uint8Array, position: Position): void {
     const message = decodeMessage(bytes)
     if (message.kind === 'join') this.#belonging.recover(message)
+    else if (message.kind === 'remembered') this.#positions.recover(message)
     else if (message.kind === 'arbiter-prepare' || message.kind === 'arbiter-accept' || message.kind === 'note') {
       this.#arbiter.recover(message)
     } else if (isTopical(message)) this.#replica(message.topic).state.recover(kind, message, position)
@@ -131,6 +150,7 @@ export class ServerMachine implements DurableMachine {
   }
 
   step(input: Input, out: Effect[]): void {
+    if (this.#proof.isNew) this.#begin(out)
     switch (input.kind) {
       case 'frame':
         return this.#onFrame(input.from, input.frame, out)
@@ -154,24 +174,27 @@ export class ServerMachine implements DurableMachine {
       this.strangeMessages++
       return
     }
+    if (!this.#proof.isServing && !beforeServing.has(message.kind)) return this.#hold(from, frame)
     switch (message.kind) {
       case 'alive':
-        return this.directory.onAlive(from, message, out)
+        this.#onAlive(from, message, out)
+        return
+      case 'prove':
+        return this.#positions.answer(from, envelope.token, message, out)
+      case 'shown':
+        this.#proof.shown(from, envelope.from as ServerName, message)
+        if (this.#proof.isServing) this.#release(out)
+        return
       case 'directory':
         return this.directory.told(message.servers, out)
-      case 'list-servers': {
-        const silent = this.directory.silent()
-        send(out, from, { kind: 'directory', servers: this.directory.servers(), silent }, envelope.token)
+      case 'list-servers':
+        send(out, from, this.directory.describe(), envelope.token)
+        return
+      case 'list-engines': {
+        const { founding } = this.#deciders
+        send(out, from, { kind: 'engines', engines: this.#outside.states(), decider: founding }, envelope.token)
         return
       }
-      case 'list-engines':
-        send(
-          out,
-          from,
-          { kind: 'engines', engines: this.#outside.states(), decider: this.#deciders.founding },
-          envelope.token,
-        )
-        return
       case 'locate':
         return this.#finder.locate(from, envelope.token, message, out)
       case 'reconfigure':
@@ -269,6 +292,10 @@ export class ServerMachine implements DurableMachine {
   #onTick(out: Effect[]): void {
     this.#belonging.tick(out)
     this.directory.tick(out)
+    this.#proof.tick(out)
+    if (!this.#proof.isServing) return
+    this.#release(out)
+    this.#positions.tick(out)
     this.#arbiters.tick(out)
     this.#outside.tick(out)
     this.#changes.tick(out)
@@ -278,6 +305,34 @@ export class ServerMachine implements DurableMachine {
       // What quiet topics cost is this loop: whatever comes in for one touches it by itself.
       if (replica.isStaging) this.#touched.add(replica)
     }
+  }
+
+  /** Everything has been read from the disk. Who belongs to no cluster has promised nothing to anybody. */
+  #begin(out: Effect[]): void {
+    const { flushedTo, seeds } = this.#options
+    const { arbiters, id } = this.#belonging
+    const others = [...seeds, ...arbiters.map((arbiter) => arbiter.address)]
+    this.#proof.begin(flushedTo?.() ?? 0, id === '' || flushedTo === undefined ? [] : others, out)
+  }
+
+  #onAlive(from: Address, message: MessageOf<'alive'>, out: Effect[]): void {
+    const { member, incarnation, position } = message
+    if (incarnation !== undefined && position !== undefined) this.#positions.note(member.name, incarnation, position)
+    this.directory.onAlive(from, message, out)
+  }
+
+  #hold(from: Address, frame: Frame): void {
+    if (this.#held.length >= heldFramesMax || this.#heldBytes + frame.bytes.length > heldBytesMax) return
+    this.#held.push({ from, frame })
+    this.#heldBytes += frame.bytes.length
+  }
+
+  /** What came before this server knew that it may speak. */
+  #release(out: Effect[]): void {
+    const held = this.#held
+    this.#held = []
+    this.#heldBytes = 0
+    for (const { from, frame } of held) this.#onFrame(from, frame, out)
   }
 
   #settle(out: Effect[]): void {

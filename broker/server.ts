@@ -61,6 +61,7 @@ export class Server implements AsyncDisposable {
       defaults: options.defaults ?? anyTopic,
       storeFull: () => this.#store.full,
       engines: this.#engines.engines,
+      flushedTo: () => this.#store.flushedTo,
       ...(options.limits && { limits: options.limits }),
     })
     this.#loop = new Loop({

@@ -4,6 +4,7 @@ import { EpochcastError, type ErrorCode } from '../proto/errors.ts'
 import { type Address, type Epoch, epoch, type ServerName, serverIdOf, topicName } from '../proto/ids.ts'
 import type { Loop } from '../proto/machine/loop.ts'
 import type { EngineState, Message, MessageOf } from '../proto/wire/messages.ts'
+import { Inspection } from './inspection.ts'
 import type { ClientCall, ClientMachine } from './machine.ts'
 import {
   type Change,
@@ -24,6 +25,8 @@ export interface ServerInfo {
   readonly name: ServerName
   readonly address: Address
   readonly alive: boolean
+  /** It came back with an old copy of its disk and stopped: its storage is lost, and it takes an empty one to come back. */
+  readonly hasOldDisk: boolean
 }
 
 /** One topic on one server. */
@@ -55,6 +58,8 @@ const downTimeoutMs = 50
 const notesTimeoutMs = 1_000
 
 export class Admin {
+  /** What single servers hold and know of a topic: for checks and explanations. */
+  readonly inspection: Inspection
   readonly #machine: ClientMachine
   readonly #loop: Loop<ClientCall>
   readonly #waits: OpenWaits
@@ -73,6 +78,12 @@ export class Admin {
     this.#waits = waits
     this.#newId = newId
     this.#closed = closed
+    this.inspection = new Inspection({
+      waits,
+      closed,
+      addressOf: (member) => machine.servers.addressOf(member),
+      request: (question) => this.#request(question),
+    })
   }
 
   /**
@@ -129,6 +140,7 @@ export class Admin {
       name,
       address,
       alive: !message.silent.includes(name),
+      hasOldDisk: message.old.includes(name),
     }))
   }
 

@@ -15,7 +15,7 @@ import {
   type TopicName,
 } from '../proto/ids.ts'
 import type { Effect } from '../proto/machine/contract.ts'
-import type { Frontier } from '../proto/message-set.ts'
+import { endOf, type Frontier } from '../proto/message-set.ts'
 import type { Message, MessageOf, Template } from '../proto/wire/messages.ts'
 import { refusalError } from './refusals.ts'
 import type { Requests } from './requests.ts'
@@ -68,6 +68,11 @@ export class Follower {
 
   get epoch(): Epoch | null {
     return this.configuration?.epoch ?? null
+  }
+
+  /** Notes what this client was acknowledged or given of an epoch; what it knows never falls. */
+  noteKnown(of: Epoch, publisher: PublisherId, end: number): void {
+    if (of === this.epoch && end > endOf(this.known, publisher)) this.known.set(publisher, { end, digest: 0 })
   }
 
   /** Notes how this client's own messages of an epoch ended; the last hundred epochs are kept. */

@@ -18,6 +18,7 @@ export { Admin, type ReplicaInfo, type ServerEngines, type ServerInfo } from './
 export { Client, type ConnectOptions, connect, defaultUrl, parseUrl } from './client.ts'
 export { bytes, type Codec, json, text } from './codecs.ts'
 export type { Cursor } from './cursor.ts'
+export type { HeldEpoch, HeldMessage, Inspection, ServerCondition } from './inspection.ts'
 export type { PublishedRun, PublishResult, PublishStatus } from './operations/waiters.ts'
 export type {
   Change,

@@ -80,7 +80,7 @@ export class Run {
     if (this.#signal.aborted) await substrate.stop()
     this.#signal.throwIfAborted()
     const { serveArgs, nats, decider } = substrate
-    const servers = new Servers(folder, (error) => this.#trouble.abort(error), serveArgs, nats)
+    const servers = new Servers(folder, (error) => this.#trouble.abort(error), ['--no-replace', ...serveArgs], nats)
     this.#servers = servers
     this.#steps = stepsWith(substrate)
     const steps = this.#steps

@@ -83,7 +83,6 @@ export class Servers {
         'serve',
         ...args,
         ...this.#serveArgs,
-        '--no-replace',
         '--json',
       ],
       { stdio: ['ignore', 'pipe', 'pipe', 'ipc'] },
@@ -97,6 +96,16 @@ export class Servers {
       this.#onDeath(new Error(`server ${id} ended by itself (${signal ?? code})${this.#lastWords(id)}`))
     })
     await this.#ready(id, child)
+  }
+
+  /** Null while it does not run. */
+  pidOf(id: string): number | null {
+    return this.#of(id).child?.pid ?? null
+  }
+
+  /** Stops it where it stands, or lets it go on. */
+  signal(id: string, signal: 'SIGSTOP' | 'SIGCONT'): void {
+    this.#of(id).child?.kill(signal)
   }
 
   /** Ends a server at once, with whatever it had not flushed. */
@@ -123,6 +132,8 @@ export class Servers {
         child.kill('SIGKILL')
       }, stopTimeoutMs)
       child.kill('SIGTERM')
+      // One that stands still hears nothing.
+      child.kill('SIGCONT')
       await ended
       clearTimeout(timer)
     })

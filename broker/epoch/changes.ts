@@ -1,5 +1,6 @@
 /**
- * The changes that this server coordinates: one at a time for each topic, the next ones wait. Turns a request into an intent
+ * The changes that this server coordinates: one at a time for each topic, the next ones wait until it is decided and has had
+ * its time to begin. Turns a request into an intent
  * and tells whoever asked how it goes.
  */
 import {
@@ -48,6 +49,8 @@ export class Changes {
   readonly #directory: Directory
   readonly #replica: (topic: TopicName) => Replica | undefined
   readonly #running = new Map<TopicName, Running>()
+  /** Decided, and still waited for: members that died keep their epoch from beginning, but not the next change. */
+  readonly #stalled = new Set<Running>()
   readonly #waiting = new Map<TopicName, Asker[]>()
   /** Requests that came before this process had heard of all servers. */
   readonly #early: Asker[] = []
@@ -64,7 +67,9 @@ export class Changes {
   reconfigure(to: Address, token: number, request: MessageOf<'reconfigure'>, out: Effect[]): void {
     const asker: Asker = { to, token, request, retries: 0 }
     const running = this.#running.get(request.topic)
-    if (running === undefined) this.#begin(asker, out)
+    const stalled = [...this.#stalled].find(({ coordinator }) => isOf(coordinator, request))
+    if (stalled !== undefined) join(stalled.askers, asker)
+    else if (running === undefined) this.#begin(asker, out)
     else if (running.coordinator.intent.changeId === request.changeId) join(running.askers, asker)
     else this.#wait(asker, out)
   }
@@ -84,15 +89,29 @@ export class Changes {
   /** Starts are told to whoever waits, without a request's number. */
   started(from: ServerName, message: MessageOf<'started'>, out: Effect[]): void {
     this.#running.get(message.topic)?.coordinator.take(from, message, out)
+    for (const { coordinator } of this.#stalled)
+      if (coordinator.old.topic === message.topic) coordinator.take(from, message, out)
   }
 
   tick(out: Effect[]): void {
     if (this.#early.length > 0 && this.#directory.settled) {
       for (const asker of this.#early.splice(0)) this.reconfigure(asker.to, asker.token, asker.request, out)
     }
-    for (const [topic, { coordinator }] of [...this.#running]) {
+    for (const running of [...this.#stalled]) {
+      running.coordinator.tick(out)
+      if (!running.coordinator.over) continue
+      this.#stalled.delete(running)
+      this.#byToken.delete(running.coordinator.token)
+    }
+    for (const [topic, running] of [...this.#running]) {
+      const { coordinator } = running
       coordinator.tick(out)
       if (coordinator.over) this.#next(topic, coordinator, out)
+      else if (coordinator.isStalled && this.#waiting.has(topic)) {
+        this.#stalled.add(running)
+        this.#running.delete(topic)
+        this.#beginWaiting(topic, out)
+      }
     }
   }
 
@@ -168,9 +187,15 @@ export class Changes {
   #tellPast(asker: Asker, decision: Decision, old: Configuration | null, out: Effect[]): void {
     const superseded = decision.changeId !== asker.request.changeId
     const times = { planUs: 0, wedgeUs: 0, stageUs: 0, decideUs: 0, startUs: 0 }
+    const result = { decision, enabled: true, superseded, retirable: [], times }
+    if (superseded) {
+      this.#tell([asker], result, true, out)
+      return
+    }
     const retired = (old?.members ?? []).filter((member) => !isMember(decision.next, member.name))
     const retirable = retired.map((member) => member.name)
-    this.#tell([asker], { decision, enabled: true, superseded, retirable, times }, true, out)
+    // Here as at the end of a change: servers may stop only once clients that slept through it find the next ones.
+    this.#needs.registry.note(decision.next, (into) => this.#tell([asker], { ...result, retirable }, true, into), out)
   }
 
   #start(asker: Asker, old: Configuration, out: Effect[]): void {
@@ -242,6 +267,10 @@ export class Changes {
     if (this.#running.get(topic)?.coordinator !== ended) return
     this.#running.delete(topic)
     this.#byToken.delete(ended.token)
+    this.#beginWaiting(topic, out)
+  }
+
+  #beginWaiting(topic: TopicName, out: Effect[]): void {
     const waiting = this.#waiting.get(topic) ?? []
     this.#waiting.delete(topic)
     for (const asker of waiting) {
@@ -322,6 +351,10 @@ export class Changes {
     const { topic, epoch } = asker.request
     send(out, asker.to, { kind: 'refused', topic, epoch, refusal, detail }, asker.token)
   }
+}
+
+function isOf({ old, intent }: Coordinator, { topic, changeId }: MessageOf<'reconfigure'>): boolean {
+  return old.topic === topic && intent.changeId === changeId
 }
 
 /** Whoever asks again is told once. */

@@ -78,6 +78,11 @@ export class Coordinator implements PlanListener, ProposalListener {
     return this.#step === 'over'
   }
 
+  /** Decided long ago, and the next epoch still does not begin: perhaps its members died. */
+  get isStalled(): boolean {
+    return this.#step === 'start' && this.#stepTicks > this.#needs.limits.stageTicks
+  }
+
   /** @param finishing the old epoch is wedged already: there is nothing to plan */
   begin(finishing: boolean, out: Effect[]): void {
     const { host, limits, deciders } = this.#needs

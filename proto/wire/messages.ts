@@ -23,6 +23,7 @@ import {
   phaseTimes,
   publisherType,
   serverNameType,
+  shownPosition,
   source,
   stake,
   topicType,
@@ -210,8 +211,15 @@ export const shapes = {
   identity: { member: one(2, member), cluster: optional(3, clusterRecord) },
   join: { cluster: one(2, clusterRecord) },
   joined: { member: one(2, member) },
-  alive: { member: one(2, member), directory: one(3, uint()) },
-  directory: { servers: many(2, member), silent: many(3, serverNameType) },
+  /** `position`: how much of this life's log is on disk; without it from one that does not speak for its topics yet. */
+  alive: {
+    member: one(2, member),
+    directory: one(3, uint()),
+    incarnation: optional(4, uint()),
+    position: optional(5, uint()),
+  },
+  /** `old`: their disk is an old copy, so they do not serve. */
+  directory: { servers: many(2, member), silent: many(3, serverNameType), old: many(4, serverNameType) },
   'list-servers': {},
 
   // Only in the log.
@@ -225,6 +233,14 @@ export const shapes = {
     /** Who decides about new topics. */
     decider: one(3, deciderType),
   },
+
+  // A server that came back asks whether its disk is as new as it ever was.
+  /** `position`: where its log ended when it began. */
+  prove: { member: one(2, member), incarnation: one(3, uint()), position: one(4, uint()) },
+  /** The highest position that other lives of the one who asked have shown here. */
+  shown: { incarnation: one(2, uint()), position: one(3, uint()) },
+  /** Only in the log: what other servers have shown. */
+  remembered: { servers: many(2, shownPosition) },
 } as const
 
 type Shapes = typeof shapes

@@ -144,6 +144,12 @@ export const engineState = nested(
   'EngineState',
 )
 
+/** How far the log of a server was seen to reach: by which of its lives, and by earlier or other ones. */
+export const shownPosition = nested(
+  { name: one(1, serverNameType), incarnation: one(2, uint()), position: one(3, uint()), before: one(4, uint()) },
+  'ShownPosition',
+)
+
 /** Microseconds that each phase of a change took. */
 export const phaseTimes = nested(
   {

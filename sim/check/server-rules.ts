@@ -20,12 +20,14 @@ import {
   type ServerName,
   type TopicName,
 } from '../../proto/ids.ts'
-import { endOf, type MessageSet } from '../../proto/message-set.ts'
+import type { MessageSet } from '../../proto/message-set.ts'
 import { compareStakes, formatStake, type Stake } from '../../proto/stake.ts'
 import { decodeMessage } from '../../proto/wire/codec.ts'
 import { isTopical, type Message, type MessageOf } from '../../proto/wire/messages.ts'
 import type { DiskRecord } from '../world/virtual-disk.ts'
 import type { World, WorldEvent } from '../world/world.ts'
+import { configurationText, decisionText } from './decision-text.ts'
+import { messageOf } from './recorder.ts'
 
 /** One acceptor as its disk shows it. */
 interface Votes {
@@ -83,8 +85,9 @@ export class ServerRules {
 
   // What disks hold.
 
-  #written(server: ServerName, { kind, body }: DiskRecord): void {
-    const message = decodeMessage(body)
+  #written(server: ServerName, record: DiskRecord): void {
+    const message = messageOf(record)
+    const { kind } = record
     if (!isTopical(message)) return
     const disk = this.#at(server, message)
     switch (message.kind) {
@@ -129,7 +132,7 @@ export class ServerRules {
   #accept(server: ServerName, votes: Votes, message: MessageOf<'accept'> | MessageOf<'arbiter-accept'>): void {
     const { stake, decision } = message
     this.#promise(server, votes, message)
-    const text = textOf(decision)
+    const text = decisionText(decision)
     this.#decisions.set(text, decision)
     votes.accepted.set(formatStake(stake), text)
     votes.proposals.push({ stake, text })
@@ -140,7 +143,7 @@ export class ServerRules {
     const { next } = decision
     disk.opened = true
     const key = keyOf(next)
-    const text = textOf(decision)
+    const text = decisionText(decision)
     this.#decisions.set(text, decision)
     const known = this.#opened.get(key)
     if (known !== undefined && known !== text)
@@ -185,7 +188,7 @@ export class ServerRules {
           this.#fail('I8', server, message, 'answers an accept that is not on its disk')
         return
       case 'start':
-        if (this.#at(server, message).votes.accepted.get(formatStake(message.stake)) !== textOf(message.decision))
+        if (this.#at(server, message).votes.accepted.get(formatStake(message.stake)) !== decisionText(message.decision))
           this.#fail('I8', server, message, 'votes for what it has not accepted')
         return
       case 'started':
@@ -238,7 +241,7 @@ export class ServerRules {
   ): void {
     if (!stakes.has(formatStake(message.stake))) this.#fail('I8', server, message, 'promises what is not on its disk')
     // The frame may have waited for its flush while a proposal of the same stake was accepted: both answers are right then.
-    const told = message.accepted === undefined ? null : textOf(message.accepted)
+    const told = message.accepted === undefined ? null : decisionText(message.accepted)
     const below = proposals.findLast(({ stake }) => compareStakes(stake, message.stake) < 0)?.text ?? null
     const upTo = proposals.findLast(({ stake }) => compareStakes(stake, message.stake) <= 0)?.text ?? null
     if (told !== below && told !== upTo) this.#fail('I4', server, message, 'hides a proposal that it accepted')
@@ -266,7 +269,7 @@ export class ServerRules {
 
   #proposed(server: ServerName, message: MessageOf<'accept'> | MessageOf<'arbiter-accept'>): void {
     const { stake, decision, topic, epoch } = message
-    const text = textOf(decision)
+    const text = decisionText(decision)
     const slot = `${message.kind} ${keyOf(message)} ${formatStake(stake)}`
     const known = this.#proposals.get(slot)
     if (known !== undefined && known !== text) this.#fail('I10', server, message, 'proposes twice under one stake')
@@ -345,7 +348,7 @@ export class ServerRules {
 
   #chosenOr(rule: string, server: ServerName, decision: Decision, text: string): void {
     const { topic, epoch } = decision.next
-    if (!this.#chosen(topic, previousEpoch(epoch)).includes(textOf(decision)))
+    if (!this.#chosen(topic, previousEpoch(epoch)).includes(decisionText(decision)))
       this.#fail(rule, server, { kind: 'decided', topic, epoch: previousEpoch(epoch), decision }, text)
   }
 
@@ -375,7 +378,7 @@ export class ServerRules {
     const value = engine.instance === instance ? engine.holds(topic, epoch) : null
     const message = value === null ? null : decodeMessage(value)
     if (message?.kind !== 'decided') return []
-    const text = textOf(message.decision)
+    const text = decisionText(message.decision)
     this.#decisions.set(text, message.decision)
     return [text]
   }
@@ -460,18 +463,4 @@ function grow(
 ): void {
   const end = ends.get(batch.publisher) ?? 0
   if (isLenient || batch.first <= end + 1) ends.set(batch.publisher, Math.max(end, batch.last))
-}
-
-function textOf(decision: Decision): string {
-  const closing = [...decision.closing]
-    .map(([publisher]) => `${publisher}=${endOf(decision.closing, publisher)}`)
-    .sort()
-  return `${decision.changeId} ${configurationText(decision.next)} ${closing.join(',')}`
-}
-
-function configurationText(of: Configuration | undefined): string {
-  if (of === undefined) return ''
-  const { topic, epoch, mode, decider, membersMin, order, floor, base } = of
-  const members = of.members.map(({ name }) => name)
-  return [topic, epoch, mode, decider, members.join('+'), membersMin, order, floor, base].join('/')
 }

@@ -9,7 +9,8 @@ import { watchRules } from '../../sim/check/server-rules.ts'
 import { messagesOf } from '../../sim/world/client-node.ts'
 import type { Parcel, Selection, Verdict } from '../../sim/world/network.ts'
 import type { Operation, Step } from '../../sim/world/operations.ts'
-import { type ServerNode, World, type WorldEvent, type WorldOptions } from '../../sim/world/world.ts'
+import type { ServerNode } from '../../sim/world/server-node.ts'
+import { World, type WorldEvent, type WorldOptions } from '../../sim/world/world.ts'
 import { braces, Names } from './names.ts'
 import type { Command, ScenarioFile } from './scenario-file.ts'
 
@@ -44,6 +45,8 @@ const runs: Record<string, Run> = {
   kill: (s, c) => s.each(c, (server) => server.kill()),
   restart: (s, c) => s.each(c, (server) => server.start()),
   'lose-disk': (s, c) => s.each(c, (server) => server.loseDisk()),
+  'back-up': (s, c) => s.each(c, (server) => server.backUp()),
+  'restore-disk': (s, c) => s.each(c, (server) => server.restoreDisk()),
   'kill-client': (s, c) => {
     for (const id of c.words) s.world.killClient(id)
   },

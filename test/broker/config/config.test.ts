@@ -60,6 +60,22 @@ topics:
     expect(config.topics.size).toBe(0)
   })
 
+  it('names aliases that stand for nothing, and those that stand for too much', () => {
+    const bomb = [
+      'a: &a [1, 1]',
+      ...'bcdefghij'.split('').map((name, at) => `${name}: &${name} [*${'abcdefghi'[at]}, *${'abcdefghi'[at]}]`),
+    ]
+    expect(() => parseConfig('defaults: { size: *t }\n', 'x.yaml')).toThrowError(
+      expect.objectContaining({ code: 'EC_BAD_CONFIG', message: 'x.yaml:1:19: *t: stands for nothing before it' }),
+    )
+    expect(() => parseConfig(bomb.join('\n'), 'x.yaml')).toThrowError(
+      expect.objectContaining({ code: 'EC_BAD_CONFIG' }),
+    )
+    expect(() => parseConfig('topics: &t { x: *t }\n', 'x.yaml')).toThrowError(
+      expect.objectContaining({ code: 'EC_BAD_CONFIG' }),
+    )
+  })
+
   it('takes anchors, numbers as server ids, and other addresses for the outside', () => {
     const config = parseConfig(
       `cluster:

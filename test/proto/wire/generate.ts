@@ -32,6 +32,7 @@ const byName: Record<string, fc.Arbitrary<unknown>> = {
   name: serverName,
   coordinator: serverName,
   silent: serverName,
+  old: serverName,
   retirable: serverName,
 }
 
