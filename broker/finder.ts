@@ -121,7 +121,7 @@ export class Finder {
     }
     try {
       const decision: Decision = {
-        changeId: `create-${this.#host.incarnation.toString(16)}-${this.#host.nextToken()}`,
+        changeId: request.changeId ?? `create-${this.#host.incarnation.toString(16)}-${this.#host.nextToken()}`,
         next: this.#firstConfiguration(request),
         closing: emptySet,
       }

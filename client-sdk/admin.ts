@@ -100,8 +100,10 @@ export class Admin {
    * @throws EpochcastError `EC_TOPIC_EXISTS`, `EC_IMPOSSIBLE_MEMBERSHIP`, `EC_UNKNOWN_SERVER`, `EC_TIMEOUT`
    */
   async createTopic(name: string, options: TopicOptions & WaitOptions = {}): Promise<Configuration> {
-    const { configuration, created } = await this.#locate(name, true, options)
-    if (created) return configuration
+    const changeId = this.#newId()
+    const { configuration, created } = await this.#locate(name, true, options, epoch(0), changeId)
+    // An answer may have been lost or late: then another server was asked, which found what this call had made.
+    if (created || (await this.#isMadeBy(changeId, configuration, options))) return configuration
     throw new EpochcastError(
       'EC_TOPIC_EXISTS',
       `topic ${name} exists already, as ${configuration.mode} in epoch ${configuration.epoch}`,
@@ -281,13 +283,35 @@ export class Admin {
     create: boolean,
     options: TopicOptions & WaitOptions,
     known: Epoch = epoch(0),
+    changeId?: string,
   ): Promise<MessageOf<'located'>> {
     const topic = topicName(name)
-    const request: Message = { kind: 'locate', topic, epoch: known, create, explicit: create, ...templateOf(options) }
+    const request: Message = {
+      kind: 'locate',
+      topic,
+      epoch: known,
+      create,
+      explicit: create,
+      ...templateOf(options),
+      ...(changeId !== undefined && { changeId }),
+    }
     const located = await this.#ask(request, 'located', `looking for ${name}`, options)
     this.#machine.servers.learn(located.servers)
     this.#machine.servers.learnPast(located.configuration.members)
     return located
+  }
+
+  /** Whether the decision that made the topic is that of the call with this id. */
+  async #isMadeBy(changeId: string, { topic, members }: Configuration, options: WaitOptions): Promise<boolean> {
+    const to = members.map((member) => this.#machine.servers.addressOf(member))
+    try {
+      const { decisions } = await this.#chain(topic, epoch(0), to, { ...options, timeoutMs: notesTimeoutMs })
+      return decisions[0]?.changeId === changeId
+    } catch (error) {
+      // Its members do not answer: what this call made would have just started.
+      if (error instanceof EpochcastError && error.code === 'EC_TIMEOUT') return false
+      throw error
+    }
   }
 
   /** A server that was asked later may call a change superseded that it did not know to be the one asked for. */

@@ -8,6 +8,7 @@ import { randomBytes } from 'node:crypto'
 import { EpochcastError } from '../errors.ts'
 import type { Address } from '../ids.ts'
 import { frameLength } from './framing.ts'
+import { Backlog } from './nats-backlog.ts'
 import { ListeningGroups, SendingGroups } from './nats-groups.ts'
 import type { Msg, NatsConnection } from './nats-link.ts'
 import { frameParcel, Pieces, parcelKinds, pieceParcels, wordOf, wordParcel } from './nats-parcels.ts'
@@ -23,8 +24,6 @@ const groupRoute = '0'
 const closeTimeoutMs = 1_000
 /** Payloads of a NATS server that takes less than this are refused: frames would fall into too many pieces. */
 const payloadBytesMin = 8 * 1024
-/** NATS is asked how far it has read after each such part of the bound. */
-const queueParts = 16
 
 export class NatsEndpoint implements Transport {
   readonly address: Address
@@ -36,6 +35,7 @@ export class NatsEndpoint implements Transport {
   readonly #subject: string
   readonly #peers: Peers
   readonly #pieces: Pieces
+  readonly #backlog: Backlog
   readonly #sending = new SendingGroups()
   readonly #listening = new ListeningGroups()
   #replies: string
@@ -45,9 +45,6 @@ export class NatsEndpoint implements Transport {
   #closed: Promise<void> | undefined
   #framesLost = 0
   #frameNumber = 0
-  /** Bytes that NATS has not said to have read. */
-  #queuedBytes = 0
-  #isAsking = false
 
   constructor(
     address: Address,
@@ -65,6 +62,7 @@ export class NatsEndpoint implements Transport {
     this.#subject = subjects.of(address) ?? ''
     this.#replies = `${subjects.repliesOf(address)}.${this.#life}.`
     this.#pieces = new Pieces(limits.frameBytesMax)
+    this.#backlog = new Backlog(connection, limits.queueBytesMax)
     this.#peers = new Peers((peer, up) => {
       if (this.#isOpen) handler.peer(peer, up)
     })
@@ -114,7 +112,7 @@ export class NatsEndpoint implements Transport {
   send(to: Address, parts: readonly Uint8Array[]): void {
     const length = frameLength(parts, this.#limits.frameBytesMax)
     const peer = this.#route(to)
-    if (peer === undefined || !this.#hasRoom(length)) this.#framesLost += 1
+    if (peer === undefined || !this.#backlog.hasRoom(length)) this.#framesLost += 1
     else this.#publish(peer.subject, peer.route, this.#parcels(parts, length))
   }
 
@@ -139,7 +137,7 @@ export class NatsEndpoint implements Transport {
     }
     const isGroup = listeners.length >= 2
     const alone = isGroup ? peers.filter((peer) => !listens(peer)) : peers
-    if (!this.#hasRoom(length * (alone.length + 1))) {
+    if (!this.#backlog.hasRoom(length * (alone.length + 1))) {
       this.#framesLost += to.length
       return
     }
@@ -176,7 +174,7 @@ export class NatsEndpoint implements Transport {
   // Out
 
   #route(to: Address): Peer | undefined {
-    if (!this.#isOpen || !this.#isConnected || to === this.address) return undefined
+    if (!this.#isOpen || !this.#canSend || to === this.address) return undefined
     const known = this.#peers.find(to)
     // A client is reached while it is there, or not at all: nobody takes its address again.
     if (known?.isUp !== true && isNatsClient(to)) return undefined
@@ -185,8 +183,9 @@ export class NatsEndpoint implements Transport {
     return subject === undefined ? undefined : this.#peers.add(to, subject)
   }
 
-  #hasRoom(bytes: number): boolean {
-    return this.#queuedBytes + bytes <= this.#limits.queueBytesMax
+  /** While the connection is down the NATS client would keep what it is given, or throw once it has given up. */
+  get #canSend(): boolean {
+    return this.#isConnected && !this.#connection.isClosed()
   }
 
   #parcels(parts: readonly Uint8Array[], length: number): readonly Uint8Array[] {
@@ -200,29 +199,14 @@ export class NatsEndpoint implements Transport {
     let reply = `${this.#replies}${route}`
     for (const parcel of parcels) {
       this.#connection.publish(subject, parcel, { reply })
-      this.#queuedBytes += parcel.length
+      this.#backlog.add(parcel.length)
       // One frame is lost once, in however many pieces.
       reply = `${this.#replies}${route}.quiet`
     }
-    if (!this.#isAsking && this.#queuedBytes > this.#limits.queueBytesMax / queueParts) this.#ask()
-  }
-
-  /** Learns how far NATS has read: what waits beyond the bound is lost here, not in memory. */
-  #ask(): void {
-    this.#isAsking = true
-    queueMicrotask(() => {
-      const asked = this.#queuedBytes
-      const done = (): void => {
-        this.#isAsking = false
-        this.#queuedBytes = Math.max(0, this.#queuedBytes - asked)
-        if (this.#isOpen && this.#queuedBytes > this.#limits.queueBytesMax / queueParts) this.#ask()
-      }
-      this.#connection.flush().then(done, done)
-    })
   }
 
   #say(peer: Peer, kind: number, text = ''): void {
-    if (!this.#isConnected) return
+    if (!this.#canSend) return
     const reply = `${this.#replies}${peer.route}.quiet`
     this.#connection.publish(peer.subject, wordParcel(kind, text), { reply })
   }
@@ -313,9 +297,9 @@ export class NatsEndpoint implements Transport {
     let before: Peer[] = []
     for await (const status of this.#connection.status()) {
       if (!this.#isOpen) return
-      if (status.type === 'disconnect' && this.#isConnected) {
+      if ((status.type === 'disconnect' || status.type === 'close') && this.#isConnected) {
         this.#isConnected = false
-        this.#queuedBytes = 0
+        this.#backlog.clear()
         before = this.#peers.up()
         this.#begin()
         for (const peer of before) this.#lose(peer)

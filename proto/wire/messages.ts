@@ -118,8 +118,17 @@ export const shapes = {
   decisions: { ...topical, decisions: many(4, decision), newest: one(5, configuration) },
 
   // Finding topics.
-  /** `create`: made when it does not exist; `explicit`: also where topics are not made by being used. */
-  locate: { ...topical, create: one(10, flag), explicit: optional(11, flag), ...template },
+  /**
+   * `create`: made when it does not exist; `explicit`: also where topics are not made by being used, and `changeId` is that of
+   * the decision that makes it.
+   */
+  locate: {
+    ...topical,
+    create: one(10, flag),
+    explicit: optional(11, flag),
+    ...template,
+    changeId: optional(12, changeIdType),
+  },
   /** `created`: this request made the topic. */
   located: { ...topical, configuration: one(4, configuration), servers: many(5, member), created: one(6, flag) },
   inquire: { ...topical },

@@ -36,6 +36,18 @@ describe('a client', () => {
     expect(ends).toEqual(['EC_CLOSED', 'EC_CLOSED', 'EC_CLOSED', 'ended'])
   })
 
+  it('is told that it made a topic also when the first answer was lost', async () => {
+    await using cluster = await createFilteredCluster()
+    const client = await cluster.connect()
+    const wanted = { mode: 'single', members: ['a'] } as const
+    let lost = 0
+    const restore = cluster.lose(({ message }) => message.kind === 'located' && lost++ === 0)
+    const made = await settled(client.admin.createTopic('t', wanted), 'the topic')
+    restore()
+    expect([lost > 0, made.epoch, made.mode]).toEqual([true, 1, 'single'])
+    expect(await codeOf(client.admin.createTopic('t', wanted))).toBe('EC_TOPIC_EXISTS')
+  })
+
   it('makes a topic by its first publish while the same client only looks for it', async () => {
     await using cluster = await createFilteredCluster()
     const client = await cluster.connect()

@@ -1,5 +1,6 @@
 /** One story that every sweep tells again with another disturbance: publish, subscribe, change twice, and read it all. */
 import type { Decider, Mode } from '../../proto/configuration.ts'
+import { outsideEngine } from '../../proto/decider.ts'
 import { checkHistory } from '../../sim/check/history-rules.ts'
 import { watchRules } from '../../sim/check/server-rules.ts'
 import type { Operation } from '../../sim/world/operations.ts'
@@ -47,6 +48,30 @@ export const variants: readonly Variant[] = [
   { name: 'single', mode: 'single', decider: 'engine', members: [['1'], ['2'], ['1']] },
 ]
 
+/** An engine outside of the cluster decides. */
+export const outsideVariants: readonly Variant[] = [
+  {
+    name: 'fault-recovery by an engine outside',
+    mode: 'fault-recovery',
+    decider: 'engine:main',
+    members: [
+      ['1', '2'],
+      ['2', '3'],
+      ['4', '5'],
+    ],
+  },
+  {
+    name: 'fault-masking by an engine outside',
+    mode: 'fault-masking',
+    decider: 'engine:main',
+    members: [
+      ['1', '2', '3'],
+      ['3', '4', '5'],
+      ['1', '2', '6'],
+    ],
+  },
+]
+
 export const coordinator = '7'
 const arbiters = ['5', '6', 'p']
 const servers = ['1', '2', '3', '4', ...arbiters, coordinator]
@@ -69,8 +94,10 @@ export function tell(variant: Variant, disturb: (world: World) => void, options:
   world.watchers.push((event) => {
     if (event.what === 'fatal') broken.push(`server ${event.server} stopped: ${event.error}`)
   })
-  world.bootstrap(servers, arbiters)
   const { mode, decider } = variant
+  const outside = outsideEngine(decider)
+  if (outside !== null) world.addEngine(outside.id)
+  world.bootstrap(servers, arbiters)
   const [first, second, third] = variant.members
   world.client('admin').create(topic, { mode, decider, members: [...first] })
   world.tick(2)

@@ -83,19 +83,26 @@ describeNats('nats', () => {
       const all = await Promise.all(saw.map((recorder, at) => listen(nats, `s${at}`, recorder)))
       const client = await dial(nats, 'c', new Recorder())
       const to = all.map((one) => one.address)
-      const groups = () => [...seen.keys()].filter((subject) => subject.includes('.g.'))
+      const toGroup = () => [...seen].reduce((sum, [subject, count]) => sum + (subject.includes('.g.') ? count : 0), 0)
+      const alone = () => to.map((_, at) => seen.get(`${nats.prefix}.s.s${at}`) ?? 0)
+      const heard = () => alone().reduce((sum, count) => sum + count, toGroup())
       let sent = 0
-      await until(() => {
-        client.sendToAll?.(to, text(`${sent++}`))
-        return groups().length > 0
-      })
-      const before = new Map(seen)
-      for (let more = 0; more < 50; more += 1) client.sendToAll?.(to, text(`${sent++}`))
-      await until(() => saw.every((one) => new Set(one.texts).size === sent))
-      const [group = ''] = groups()
-      await until(() => (seen.get(group) ?? 0) >= (before.get(group) ?? 0) + 50)
-      for (const at of [0, 1, 2])
-        expect(seen.get(`${nats.prefix}.s.s${at}`)).toBe(before.get(`${nats.prefix}.s.s${at}`))
+      /** Sends, and waits until the tap has heard all of it: one to the group, or more. */
+      const send = async (count: number): Promise<void> => {
+        for (let more = 0; more < count; more += 1) client.sendToAll?.(to, text(`${sent++}`))
+        await until(() => saw.every((one) => new Set(one.texts).size === sent))
+        await until(() => heard() >= sent)
+      }
+      // Until all three have said that they listen.
+      for (let before = [-1, 0, 0]; String(before) !== String(alone()) || toGroup() === 0; ) {
+        before = alone()
+        await send(1)
+        await quietMoment()
+      }
+      const [before, grouped] = [alone(), toGroup()]
+      await send(50)
+      await until(() => toGroup() === grouped + 50)
+      expect(alone()).toEqual(before)
       const expected = Array.from({ length: sent }, (_, index) => `${index}`)
       // One that listens already, and whose word of that is on its way, gets a frame twice.
       for (const one of saw) expect([...new Set(one.texts)]).toEqual(expected)
