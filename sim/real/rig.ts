@@ -11,6 +11,7 @@ import { dialTcp } from '../../proto/transport/tcp.ts'
 import { judge } from './history.ts'
 import { isInside } from './platform.ts'
 import { ServerProcess } from './server-process.ts'
+import { sharedHistory } from './shared-history.ts'
 import { Workload, type WorkloadOptions } from './workload.ts'
 
 export interface RigOptions {
@@ -160,7 +161,8 @@ export class Rig {
 
   /** What a reader needs to see what went wrong: everything that clients saw, beside the servers' logs and disks. */
   keepHistory(problems: readonly string[]): void {
-    const lines = this.workload.history.map((record) => JSON.stringify(record))
+    const events = sharedHistory(this.workload.history, this.folder, problems.length === 0)
+    const lines = events.map((event) => JSON.stringify(event))
     writeFileSync(join(this.folder, 'history.jsonl'), `${lines.join('\n')}\n`)
     writeFileSync(join(this.folder, 'problems.txt'), `${problems.join('\n')}\n`)
   }
