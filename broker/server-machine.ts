@@ -12,6 +12,8 @@ import { decodeMessage, type Frame } from '../proto/wire/codec.ts'
 import { isTopical, type Message, type MessageOf } from '../proto/wire/messages.ts'
 import { Arbiter } from './engines/arbiter.ts'
 import { Arbiters } from './engines/arbiters.ts'
+import { Deciders } from './engines/deciders.ts'
+import { type OutsideEngine, OutsideEngines } from './engines/outside.ts'
 import { Changes } from './epoch/changes.ts'
 import { Finder, type TopicDefaults } from './finder.ts'
 import { limits as defaultLimits, type Host, type Limits } from './host.ts'
@@ -30,6 +32,8 @@ export interface ServerMachineOptions {
   readonly clock: Clock
   readonly defaults: TopicDefaults
   readonly storeFull?: () => boolean
+  /** Decision engines outside of the cluster that this server may ask. */
+  readonly engines?: readonly OutsideEngine[]
   /** How much of the log is on disk. Without it nobody finds out that a disk is an old copy. */
   readonly flushedTo?: () => Position
   readonly limits?: Partial<Limits>
@@ -83,6 +87,8 @@ export class ServerMachine implements DurableMachine {
   #heldBytes = 0
   readonly #arbiter = new Arbiter()
   readonly #arbiters: Arbiters
+  readonly #outside: OutsideEngines
+  readonly #deciders: Deciders
   readonly #changes: Changes
   readonly #finder: Finder
   readonly #rounds = new Map<TopicName, number>()
@@ -103,11 +109,14 @@ export class ServerMachine implements DurableMachine {
     this.#host = this.#makeHost()
     this.#proof = new StorageProof(options.self, this.#host.incarnation)
     this.#arbiters = new Arbiters(this.#host, this.#limits, () => this.#belonging.arbiters)
+    this.#outside = new OutsideEngines(this.#host, options.engines ?? [], () => this.#belonging.id)
+    this.#deciders = new Deciders(this.#arbiters, this.#outside, () => this.#belonging.decider)
     const replica = (topic: TopicName) => this.#replicas.get(topic)
     const coordination = {
       host: this.#host,
       limits: this.#limits,
-      engine: this.#arbiters,
+      deciders: this.#deciders,
+      registry: this.#arbiters,
       nowMs: () => options.clock.nowMs(),
     }
     // One counter for each topic: two attempts of this server never have one stake.
@@ -117,7 +126,9 @@ export class ServerMachine implements DurableMachine {
       return round
     }
     this.#changes = new Changes({ ...coordination, nextRound: rounds }, this.directory, replica)
-    this.#finder = new Finder(this.#host, this.#limits, this.#arbiters, this.directory, options.defaults, replica)
+    const { defaults } = options
+    const [registry, deciders] = [this.#arbiters, this.#deciders]
+    this.#finder = new Finder(this.#host, this.#limits, registry, deciders, this.directory, defaults, replica)
   }
 
   get cluster(): ClusterId | '' {
@@ -147,6 +158,8 @@ export class ServerMachine implements DurableMachine {
         return this.#settle(out)
       case 'tick':
         return this.#onTick(out)
+      case 'engine':
+        return this.#outside.take(input.engine, input.token, input.answer, out)
       case 'peer':
         if (!input.up) this.directory.peerDown(input.address, out)
         if (!input.up) for (const replica of this.#replicas.values()) replica.peerDown(input.address)
@@ -178,6 +191,11 @@ export class ServerMachine implements DurableMachine {
       case 'list-servers':
         send(out, from, this.directory.describe(), envelope.token)
         return
+      case 'list-engines': {
+        const { founding } = this.#deciders
+        send(out, from, { kind: 'engines', engines: this.#outside.states(), decider: founding }, envelope.token)
+        return
+      }
       case 'locate':
         return this.#finder.locate(from, envelope.token, message, out)
       case 'reconfigure':
@@ -280,6 +298,7 @@ export class ServerMachine implements DurableMachine {
     this.#release(out)
     this.#positions.tick(out)
     this.#arbiters.tick(out)
+    this.#outside.tick(out)
     this.#changes.tick(out)
     this.#finder.tick(out)
     for (const replica of this.#replicas.values()) {
@@ -349,7 +368,9 @@ export class ServerMachine implements DurableMachine {
       addressOf: (member) => this.directory.addressOf(member),
       isAlive: (name) => this.directory.isAlive(name),
       alive: () => this.directory.alive(),
+      isCutOff: () => this.directory.isCutOff,
       storeFull: storeFull ?? (() => false),
+      askDecider: (of, done, out) => this.#deciders.learn(of, done, out),
       coordinate: (topic: TopicName, intent: Intent, out: Effect[]) => {
         const wedged = this.#replicas.get(topic)?.phase === 'wedged'
         this.#changes.finish(topic, intent, wedged, out)

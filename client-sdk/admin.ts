@@ -1,9 +1,9 @@
 /** What operators ask for: topics, servers, epoch changes. */
-import { type Configuration, type Decision, majority } from '../proto/configuration.ts'
+import { type Configuration, type Decider, type Decision, majority } from '../proto/configuration.ts'
 import { EpochcastError, type ErrorCode } from '../proto/errors.ts'
 import { type Address, type Epoch, epoch, type ServerName, serverIdOf, topicName } from '../proto/ids.ts'
 import type { Loop } from '../proto/machine/loop.ts'
-import type { Message, MessageOf } from '../proto/wire/messages.ts'
+import type { EngineState, Message, MessageOf } from '../proto/wire/messages.ts'
 import { Inspection } from './inspection.ts'
 import type { ClientCall, ClientMachine } from './machine.ts'
 import {
@@ -40,7 +40,16 @@ export interface ReplicaInfo {
   readonly heldEpochs: number
 }
 
-/** A member that is asked what it knows may be dead. */
+/** The decision engines that one server has, and how it sees them. */
+export interface ServerEngines {
+  readonly server: string
+  /** It did not answer in time. */
+  readonly silent: boolean
+  readonly engines: readonly EngineState[]
+  /** Who decides about new topics of its cluster; null where it is silent. */
+  readonly founding: Decider | null
+}
+
 /** What ends the question, not only this member's part of it. */
 const finalCodes: readonly ErrorCode[] = ['EC_CLOSED', 'EC_ABORTED']
 const mayBeOwn: readonly ErrorCode[] = ['EC_SUPERSEDED', 'EC_TRANSFER_FAILED', 'EC_NO_DECIDER']
@@ -178,6 +187,22 @@ export class Admin {
           stagedCount: 0,
           heldEpochs: 0,
         }
+      }
+    })
+    return Promise.all(asked)
+  }
+
+  /** Decision engines outside of the cluster, as each server that answers within `timeoutMs` (default 1,000) sees them. */
+  async engines(options: WaitOptions = {}): Promise<readonly ServerEngines[]> {
+    const servers = await this.servers(options)
+    const asked = servers.map(async ({ id, address }): Promise<ServerEngines> => {
+      const limits = { timeoutMs: 1_000, ...options }
+      try {
+        const told = await this.#ask({ kind: 'list-engines' }, 'engines', `engines of ${id}`, limits, [address])
+        return { server: id, silent: false, engines: told.engines, founding: told.decider }
+      } catch (error) {
+        if (!(error instanceof EpochcastError) || error.code !== 'EC_TIMEOUT') throw error
+        return { server: id, silent: true, engines: [], founding: null }
       }
     })
     return Promise.all(asked)

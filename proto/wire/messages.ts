@@ -13,6 +13,7 @@ import {
   configuration,
   deciderType,
   decision,
+  engineState,
   epochType,
   intent,
   member,
@@ -55,7 +56,7 @@ export type GetLevel = (typeof getLevels)[number]
 /** What a topic is to be when a request creates it. */
 const template = {
   mode: optional(4, modeType),
-  decider: optional(5, deciderType),
+  decider: optional(20, deciderType),
   size: optional(6, uint()),
   members: many(7, text(32)),
   membersMin: optional(8, uint()),
@@ -216,6 +217,14 @@ export const shapes = {
   /** This server opened `epoch`, the one after the decision. */
   opening: { ...topical, decision: one(4, decision) },
 
+  /** Which decision engines outside of the cluster this server has, and how they are. */
+  'list-engines': {},
+  engines: {
+    engines: many(2, engineState),
+    /** Who decides about new topics. */
+    decider: one(3, deciderType),
+  },
+
   // A server that came back asks whether its disk is as new as it ever was.
   /** `position`: where its log ended when it began. */
   prove: { member: one(2, member), incarnation: one(3, uint()), position: one(4, uint()) },
@@ -238,6 +247,9 @@ export type Template = Pick<MessageOf<'locate'>, 'mode' | 'decider' | 'size' | '
 export type PhaseTimes = MessageOf<'changed'>['times']
 export type Source = MessageOf<'stage'>['sources'][number]
 export type ClusterRecord = MessageOf<'join'>['cluster']
+export type EngineState = MessageOf<'engines'>['engines'][number]
+/** One thing that was found about an engine, and what to do about it. */
+export type Finding = EngineState['findings'][number]
 
 export const kinds = Object.keys(shapes) as readonly MessageKind[]
 

@@ -1,5 +1,5 @@
 /** Messages of every kind by chance, from the tables that define them; and bytes that were nearly right. */
-import { deciders, modes, orders, services } from '../../proto/configuration.ts'
+import { modes, orders, services } from '../../proto/configuration.ts'
 import type { PublisherId } from '../../proto/ids.ts'
 import { hexDigits, type Random } from '../../proto/machine/ports.ts'
 import type { Frontier } from '../../proto/message-set.ts'
@@ -11,12 +11,12 @@ export type Meanings = Readonly<Record<string, (random: Random) => unknown>>
 
 const words: Readonly<Record<string, readonly string[]>> = {
   mode: modes,
-  decider: deciders,
   service: services,
   order: orders,
   level: getLevels,
   refusal: refusals,
 }
+const deciders = ['stakes', 'engine', 'engine:main', 'engine:main@0123456789abcdef']
 const letters = 'abcdeXYZ019'
 const named = new Set(['coordinator', 'silent', 'old', 'retirable'])
 const manyMax = 4
@@ -57,6 +57,7 @@ export class MessageGenerator {
     }
     const list = words[key]
     if (list !== undefined && type.proto === 'uint32') return pick(random, list)
+    if (key === 'decider') return pick(random, deciders)
     if (key === 'publisher') return hexDigits(random, 16)
     if (key === 'id') return uuid(random)
     if (key === 'name' || named.has(key)) return serverNameBy(random)
