@@ -8,10 +8,12 @@ import { connect, EpochcastError } from '../../client-sdk/index.ts'
 import { address } from '../../proto/ids.ts'
 import type { Random } from '../../proto/machine/ports.ts'
 import { dialTcp } from '../../proto/transport/tcp.ts'
+import { checkHistory } from '../check/check.ts'
+import { parseHistory } from '../check/history.ts'
 import { judge } from './history.ts'
 import { isInside } from './platform.ts'
 import { ServerProcess } from './server-process.ts'
-import { sharedHistory } from './shared-history.ts'
+import { formatShared, sharedHistory } from './shared-history.ts'
 import { Workload, type WorkloadOptions } from './workload.ts'
 
 export interface RigOptions {
@@ -151,19 +153,25 @@ export class Rig {
     try {
       await this.workload.finish(servesWithinMs)
       this.#mustBeWell()
-      return judge(this.workload.history)
+      return this.#judge(true)
     } catch (error) {
-      return [...judge(this.workload.history), error instanceof Error ? error.message : String(error)]
+      return [...this.#judge(false), error instanceof Error ? error.message : String(error)]
     } finally {
       await this.workload.close().catch(() => {})
     }
   }
 
+  /** By the rules over what clients saw, and by those of simulated runs. */
+  #judge(isQuiet: boolean): string[] {
+    const { history } = this.workload
+    const shared = parseHistory(formatShared(sharedHistory(history, this.folder, isQuiet)))
+    return [...judge(history), ...checkHistory(shared).map(({ rule, text }) => `${rule}: ${text}`)]
+  }
+
   /** What a reader needs to see what went wrong: everything that clients saw, beside the servers' logs and disks. */
   keepHistory(problems: readonly string[]): void {
-    const events = sharedHistory(this.workload.history, this.folder, problems.length === 0)
-    const lines = events.map((event) => JSON.stringify(event))
-    writeFileSync(join(this.folder, 'history.jsonl'), `${lines.join('\n')}\n`)
+    const text = formatShared(sharedHistory(this.workload.history, this.folder, problems.length === 0))
+    writeFileSync(join(this.folder, 'history.jsonl'), text)
     writeFileSync(join(this.folder, 'problems.txt'), `${problems.join('\n')}\n`)
   }
 

@@ -66,6 +66,11 @@ export function sharedHistory(records: readonly HistoryRecord[], source: string,
   return [header, ...sorted, { kind: 'end', at: last, quiescent: isQuiet }].map((event, i) => ({ i, ...event }))
 }
 
+/** One line for each event. */
+export function formatShared(events: readonly Event[]): string {
+  return events.map((event) => `${JSON.stringify(event)}\n`).join('')
+}
+
 function addEvents(
   { topic, client, value, start, end, id, status }: Extract<HistoryRecord, { what: 'add' }>,
   op: number,

@@ -1,7 +1,10 @@
 // Goal: the rules over what clients of real processes saw can fail, and do not fail for nothing. Method: a small history that
 // holds, and for each rule the same history with one thing wrong.
 import { describe, expect, it } from 'vitest'
+import { checkHistory } from '../../../sim/check/check.ts'
+import { parseHistory } from '../../../sim/check/history.ts'
 import { type HistoryRecord, judge } from '../../../sim/real/history.ts'
+import { formatShared, sharedHistory } from '../../../sim/real/shared-history.ts'
 
 const publisher = '00112233aabbccdd'
 const id = (epoch: number, sequence: number) => `${epoch}-${publisher}-${sequence}`
@@ -43,18 +46,25 @@ const sound: readonly HistoryRecord[] = [
   { what: 'outcome', topic: 't', client: 'o', at: 80, id: id(1, 3), outcome: 'dropped' },
 ]
 
+/** What the rules of simulated runs say of the same. */
+const shared = (history: readonly HistoryRecord[]) =>
+  checkHistory(parseHistory(formatShared(sharedHistory(history, 'test', false))))
+
 /** The same without what stands at `at`, and with others in its place. */
 const instead = (at: number, ...others: HistoryRecord[]) => [...sound.slice(0, at), ...others, ...sound.slice(at + 1)]
 
 describe('the rules over real runs', () => {
   it('find nothing in a sound history, nor in one that is not over', () => {
     expect(judge(sound)).toEqual([])
+    expect(shared(sound)).toEqual([])
     expect(judge([...sound, add('five', 90, id(2, 2), 'open'), add('six', 91, id(2, 3), 'unknown')])).toEqual([])
     // A message that was not durable yet when the Get began may be in it or not.
     expect(judge(instead(9, get(12, [one])))).toEqual([])
     expect(judge(instead(9, get(12, [one, two])))).toEqual([])
   })
 
+  /** Of these the other rules need more than clients see, or they are judged at the end of a quiet history. */
+  const onlyHere = new Set(['an epoch ends in two ways'])
   const broken: readonly (readonly [rule: string, what: string, history: readonly HistoryRecord[]])[] = [
     ['I1', 'a Get lacks what was acknowledged', instead(9, get(50, [one]))],
     ['I1', 'a Get lacks what another Get gave', [...sound, get(90, [one, two])]],
@@ -84,6 +94,7 @@ describe('the rules over real runs', () => {
   for (const [rule, what, history] of broken) {
     it(`${rule}: ${what}`, () => {
       expect(judge(history).map((text) => text.slice(0, text.indexOf(':')))).toContain(rule)
+      if (!onlyHere.has(what)) expect(shared(history)).not.toEqual([])
     })
   }
 })
