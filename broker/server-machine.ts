@@ -180,7 +180,8 @@ export class ServerMachine implements DurableMachine {
         this.#onAlive(from, message, out)
         return
       case 'prove':
-        return this.#positions.answer(from, envelope.token, message, out)
+        if (message.member.address === from) this.#positions.answer(from, envelope.token, message, out)
+        return
       case 'shown':
         this.#proof.shown(from, envelope.from as ServerName, message)
         if (this.#proof.isServing) this.#release(out)
@@ -323,7 +324,11 @@ export class ServerMachine implements DurableMachine {
 
   #onAlive(from: Address, message: MessageOf<'alive'>, out: Effect[]): void {
     const { member, incarnation, position } = message
-    if (incarnation !== undefined && position !== undefined) this.#positions.note(member.name, incarnation, position)
+    // Nobody tells of another how far it reached.
+    const isOwn = member.address === from
+    if (isOwn && incarnation !== undefined && position !== undefined) {
+      this.#positions.note(member.name, incarnation, position)
+    }
     this.directory.onAlive(from, message, out)
   }
 

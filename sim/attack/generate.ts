@@ -15,6 +15,7 @@ const words: Readonly<Record<string, readonly string[]>> = {
   order: orders,
   level: getLevels,
   refusal: refusals,
+  verdict: ['ok', 'warn', 'fail'],
 }
 const deciders = ['stakes', 'engine', 'engine:main', 'engine:main@0123456789abcdef']
 const letters = 'abcdeXYZ019'

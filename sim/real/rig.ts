@@ -4,13 +4,16 @@ import { createServer } from 'node:net'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { bootstrap } from '../../broker/bootstrap.ts'
-import { connect } from '../../client-sdk/index.ts'
+import { connect, EpochcastError } from '../../client-sdk/index.ts'
 import { address } from '../../proto/ids.ts'
 import type { Random } from '../../proto/machine/ports.ts'
 import { dialTcp } from '../../proto/transport/tcp.ts'
+import { checkHistory } from '../check/check.ts'
+import { parseHistory } from '../check/history.ts'
 import { judge } from './history.ts'
 import { isInside } from './platform.ts'
 import { ServerProcess } from './server-process.ts'
+import { formatShared, sharedHistory } from './shared-history.ts'
 import { Workload, type WorkloadOptions } from './workload.ts'
 
 export interface RigOptions {
@@ -150,18 +153,25 @@ export class Rig {
     try {
       await this.workload.finish(servesWithinMs)
       this.#mustBeWell()
-      return judge(this.workload.history)
+      return this.#judge(true)
     } catch (error) {
-      return [...judge(this.workload.history), error instanceof Error ? error.message : String(error)]
+      return [...this.#judge(false), error instanceof Error ? error.message : String(error)]
     } finally {
       await this.workload.close().catch(() => {})
     }
   }
 
+  /** By the rules over what clients saw, and by those of simulated runs. */
+  #judge(isQuiet: boolean): string[] {
+    const { history } = this.workload
+    const shared = parseHistory(formatShared(sharedHistory(history, this.folder, isQuiet)))
+    return [...judge(history), ...checkHistory(shared).map(({ rule, text }) => `${rule}: ${text}`)]
+  }
+
   /** What a reader needs to see what went wrong: everything that clients saw, beside the servers' logs and disks. */
   keepHistory(problems: readonly string[]): void {
-    const lines = this.workload.history.map((record) => JSON.stringify(record))
-    writeFileSync(join(this.folder, 'history.jsonl'), `${lines.join('\n')}\n`)
+    const text = formatShared(sharedHistory(this.workload.history, this.folder, problems.length === 0))
+    writeFileSync(join(this.folder, 'history.jsonl'), text)
     writeFileSync(join(this.folder, 'problems.txt'), `${problems.join('\n')}\n`)
   }
 
@@ -176,7 +186,10 @@ export class Rig {
     await bootstrap({ servers, dial: (name, handler) => dialTcp({ name, handler }), timeoutMs: 60_000 })
     await this.#withAdmin(async (admin) => {
       for (const { name, mode, members } of this.topics) {
-        await admin.createTopic(name, { mode, members, timeoutMs: servesWithinMs })
+        // On a slow machine it is asked again, and the second answer says that it is there: made by the first.
+        await admin.createTopic(name, { mode, members, timeoutMs: servesWithinMs }).catch((error: unknown) => {
+          if (!(error instanceof EpochcastError) || error.code !== 'EC_TOPIC_EXISTS') throw error
+        })
       }
     })
     await this.workload.start()

@@ -65,7 +65,7 @@ export async function buildCli(): Promise<string> {
 
 function sourceDigest(): string {
   const hash = createHash('sha256').update(readFileSync(join(root, 'tsconfig.build.json')))
-  for (const folder of ['proto', 'client-sdk', 'broker']) {
+  for (const folder of ['proto', 'client-sdk', 'broker', 'bench', 'sim']) {
     for (const name of readdirSync(join(root, folder), { recursive: true, encoding: 'utf8' }).sort()) {
       if (name.endsWith('.ts')) hash.update(`${folder}/${name}\n`).update(readFileSync(join(root, folder, name)))
     }
