@@ -22,8 +22,9 @@ import {
 import type { MessageSet } from '../../proto/message-set.ts'
 import { compareStakes, formatStake, type Stake } from '../../proto/stake.ts'
 import { isTopical, type Message, type MessageOf } from '../../proto/wire/messages.ts'
+import type { WorldEvent } from '../world/events.ts'
 import type { DiskRecord } from '../world/virtual-disk.ts'
-import type { World, WorldEvent } from '../world/world.ts'
+import type { World } from '../world/world.ts'
 import { configurationText, decisionText } from './decision-text.ts'
 import { messageOf } from './recorder.ts'
 

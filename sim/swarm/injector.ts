@@ -1,10 +1,11 @@
 /** Brings about what a plan says: at its moment or at its point, and takes it back when its time is over. */
 import type { Random } from '../../proto/machine/ports.ts'
 import { systemError } from '../world/crash-files.ts'
+import type { Point } from '../world/events.ts'
 import type { Parcel } from '../world/network.ts'
 import { diskBytes } from '../world/segment-disk.ts'
 import type { ServerNode } from '../world/server-node.ts'
-import type { Point, World } from '../world/world.ts'
+import type { World } from '../world/world.ts'
 import { namedStream, streamOf } from './chance.ts'
 import { type FaultId, type Reached, reach } from './fault-classes.ts'
 import { type Plan, type PlannedFault, triggerText } from './plan.ts'
