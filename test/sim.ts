@@ -6,4 +6,5 @@ else {
   process.argv.splice(2, 0, 'sim')
   await import('../broker/cli/main.ts')
 }
+
 export {}

@@ -116,6 +116,7 @@ class Process {
       nextToken: () => ++this.#token,
       addressOf: (member) => member.address,
       isAlive: () => true,
+      alive: () => [],
       storeFull: () => false,
       coordinate: () => {},
     }
@@ -182,7 +183,7 @@ export class ServerNode implements Node {
 
   #recovered(): Replica {
     const replica = new Replica(topic, this.#process.host, limits)
-    this.#log.forEach(({ record, message }, position) => replica.state.recover(record, message, position))
+    for (const [position, { record, message }] of this.#log.entries()) replica.state.recover(record, message, position)
     return replica
   }
 }
@@ -241,7 +242,8 @@ export class CoordinatorNode implements Node {
     else if (input.kind === 'parcel') {
       const { from, message } = input.parcel
       if (message.kind === 'engine-decided') this.#listener?.decided(message.decision, out)
-      else if (message.kind !== 'engine-propose') this.#coordinator.take(nameOf(from) as ServerName, message, out)
+      else if (message.kind !== 'engine-propose')
+        this.#coordinator.take(nameOf(from) as ServerName, message as Message, out)
     } else {
       for (let tick = 0; tick < timeoutTicks && !out.some(({ kind }) => kind === 'send'); tick++)
         this.#coordinator.tick(out)

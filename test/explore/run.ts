@@ -20,7 +20,10 @@ export class Explorations {
     try {
       const args = ['--max-old-space-size=6000', script, JSON.stringify(request)]
       const { stdout } = await run(process.execPath, args, { maxBuffer: 2 ** 26 })
-      return stdout.trim().split('\n').map((line) => JSON.parse(line) as Exploration)
+      return stdout
+        .trim()
+        .split('\n')
+        .map((line) => JSON.parse(line) as Exploration)
     } finally {
       if (edits.length > 0) this.#tree.drop(folder)
     }

@@ -69,6 +69,19 @@ const casts: readonly Cast[] = [
     restarts: 1,
   },
   {
+    name: 'rivals',
+    about: 'fault-masking {1,2,3}, two coordinators at once, no message, up to the decision',
+    mode: 'fault-masking',
+    decider: 'stakes',
+    members: ['1', '2', '3'],
+    changes: [
+      { id: 'A', members: ['1', '2', '3'] },
+      { id: 'B', members: ['1', '2', '3'] },
+    ],
+    messages: [],
+    drops: isAboutTheStart,
+  },
+  {
     name: 'relay',
     about: 'fault-masking {1,2,3}, three coordinators one after another, up to the decision',
     mode: 'fault-masking',
