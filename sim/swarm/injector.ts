@@ -155,7 +155,10 @@ export class Injector {
       if ((kind !== undefined && kind !== point.kind) || (id !== undefined && id !== point.id)) continue
       if (--waiting.remaining > 0) continue
       this.#waiting = this.#waiting.filter((one) => one !== waiting)
-      this.#strike(waiting.fault, point.id)
+      // In the middle of a flush, not before the first byte is written.
+      if (point.what === 'flush' && point.moment === 'before')
+        this.#world.queue.after(1, () => this.#strike(waiting.fault, point.id))
+      else this.#strike(waiting.fault, point.id)
       // Whoever died before a frame left does not send it.
       if (point.moment === 'before' && point.what === 'send' && !this.#world.server(point.id).alive) mayLeave = false
     }

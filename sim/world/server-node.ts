@@ -238,6 +238,8 @@ export class ServerNode {
     const world = this.#world
     this.#files ??= new CrashFiles(world.newRandom(`${this.id} disk`), {
       capacityBytes: diskBytes,
+      // Records of a short history are small: they are to be torn all the same.
+      sectorBytes: 64,
       pause: (operation) => this.#diskTime(operation),
     })
     return new SegmentDisk(this.#files, {
