@@ -77,7 +77,9 @@ export class Changes {
   /** A member of a wedged epoch finishes what its coordinator left. */
   finish(topic: TopicName, intent: Intent, finishing: boolean, out: Effect[]): void {
     const old = this.#replica(topic)?.state.opened?.configuration
-    if (old !== undefined && !this.#running.has(topic)) this.#run(old, intent, [], finishing, out)
+    if (old === undefined || this.#running.has(topic)) return
+    // Whoever cannot ask who decides leaves it to the other members.
+    if (this.#needs.deciders.has(old.decider)) this.#run(old, intent, [], finishing, out)
   }
 
   take(from: ServerName, token: number, message: Message, out: Effect[]): void {
@@ -143,7 +145,7 @@ export class Changes {
       else if (this.#running.has(request.topic)) this.#wait(asker, into)
       else this.#start(asker, newest, into)
     }
-    this.#needs.engine.lookup(request.topic, found, out)
+    this.#needs.registry.lookup(request.topic, found, out)
   }
 
   /** The epoch is over, and how is not known here: a member of the newest one tells. */
@@ -193,7 +195,7 @@ export class Changes {
     const retired = (old?.members ?? []).filter((member) => !isMember(decision.next, member.name))
     const retirable = retired.map((member) => member.name)
     // Here as at the end of a change: servers may stop only once clients that slept through it find the next ones.
-    this.#needs.engine.note(decision.next, (into) => this.#tell([asker], { ...result, retirable }, true, into), out)
+    this.#needs.registry.note(decision.next, (into) => this.#tell([asker], { ...result, retirable }, true, into), out)
   }
 
   #start(asker: Asker, old: Configuration, out: Effect[]): void {
@@ -208,6 +210,7 @@ export class Changes {
       return
     }
     try {
+      this.#needs.deciders.check(old.decider)
       this.#run(old, this.#intentOf(request, old), [asker], false, out)
     } catch (error) {
       if (!(error instanceof EpochcastError)) throw error
@@ -215,8 +218,12 @@ export class Changes {
         this.#early.push(asker)
         return
       }
-      const refusal = error.code === 'EC_UNKNOWN_SERVER' ? 'unknown-server' : 'impossible-membership'
-      this.#refuse(asker, refusal, error.hint === undefined ? error.message : `${error.message}; ${error.hint}`, out)
+      this.#refuse(
+        asker,
+        refusalOf(error),
+        error.hint === undefined ? error.message : `${error.message}; ${error.hint}`,
+        out,
+      )
     }
   }
 
@@ -280,7 +287,9 @@ export class Changes {
       members.map((member) => member.name),
     )
     const changesMode = mode !== old.mode
-    const decider = request.decider ?? (changesMode ? defaultDecider(mode) : old.decider)
+    const { deciders } = this.#needs
+    const kept = request.decider === undefined && !changesMode
+    const decider = kept ? old.decider : deciders.resolve(request.decider ?? defaultDecider(mode, deciders.founding))
     checkDecider(mode, decider)
     const membersMin = request.membersMin ?? Math.min(old.membersMin, members.length)
     return { changeId: request.changeId, members, mode, decider, membersMin, order: request.order ?? old.order }
@@ -359,6 +368,11 @@ export function sizeFor(mode: Mode, old: Configuration): number {
   const failures = Math.max(1, toleratedFailures(old.mode, old.members.length))
   if (mode === 'fault-masking') return 2 * failures + 1
   return mode === 'fault-recovery' ? failures + 1 : defaultSizes.single
+}
+
+function refusalOf({ code }: EpochcastError): Refusal {
+  if (code === 'EC_NO_DECIDER') return 'no-decider'
+  return code === 'EC_UNKNOWN_SERVER' ? 'unknown-server' : 'impossible-membership'
 }
 
 function newer(one: Configuration | null, other: Configuration | null): Configuration | null {

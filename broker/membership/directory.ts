@@ -17,17 +17,25 @@ const heartbeatTicks = 20
 const suspectTicks = 100
 const settleTicks = 50
 
+/** What a heartbeat says of the log: nothing while this server does not speak for its topics. */
+export type Shows = () => { readonly incarnation: number; readonly position: number } | null
+
 export class Directory {
   readonly #self: Member
   readonly #seeds: readonly Address[]
   readonly #known = new Map<ServerId, Known>()
+  readonly #shows: Shows
+  readonly #old: () => readonly ServerName[]
   /** Made again when somebody new is known. */
   #sorted: Member[] | null = null
   #listDigest: number | null = null
   #ticks = 0
 
-  constructor(self: Member, seeds: readonly Address[]) {
+  /** @param old servers whose disk is an old copy, for whoever asks */
+  constructor(self: Member, seeds: readonly Address[], shows: Shows = () => null, old: () => ServerName[] = () => []) {
     this.#self = self
+    this.#shows = shows
+    this.#old = old
     this.#seeds = seeds.filter((seed) => seed !== self.address)
     this.#known.set(serverIdOf(self.name), { member: self, silentTicks: 0 })
   }
@@ -41,6 +49,15 @@ export class Directory {
   /** Servers that answer. */
   alive(): Member[] {
     return this.servers().filter((member) => this.isAlive(member.name))
+  }
+
+  /** With one other server, its death and the loss of the way to it look the same, and it is taken for dead. */
+  get isCutOff(): boolean {
+    if (this.#known.size < 3) return false
+    for (const { member, silentTicks } of this.#known.values()) {
+      if (member.name !== this.#self.name && silentTicks < suspectTicks) return false
+    }
+    return true
   }
 
   isAlive(name: ServerName): boolean {
@@ -101,7 +118,7 @@ export class Directory {
   onAlive(from: Address, message: MessageOf<'alive'>, out: Effect[]): void {
     this.heard(message.member)
     if (message.directory !== this.#digest())
-      send(out, from, { kind: 'directory', servers: this.servers(), silent: [] })
+      send(out, from, { kind: 'directory', servers: this.servers(), silent: [], old: [] })
   }
 
   tick(out: Effect[]): void {
@@ -119,9 +136,14 @@ export class Directory {
     return this.servers().flatMap((member) => (this.isAlive(member.name) ? [] : [member.name]))
   }
 
+  /** Everything that is known of servers, for whoever asks. */
+  describe(): MessageOf<'directory'> {
+    return { kind: 'directory', servers: this.servers(), silent: this.silent(), old: this.#old() }
+  }
+
   #greet(members: readonly Member[], out: Effect[]): void {
     const to = members.map((member) => member.address)
-    if (to.length > 0) send(out, to, { kind: 'alive', member: this.#self, directory: this.#digest() })
+    if (to.length > 0) send(out, to, { kind: 'alive', member: this.#self, directory: this.#digest(), ...this.#shows() })
   }
 
   #note(id: ServerId, member: Member, silentTicks: number): void {

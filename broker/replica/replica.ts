@@ -295,7 +295,11 @@ export class Replica {
   #askForEnd(out: Effect[]): void {
     const staged = this.#opening.forgottenFor(this.#limits.takeoverTicks * 2)
     const source = this.#transfer.anySource
-    if (staged !== null && source !== undefined) this.#catchUp.ask(this.#host.addressOf(source.member), out, staged)
+    if (staged === null) return
+    if (source !== undefined) this.#catchUp.ask(this.#host.addressOf(source.member), out, staged)
+    // Perhaps it was decided, and everybody who heard it is gone: an engine still knows.
+    const old = this.state.configurationOf(staged)
+    if (old !== undefined) this.#host.askDecider(old, (decision, into) => this.learn(decision, into), out)
   }
 
   #onStage(from: Address, token: number, message: MessageOf<'stage'> | MessageOf<'preload'>, out: Effect[]): void {

@@ -11,6 +11,7 @@ import {
   majority,
   operationQuorum,
 } from '../../proto/configuration.ts'
+import { type EngineName, outsideEngine } from '../../proto/decider.ts'
 import {
   type Epoch,
   nextEpoch,
@@ -21,6 +22,7 @@ import {
 } from '../../proto/ids.ts'
 import type { MessageSet } from '../../proto/message-set.ts'
 import { compareStakes, formatStake, type Stake } from '../../proto/stake.ts'
+import { decodeMessage } from '../../proto/wire/codec.ts'
 import { isTopical, type Message, type MessageOf } from '../../proto/wire/messages.ts'
 import type { WorldEvent } from '../world/events.ts'
 import type { DiskRecord } from '../world/virtual-disk.ts'
@@ -75,6 +77,7 @@ export class ServerRules {
   }
 
   see(event: WorldEvent): void {
+    if (event.what === 'engine' && event.call.kind === 'propose') this.#asked(event.server, event.call.value)
     if (event.what === 'flush') for (const record of event.records) this.#written(event.server, record)
     if (event.what !== 'send') return
     const server = this.#world.servers.get(event.parcel.from)
@@ -282,6 +285,16 @@ export class ServerRules {
       this.#fail('T6', server, message, 'proposes before its bodies are safe')
   }
 
+  /** What is proposed to an engine outside of the cluster. */
+  #asked(server: ServerName, value: Uint8Array): void {
+    const message = decodeMessage(value)
+    if (message.kind !== 'decided' || message.epoch === 0) return
+    const { topic, epoch, decision } = message
+    const ready = decision.next.members.filter(({ name }) => this.#hasEverything(name, topic, epoch, decision))
+    if (ready.length < enabledQuorum(decision.next))
+      this.#fail('T6', server, message, 'proposes to an engine before its bodies are safe')
+  }
+
   #hasEverything(server: ServerName, topic: TopicName, closed: Epoch, decision: Decision): boolean {
     if (!this.#covers(server, topic, closed, decision.closing)) return false
     for (let past = decision.next.floor; past < closed; past = nextEpoch(past)) {
@@ -343,6 +356,9 @@ export class ServerRules {
   /** Texts that a majority of those who decide accepted under one stake; more than one is a violation. */
   #chosen(topic: TopicName, epoch: Epoch): string[] {
     const configuration = this.#configurations.get(`${topic} ${epoch}`)
+    const decider = epoch === 0 ? this.#world.cluster?.decider : configuration?.decider
+    const outside = outsideEngine(decider ?? 'engine')
+    if (outside !== null) return this.#held(outside, topic, epoch)
     const byStakes = configuration?.decider === 'stakes'
     const voters = byStakes ? configuration.members : (this.#world.cluster?.arbiters ?? [])
     const quorum = configuration !== undefined && byStakes ? acceptQuorum(configuration) : majority(voters.length)
@@ -355,6 +371,17 @@ export class ServerRules {
     }
     const chosen = [...counts].filter(([, count]) => count >= quorum).map(([slot]) => slot.slice(slot.indexOf(' ') + 1))
     return [...new Set(chosen)]
+  }
+
+  /** What a register outside of the cluster holds, where it is the instance that decides. */
+  #held({ id, instance }: EngineName, topic: TopicName, epoch: Epoch): string[] {
+    const engine = this.#world.engine(id)
+    const value = engine.instance === instance ? engine.holds(topic, epoch) : null
+    const message = value === null ? null : decodeMessage(value)
+    if (message?.kind !== 'decided') return []
+    const text = decisionText(message.decision)
+    this.#decisions.set(text, message.decision)
+    return [text]
   }
 
   #isEnabled(topic: TopicName, epoch: Epoch): boolean {

@@ -163,7 +163,7 @@ export class ClientNode {
       ...template,
     }
     const answer = (reply: Message): boolean => {
-      if (reply.kind === 'progress') operation.step({ kind: 'phase', phase: reply.phase })
+      if (reply.kind === 'progress') operation.step({ kind: 'phase', phase: reply.phase, detail: reply.detail })
       if (reply.kind === 'refused') operation.step({ kind: 'refused', message: reply }, true)
       if (reply.kind === 'changed') operation.step({ kind: 'changed', message: reply }, reply.final || reply.superseded)
       return operation.over

@@ -1,5 +1,6 @@
 /** What happens in a virtual world, as watchers see it, and the points that faults can be placed at. */
 import type { ServerName } from '../../proto/ids.ts'
+import type { EngineCall } from '../../proto/machine/engine-port.ts'
 import type { Position } from '../../proto/machine/store.ts'
 import type { PowerLoss } from './crash-files.ts'
 import type { NetworkEvent, Parcel } from './network.ts'
@@ -21,6 +22,14 @@ export type WorldEvent =
   | { readonly what: 'disk-lost'; readonly at: number; readonly server: ServerName }
   /** A server stopped by itself. */
   | { readonly what: 'fatal'; readonly at: number; readonly server: ServerName; readonly error: unknown }
+  /** A server asks a decision engine outside of the cluster. */
+  | {
+      readonly what: 'engine'
+      readonly at: number
+      readonly server: ServerName
+      readonly engine: string
+      readonly call: EngineCall
+    }
   | { readonly what: 'operation'; readonly at: number; readonly operation: Operation; readonly step: Step }
   /** The process of a client is gone. */
   | { readonly what: 'gone'; readonly at: number; readonly client: string }

@@ -36,6 +36,10 @@ export class SegmentDisk implements Store {
     return this.#log.full
   }
 
+  get flushedTo(): Position {
+    return this.#log.flushedTo
+  }
+
   get dirty(): boolean {
     return this.#log.dirty
   }

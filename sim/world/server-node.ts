@@ -12,6 +12,7 @@ import type { PointHook, WorldEvent } from './events.ts'
 import type { Network } from './network.ts'
 import { diskBytes, SegmentDisk } from './segment-disk.ts'
 import { type DiskRecord, VirtualDisk } from './virtual-disk.ts'
+import type { VirtualEngine } from './virtual-engine.ts'
 
 /** What a server needs of its world. */
 export interface Surroundings {
@@ -33,6 +34,9 @@ export interface Surroundings {
   newStorage(): string
   clockOf(id: string): Clock
   timersOf(id: string): LoopTimers
+  /** Decision engines outside of the cluster. */
+  engine(id: string): VirtualEngine
+  enginesOf(server: string): readonly VirtualEngine[]
 }
 
 interface Running {
@@ -52,6 +56,7 @@ export class ServerNode {
   readonly #seeds: readonly Address[]
   /** What the disk holds, while no process runs. */
   #records: readonly DiskRecord[] = []
+  #backup: readonly DiskRecord[] | null = null
   #files: CrashFiles | null = null
   /** Everything below was told to be on disk. */
   #toldTo: Position = -1
@@ -113,6 +118,8 @@ export class ServerNode {
       clock: world.clockOf(this.id),
       defaults: world.options.defaults ?? { autoCreate: false, template: { members: [] } },
       storeFull: () => store.full,
+      engines: world.enginesOf(this.id).map(({ id }) => ({ id, type: 'virtual' })),
+      flushedTo: () => store.flushedTo,
       ...(world.options.limits && { limits: world.options.limits }),
     })
     const loop: Loop = new Loop({
@@ -120,6 +127,12 @@ export class ServerNode {
       name,
       cluster: () => machine.cluster,
       store: this.#observed(store),
+      engines: {
+        ask: (engine, call, answer) => {
+          world.tell({ what: 'engine', at: world.now, server: name, engine, call })
+          world.engine(engine).ask(call, (given) => this.#unlessPaused(() => answer(given)))
+        },
+      },
       timers: this.#timers(),
       onFatal: (error) => this.#fatal(loop, error),
     })
@@ -160,6 +173,18 @@ export class ServerNode {
     this.#files = null
     this.#toldTo = -1
     this.storages.push(this.#world.newStorage())
+  }
+
+  /** Copies what is on the disk now; only of a disk of records. */
+  backUp(): void {
+    this.#backup = this.disk?.records.slice(0, this.disk.flushedCount) ?? this.#records
+  }
+
+  /** Comes back with the copy that was made before: the same storage, as it was then. */
+  restoreDisk(): void {
+    if (this.#backup === null) throw new Error(`nothing was backed up of server ${this.id}`)
+    this.kill()
+    this.#records = this.#backup
   }
 
   /** The process stands still: it takes nothing and says nothing, and goes on later as if nothing had been. */
@@ -279,6 +304,9 @@ export class ServerNode {
       },
       get dirty() {
         return store.dirty
+      },
+      get flushedTo() {
+        return store.flushedTo
       },
       read: (position) => {
         const body = store.read(position)

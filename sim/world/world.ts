@@ -6,6 +6,7 @@
 
 import type { TopicDefaults } from '../../broker/finder.ts'
 import type { Limits } from '../../broker/host.ts'
+import { engineDecider } from '../../proto/decider.ts'
 import { address, type ClusterId, clusterId, type ServerName } from '../../proto/ids.ts'
 import { tickMs } from '../../proto/machine/contract.ts'
 import type { LoopTimers } from '../../proto/machine/loop.ts'
@@ -19,6 +20,7 @@ import type { PointHook, Watcher, WorldEvent } from './events.ts'
 import { matches, Network, type Parcel, type Selection } from './network.ts'
 import { Operation, type OperationKind } from './operations.ts'
 import { ServerNode } from './server-node.ts'
+import { VirtualEngine } from './virtual-engine.ts'
 
 export interface WorldOptions {
   readonly seed: number
@@ -69,6 +71,8 @@ export class World {
   readonly servers = new Map<string, ServerNode>()
   readonly clients = new Map<string, ClientNode>()
   readonly operations: Operation[] = []
+  /** Decision engines outside of the cluster, and the servers that have them. */
+  readonly engines = new Map<string, { readonly engine: VirtualEngine; readonly servers: readonly string[] | null }>()
   readonly options: WorldOptions
   cluster: ClusterRecord | null = null
   readonly timers: LoopTimers
@@ -135,10 +139,31 @@ export class World {
     return `00000000-0000-4000-8000-${String(++this.#storages).padStart(12, '0')}`
   }
 
-  /** Starts servers and makes a cluster of them. */
-  bootstrap(ids: readonly string[], arbiters: readonly string[]): void {
+  /** An engine that these servers have from their start; all of them where none is named. */
+  addEngine(id: string, servers: readonly string[] | null = null): VirtualEngine {
+    const engine = new VirtualEngine(id, this.queue)
+    this.engines.set(id, { engine, servers })
+    return engine
+  }
+
+  engine(id: string): VirtualEngine {
+    const known = this.engines.get(id)
+    if (known === undefined) throw new Error(`no engine is called ${id}`)
+    return known.engine
+  }
+
+  enginesOf(server: string): VirtualEngine[] {
+    const has = [...this.engines.values()].filter(({ servers }) => servers === null || servers.includes(server))
+    return has.map(({ engine }) => engine)
+  }
+
+  /**
+   * Starts servers and makes a cluster of them.
+   * @param founding engine that decides about new topics, instead of the arbiters
+   */
+  bootstrap(ids: readonly string[], arbiters: readonly string[], founding: string | null = null): void {
     this.#makeServers(ids)
-    this.#makeCluster(arbiters)
+    this.#makeCluster(arbiters, founding)
     this.runQuiet()
     this.tick(25)
   }
@@ -159,9 +184,11 @@ export class World {
     }
   }
 
-  #makeCluster(arbiters: readonly string[]): void {
+  #makeCluster(arbiters: readonly string[], founding: string | null = null): void {
     const named = arbiters.map((id) => this.server(id).member)
-    this.cluster = { id: clusterId('00000000-0000-4000-8000-0000000000c1'), arbiters: named }
+    const decider = founding === null ? null : engineDecider(founding, this.engine(founding).instance)
+    const id = clusterId('00000000-0000-4000-8000-0000000000c1')
+    this.cluster = { id, arbiters: named, ...(decider && { decider }) }
     for (const id of this.servers.keys()) this.inject('bootstrap', id, { kind: 'join', cluster: this.cluster }, '')
   }
 

@@ -4,7 +4,9 @@
  */
 import { Arbiter, type ArbiterMessage } from '../../broker/engines/arbiter.ts'
 import { type ArbiterAnswer, Arbiters } from '../../broker/engines/arbiters.ts'
-import type { DecisionEngine, Proposal, ProposalListener } from '../../broker/engines/engine.ts'
+import { Deciders } from '../../broker/engines/deciders.ts'
+import type { DecisionEngine, Proposal, ProposalListener, Registry } from '../../broker/engines/engine.ts'
+import { OutsideEngines } from '../../broker/engines/outside.ts'
 import type { ChangeListener } from '../../broker/epoch/change.ts'
 import { Coordinator } from '../../broker/epoch/coordinator.ts'
 import { type Host, limits } from '../../broker/host.ts'
@@ -117,6 +119,8 @@ class Process {
       addressOf: (member) => member.address,
       isAlive: () => true,
       alive: () => [],
+      isCutOff: () => false,
+      askDecider: () => {},
       storeFull: () => false,
       coordinate: () => {},
     }
@@ -218,15 +222,15 @@ export class CoordinatorNode implements Node {
         this.#listener = listener
         return this.#proposal()
       },
-      note: () => {},
-      lookup: () => {},
-      list: () => {},
     }
+    const registry: Registry = { note: () => {}, lookup: () => {}, list: () => {} }
+    const outside = new OutsideEngines(this.#process.host, [], () => '')
+    const deciders = new Deciders(engine, outside, () => 'engine')
     const nextRound = (_topic: unknown, above: number) => {
       this.#round = Math.max(this.#round, above) + 1
       return this.#round
     }
-    const needs = { host: this.#process.host, limits, engine, nowMs: () => 0, nextRound }
+    const needs = { host: this.#process.host, limits, deciders, registry, nowMs: () => 0, nextRound }
     this.#coordinator = new Coordinator(old, intent, needs, silent)
   }
 

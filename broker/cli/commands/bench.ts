@@ -1,0 +1,23 @@
+import type { Command } from 'commander'
+
+export function addBench(program: Command): void {
+  program
+    .command('bench')
+    .summary('measure this product on this machine, beside others')
+    .description(
+      'Throughput, latency, epoch changes, the limit of the machine, NATS and Redis: see epochcast bench --help.',
+    )
+    .argument('[args...]', 'command and its options')
+    .helpOption(false)
+    .allowUnknownOption()
+    .action(bench)
+}
+
+async function bench(): Promise<void> {
+  // Its options are its own: they are taken as they were typed.
+  const args = process.argv.slice(process.argv.indexOf('bench') + 1)
+  const { runBench } = await import('../../../bench/command-line.ts')
+  await runBench(args, 'epochcast bench')
+  // What a failed run left open must not keep it.
+  process.exit()
+}
