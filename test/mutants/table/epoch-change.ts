@@ -463,7 +463,7 @@ export const epochChangeMutants: readonly Mutant[] = [
     edits: [
       {
         file: 'broker/epoch/coordinator.ts',
-        find: 'this.#needs.engine.note(decision.next, (into) => this.#listener.retirable(result, into), out)',
+        find: 'this.#needs.registry.note(decision.next, (into) => this.#listener.retirable(result, into), out)',
         replace: 'this.#listener.retirable(result, out)',
       },
     ],
