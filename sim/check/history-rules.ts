@@ -5,8 +5,8 @@
 import { type Epoch, formatMessageId, type MessageId, previousEpoch } from '../../proto/ids.ts'
 import { countOf, endOf, type MessageSet } from '../../proto/message-set.ts'
 import { messagesOf } from '../world/client-node.ts'
+import type { WorldEvent } from '../world/events.ts'
 import type { Operation, Step } from '../world/operations.ts'
-import type { WorldEvent } from '../world/world.ts'
 
 interface Seen {
   readonly at: number

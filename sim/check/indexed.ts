@@ -70,12 +70,6 @@ export function isIn(set: EndsByPublisher, id: string): boolean {
   return seq <= (set[pub] ?? 0)
 }
 
-export function countOfSet(set: EndsByPublisher): number {
-  let count = 0
-  for (const pub in set) count += set[pub] ?? 0
-  return count
-}
-
 /** Ids of a Get that are there for good: early ones of the open epoch may still be dropped. */
 export function lastingIds(get: GetEnd, invocation: Invocation | undefined): readonly string[] {
   if (invocation?.level !== 'early') return get.ids

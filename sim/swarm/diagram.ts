@@ -1,7 +1,7 @@
 /** What happened, for people: the events that matter of one run, in lanes as text and as a Mermaid sequence diagram. */
 import type { Violation } from '../check/history.ts'
+import type { WorldEvent } from '../world/events.ts'
 import type { Parcel } from '../world/network.ts'
-import type { WorldEvent } from '../world/world.ts'
 import type { Plan } from './plan.ts'
 import { type RunOptions, runPlan } from './run.ts'
 

@@ -31,14 +31,23 @@ export function drawPlan(seed: number, options: DrawOptions = {}): Plan {
   const drifts = faults.some(({ id }) => id === 'C2')
   const drift: Record<string, number> = {}
   for (const id of servers) drift[id] = drifts ? 0.8 + timing.below(41) / 100 : 1
+  const disks = timing.below(4) === 0 ? 'segments' : 'records'
   return {
     format: planFormat,
     seed,
     servers,
     arbiters,
     topic,
-    disks: timing.below(4) === 0 ? 'segments' : 'records',
-    delays,
+    disks,
+    // A flush of a real disk takes long enough to die in it.
+    delays:
+      disks === 'records'
+        ? delays
+        : {
+            ...delays,
+            flushLeast: delays.flushLeast + 2,
+            flushMost: Math.max(delays.flushMost, delays.flushLeast) + 8,
+          },
     drift,
     clock: faults.some(({ id }) => id === 'C3') ? 'strobe' : faults.some(({ id }) => id === 'C1') ? 'jumps' : 'steady',
     operations,

@@ -1,10 +1,11 @@
 /** Brings about what a plan says: at its moment or at its point, and takes it back when its time is over. */
 import type { Random } from '../../proto/machine/ports.ts'
 import { systemError } from '../world/crash-files.ts'
+import type { Point } from '../world/events.ts'
 import type { Parcel } from '../world/network.ts'
 import { diskBytes } from '../world/segment-disk.ts'
 import type { ServerNode } from '../world/server-node.ts'
-import type { Point, World } from '../world/world.ts'
+import type { World } from '../world/world.ts'
 import { namedStream, streamOf } from './chance.ts'
 import { type FaultId, type Reached, reach } from './fault-classes.ts'
 import { type Plan, type PlannedFault, triggerText } from './plan.ts'
@@ -154,7 +155,10 @@ export class Injector {
       if ((kind !== undefined && kind !== point.kind) || (id !== undefined && id !== point.id)) continue
       if (--waiting.remaining > 0) continue
       this.#waiting = this.#waiting.filter((one) => one !== waiting)
-      this.#strike(waiting.fault, point.id)
+      // In the middle of a flush, not before the first byte is written.
+      if (point.what === 'flush' && point.moment === 'before')
+        this.#world.queue.after(1, () => this.#strike(waiting.fault, point.id))
+      else this.#strike(waiting.fault, point.id)
       // Whoever died before a frame left does not send it.
       if (point.moment === 'before' && point.what === 'send' && !this.#world.server(point.id).alive) mayLeave = false
     }

@@ -4,10 +4,11 @@ import { nextEpoch, type ServerName } from '../../proto/ids.ts'
 import type { Message } from '../../proto/wire/messages.ts'
 import { messageOf } from '../check/recorder.ts'
 import type { PowerLoss } from '../world/crash-files.ts'
+import type { WorldEvent } from '../world/events.ts'
 import type { Parcel } from '../world/network.ts'
 import type { Operation, Step } from '../world/operations.ts'
 import type { DiskRecord } from '../world/virtual-disk.ts'
-import type { World, WorldEvent } from '../world/world.ts'
+import type { World } from '../world/world.ts'
 import { type FaultId, type Reached, reach } from './fault-classes.ts'
 
 interface Life {

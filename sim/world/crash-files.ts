@@ -9,12 +9,13 @@
 import type { Files, OpenFile } from '../../broker/log/files.ts'
 import type { Random } from '../../proto/machine/ports.ts'
 
-const sectorBytes = 512
+const sectorBytesDefault = 512
 
 interface Inode {
   cached: Uint8Array
   durable: Uint8Array
   readonly dirty: Set<number>
+  readonly sectorBytes: number
 }
 
 export type Operation = 'create' | 'open' | 'read' | 'writev' | 'datasync' | 'rename' | 'remove' | 'flushDirectory'
@@ -24,6 +25,8 @@ export type PausedOperation = Operation | 'list' | 'freeBytes'
 export interface CrashOptions {
   /** Size of the disk. */
   readonly capacityBytes?: number
+  /** What is kept or lost as one; smaller is harder. */
+  readonly sectorBytes?: number
   /** Awaited in the middle of every operation: a crash can come there. */
   readonly pause?: (operation: PausedOperation) => Promise<void> | undefined
 }
@@ -114,7 +117,12 @@ export class CrashFiles implements Files {
   async create(name: string, bytes: number): Promise<OpenFile> {
     this.begin('create', name)
     if (bytes > (await this.freeBytes())) throw systemError('ENOSPC')
-    const inode: Inode = { cached: new Uint8Array(bytes), durable: new Uint8Array(0), dirty: new Set() }
+    const inode: Inode = {
+      cached: new Uint8Array(bytes),
+      durable: new Uint8Array(0),
+      dirty: new Set(),
+      sectorBytes: this.#sectorBytes,
+    }
     markDirty(inode, 0, bytes)
     this.#change((names) => names.set(name, inode))
     await this.#pause('create')
@@ -184,11 +192,20 @@ export class CrashFiles implements Files {
   clone(): CrashFiles {
     const next = new CrashFiles(this.#random, this.#options)
     for (const [name, { cached }] of this.#names) {
-      const inode: Inode = { cached: cached.slice(), durable: cached.slice(), dirty: new Set() }
+      const inode: Inode = {
+        cached: cached.slice(),
+        durable: cached.slice(),
+        dirty: new Set(),
+        sectorBytes: this.#sectorBytes,
+      }
       next.#names.set(name, inode)
       next.#durableNames.set(name, inode)
     }
     return next
+  }
+
+  get #sectorBytes(): number {
+    return this.#options.sectorBytes ?? sectorBytesDefault
   }
 
   /** For the files of this directory. */
@@ -282,10 +299,12 @@ export function systemError(code: string): Error {
 }
 
 function markDirty(inode: Inode, from: number, to: number): void {
+  const { sectorBytes } = inode
   for (let sector = Math.floor(from / sectorBytes); sector * sectorBytes < to; sector++) inode.dirty.add(sector)
 }
 
 function keep(inode: Inode, sector: number): void {
+  const { sectorBytes } = inode
   const at = sector * sectorBytes
   const bytes = inode.cached.subarray(at, at + sectorBytes)
   inode.durable = grown(inode.durable, at + bytes.length)

@@ -1,12 +1,43 @@
 /** One server of a virtual world: its storages, and the process that runs on the newest of them. */
+import type { TopicDefaults } from '../../broker/finder.ts'
+import type { Limits } from '../../broker/host.ts'
 import { ServerMachine } from '../../broker/server-machine.ts'
 import { type Address, address, type ServerName, serverId, serverName } from '../../proto/ids.ts'
 import { Loop, type LoopTimers } from '../../proto/machine/loop.ts'
+import type { Clock, Random } from '../../proto/machine/ports.ts'
 import type { Position, RecordKind, Store } from '../../proto/machine/store.ts'
 import { CrashFiles, type PausedOperation } from './crash-files.ts'
+import type { EventQueue } from './event-queue.ts'
+import type { PointHook, WorldEvent } from './events.ts'
+import type { Network } from './network.ts'
 import { diskBytes, SegmentDisk } from './segment-disk.ts'
 import { type DiskRecord, VirtualDisk } from './virtual-disk.ts'
-import type { World } from './world.ts'
+import type { VirtualEngine } from './virtual-engine.ts'
+
+/** What a server needs of its world. */
+export interface Surroundings {
+  readonly now: number
+  readonly queue: EventQueue
+  readonly network: Network
+  readonly options: {
+    readonly disks?: 'records' | 'segments'
+    readonly points?: boolean
+    readonly limits?: Partial<Limits>
+    readonly defaults?: TopicDefaults
+    readonly flushTime?: (server: string) => number
+  }
+  readonly onPoint: PointHook | null
+  /** Promises may have moved. */
+  restless: boolean
+  tell(event: WorldEvent): void
+  newRandom(owner: string): Random
+  newStorage(): string
+  clockOf(id: string): Clock
+  timersOf(id: string): LoopTimers
+  /** Decision engines outside of the cluster. */
+  engine(id: string): VirtualEngine
+  enginesOf(server: string): readonly VirtualEngine[]
+}
 
 interface Running {
   readonly machine: ServerMachine
@@ -21,7 +52,7 @@ export class ServerNode {
   readonly id: string
   /** Every storage it ever had; the last is the present one. */
   readonly storages: string[] = []
-  readonly #world: World
+  readonly #world: Surroundings
   readonly #seeds: readonly Address[]
   /** What the disk holds, while no process runs. */
   #records: readonly DiskRecord[] = []
@@ -35,7 +66,7 @@ export class ServerNode {
   #paused = false
   #missed: (() => void)[] = []
 
-  constructor(world: World, id: string, seeds: readonly string[]) {
+  constructor(world: Surroundings, id: string, seeds: readonly string[]) {
     this.id = id
     this.#world = world
     this.#seeds = seeds.map(address)
@@ -232,6 +263,8 @@ export class ServerNode {
     const world = this.#world
     this.#files ??= new CrashFiles(world.newRandom(`${this.id} disk`), {
       capacityBytes: diskBytes,
+      // Records of a short history are small: they are to be torn all the same.
+      sectorBytes: 64,
       pause: (operation) => this.#diskTime(operation),
     })
     return new SegmentDisk(this.#files, {

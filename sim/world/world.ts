@@ -9,50 +9,18 @@ import type { Limits } from '../../broker/host.ts'
 import { engineDecider } from '../../proto/decider.ts'
 import { address, type ClusterId, clusterId, type ServerName } from '../../proto/ids.ts'
 import { tickMs } from '../../proto/machine/contract.ts'
-import type { EngineCall } from '../../proto/machine/engine-port.ts'
 import type { LoopTimers } from '../../proto/machine/loop.ts'
 import type { Clock, Random } from '../../proto/machine/ports.ts'
 import { encodeEnvelope, messageBytes } from '../../proto/wire/codec.ts'
 import type { ClusterRecord, GetLevel, Message } from '../../proto/wire/messages.ts'
 import { seededRandom } from '../seeded-random.ts'
 import { ClientNode } from './client-node.ts'
-import type { PowerLoss } from './crash-files.ts'
 import { EventQueue } from './event-queue.ts'
-import { matches, Network, type NetworkEvent, type Parcel, type Selection } from './network.ts'
-import { Operation, type OperationKind, type Step } from './operations.ts'
+import type { PointHook, Watcher, WorldEvent } from './events.ts'
+import { matches, Network, type Parcel, type Selection } from './network.ts'
+import { Operation, type OperationKind } from './operations.ts'
 import { ServerNode } from './server-node.ts'
-import type { DiskRecord } from './virtual-disk.ts'
 import { VirtualEngine } from './virtual-engine.ts'
-
-export type WorldEvent =
-  | { readonly what: NetworkEvent; readonly at: number; readonly parcel: Parcel }
-  | { readonly what: 'append'; readonly at: number; readonly server: ServerName; readonly record: DiskRecord }
-  | {
-      readonly what: 'flush'
-      readonly at: number
-      readonly server: ServerName
-      readonly records: readonly DiskRecord[]
-    }
-  /** `lsn`: position of the last record that it found on its disk, -1 for none. */
-  | { readonly what: 'start'; readonly at: number; readonly server: ServerName; readonly lsn: number }
-  | { readonly what: 'crash'; readonly at: number; readonly server: ServerName; readonly loss?: PowerLoss }
-  | { readonly what: 'disk-lost'; readonly at: number; readonly server: ServerName }
-  /** A server stopped by itself. */
-  | { readonly what: 'fatal'; readonly at: number; readonly server: ServerName; readonly error: unknown }
-  /** A server asks a decision engine outside of the cluster. */
-  | {
-      readonly what: 'engine'
-      readonly at: number
-      readonly server: ServerName
-      readonly engine: string
-      readonly call: EngineCall
-    }
-  | { readonly what: 'operation'; readonly at: number; readonly operation: Operation; readonly step: Step }
-  /** The process of a client is gone. */
-  | { readonly what: 'gone'; readonly at: number; readonly client: string }
-
-/** Looks at everything that happens: a trace, a checker. */
-export type Watcher = (event: WorldEvent) => void
 
 export interface WorldOptions {
   readonly seed: number
@@ -82,19 +50,6 @@ export interface WorldOptions {
   /** Limit of events without rest; a world that exceeds it is broken. */
   readonly eventsMax?: number
 }
-
-/** A moment that a fault can be placed at. `before` a frame leaves, it may still be kept back. */
-export interface Point {
-  readonly moment: 'before' | 'after'
-  readonly what: 'send' | 'persist' | 'flush'
-  /** Server or client. */
-  readonly id: string
-  /** Kind of the message, or of the record; empty for a flush. */
-  readonly kind: string
-}
-
-/** @returns false to keep a frame back, and everything that its sender would say after it */
-export type PointHook = (point: Point) => boolean
 
 /** A server that crashes by itself at a certain frame of its own. */
 interface CrashPoint {

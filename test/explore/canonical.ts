@@ -2,7 +2,18 @@
  * One text for equal states of a machine. Private fields are readable in a copy of the source where they are ordinary ones;
  * what a machine shares with its surroundings (host, limits, callbacks) is no part of its state.
  */
-const surroundings = new Set(['$host', '$limits', '$needs', '$listener', '$engine', '$options', '$clock', '$directory'])
+const surroundings = new Set([
+  '$host',
+  '$limits',
+  '$needs',
+  '$listener',
+  '$engine',
+  '$deciders',
+  '$registry',
+  '$options',
+  '$clock',
+  '$directory',
+])
 
 export function canonical(value: unknown): string {
   return textOf(value, new Map())

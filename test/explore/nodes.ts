@@ -4,7 +4,7 @@
  */
 import { Arbiter, type ArbiterMessage } from '../../broker/engines/arbiter.ts'
 import { type ArbiterAnswer, Arbiters } from '../../broker/engines/arbiters.ts'
-import { Deciders } from '../../broker/engines/deciders.ts'
+import type { Deciders } from '../../broker/engines/deciders.ts'
 import type { DecisionEngine, Proposal, ProposalListener, Registry } from '../../broker/engines/engine.ts'
 import { OutsideEngines } from '../../broker/engines/outside.ts'
 import type { ChangeListener } from '../../broker/epoch/change.ts'
@@ -217,15 +217,13 @@ export class CoordinatorNode implements Node {
   constructor(id: string, old: Configuration, intent: Intent) {
     this.#id = id
     this.#process = new Process(id)
-    const engine: DecisionEngine = {
-      open: (_topic, _epoch, listener) => {
+    const deciders = {
+      open: (_decider: unknown, _topic: unknown, _epoch: unknown, listener: ProposalListener) => {
         this.#listener = listener
         return this.#proposal()
       },
-    }
+    } as unknown as Deciders
     const registry: Registry = { note: () => {}, lookup: () => {}, list: () => {} }
-    const outside = new OutsideEngines(this.#process.host, [], () => '')
-    const deciders = new Deciders(engine, outside, () => 'engine')
     const nextRound = (_topic: unknown, above: number) => {
       this.#round = Math.max(this.#round, above) + 1
       return this.#round

@@ -69,6 +69,19 @@ const casts: readonly Cast[] = [
     restarts: 1,
   },
   {
+    name: 'rivals',
+    about: 'fault-masking {1,2,3}, two coordinators at once, no message, up to the decision',
+    mode: 'fault-masking',
+    decider: 'stakes',
+    members: ['1', '2', '3'],
+    changes: [
+      { id: 'A', members: ['1', '2', '3'] },
+      { id: 'B', members: ['1', '2', '3'] },
+    ],
+    messages: [],
+    drops: isAboutTheStart,
+  },
+  {
     name: 'relay',
     about: 'fault-masking {1,2,3}, three coordinators one after another, up to the decision',
     mode: 'fault-masking',
@@ -141,7 +154,11 @@ function isAboutTheStart({ message: { kind } }: Parcel): boolean {
   return kind === 'start' || kind === 'decided' || kind === 'started' || kind === 'enabled'
 }
 
-export const scopes: readonly Scope[] = [...casts.map(scopeOf), arbiterScope()]
+export const scopes: readonly Scope[] = [
+  ...casts.map(scopeOf),
+  arbiterScope('arbiters', ['A', 'B']),
+  arbiterScope('crowded-arbiters', ['A', 'B', 'C']),
+]
 
 function scopeOf(cast: Cast): Scope {
   const servers = [...new Set([...cast.members, ...cast.changes.flatMap(({ members }) => members)])].sort()
@@ -171,12 +188,11 @@ function scopeOf(cast: Cast): Scope {
   }
 }
 
-/** The register of the built-in engine: three arbiters, one of which restarts, and three proposers. */
-function arbiterScope(): Scope {
+/** A register of the built-in engine: three arbiters, one of which restarts, and some proposers. */
+function arbiterScope(name: string, proposers: readonly string[]): Scope {
   const servers = ['1', '2', '3']
   const members = servers.map(memberOf)
   const first = firstDecision({ mode: 'fault-recovery', decider: 'engine', members: ['1', '2'] })
-  const proposers = ['A', 'B', 'C']
   const nodes = new Map<string, () => Node>()
   for (const id of servers) nodes.set(id, () => new ArbiterNode(id))
   for (const id of proposers) {
@@ -184,8 +200,8 @@ function arbiterScope(): Scope {
     nodes.set(id, () => new ProposerNode(id, members, { changeId: id, next, closing: emptySet }))
   }
   return {
-    name: 'arbiters',
-    about: 'three arbiters, three proposers of one register, an arbiter that restarts',
+    name,
+    about: `three arbiters, ${proposers.length} proposers of one register, an arbiter that restarts`,
     configuration: first.next,
     servers,
     publishers: [],

@@ -4,7 +4,8 @@ import { type Epoch, formatMessageId, isSystemPublisher, type MessageId, sequenc
 import type { MessageSet } from '../../proto/message-set.ts'
 import type { Stake } from '../../proto/stake.ts'
 import { messagesOf } from '../../sim/world/client-node.ts'
-import type { World, WorldEvent } from '../../sim/world/world.ts'
+import type { WorldEvent } from '../../sim/world/events.ts'
+import type { World } from '../../sim/world/world.ts'
 
 export class Names {
   readonly #world: World

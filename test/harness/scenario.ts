@@ -7,10 +7,11 @@ import { getLevels, type Message, kinds as messageKinds } from '../../proto/wire
 import { checkHistory } from '../../sim/check/history-rules.ts'
 import { watchRules } from '../../sim/check/server-rules.ts'
 import { messagesOf } from '../../sim/world/client-node.ts'
+import type { WorldEvent } from '../../sim/world/events.ts'
 import type { Parcel, Selection, Verdict } from '../../sim/world/network.ts'
 import type { Operation, Step } from '../../sim/world/operations.ts'
 import type { ServerNode } from '../../sim/world/server-node.ts'
-import { World, type WorldEvent, type WorldOptions } from '../../sim/world/world.ts'
+import { World, type WorldOptions } from '../../sim/world/world.ts'
 import { braces, Names } from './names.ts'
 import type { Command, ScenarioFile } from './scenario-file.ts'
 

@@ -8,7 +8,7 @@ export interface Mutation {
   readonly mutated: readonly HistoryEvent[]
 }
 
-const eachMax = 12
+const eachMax = 10
 
 /**
  * Drops one element of a Get, swaps two deliveries of one publisher, changes an epoch in an id, gives twice, leaves a delivery

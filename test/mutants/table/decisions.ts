@@ -129,7 +129,7 @@ export const decisionMutants: readonly Mutant[] = [
       {
         file: 'broker/epoch/coordinator.ts',
         find: '    this.#accepts.add(from)\n',
-        replace: '    this.#accepts.add(`${from}${this.#accepts.size}` as ServerName)\n',
+        replace: '    this.#accepts.add((from + this.#accepts.size) as ServerName)\n',
       },
     ],
     caughtBy: ['I5'],

@@ -63,7 +63,7 @@ export const operationMutants: readonly Mutant[] = [
         replace: 'const all = intersection(stored)',
       },
     ],
-    caughtBy: ['I1'],
+    caughtBy: ['I1', 'trace'],
   },
   {
     id: '20',
@@ -112,7 +112,7 @@ export const operationMutants: readonly Mutant[] = [
         replace: "    if (!isSound(batch)) return 'bad-batch'",
       },
     ],
-    caughtBy: ['I1', 'I2', 'I3', 'I8', 'stop error'],
+    caughtBy: ['I1', 'I2', 'I3', 'I8', 'T6', 'trace'],
   },
   {
     id: '39',
@@ -245,7 +245,7 @@ export const operationMutants: readonly Mutant[] = [
   },
   {
     id: 'A8',
-    title: 'an outcome is asked of a server that answers from an epoch that is still open',
+    title: 'what every member holds is taken for the longest that one of them holds',
     edits: [
       {
         file: 'proto/message-set.ts',
