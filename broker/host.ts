@@ -15,6 +15,8 @@ export interface Host {
   addressOf(member: Member): Address
   /** Whether a server was heard of lately: a hint about whom not to wait for, never more. */
   isAlive(name: ServerName): boolean
+  /** Servers that answer, this one included: where spare ones are looked for. */
+  alive(): readonly Member[]
   /** True when only protocol records fit on the disk. */
   storeFull(): boolean
   /** Starts or finishes a change of a topic on this server. */
@@ -43,6 +45,10 @@ export interface Limits {
   readonly planTicks: number
   /** Clients without a sign of life for this long are forgotten. */
   readonly clientTicks: number
+  /** How long a member of a fault-recovery topic has to be believed dead before it is replaced; 0: never. */
+  readonly recoveryReplaceTicks: number
+  /** The same in fault-masking mode, where nothing stands still meanwhile. */
+  readonly maskingReplaceTicks: number
 }
 
 export const limits: Limits = {
@@ -56,4 +62,6 @@ export const limits: Limits = {
   stageTicks: 100,
   planTicks: 500,
   clientTicks: 3000,
+  recoveryReplaceTicks: 0,
+  maskingReplaceTicks: 0,
 }

@@ -1,6 +1,7 @@
 /** Starts one server of this machine: data directory, log, TCP. */
 import { EpochcastError } from '../proto/errors.ts'
 import { type Address, address, serverId } from '../proto/ids.ts'
+import { tickMs } from '../proto/machine/contract.ts'
 import { listenTcp } from '../proto/transport/tcp.ts'
 import { formatHostPort } from '../proto/transport/tcp-address.ts'
 import type { TopicDefaults } from './finder.ts'
@@ -22,8 +23,13 @@ export interface LaunchOptions {
   readonly seeds?: readonly string[]
   readonly defaults?: TopicDefaults
   readonly limits?: Partial<Limits>
+  /** Milliseconds until a dead member of a topic is replaced, by the topic's mode; 0 for never. */
+  readonly replaceDeadAfterMs?: { readonly recovery?: number; readonly masking?: number }
   readonly onFatal?: (error: Error) => void
 }
+
+/** Dead members are replaced unless somebody says otherwise. */
+const replaceDeadAfterMs = { recovery: 150, masking: 30_000 }
 
 /** A server and everything that it holds open. */
 export interface LaunchedServer {
@@ -59,7 +65,7 @@ export async function launch(options: LaunchOptions): Promise<LaunchedServer> {
           ...(advertise && { advertise }),
         }),
       ...(defaults && { defaults }),
-      ...(limits && { limits }),
+      limits: { ...replacing(options), ...limits },
       ...(onFatal && { onFatal }),
     })
     const stop = async () => {
@@ -71,4 +77,9 @@ export async function launch(options: LaunchOptions): Promise<LaunchedServer> {
     await directory.close()
     throw error
   }
+}
+
+function replacing(options: LaunchOptions): Partial<Limits> {
+  const { recovery, masking } = { ...replaceDeadAfterMs, ...options.replaceDeadAfterMs }
+  return { recoveryReplaceTicks: Math.ceil(recovery / tickMs), maskingReplaceTicks: Math.ceil(masking / tickMs) }
 }

@@ -128,7 +128,7 @@ export class ServerMachine implements DurableMachine {
       case 'tick':
         return this.#onTick(out)
       case 'peer':
-        if (!input.up) this.directory.peerDown(input.address)
+        if (!input.up) this.directory.peerDown(input.address, out)
         if (!input.up) for (const replica of this.#replicas.values()) replica.peerDown(input.address)
         return
     }
@@ -253,7 +253,8 @@ export class ServerMachine implements DurableMachine {
     this.#finder.tick(out)
     for (const replica of this.#replicas.values()) {
       replica.tick(out)
-      this.#touched.add(replica)
+      // What quiet topics cost is this loop: whatever comes in for one touches it by itself.
+      if (replica.isStaging) this.#touched.add(replica)
     }
   }
 
@@ -284,6 +285,7 @@ export class ServerMachine implements DurableMachine {
       nextToken: () => ++this.#token,
       addressOf: (member) => this.directory.addressOf(member),
       isAlive: (name) => this.directory.isAlive(name),
+      alive: () => this.directory.alive(),
       storeFull: storeFull ?? (() => false),
       coordinate: (topic: TopicName, intent: Intent, out: Effect[]) => {
         const wedged = this.#replicas.get(topic)?.phase === 'wedged'

@@ -37,7 +37,7 @@ export class Servers {
    * @param onDeath a server ended and nobody had asked it to
    * @param serveArgs what every server is told besides
    */
-  constructor(folder: string, onDeath: (error: Error) => void, serveArgs: readonly string[] = []) {
+  constructor(folder: string, onDeath: (error: Error) => void, serveArgs: readonly string[] = ['--no-replace']) {
     this.#folder = folder
     this.#onDeath = onDeath
     this.#serveArgs = serveArgs

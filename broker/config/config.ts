@@ -35,6 +35,8 @@ export interface Config {
   readonly file: string
   readonly servers: readonly ServerConfig[]
   readonly autoCreate: boolean
+  /** Milliseconds until a dead member is replaced, by mode; left out where the file says nothing, 0 for never. */
+  readonly replaceDeadAfterMs: { readonly recovery?: number; readonly masking?: number }
   readonly defaults: TopicConfig
   readonly topics: ReadonlyMap<string, TopicConfig>
 }
@@ -145,7 +147,10 @@ function configOf(raw: RawConfig, file: string, base: string): Config {
     insecure: insecure ?? false,
   }))
   const topics = Object.entries(raw.topics ?? {}).map(([name, topic]) => [name, topicOf(topic)] as const)
-  return { file, servers, autoCreate: raw.autoCreate, defaults: topicOf(raw.defaults), topics: new Map(topics) }
+  const { 'fault-recovery': recovery, 'fault-masking': masking } = raw.replaceDeadAfterMs
+  const replaceDeadAfterMs = { ...(recovery !== undefined && { recovery }), ...(masking !== undefined && { masking }) }
+  const { autoCreate } = raw
+  return { file, servers, autoCreate, replaceDeadAfterMs, defaults: topicOf(raw.defaults), topics: new Map(topics) }
 }
 
 function topicOf({ mode, decider, size, members, minimum, order }: RawTopic): TopicConfig {

@@ -31,10 +31,15 @@ const server = z.strictObject({
 
 const topic = z.strictObject({ ...topicShape, members: z.array(z.string()).min(1).optional() })
 
+const patienceMs = z.int().min(0).max(86_400_000)
+/** How long a member of a topic may be believed dead before another takes its place; 0: for ever. */
+const replaceShape = { 'fault-recovery': patienceMs.optional(), 'fault-masking': patienceMs.optional() }
+
 export const schema = z.strictObject({
   /** Left out where a file only says what topics are to be. */
   cluster: z.strictObject({ servers: z.record(named(serverId), server) }).optional(),
   autoCreate: z.boolean().default(true),
+  replaceDeadAfterMs: z.strictObject(replaceShape).default({}),
   defaults: z.strictObject(topicShape).default({}),
   // `orders:` without anything behind it is a topic that is all defaults.
   topics: z
@@ -54,6 +59,7 @@ export function keysAt(path: readonly PropertyKey[]): readonly string[] {
   if (path.length === 0) return Object.keys(schema.shape)
   if (path.length === 1 && path[0] === 'cluster') return ['servers']
   if (path.length === 1 && path[0] === 'defaults') return Object.keys(topicShape)
+  if (path.length === 1 && path[0] === 'replaceDeadAfterMs') return Object.keys(replaceShape)
   if (path.length === 2 && path[0] === 'topics') return Object.keys(topic.shape)
   return path.length === 3 && path[0] === 'cluster' ? Object.keys(server.shape) : []
 }

@@ -33,10 +33,6 @@ export class Reports {
     return this.#reports.size >= reportsNeeded(this.#old)
   }
 
-  get all(): boolean {
-    return this.#reports.size === this.#old.members.length
-  }
-
   has(name: ServerName): boolean {
     return this.#reports.has(name)
   }

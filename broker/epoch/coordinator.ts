@@ -178,8 +178,10 @@ export class Coordinator implements PlanListener, ProposalListener {
   /** Enough reports: in fault-masking mode at once, else after a moment for those that also answer. */
   #collected(out: Effect[]): void {
     if (this.#step !== 'wedge' || this.#pauseTicks > 0 || !this.#reports.enough) return
-    const patient = this.old.mode !== 'fault-masking' && this.#stepTicks < this.#needs.limits.graceTicks
-    if (patient && !this.#reports.all) return
+    const isPatient = this.old.mode !== 'fault-masking' && this.#stepTicks < this.#needs.limits.graceTicks
+    const { host } = this.#needs
+    // Those that are believed dead are not waited for.
+    if (isPatient && this.old.members.some(({ name }) => !this.#reports.has(name) && host.isAlive(name))) return
     this.#enter('collect', '', out)
     const adopted = this.old.decider === 'stakes' ? this.#reports.highestAccepted() : null
     if (adopted !== null) this.#decide(adopted.decision, out)

@@ -27,7 +27,7 @@ export class MemoryStore implements Store {
   append(kind: RecordKind, body: Uint8Array): Position {
     this.#mustBeOpen()
     const position = this.#end
-    this.#keep({ kind, body, position })
+    this.#keep({ kind, body: Uint8Array.from(body), position })
     return position
   }
 

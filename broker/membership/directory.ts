@@ -63,10 +63,12 @@ export class Directory {
     return this.find(member.name)?.address ?? member.address
   }
 
-  /** A connection broke: a hint that the server is gone, until it is heard of again. */
-  peerDown(address: Address): void {
+  /** A connection broke: a hint that the server is gone. It is asked at once whether it is still there. */
+  peerDown(address: Address, out: Effect[]): void {
     for (const known of this.#known.values()) {
-      if (known.member.address === address) known.silentTicks = Math.max(known.silentTicks, suspectTicks)
+      if (known.member.address !== address || known.member.name === this.#self.name) continue
+      known.silentTicks = Math.max(known.silentTicks, suspectTicks)
+      send(out, address, { kind: 'introduce' })
     }
   }
 

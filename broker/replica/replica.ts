@@ -12,6 +12,7 @@ import type { MessageOf, Refusal, TopicMessage } from '../../proto/wire/messages
 import { Closing } from '../epoch/closing.ts'
 import { Opening } from '../epoch/opening.ts'
 import type { Host, Limits } from '../host.ts'
+import { Policy } from '../membership/policy.ts'
 import { answerChain, describeCondition } from './answers.ts'
 import { CatchUp } from './catch-up.ts'
 import { Feeds } from './feeds.ts'
@@ -63,6 +64,7 @@ export class Replica {
   /** Clients that came before the epoch was opened here. */
   readonly #waiting = new Set<Address>()
   readonly #rolling: Rolling
+  readonly #policy: Policy
   /** Messages that no phase had use for. */
   dropped = 0
 
@@ -77,6 +79,7 @@ export class Replica {
     this.#transfer = new Transfer(this.state, host, limits)
     this.#opening = new Opening(this.state, this.#transfer, host, limits, (out) => this.#onOpened(out))
     this.#rolling = new Rolling(host, limits)
+    this.#policy = new Policy(host, limits)
     this.#closing = new Closing(this.state, host, limits)
     this.#catchUp = new CatchUp(this.state, host, limits, (decision, out) => this.learn(decision, out))
   }
@@ -86,6 +89,11 @@ export class Replica {
     if (opened === null) return 'absent'
     if (this.state.decisionOf(opened.configuration.epoch) !== undefined) return 'closed'
     return opened.wedgedFor === null ? 'open' : 'wedged'
+  }
+
+  /** Whether bodies are being fetched for the beginning of an epoch. */
+  get isStaging(): boolean {
+    return this.#opening.staging
   }
 
   /** The configuration of the epoch that takes stores here, if there is one. */
@@ -177,6 +185,7 @@ export class Replica {
     this.#askForEnd(out)
     this.#closing.tick(out)
     this.#rolling.tick(this.#intake.crowded ? this.serving : null, out)
+    this.#policy.tick(this.serving, out)
     this.#catchUp.tick(out)
   }
 

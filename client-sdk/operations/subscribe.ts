@@ -45,7 +45,11 @@ export interface Consumer {
 export type StartAt = 'start' | 'new' | Position
 
 const windowBytes = 1024 * 1024
-const bodySilenceTicks = 20
+/** How long a source of bodies may be silent until another is asked; twice as long after every time. */
+const sourceSilenceTicksMin = 2
+const sourceSilenceTicksMax = 40
+/** Without a change of the source for so long, patience begins anew. */
+const sourceTrustedTicks = 300
 const resubscribeTicks = 10
 /** Members forget subscribers that are silent for three times as long. */
 const keepAliveTicks = 1000
@@ -77,6 +81,8 @@ export class Subscription implements EpochFollower, FetchListener {
   #outstandingBytes = 0
   #ticks = 0
   #bodyTicks = 0
+  #sourcePatience = sourceSilenceTicksMin
+  #ticksSinceSource = 0
   #ticksSinceSubscribe = 0
   #over = false
 
@@ -186,8 +192,11 @@ export class Subscription implements EpochFollower, FetchListener {
     if (++this.#ticks % keepAliveTicks === 0) this.#keepAlive(this.#newest, out)
     const hasRoom = this.#outstandingBytes < windowBytes
     const lacksBodies = this.#reports?.goesBeyond((publisher) => this.#received.endOf(publisher)) === true
-    if (hasRoom && lacksBodies && ++this.#bodyTicks > bodySilenceTicks) {
+    if (++this.#ticksSinceSource > sourceTrustedTicks) this.#sourcePatience = sourceSilenceTicksMin
+    if (hasRoom && lacksBodies && ++this.#bodyTicks > this.#sourcePatience) {
       this.#bodyTicks = 0
+      this.#ticksSinceSource = 0
+      this.#sourcePatience = Math.min(sourceSilenceTicksMax, this.#sourcePatience * 2)
       this.#source++
       this.#subscribe(out)
     }

@@ -119,6 +119,8 @@ export class Loop<Call = never> implements TransportHandler {
       this.#fatal(error)
       return
     }
+    // Everything that came is used, and what is kept of it has been copied by the store.
+    this.#transport?.reuse?.()
     this.#flush()
     if (inputs.length === 1 && inputs[0]?.kind === 'tick' && effects.length === 0) this.#options.store?.idle()
   }

@@ -12,7 +12,7 @@ export type Position = number
 export interface Store {
   /**
    * Adds one record behind all others. Synchronous and without IO: it is on disk when a `flush` that began later has
-   * resolved.
+   * resolved. `body` is copied.
    * @throws EpochcastError `EC_DISK_FULL` (retryable) for a batch when only the space kept for protocol records is left
    */
   append(kind: RecordKind, body: Uint8Array): Position

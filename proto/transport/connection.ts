@@ -4,9 +4,11 @@ import type { Address } from '../ids.ts'
 import { FrameSplitter, framePrefix, joinSmallParts, prefixBytes } from './framing.ts'
 import { decodeHello, encodeHello, helloBytesMax } from './hello.ts'
 import type { TransportLimits } from './port.ts'
+import { ReceiveMemory, type Rounds } from './receive-memory.ts'
+import type { Dial } from './sockets.ts'
 
 /** What a connection tells the endpoint that holds it. */
-export interface ConnectionOwner {
+export interface ConnectionOwner extends Rounds {
   readonly address: Address
   readonly limits: TransportLimits
   /** The hello of the other side is there, and `peer` is known. */
@@ -25,8 +27,9 @@ export class Connection {
   /** What this side dialled; undefined when the other side did. */
   readonly dialled: Address | undefined
   readonly #socket: Socket
+  readonly #memory: ReceiveMemory
   readonly #owner: ConnectionOwner
-  readonly #splitter = new FrameSplitter(helloBytesMax)
+  readonly #splitter: FrameSplitter
   #deadline: NodeJS.Timeout
   #peer: Address | undefined
   #closed = false
@@ -37,15 +40,23 @@ export class Connection {
   #framesTaken = 0
   #framesWritten = 0
 
-  constructor(socket: Socket, owner: ConnectionOwner, dialled?: Address) {
+  /** @param open makes the socket, reading into what it is given */
+  constructor(open: Dial, owner: ConnectionOwner, dialled?: Address) {
     this.dialled = dialled
-    this.#socket = socket
     this.#owner = owner
+    const memory = new ReceiveMemory(owner)
+    this.#memory = memory
+    this.#splitter = new FrameSplitter(helloBytesMax, (bytes) => memory.frame(bytes))
+    const socket = open({
+      buffer: () => memory.region(),
+      callback: (count, region) => this.#receive(count, region),
+    })
+    this.#socket = socket
     this.#deadline = setTimeout(() => this.#refuse(), owner.limits.handshakeTimeoutMs)
     socket.on('error', () => this.close())
     socket.on('end', () => this.close())
     socket.on('close', () => this.close())
-    socket.on('data', (chunk: Buffer) => this.#receive(chunk))
+    socket.resume()
     if (dialled !== undefined) socket.once('connect', () => socket.write(encodeHello(owner.address)))
   }
 
@@ -110,14 +121,17 @@ export class Connection {
     this.close()
   }
 
-  #receive(chunk: Uint8Array): void {
-    if (this.#closed) return
-    this.#splitter.feed(chunk)
+  /** @returns whether to go on reading */
+  #receive(count: number, region: Uint8Array): boolean {
+    if (this.#closed) return false
+    this.#splitter.feed(region.subarray(0, count))
     for (let frame = this.#next(); frame !== undefined; frame = this.#next()) {
       if (this.#peer === undefined) this.#greet(frame)
       else this.#owner.frame(this.#peer, frame)
-      if (this.#closed) return
+      if (this.#closed) return false
     }
+    this.#memory.filled(count, region.length)
+    return true
   }
 
   #next(): Uint8Array | undefined {

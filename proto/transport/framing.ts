@@ -22,9 +22,12 @@ export class FrameSplitter {
   #prefixFilled = 0
   #frame: Uint8Array | undefined
   #frameFilled = 0
+  readonly #allocate: (bytes: number) => Uint8Array
 
-  constructor(frameBytesMax: number) {
+  /** @param allocate gives memory for a frame that spans chunks, once its length was checked */
+  constructor(frameBytesMax: number, allocate: (bytes: number) => Uint8Array = Buffer.allocUnsafeSlow) {
     this.frameBytesMax = frameBytesMax
+    this.#allocate = allocate
   }
 
   feed(chunk: Uint8Array): void {
@@ -44,7 +47,7 @@ export class FrameSplitter {
       const available = this.#chunk.length - this.#offset
       if (this.#prefixFilled < prefixBytes || available === 0) return this.#release()
       if (available >= this.#prefix) return this.#view()
-      this.#frame = Buffer.allocUnsafeSlow(this.#prefix)
+      this.#frame = this.#allocate(this.#prefix)
     }
     return this.#fill(this.#frame)
   }

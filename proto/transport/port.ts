@@ -15,6 +15,11 @@ export interface Transport {
   send(to: Address, parts: readonly Uint8Array[]): void
   /** Frames that were given to `send` and could not be handed on. */
   readonly framesLost: number
+  /**
+   * Says that none of the frames that were handed over before is looked at any more: their memory may be used again. Whoever
+   * keeps frames never calls it.
+   */
+  reuse?(): void
   /** Ends every connection; afterwards nothing is received. */
   close(): Promise<void>
 }
@@ -23,7 +28,7 @@ export interface Transport {
 export interface TransportHandler {
   /**
    * One whole frame. `from` is an address that `send` reaches as long as the connection lives.
-   * The bytes belong to the receiver; a view of them keeps the whole frame alive.
+   * The bytes belong to the receiver, until it calls `reuse`; a view of them keeps the whole frame alive.
    */
   frame(from: Address, bytes: Uint8Array): void
   /** A hint, nothing more: a connection with `address` came up or broke. */

@@ -1,9 +1,10 @@
-import { connect, type Socket } from 'node:net'
+import type { Socket } from 'node:net'
 import type { Address } from '../ids.ts'
 import { BackOff } from './back-off.ts'
 import { Connection, type ConnectionOwner } from './connection.ts'
 import { frameLength } from './framing.ts'
 import type { Transport, TransportHandler, TransportLimits } from './port.ts'
+import { adopting, type Dial, dialling } from './sockets.ts'
 import { isTcpAddress, parseHostPort } from './tcp-address.ts'
 
 /** Options of every socket: small frames leave at once, and a peer that vanished is noticed. */
@@ -26,6 +27,8 @@ export class TcpEndpoint implements Transport, ConnectionOwner {
   readonly #dialling = new Map<Address, Connection>()
   readonly #backOff = new BackOff()
   readonly #closeListener: () => Promise<void>
+  /** Times that its owner was done with everything; null for an owner that keeps what it is given. */
+  #round: number | null
   #open = true
   #closed: Promise<void> | undefined
   #framesLost = 0
@@ -35,12 +38,14 @@ export class TcpEndpoint implements Transport, ConnectionOwner {
     address: Address,
     limits: TransportLimits,
     handler: TransportHandler,
-    closeListener: () => Promise<void> = () => Promise.resolve(),
+    closeListener: (() => Promise<void>) | null = null,
   ) {
+    // Clients keep payloads; servers copy what they keep.
+    this.#round = closeListener === null ? null : 0
     this.address = address
     this.limits = limits
     this.#handler = handler
-    this.#closeListener = closeListener
+    this.#closeListener = closeListener ?? (() => Promise.resolve())
   }
 
   get framesLost(): number {
@@ -49,6 +54,14 @@ export class TcpEndpoint implements Transport, ConnectionOwner {
 
   get connectionsRefused(): number {
     return this.#connectionsRefused
+  }
+
+  get round(): number | null {
+    return this.#round
+  }
+
+  reuse(): void {
+    if (this.#round !== null) this.#round++
   }
 
   send(to: Address, parts: readonly Uint8Array[]): void {
@@ -64,7 +77,7 @@ export class TcpEndpoint implements Transport, ConnectionOwner {
 
   /** Takes a connection that the other side dialled. */
   accept(socket: Socket): void {
-    if (this.#open) this.#hold(socket)
+    if (this.#open) this.#hold(adopting(socket))
     else socket.destroy()
   }
 
@@ -132,13 +145,13 @@ export class TcpEndpoint implements Transport, ConnectionOwner {
   #dial(to: Address): Connection | undefined {
     const target = this.#open && to !== this.address && isTcpAddress(to) ? parseHostPort(to) : undefined
     if (target === undefined || this.#backOff.waiting(to, performance.now())) return undefined
-    const connection = this.#hold(connect({ ...target, ...socketOptions }), to)
+    const connection = this.#hold(dialling({ ...target, ...socketOptions }), to)
     this.#dialling.set(to, connection)
     return connection
   }
 
-  #hold(socket: Socket, dialled?: Address): Connection {
-    const connection = new Connection(socket, this, dialled)
+  #hold(open: Dial, dialled?: Address): Connection {
+    const connection = new Connection(open, this, dialled)
     this.#connections.add(connection)
     return connection
   }

@@ -35,7 +35,7 @@ export interface TcpListenOptions {
  */
 export async function listenTcp(options: TcpListenOptions): Promise<TcpTransport> {
   checkListen(options)
-  const server = createServer(socketOptions)
+  const server = createServer({ ...socketOptions, pauseOnConnect: true })
   await listening(server, options)
   const { port } = server.address() as AddressInfo
   const endpoint = new TcpEndpoint(

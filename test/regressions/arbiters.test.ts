@@ -45,6 +45,7 @@ class Register {
       nextToken: () => ++token,
       addressOf: (member) => member.address,
       isAlive: () => true,
+      alive: () => [],
       storeFull: () => false,
       coordinate: () => {},
     }

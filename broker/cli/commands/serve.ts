@@ -20,6 +20,8 @@ interface ServeOptions {
   readonly peers?: readonly Address[]
   readonly config?: string
   readonly insecure?: boolean
+  /** False for --no-replace. */
+  readonly replace: boolean
 }
 
 export function addServe(program: Command): void {
@@ -37,6 +39,7 @@ export function addServe(program: Command): void {
     .option('--peers <addresses>', 'other servers, separated by commas', toAddresses)
     .option('--config <file>', 'configuration of the cluster')
     .option('--insecure', 'listen beyond loopback although nothing is encrypted')
+    .option('--no-replace', 'leave dead members of topics where they are, until somebody asks for a change')
   handle<ServeOptions>(command, serve)
 }
 
@@ -94,6 +97,8 @@ async function launchOptions(options: ServeOptions): Promise<LaunchOptions> {
     ...(advertise !== undefined && advertise !== listen && { advertise }),
     ...(insecure !== undefined && { insecure }),
     ...(config !== null && reader !== null && { defaults: topicDefaults(config, reader.newTopic) }),
+    ...(config !== null && { replaceDeadAfterMs: config.replaceDeadAfterMs }),
+    ...(!options.replace && { replaceDeadAfterMs: { recovery: 0, masking: 0 } }),
   }
 }
 

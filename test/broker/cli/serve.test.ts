@@ -19,7 +19,9 @@ function config(topics: string): string {
 }
 
 async function serve(id: string): Promise<void> {
-  const running = place.start(['serve', '--id', id, '--config', 'cluster.yaml', '--json'])
+  // What a dead server leaves open is looked at here, so nobody takes its place.
+  const args = ['--config', 'cluster.yaml', '--no-replace', '--json']
+  const running = place.start(['serve', '--id', id, ...args])
   await running.shows('}\n')
   servers.set(id, running)
 }

@@ -76,6 +76,14 @@ topics:
     expect(config.topics.get('two')).toEqual({ mode: 'fault-recovery', members: ['1', '2'] })
   })
 
+  it('says how long a dead member is waited for', () => {
+    const config = parseConfig(`${servers}replaceDeadAfterMs: { fault-recovery: 500 }`, 'x.yaml')
+    expect(config.replaceDeadAfterMs).toEqual({ recovery: 500 })
+    expect(parseConfig(servers, 'x.yaml').replaceDeadAfterMs).toEqual({})
+    expect(mistakes(`${servers}replaceDeadAfterMs: { recovery: 1 }`)[0]).toMatch(/fault-recovery/)
+    expect(mistakes(`${servers}replaceDeadAfterMs: { fault-masking: -1 }`)).toHaveLength(1)
+  })
+
   it('fills in what a new topic is from the defaults of the same mode', () => {
     const config = parseConfig(`${servers}defaults: { mode: fault-recovery, size: 3, minimum: 2 }`, 'x.yaml')
     const base = { members: null, membersMin: 2, decider: 'engine' }
