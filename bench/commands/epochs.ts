@@ -255,7 +255,7 @@ export function pictureOf(summary: EpochsSummary, result: LoadResult, options: O
       },
       {
         kind: 'histogram',
-        title: 'From each acknowledgement, and each delivery, to the next (0.1 ms and more)',
+        title: 'Gaps of 0.1 ms and more, between each and the next',
         series: [
           { name: 'acknowledgements', buckets: inMs(result.ackGapHistogram.buckets()) },
           { name: 'deliveries', buckets: inMs(result.deliveryGapHistogram.buckets()) },
