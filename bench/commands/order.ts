@@ -139,6 +139,7 @@ async function measureOnce(session: Session, options: Options, servers: number, 
 
 /** A client that knows of early delivery refuses it in total order; one that does not takes no notice. */
 async function refuseWithoutEarly(url: string): Promise<void> {
+  if (!(orders as readonly string[]).includes('total')) throw new Refused('this version does not deliver early')
   await using client = await connect(url)
   try {
     const options = { order: 'total', durability: 'early' } as object as SubscribeOptions

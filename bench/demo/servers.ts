@@ -10,7 +10,7 @@ import { bootstrap } from '../../broker/bootstrap.ts'
 import { type Address, address } from '../../proto/ids.ts'
 import { dialTcp } from '../../proto/transport/tcp.ts'
 
-const readyTimeoutMs = 15_000
+const readyTimeoutMs = 60_000
 const stopTimeoutMs = 5_000
 // Below the ports that systems give to outgoing connections: nobody takes one while its server is down.
 const firstPort = 15_000

@@ -10,7 +10,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { beginMark, endMark, withBlock } from '../../bench/commands/readme.ts'
 
 const root = fileURLToPath(new URL('../..', import.meta.url))
-const timeoutMs = 60_000
+const timeoutMs = 120_000
 let folder = ''
 
 beforeAll(async () => {
