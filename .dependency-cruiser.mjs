@@ -30,9 +30,9 @@ export default {
     },
     {
       name: 'broker-is-a-client-in-few-places',
-      comment: 'only where a server acts as a client: command line, services, gateway, development cluster',
+      comment: 'only where a server acts as a client: command line, services, gateway, bridge, development cluster',
       severity: 'error',
-      from: { path: '^broker/', pathNot: '^broker/(cli|services|gateway|dev)/' },
+      from: { path: '^broker/', pathNot: '^broker/(cli|services|gateway|bridge|dev)/' },
       to: { path: '^client-sdk/' },
     },
     {

@@ -3,7 +3,7 @@
  * nothing else; the same call on servers with empty disks does not recreate a cluster that the others belong to.
  */
 import { randomUUID } from 'node:crypto'
-import type { Member } from '../proto/configuration.ts'
+import type { Decider, Member } from '../proto/configuration.ts'
 import { EpochcastError } from '../proto/errors.ts'
 import { type Address, clusterId, serverIdOf } from '../proto/ids.ts'
 import { type Effect, type Input, type Machine, send } from '../proto/machine/contract.ts'
@@ -13,8 +13,10 @@ import type { ClusterRecord } from '../proto/wire/messages.ts'
 
 export interface BootstrapOptions {
   readonly servers: readonly Address[]
-  readonly dial: (name: string, handler: TransportHandler) => Transport
+  readonly dial: (name: string, handler: TransportHandler) => Transport | Promise<Transport>
   readonly timeoutMs?: number
+  /** Who decides about new topics, for ever: an engine outside of the cluster with its instance; the arbiters without it. */
+  readonly decider?: Decider
 }
 
 /** The record that all servers have on disk, and which of them belonged to no cluster before. */
@@ -28,6 +30,7 @@ const arbiterCounts = [5, 3, 1] as const
 /** Asks every server who it is, makes the record, hands it to all. */
 class Bootstrapper implements Machine {
   readonly #addresses: readonly Address[]
+  readonly #decider: Decider
   readonly #done: (result: BootstrapResult | EpochcastError) => void
   readonly #members = new Map<Address, Member>()
   readonly #joined = new Set<Address>()
@@ -36,8 +39,13 @@ class Bootstrapper implements Machine {
   #record: ClusterRecord | null = null
   #ticks = 0
 
-  constructor(addresses: readonly Address[], done: (result: BootstrapResult | EpochcastError) => void) {
+  constructor(
+    addresses: readonly Address[],
+    decider: Decider,
+    done: (result: BootstrapResult | EpochcastError) => void,
+  ) {
     this.#addresses = addresses
+    this.#decider = decider
     this.#done = done
   }
 
@@ -114,7 +122,8 @@ class Bootstrapper implements Machine {
   #newRecord(): ClusterRecord {
     const members = [...this.#members.values()].sort((a, b) => (a.name < b.name ? -1 : 1))
     const count = arbiterCounts.find((size) => size <= members.length) ?? 1
-    return { id: clusterId(randomUUID()), arbiters: members.slice(0, count) }
+    const decider = this.#decider === 'engine' ? null : this.#decider
+    return { id: clusterId(randomUUID()), arbiters: members.slice(0, count), ...(decider && { decider }) }
   }
 }
 
@@ -124,13 +133,13 @@ class Bootstrapper implements Machine {
  * @throws EpochcastError `EC_UNREACHABLE` when one does not answer, `EC_OTHER_CLUSTER`
  */
 export async function bootstrap(options: BootstrapOptions): Promise<BootstrapResult> {
-  const { servers, dial, timeoutMs = 10_000 } = options
+  const { servers, dial, timeoutMs = 10_000, decider = 'engine' } = options
   let loop: Loop | null = null
-  let transport: Transport | null = null
+  let dialled: Promise<Transport> | null = null
   let timer: NodeJS.Timeout | undefined
   try {
     return await new Promise<BootstrapResult>((resolve, reject) => {
-      const machine = new Bootstrapper(servers, (result) =>
+      const machine = new Bootstrapper(servers, decider, (result) =>
         result instanceof Error ? reject(result) : resolve(result),
       )
       timer = setTimeout(() => {
@@ -143,14 +152,20 @@ export async function bootstrap(options: BootstrapOptions): Promise<BootstrapRes
         )
       }, timeoutMs)
       loop = new Loop({ machine, name: 'bootstrap', cluster: () => '', onFatal: reject })
-      transport = dial(`bootstrap-${randomUUID()}`, loop)
-      loop.start(transport)
-      loop.input({ kind: 'tick' })
+      dialled = Promise.resolve(dial(`bootstrap-${randomUUID()}`, loop))
+      const running = loop
+      dialled.then((transport) => {
+        running.start(transport)
+        running.input({ kind: 'tick' })
+      }, reject)
     })
   } finally {
     clearTimeout(timer)
-    const [running, open] = [loop as Loop | null, transport as Transport | null]
+    const [running, open] = [loop as Loop | null, dialled as Promise<Transport> | null]
     running?.stop()
-    await open?.close()
+    await open?.then(
+      (transport) => transport.close(),
+      () => {},
+    )
   }
 }

@@ -18,7 +18,8 @@ import { type Address, beforeFirst, epoch, type ServerName, serverId, type Topic
 import { type Effect, send } from '../proto/machine/contract.ts'
 import { emptySet } from '../proto/message-set.ts'
 import type { Message, MessageOf, Refusal, Template } from '../proto/wire/messages.ts'
-import type { DecisionEngine, Proposal, ProposalListener } from './engines/engine.ts'
+import type { Deciders } from './engines/deciders.ts'
+import type { Proposal, ProposalListener, Registry } from './engines/engine.ts'
 import type { Host, Limits } from './host.ts'
 import type { Directory } from './membership/directory.ts'
 import { place } from './membership/placement.ts'
@@ -41,7 +42,8 @@ export interface TopicDefaults {
 export class Finder {
   readonly #host: Host
   readonly #limits: Limits
-  readonly #engine: DecisionEngine
+  readonly #registry: Registry
+  readonly #deciders: Deciders
   readonly #directory: Directory
   readonly #defaults: TopicDefaults
   readonly #replica: (topic: TopicName) => Replica | undefined
@@ -52,14 +54,16 @@ export class Finder {
   constructor(
     host: Host,
     limits: Limits,
-    engine: DecisionEngine,
+    registry: Registry,
+    deciders: Deciders,
     directory: Directory,
     defaults: TopicDefaults,
     replica: (topic: TopicName) => Replica | undefined,
   ) {
     this.#host = host
     this.#limits = limits
-    this.#engine = engine
+    this.#registry = registry
+    this.#deciders = deciders
     this.#directory = directory
     this.#defaults = defaults
     this.#replica = replica
@@ -77,11 +81,11 @@ export class Finder {
     const known = replica?.state.newest ?? null
     if (known !== null && known.epoch > request.epoch) this.#answer(asker, known, false, out)
     const found = (configuration: Configuration | null, into: Effect[]) => this.#found(asker, configuration, into)
-    this.#engine.lookup(request.topic, found, out)
+    this.#registry.lookup(request.topic, found, out)
   }
 
   list(to: Address, token: number, after: string, out: Effect[]): void {
-    this.#engine.list(after, (page, into) => send(into, to, { kind: 'topics', ...page }, token), out)
+    this.#registry.list(after, (page, into) => send(into, to, { kind: 'topics', ...page }, token), out)
   }
 
   take(from: ServerName, message: Message, out: Effect[]): void {
@@ -121,7 +125,9 @@ export class Finder {
         next: this.#firstConfiguration(request),
         closing: emptySet,
       }
-      const creation = new Creation(decision, this.#host, this.#limits, this.#engine, () => {
+      const needs = { host: this.#host, limits: this.#limits, registry: this.#registry, deciders: this.#deciders }
+      this.#deciders.check(this.#deciders.founding)
+      const creation = new Creation(decision, needs, () => {
         this.#creations.delete(request.topic)
       })
       creation.join((configuration, into) => this.#answer(asker, configuration, creation.won, into))
@@ -156,7 +162,8 @@ export class Finder {
       mode,
       members.map((member) => member.name),
     )
-    const decider = request.decider ?? (mode === defaults.mode ? defaults.decider : undefined) ?? defaultDecider(mode)
+    const wanted = request.decider ?? (mode === defaults.mode ? defaults.decider : undefined)
+    const decider = this.#deciders.resolve(wanted ?? defaultDecider(mode, this.#deciders.founding))
     checkDecider(mode, decider)
     return {
       topic,
@@ -202,6 +209,7 @@ export class Finder {
 
 function refusalOf(error: EpochcastError): Refusal {
   if (error.code === 'EC_UNKNOWN_TOPIC') return 'unknown-topic'
+  if (error.code === 'EC_NO_DECIDER') return 'no-decider'
   return error.code === 'EC_UNKNOWN_SERVER' ? 'unknown-server' : 'impossible-membership'
 }
 
@@ -212,12 +220,17 @@ function explain(error: EpochcastError): string {
 /** Requests of one kind that wait here; whoever is refused asks again. */
 const waitingMax = 1_000
 
+interface CreationNeeds {
+  readonly host: Host
+  readonly limits: Limits
+  readonly registry: Registry
+  readonly deciders: Deciders
+}
+
 /** The first decision of one topic, until its members serve. */
 class Creation implements ProposalListener {
   readonly #wanted: Decision
-  readonly #host: Host
-  readonly #limits: Limits
-  readonly #engine: DecisionEngine
+  readonly #needs: CreationNeeds
   readonly #end: () => void
   readonly #waiting: ((configuration: Configuration, out: Effect[]) => void)[] = []
   readonly #started = new Set<ServerName>()
@@ -226,11 +239,9 @@ class Creation implements ProposalListener {
   #ticks = 0
   #over = false
 
-  constructor(wanted: Decision, host: Host, limits: Limits, engine: DecisionEngine, end: () => void) {
+  constructor(wanted: Decision, needs: CreationNeeds, end: () => void) {
     this.#wanted = wanted
-    this.#host = host
-    this.#limits = limits
-    this.#engine = engine
+    this.#needs = needs
     this.#end = end
   }
 
@@ -244,7 +255,8 @@ class Creation implements ProposalListener {
   }
 
   begin(out: Effect[]): void {
-    this.#proposal = this.#engine.open(this.#wanted.next.topic, beforeFirst, this, out)
+    const { deciders } = this.#needs
+    this.#proposal = deciders.open(deciders.founding, this.#wanted.next.topic, beforeFirst, this, out)
     this.#proposal.propose(this.#wanted, out)
   }
 
@@ -264,21 +276,22 @@ class Creation implements ProposalListener {
     if (decision === null || !isMember(decision.next, from)) return
     this.#started.add(from)
     if (this.#started.size < enabledQuorum(decision.next)) return
-    this.#engine.note(decision.next, () => {}, out)
+    this.#needs.registry.note(decision.next, () => {}, out)
     this.#finish(decision.next, out)
   }
 
   tick(out: Effect[]): void {
     this.#ticks++
-    if (this.#ticks > this.#limits.planTicks) this.#stop()
-    else if (this.#ticks % this.#limits.resendTicks === 0) this.#hand(out)
+    const { planTicks, resendTicks } = this.#needs.limits
+    if (this.#ticks > planTicks) this.#stop()
+    else if (this.#ticks % resendTicks === 0) this.#hand(out)
   }
 
   #hand(out: Effect[]): void {
     const decision = this.#decision
     if (decision === null) return
     const missing = decision.next.members.filter((member) => !this.#started.has(member.name))
-    const to = missing.map((member) => this.#host.addressOf(member))
+    const to = missing.map((member) => this.#needs.host.addressOf(member))
     const { topic } = decision.next
     if (to.length > 0) send(out, to, { kind: 'decided', topic, epoch: beforeFirst, decision })
   }

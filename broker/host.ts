@@ -1,4 +1,4 @@
-import type { Intent, Member } from '../proto/configuration.ts'
+import type { Configuration, Decision, Intent, Member } from '../proto/configuration.ts'
 import type { Address, ServerName, TopicName } from '../proto/ids.ts'
 import type { Effect } from '../proto/machine/contract.ts'
 import type { Random } from '../proto/machine/ports.ts'
@@ -17,8 +17,12 @@ export interface Host {
   isAlive(name: ServerName): boolean
   /** Servers that answer, this one included: where spare ones are looked for. */
   alive(): readonly Member[]
+  /** None of several others answers: as far as this server can know, it is the one that is cut off. */
+  isCutOff(): boolean
   /** True when only protocol records fit on the disk. */
   storeFull(): boolean
+  /** Asks the engine outside of the cluster that decides how this epoch ends, if there is one; told only if it has ended. */
+  askDecider(of: Configuration, done: (decision: Decision, out: Effect[]) => void, out: Effect[]): void
   /** Starts or finishes a change of a topic on this server. */
   coordinate(topic: TopicName, intent: Intent, out: Effect[]): void
 }

@@ -1,9 +1,14 @@
-/** Starts one server of this machine: data directory, log, TCP. */
+/** Starts one server of this machine: data directory, log, TCP or NATS. */
 import { EpochcastError } from '../proto/errors.ts'
 import { type Address, address, serverId } from '../proto/ids.ts'
 import { tickMs } from '../proto/machine/contract.ts'
+import type { NatsOptions } from '../proto/transport/nats-options.ts'
+import { natsServerAddress } from '../proto/transport/nats-subjects.ts'
+import type { Transport, TransportHandler } from '../proto/transport/port.ts'
 import { listenTcp } from '../proto/transport/tcp.ts'
 import { formatHostPort } from '../proto/transport/tcp-address.ts'
+import type { EngineClient } from './engines/client.ts'
+import { type EngineConfig, openEngine } from './engines/open.ts'
 import type { TopicDefaults } from './finder.ts'
 import type { Limits } from './host.ts'
 import { openDirectory, openLog } from './log/directory.ts'
@@ -13,8 +18,11 @@ export interface LaunchOptions {
   readonly id: string
   /** Data directory, of this server alone. */
   readonly data: string
-  readonly host: string
-  readonly port: number
+  /** Where it listens on TCP. */
+  readonly host?: string
+  readonly port?: number
+  /** It listens on NATS instead, under its id. */
+  readonly nats?: NatsOptions
   /** Where others reach it, `host:port`, when that is not where it listens. */
   readonly advertise?: string
   /** Listens beyond loopback without TLS. */
@@ -23,6 +31,8 @@ export interface LaunchOptions {
   readonly seeds?: readonly string[]
   readonly defaults?: TopicDefaults
   readonly limits?: Partial<Limits>
+  /** Decision engines outside of the cluster. */
+  readonly engines?: readonly EngineConfig[]
   /** Milliseconds until a dead member of a topic is replaced, by the topic's mode; 0 for never. */
   readonly replaceDeadAfterMs?: { readonly recovery?: number; readonly masking?: number }
   readonly onFatal?: (error: Error) => void
@@ -44,11 +54,12 @@ export interface LaunchedServer {
  *   `EC_BAD_ARGUMENT` when the address is in use or not allowed
  */
 export async function launch(options: LaunchOptions): Promise<LaunchedServer> {
-  const { host, port, advertise, defaults, limits, onFatal, insecure } = options
-  if (port === 0) throw new EpochcastError('EC_BAD_ARGUMENT', 'a server that others find again needs a port of its own')
+  const { defaults, limits, onFatal } = options
+  const { at, listen } = await listening(options)
   const directory = await openDirectory(options.data, { serverId: serverId(options.id) })
+  const engines: EngineClient[] = []
   try {
-    const at = address(advertise ?? formatHostPort(host, port))
+    for (const engine of options.engines ?? []) engines.push(await openEngine(engine))
     const store = openLog(directory)
     const server = await Server.start({
       id: options.id,
@@ -56,14 +67,8 @@ export async function launch(options: LaunchOptions): Promise<LaunchedServer> {
       store,
       address: at,
       seeds: (options.seeds ?? []).map(address),
-      listen: (handler) =>
-        listenTcp({
-          host,
-          port,
-          handler,
-          ...(insecure !== undefined && { insecure }),
-          ...(advertise && { advertise }),
-        }),
+      listen,
+      engines,
       ...(defaults && { defaults }),
       limits: { ...replacing(options), ...limits },
       ...(onFatal && { onFatal }),
@@ -74,8 +79,29 @@ export async function launch(options: LaunchOptions): Promise<LaunchedServer> {
     }
     return { server, address: at, stop }
   } catch (error) {
+    for (const engine of engines) await engine.close()
     await directory.close()
     throw error
+  }
+}
+
+interface Listening {
+  readonly at: Address
+  readonly listen: (handler: TransportHandler) => Promise<Transport>
+}
+
+async function listening({ id, host, port, nats, advertise, insecure }: LaunchOptions): Promise<Listening> {
+  if (nats !== undefined) {
+    // Loaded only where it is used.
+    const { listenNats } = await import('../proto/transport/nats.ts')
+    return { at: natsServerAddress(id), listen: (handler) => listenNats({ id, nats, handler }) }
+  }
+  if (host === undefined || port === undefined || port === 0)
+    throw new EpochcastError('EC_BAD_ARGUMENT', 'a server that others find again needs a port of its own')
+  const [isInsecure, elsewhere] = [insecure !== undefined && { insecure }, advertise !== undefined && { advertise }]
+  return {
+    at: address(advertise ?? formatHostPort(host, port)),
+    listen: (handler) => listenTcp({ host, port, handler, ...isInsecure, ...elsewhere }),
   }
 }
 

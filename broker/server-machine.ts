@@ -12,11 +12,15 @@ import { decodeMessage, type Frame } from '../proto/wire/codec.ts'
 import { isTopical, type Message, type MessageOf } from '../proto/wire/messages.ts'
 import { Arbiter } from './engines/arbiter.ts'
 import { Arbiters } from './engines/arbiters.ts'
+import { Deciders } from './engines/deciders.ts'
+import { type OutsideEngine, OutsideEngines } from './engines/outside.ts'
 import { Changes } from './epoch/changes.ts'
 import { Finder, type TopicDefaults } from './finder.ts'
 import { limits as defaultLimits, type Host, type Limits } from './host.ts'
 import { Belonging } from './membership/belonging.ts'
 import { Directory } from './membership/directory.ts'
+import { ShownPositions } from './membership/shown-positions.ts'
+import { StorageProof } from './membership/storage-proof.ts'
 import { answerAbsent } from './replica/answers.ts'
 import { Replica, type ReplicaMessage } from './replica/replica.ts'
 
@@ -28,11 +32,20 @@ export interface ServerMachineOptions {
   readonly clock: Clock
   readonly defaults: TopicDefaults
   readonly storeFull?: () => boolean
+  /** Decision engines outside of the cluster that this server may ask. */
+  readonly engines?: readonly OutsideEngine[]
+  /** How much of the log is on disk. Without it nobody finds out that a disk is an old copy. */
+  readonly flushedTo?: () => Position
   readonly limits?: Partial<Limits>
 }
 
 /** Messages of servers that may bring a topic here which this server has never heard of. */
 const bringsTopic = new Set<Message['kind']>(['preload', 'stage', 'start', 'decided', 'report'])
+/** What a server does that does not speak for its topics yet. */
+const beforeServing = new Set<Message['kind']>(['alive', 'directory', 'list-servers', 'prove', 'shown'])
+/** Frames that wait until it does. */
+const heldFramesMax = 1_000
+const heldBytesMax = 16 * 1024 * 1024
 /** What only servers of this cluster say: from anybody else it is dropped. */
 const betweenServers = new Set<Message['kind']>([
   ...bringsTopic,
@@ -68,8 +81,14 @@ export class ServerMachine implements DurableMachine {
   readonly #replicas = new Map<TopicName, Replica>()
   readonly #touched = new Set<Replica>()
   readonly #belonging: Belonging
+  readonly #positions = new ShownPositions()
+  readonly #proof: StorageProof
+  #held: { readonly from: Address; readonly frame: Frame }[] = []
+  #heldBytes = 0
   readonly #arbiter = new Arbiter()
   readonly #arbiters: Arbiters
+  readonly #outside: OutsideEngines
+  readonly #deciders: Deciders
   readonly #changes: Changes
   readonly #finder: Finder
   readonly #rounds = new Map<TopicName, number>()
@@ -80,16 +99,24 @@ export class ServerMachine implements DurableMachine {
   constructor(options: ServerMachineOptions) {
     this.#options = options
     this.#limits = { ...defaultLimits, ...options.limits }
-    this.directory = new Directory(options.self, options.seeds)
+    const shows = () => {
+      if (options.flushedTo === undefined || !this.#proof.isServing) return null
+      return { incarnation: this.#host.incarnation, position: options.flushedTo() }
+    }
+    this.directory = new Directory(options.self, options.seeds, shows, () => this.#positions.old())
     this.#belonging = new Belonging(options.self, this.directory, options.seeds.length > 0)
     this.#token = options.random.below(0x7fff_ffff)
     this.#host = this.#makeHost()
+    this.#proof = new StorageProof(options.self, this.#host.incarnation)
     this.#arbiters = new Arbiters(this.#host, this.#limits, () => this.#belonging.arbiters)
+    this.#outside = new OutsideEngines(this.#host, options.engines ?? [], () => this.#belonging.id)
+    this.#deciders = new Deciders(this.#arbiters, this.#outside, () => this.#belonging.decider)
     const replica = (topic: TopicName) => this.#replicas.get(topic)
     const coordination = {
       host: this.#host,
       limits: this.#limits,
-      engine: this.#arbiters,
+      deciders: this.#deciders,
+      registry: this.#arbiters,
       nowMs: () => options.clock.nowMs(),
     }
     // One counter for each topic: two attempts of this server never have one stake.
@@ -99,7 +126,9 @@ export class ServerMachine implements DurableMachine {
       return round
     }
     this.#changes = new Changes({ ...coordination, nextRound: rounds }, this.directory, replica)
-    this.#finder = new Finder(this.#host, this.#limits, this.#arbiters, this.directory, options.defaults, replica)
+    const { defaults } = options
+    const [registry, deciders] = [this.#arbiters, this.#deciders]
+    this.#finder = new Finder(this.#host, this.#limits, registry, deciders, this.directory, defaults, replica)
   }
 
   get cluster(): ClusterId | '' {
@@ -113,6 +142,7 @@ export class ServerMachine implements DurableMachine {
   recover(kind: RecordKind, bytes: Uint8Array, position: Position): void {
     const message = decodeMessage(bytes)
     if (message.kind === 'join') this.#belonging.recover(message)
+    else if (message.kind === 'remembered') this.#positions.recover(message)
     else if (message.kind === 'arbiter-prepare' || message.kind === 'arbiter-accept' || message.kind === 'note') {
       this.#arbiter.recover(message)
     } else if (isTopical(message)) this.#replica(message.topic).state.recover(kind, message, position)
@@ -120,6 +150,7 @@ export class ServerMachine implements DurableMachine {
   }
 
   step(input: Input, out: Effect[]): void {
+    if (this.#proof.isNew) this.#begin(out)
     switch (input.kind) {
       case 'frame':
         return this.#onFrame(input.from, input.frame, out)
@@ -127,6 +158,8 @@ export class ServerMachine implements DurableMachine {
         return this.#settle(out)
       case 'tick':
         return this.#onTick(out)
+      case 'engine':
+        return this.#outside.take(input.engine, input.token, input.answer, out)
       case 'peer':
         if (!input.up) this.directory.peerDown(input.address, out)
         if (!input.up) for (const replica of this.#replicas.values()) replica.peerDown(input.address)
@@ -141,14 +174,25 @@ export class ServerMachine implements DurableMachine {
       this.strangeMessages++
       return
     }
+    if (!this.#proof.isServing && !beforeServing.has(message.kind)) return this.#hold(from, frame)
     switch (message.kind) {
       case 'alive':
-        return this.directory.onAlive(from, message, out)
+        this.#onAlive(from, message, out)
+        return
+      case 'prove':
+        return this.#positions.answer(from, envelope.token, message, out)
+      case 'shown':
+        this.#proof.shown(from, envelope.from as ServerName, message)
+        if (this.#proof.isServing) this.#release(out)
+        return
       case 'directory':
         return this.directory.told(message.servers, out)
-      case 'list-servers': {
-        const silent = this.directory.silent()
-        send(out, from, { kind: 'directory', servers: this.directory.servers(), silent }, envelope.token)
+      case 'list-servers':
+        send(out, from, this.directory.describe(), envelope.token)
+        return
+      case 'list-engines': {
+        const { founding } = this.#deciders
+        send(out, from, { kind: 'engines', engines: this.#outside.states(), decider: founding }, envelope.token)
         return
       }
       case 'locate':
@@ -248,7 +292,12 @@ export class ServerMachine implements DurableMachine {
   #onTick(out: Effect[]): void {
     this.#belonging.tick(out)
     this.directory.tick(out)
+    this.#proof.tick(out)
+    if (!this.#proof.isServing) return
+    this.#release(out)
+    this.#positions.tick(out)
     this.#arbiters.tick(out)
+    this.#outside.tick(out)
     this.#changes.tick(out)
     this.#finder.tick(out)
     for (const replica of this.#replicas.values()) {
@@ -256,6 +305,34 @@ export class ServerMachine implements DurableMachine {
       // What quiet topics cost is this loop: whatever comes in for one touches it by itself.
       if (replica.isStaging) this.#touched.add(replica)
     }
+  }
+
+  /** Everything has been read from the disk. Who belongs to no cluster has promised nothing to anybody. */
+  #begin(out: Effect[]): void {
+    const { flushedTo, seeds } = this.#options
+    const { arbiters, id } = this.#belonging
+    const others = [...seeds, ...arbiters.map((arbiter) => arbiter.address)]
+    this.#proof.begin(flushedTo?.() ?? 0, id === '' || flushedTo === undefined ? [] : others, out)
+  }
+
+  #onAlive(from: Address, message: MessageOf<'alive'>, out: Effect[]): void {
+    const { member, incarnation, position } = message
+    if (incarnation !== undefined && position !== undefined) this.#positions.note(member.name, incarnation, position)
+    this.directory.onAlive(from, message, out)
+  }
+
+  #hold(from: Address, frame: Frame): void {
+    if (this.#held.length >= heldFramesMax || this.#heldBytes + frame.bytes.length > heldBytesMax) return
+    this.#held.push({ from, frame })
+    this.#heldBytes += frame.bytes.length
+  }
+
+  /** What came before this server knew that it may speak. */
+  #release(out: Effect[]): void {
+    const held = this.#held
+    this.#held = []
+    this.#heldBytes = 0
+    for (const { from, frame } of held) this.#onFrame(from, frame, out)
   }
 
   #settle(out: Effect[]): void {
@@ -286,7 +363,9 @@ export class ServerMachine implements DurableMachine {
       addressOf: (member) => this.directory.addressOf(member),
       isAlive: (name) => this.directory.isAlive(name),
       alive: () => this.directory.alive(),
+      isCutOff: () => this.directory.isCutOff,
       storeFull: storeFull ?? (() => false),
+      askDecider: (of, done, out) => this.#deciders.learn(of, done, out),
       coordinate: (topic: TopicName, intent: Intent, out: Effect[]) => {
         const wedged = this.#replicas.get(topic)?.phase === 'wedged'
         this.#changes.finish(topic, intent, wedged, out)

@@ -6,6 +6,8 @@ import { Loop } from '../proto/machine/loop.ts'
 import type { Clock, Random } from '../proto/machine/ports.ts'
 import type { Store } from '../proto/machine/store.ts'
 import type { Transport, TransportHandler } from '../proto/transport/port.ts'
+import type { EngineClient } from './engines/client.ts'
+import { EngineClients } from './engines/clients.ts'
 import type { TopicDefaults } from './finder.ts'
 import type { Limits } from './host.ts'
 import { ServerMachine } from './server-machine.ts'
@@ -23,6 +25,8 @@ export interface ServerOptions {
   readonly seeds?: readonly Address[]
   readonly defaults?: TopicDefaults
   readonly limits?: Partial<Limits>
+  /** Decision engines outside of the cluster; closed with the server. */
+  readonly engines?: readonly EngineClient[]
   readonly random?: Random
   readonly clock?: Clock
   /** The disk failed or a rule of the protocol does not hold; the server has stopped speaking. */
@@ -38,6 +42,7 @@ export class Server implements AsyncDisposable {
   readonly #machine: ServerMachine
   readonly #loop: Loop
   readonly #store: Store
+  readonly #engines: EngineClients
   #transport: Transport | null = null
   #isStopped = false
 
@@ -46,6 +51,7 @@ export class Server implements AsyncDisposable {
     this.name = serverName(this.id, options.storage)
     this.address = options.address
     this.#store = options.store
+    this.#engines = new EngineClients(options.engines ?? [])
     const clock = options.clock ?? { nowMs: () => performance.timeOrigin + performance.now() }
     this.#machine = new ServerMachine({
       self: { name: this.name, address: this.address },
@@ -54,6 +60,8 @@ export class Server implements AsyncDisposable {
       clock,
       defaults: options.defaults ?? anyTopic,
       storeFull: () => this.#store.full,
+      engines: this.#engines.engines,
+      flushedTo: () => this.#store.flushedTo,
       ...(options.limits && { limits: options.limits }),
     })
     this.#loop = new Loop({
@@ -61,6 +69,7 @@ export class Server implements AsyncDisposable {
       name: this.name,
       cluster: () => this.#machine.cluster,
       store: this.#store,
+      engines: this.#engines,
       onFatal: (error) => this.#onFatal(error, options.onFatal),
     })
   }
@@ -92,6 +101,7 @@ export class Server implements AsyncDisposable {
     this.#isStopped = true
     this.#loop.stop()
     await this.#transport?.close()
+    await this.#engines.close()
     await this.#store.close()
   }
 

@@ -1,9 +1,10 @@
 /** What operators ask for: topics, servers, epoch changes. */
-import { type Configuration, type Decision, majority } from '../proto/configuration.ts'
+import { type Configuration, type Decider, type Decision, majority } from '../proto/configuration.ts'
 import { EpochcastError, type ErrorCode } from '../proto/errors.ts'
 import { type Address, type Epoch, epoch, type ServerName, serverIdOf, topicName } from '../proto/ids.ts'
 import type { Loop } from '../proto/machine/loop.ts'
-import type { Message, MessageOf } from '../proto/wire/messages.ts'
+import type { EngineState, Message, MessageOf } from '../proto/wire/messages.ts'
+import { Inspection } from './inspection.ts'
 import type { ClientCall, ClientMachine } from './machine.ts'
 import {
   type Change,
@@ -24,6 +25,8 @@ export interface ServerInfo {
   readonly name: ServerName
   readonly address: Address
   readonly alive: boolean
+  /** It came back with an old copy of its disk and stopped: its storage is lost, and it takes an empty one to come back. */
+  readonly hasOldDisk: boolean
 }
 
 /** One topic on one server. */
@@ -37,7 +40,16 @@ export interface ReplicaInfo {
   readonly heldEpochs: number
 }
 
-/** A member that is asked what it knows may be dead. */
+/** The decision engines that one server has, and how it sees them. */
+export interface ServerEngines {
+  readonly server: string
+  /** It did not answer in time. */
+  readonly silent: boolean
+  readonly engines: readonly EngineState[]
+  /** Who decides about new topics of its cluster; null where it is silent. */
+  readonly founding: Decider | null
+}
+
 /** What ends the question, not only this member's part of it. */
 const finalCodes: readonly ErrorCode[] = ['EC_CLOSED', 'EC_ABORTED']
 const mayBeOwn: readonly ErrorCode[] = ['EC_SUPERSEDED', 'EC_TRANSFER_FAILED', 'EC_NO_DECIDER']
@@ -46,6 +58,8 @@ const downTimeoutMs = 50
 const notesTimeoutMs = 1_000
 
 export class Admin {
+  /** What single servers hold and know of a topic: for checks and explanations. */
+  readonly inspection: Inspection
   readonly #machine: ClientMachine
   readonly #loop: Loop<ClientCall>
   readonly #waits: OpenWaits
@@ -64,6 +78,12 @@ export class Admin {
     this.#waits = waits
     this.#newId = newId
     this.#closed = closed
+    this.inspection = new Inspection({
+      waits,
+      closed,
+      addressOf: (member) => machine.servers.addressOf(member),
+      request: (question) => this.#request(question),
+    })
   }
 
   /**
@@ -118,6 +138,7 @@ export class Admin {
       name,
       address,
       alive: !message.silent.includes(name),
+      hasOldDisk: message.old.includes(name),
     }))
   }
 
@@ -166,6 +187,22 @@ export class Admin {
           stagedCount: 0,
           heldEpochs: 0,
         }
+      }
+    })
+    return Promise.all(asked)
+  }
+
+  /** Decision engines outside of the cluster, as each server that answers within `timeoutMs` (default 1,000) sees them. */
+  async engines(options: WaitOptions = {}): Promise<readonly ServerEngines[]> {
+    const servers = await this.servers(options)
+    const asked = servers.map(async ({ id, address }): Promise<ServerEngines> => {
+      const limits = { timeoutMs: 1_000, ...options }
+      try {
+        const told = await this.#ask({ kind: 'list-engines' }, 'engines', `engines of ${id}`, limits, [address])
+        return { server: id, silent: false, engines: told.engines, founding: told.decider }
+      } catch (error) {
+        if (!(error instanceof EpochcastError) || error.code !== 'EC_TIMEOUT') throw error
+        return { server: id, silent: true, engines: [], founding: null }
       }
     })
     return Promise.all(asked)

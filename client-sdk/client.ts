@@ -3,6 +3,9 @@ import { EpochcastError } from '../proto/errors.ts'
 import { type Address, address, type Epoch, type TopicName, topicName } from '../proto/ids.ts'
 import { Loop } from '../proto/machine/loop.ts'
 import type { Clock, Random } from '../proto/machine/ports.ts'
+import type { NatsDialer } from '../proto/transport/nats.ts'
+import { isNatsUrl, type NatsOptions, parseNatsUrl, withoutPassword } from '../proto/transport/nats-options.ts'
+import { anyServer } from '../proto/transport/nats-subjects.ts'
 import { messageBytesMax, type Transport, type TransportHandler } from '../proto/transport/port.ts'
 import { dialTcp } from '../proto/transport/tcp.ts'
 import { Admin } from './admin.ts'
@@ -20,6 +23,8 @@ export interface ConnectOptions extends WaitOptions {
   readonly limits?: Partial<AddLimits>
   /** Other ways to reach servers than TCP: the in-process network of tests. */
   readonly transport?: (name: string, handler: TransportHandler) => Transport
+  /** With a `nats://` url: credentials and what else it does not say. */
+  readonly nats?: Omit<NatsOptions, 'servers'>
   readonly clock?: Clock
   readonly random?: Random
 }
@@ -30,20 +35,31 @@ const connectTimeoutMs = 5_000
 
 /**
  * Connects to a cluster: by its url, by `EPOCHCAST_URL`, or to a broker on this machine.
- * @param url `epochcast://host:port`, several as `epochcast://host:port,host:port`; port 7400 where left out
+ * @param url `epochcast://host:port`, several as `epochcast://host:port,host:port`; port 7400 where left out. Or
+ *   `nats://host:port`: through NATS, where the servers listen there
  * @throws EpochcastError `EC_UNREACHABLE` (retryable) when no server answers in time, `EC_NO_CLUSTER` when those that answer have
  *   not joined one, `EC_BAD_ARGUMENT` for a bad url
  */
 export async function connect(url?: string, options: ConnectOptions = {}): Promise<Client> {
   const target = url ?? process.env.EPOCHCAST_URL ?? defaultUrl
-  const client = new Client(parseUrl(target), options)
+  const isThroughNats = isNatsUrl(target)
+  const dialer = isThroughNats && options.transport === undefined ? await natsDialer(target, options) : null
+  const transport = dialer === null ? {} : { transport: dialer.dial.bind(dialer) }
+  const client = new Client(isThroughNats ? [anyServer] : parseUrl(target), { ...options, ...transport })
   try {
-    await client.ready({ timeoutMs: connectTimeoutMs, ...options }, target)
+    await dialer?.opened()
+    await client.ready({ timeoutMs: connectTimeoutMs, ...options }, withoutPassword(target))
   } catch (error) {
     await client.close()
     throw error
   }
   return client
+}
+
+/** The NATS client is loaded only where it is used. */
+async function natsDialer(url: string, { nats, timeoutMs }: ConnectOptions): Promise<NatsDialer> {
+  const loaded = await import('../proto/transport/nats.ts')
+  return loaded.NatsDialer.connect({ ...parseNatsUrl(url), ...nats }, timeoutMs ?? connectTimeoutMs)
 }
 
 /** Addresses in an `epochcast://` url. */
@@ -116,8 +132,12 @@ export class Client implements AsyncDisposable {
           hint: 'bootstrap it once: epochcast bootstrap',
         })
       }
-      const hint = 'start one with: npx epochcast dev, or say where it is with --url or EPOCHCAST_URL'
-      throw new EpochcastError('EC_UNREACHABLE', `no server answers at ${this.#seeds.join(', ')}`, { hint })
+      const isThroughNats = this.#seeds.includes(anyServer)
+      const hint = isThroughNats
+        ? 'NATS answers: start servers that listen there, under the same prefix'
+        : 'start one with: npx epochcast dev, or say where it is with --url or EPOCHCAST_URL'
+      const where = isThroughNats ? target : this.#seeds.join(', ')
+      throw new EpochcastError('EC_UNREACHABLE', `no server answers at ${where}`, { hint })
     }
   }
 

@@ -15,7 +15,7 @@ import {
   type TopicName,
 } from '../proto/ids.ts'
 import type { Effect } from '../proto/machine/contract.ts'
-import type { Frontier } from '../proto/message-set.ts'
+import { endOf, type Frontier } from '../proto/message-set.ts'
 import type { Message, MessageOf, Template } from '../proto/wire/messages.ts'
 import { refusalError } from './refusals.ts'
 import type { Requests } from './requests.ts'
@@ -54,6 +54,9 @@ export class Follower {
   readonly #followers = new Set<EpochFollower>()
   readonly #wanted = new Map<Epoch, ((decision: Decision | null, out: Effect[]) => void)[]>()
   #locating = 0
+  #isCreating = false
+  /** Somebody wants the topic made while it is only looked for. */
+  #createNext: { readonly template: Template | undefined } | null = null
   #chaining = 0
   #ticksSinceSuspicion = suspectTicks
 
@@ -65,6 +68,11 @@ export class Follower {
 
   get epoch(): Epoch | null {
     return this.configuration?.epoch ?? null
+  }
+
+  /** Notes what this client was acknowledged or given of an epoch; what it knows never falls. */
+  noteKnown(of: Epoch, publisher: PublisherId, end: number): void {
+    if (of === this.epoch && end > endOf(this.known, publisher)) this.known.set(publisher, { end, digest: 0 })
   }
 
   /** Notes how this client's own messages of an epoch ended; the last hundred epochs are kept. */
@@ -97,7 +105,12 @@ export class Follower {
 
   /** Finds the topic; makes it when `create` and the servers allow it. */
   locate(create: boolean, template: Template | undefined, out: Effect[]): void {
-    if (this.#locating !== 0) return
+    if (this.#locating !== 0) {
+      // One who only looks must not get an answer for one who wants it made.
+      if (create && !this.#isCreating) this.#createNext = { template }
+      return
+    }
+    this.#isCreating = create
     const { topic } = this
     const request: MessageOf<'locate'> = {
       kind: 'locate',
@@ -145,6 +158,12 @@ export class Follower {
       if (message.refusal === 'no-cluster' || message.refusal === 'other-cluster') return false
       this.#locating = 0
       if (this.configuration !== null) return true
+      const next = this.#createNext
+      this.#createNext = null
+      if (next !== null) {
+        this.locate(true, next.template, out)
+        return true
+      }
       const error = refusalError(this.topic, message)
       for (const one of [...this.#followers]) one.failed(error, out)
       return true

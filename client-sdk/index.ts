@@ -12,11 +12,13 @@
  */
 export type { Configuration, Decider, Decision, Member, Mode, Order } from '../proto/configuration.ts'
 export { EpochcastError, type ErrorCode, errorCodes } from '../proto/errors.ts'
+export type { NatsOptions, NatsTls } from '../proto/transport/nats-options.ts'
 export type { GetLevel } from '../proto/wire/messages.ts'
-export { Admin, type ReplicaInfo, type ServerInfo } from './admin.ts'
+export { Admin, type ReplicaInfo, type ServerEngines, type ServerInfo } from './admin.ts'
 export { Client, type ConnectOptions, connect, defaultUrl, parseUrl } from './client.ts'
 export { bytes, type Codec, json, text } from './codecs.ts'
 export type { Cursor } from './cursor.ts'
+export type { HeldEpoch, HeldMessage, Inspection, ServerCondition } from './inspection.ts'
 export type { PublishedRun, PublishResult, PublishStatus } from './operations/waiters.ts'
 export type {
   Change,

@@ -267,6 +267,8 @@ export class Topic<T> {
 
   /** The newest configuration, as this client knows it. */
   configuration(options: WaitOptions = {}): Promise<Configuration> {
+    const closed = this.#context.closed()
+    if (closed !== null) return Promise.reject(closed)
     return waitFor(this.#context.waits, options, `looking for ${this.name}`, (resolve, reject) => {
       const once: EpochFollower = {
         begun: (configuration) => {

@@ -5,16 +5,15 @@
  * Source: Birman, Malkhi, van Renesse, "Virtually Synchronous Methodology ...", section 3 (single server), Figure 4
  * (fault-recovery), Figures 5 and 6 (fault-masking).
  */
+import type { Decider } from './decider.ts'
 import { EpochcastError } from './errors.ts'
 import type { Address, Epoch, ServerName, TopicName } from './ids.ts'
 import type { MessageSet } from './message-set.ts'
 
+export type { Decider } from './decider.ts'
+
 export const modes = ['single', 'fault-recovery', 'fault-masking'] as const
 export type Mode = (typeof modes)[number]
-
-/** Who closes the epoch: the decision engine, or the old members themselves by stakes (Figure 6). */
-export const deciders = ['engine', 'stakes'] as const
-export type Decider = (typeof deciders)[number]
 
 export const services = ['multicast'] as const
 export type Service = (typeof services)[number]
@@ -96,9 +95,12 @@ export function isMember(configuration: Configuration, name: ServerName): boolea
   return configuration.members.some((member) => member.name === name)
 }
 
-/** Fault-masking epochs are decided by their members unless asked otherwise; the others cannot decide alone. */
-export function defaultDecider(mode: Mode): Decider {
-  return mode === 'fault-masking' ? 'stakes' : 'engine'
+/**
+ * Fault-masking epochs are decided by their members unless asked otherwise; the others cannot decide alone.
+ * @param engine the cluster's own choice of an engine: the one that decides about new topics
+ */
+export function defaultDecider(mode: Mode, engine: Decider = 'engine'): Decider {
+  return mode === 'fault-masking' ? 'stakes' : engine
 }
 
 export const defaultSizes: Record<Mode, number> = { single: 1, 'fault-recovery': 2, 'fault-masking': 3 }
@@ -127,7 +129,7 @@ export function checkMembership(mode: Mode, members: readonly string[]): void {
 
 /** @throws EpochcastError `EC_IMPOSSIBLE_MEMBERSHIP` where the members cannot decide by themselves */
 export function checkDecider(mode: Mode, decider: Decider): void {
-  if (decider === 'engine' || mode === 'fault-masking') return
+  if (decider !== 'stakes' || mode === 'fault-masking') return
   throw impossible(`mode ${mode} cannot decide by stakes`, 'leave the decider out, or say engine')
 }
 

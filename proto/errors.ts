@@ -26,6 +26,8 @@ const codes = {
   EC_LOG_LOCKED: false,
   EC_LOG_FOREIGN: false,
   EC_LOG_FORMAT: false,
+  EC_STORAGE_OLD: false,
+  EC_SERVERS_DIFFER: false,
   EC_DISK_FULL: true,
   EC_DISK_FAILED: false,
 } as const

@@ -2,7 +2,7 @@
 import { serverIdOf } from '../../proto/ids.ts'
 import { type Membership, planChange, plannedKinds } from '../epochs/kinds.ts'
 import type { TargetSpec } from '../load/target.ts'
-import type { Peer } from '../peers/peer.ts'
+import type { Peer } from '../rivals/peer.ts'
 import type { Session } from '../session.ts'
 import { Cluster } from './cluster.ts'
 

@@ -1,8 +1,8 @@
 /** What is set side by side, each as it is started for one measurement. */
 import { Ours } from '../cluster/ours.ts'
-import { Nats, natsVersion } from '../peers/nats.ts'
-import type { Peer } from '../peers/peer.ts'
-import { Redis, redisVersion, sentinelDownAfterMs } from '../peers/redis.ts'
+import { Nats, natsVersion } from '../rivals/nats.ts'
+import type { Peer } from '../rivals/peer.ts'
+import { Redis, redisVersion, sentinelDownAfterMs } from '../rivals/redis.ts'
 import type { Session } from '../session.ts'
 
 export const families = ['nats', 'redis'] as const

@@ -9,7 +9,16 @@ export interface DemoOptions {
   readonly keep: boolean
   /** Whole run; when it is over, the demo ends itself with a diagnosis. */
   readonly deadlineSeconds: number
+  readonly transport: (typeof transports)[number]
+  readonly engine: (typeof engines)[number]
+  /** Servers that run already; null: the demo starts its own. */
+  readonly nats: string | null
+  readonly redis: string | null
 }
+
+export const transports = ['tcp', 'nats'] as const
+/** Who decides: the cluster's own arbiters and members, or an engine outside of it. */
+export const engines = ['built-in', 'nats', 'redis'] as const
 
 export const usage = `Usage: npm run demo -- [options]
 
@@ -18,6 +27,11 @@ membership and mode meanwhile, and checks that two subscribers get every line ex
 
   --input PATH        stream this file (default: one made from the project's own texts)
   --lines N           number of lines (default: all of a given file, 100000 of the made one)
+  --transport NAME    how they reach each other: ${transports.join(' or ')} (default tcp)
+  --engine NAME       who decides: ${engines.join(', ')} (default built-in). With nats, three servers of it, whose leader is
+                      killed during a change
+  --nats URL          a NATS that runs already, instead of starting one (its leader is left alone)
+  --redis URL         a Redis that runs already, instead of starting one
   --json              print one JSON line instead of the table
   --keep              keep the servers' data directories and logs
   --deadline SECONDS  give up after so long (default 120)
@@ -38,6 +52,10 @@ export function parseOptions(args: readonly string[]): DemoOptions | 'help' | { 
         json: { type: 'boolean', default: false },
         keep: { type: 'boolean', default: false },
         deadline: { type: 'string' },
+        transport: { type: 'string' },
+        engine: { type: 'string' },
+        nats: { type: 'string' },
+        redis: { type: 'string' },
         help: { type: 'boolean', short: 'h', default: false },
       },
     })
@@ -47,11 +65,21 @@ export function parseOptions(args: readonly string[]): DemoOptions | 'help' | { 
       lines: values.lines === undefined ? null : whole('--lines', values.lines, linesMax),
       json: values.json,
       keep: values.keep,
+      transport: word('--transport', values.transport ?? 'tcp', transports),
+      engine: word('--engine', values.engine ?? 'built-in', engines),
+      nats: values.nats ?? null,
+      redis: values.redis ?? null,
       deadlineSeconds: whole('--deadline', values.deadline ?? '120', deadlineSecondsMax),
     }
   } catch (error) {
     return { problem: error instanceof Error ? error.message : String(error) }
   }
+}
+
+function word<Word extends string>(name: string, text: string, words: readonly Word[]): Word {
+  const known = words.find((one) => one === text)
+  if (known !== undefined) return known
+  throw new Error(`${name} is ${words.join(' or ')}, not ${JSON.stringify(text)}`)
 }
 
 function whole(name: string, text: string, max: number): number {

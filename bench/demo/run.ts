@@ -12,17 +12,16 @@ import { Pace } from './pace.ts'
 import { Publishing } from './publishing.ts'
 import { Reader } from './reader.ts'
 import { count } from './report.ts'
-import { firstMembers, perform, type Stage, type StepResult, serverIds, steps } from './script.ts'
+import { firstMembers, perform, type Stage, type Step, type StepResult, serverIds, stepsWith } from './script.ts'
 import { Servers } from './servers.ts'
 import { Status } from './status.ts'
+import { Substrate } from './substrate.ts'
 import { judge, type Verdict } from './verdict.ts'
 
 const topicName = 'lines'
 const defaultLines = 100_000
 const pollMs = 2
 const publisherCount = 2
-/** Before this step the second subscriber joins. */
-const joinAtStep = Math.floor(steps.length / 2)
 
 export class Run {
   readonly #options: DemoOptions
@@ -33,6 +32,8 @@ export class Run {
   readonly #reading: Promise<void>[] = []
   readonly #results: StepResult[] = []
   #servers: Servers | null = null
+  #substrate: Substrate | null = null
+  #steps: readonly Step[] = []
   #publishing: Publishing | null = null
   #epoch = 0
   #now = 'starting'
@@ -46,10 +47,8 @@ export class Run {
   /** @throws whatever made it impossible to come to a verdict, with a diagnosis on stderr */
   async run(): Promise<Verdict> {
     const folder = await mkdtemp(join(tmpdir(), 'epochcast-demo-'))
-    const servers = new Servers(folder, (error) => this.#trouble.abort(error))
-    this.#servers = servers
     try {
-      const verdict = await unlessAborted(this.#signal, this.#play(folder, servers))
+      const verdict = await unlessAborted(this.#signal, this.#play(folder))
       this.#status.end()
       return verdict
     } catch (error) {
@@ -59,7 +58,8 @@ export class Run {
     } finally {
       this.#status.end()
       await Promise.all(this.#clients.map((client) => client.close()))
-      const stubborn = await servers.stop()
+      const stubborn = (await this.#servers?.stop()) ?? []
+      await this.#substrate?.stop()
       if (stubborn.length > 0) process.stderr.write(`had to be killed at the end: ${stubborn.join(', ')}\n`)
       if (this.#options.keep) process.stderr.write(`kept: ${folder}\n`)
       else await rm(folder, { recursive: true, force: true })
@@ -69,10 +69,21 @@ export class Run {
   /** The process ends now. */
   abandon(): void {
     this.#servers?.killAll()
+    this.#substrate?.killAll()
   }
 
-  async #play(folder: string, servers: Servers): Promise<Verdict> {
+  async #play(folder: string): Promise<Verdict> {
     const { input, lines } = this.#options
+    const substrate = await Substrate.start(this.#options, folder)
+    this.#substrate = substrate
+    // Ended while it started.
+    if (this.#signal.aborted) await substrate.stop()
+    this.#signal.throwIfAborted()
+    const { serveArgs, nats, decider } = substrate
+    const servers = new Servers(folder, (error) => this.#trouble.abort(error), ['--no-replace', ...serveArgs], nats)
+    this.#servers = servers
+    this.#steps = stepsWith(substrate)
+    const steps = this.#steps
     const path = input ?? join(folder, 'input.txt')
     if (input === null) await makeInput(path, lines ?? defaultLines)
     const total = await countLines(path, lines ?? Number.POSITIVE_INFINITY)
@@ -80,8 +91,10 @@ export class Run {
     await servers.boot(serverIds)
     const admin = (await this.#connect(servers)).admin
     while ((await admin.servers({ signal: this.#signal })).some((server) => !server.alive)) await this.#pause()
-    await admin.createTopic(topicName, { members: firstMembers, mode: 'fault-masking', signal: this.#signal })
+    const topic = { members: firstMembers, mode: 'fault-masking', ...(decider && { decider }) } as const
+    await admin.createTopic(topicName, { ...topic, signal: this.#signal })
     this.#status.say(`${serverIds.length} servers, ${count(total)} lines`)
+    if (substrate.about !== '') this.#status.say(substrate.about)
     const ledger = new Ledger(total)
     const pace = new Pace(total, steps.length)
     const clients = await Promise.all(Array.from({ length: publisherCount }, () => this.#connect(servers)))
@@ -89,17 +102,27 @@ export class Run {
     const publishing = new Publishing(topics, ledger, pace)
     this.#publishing = publishing
     await this.#join(servers, ledger)
-    const stage: Stage = { servers, admin, topic: topicName, signal: this.#signal, now: (text) => this.#tell(text) }
+    const stage: Stage = {
+      servers,
+      substrate,
+      admin,
+      topic: topicName,
+      signal: this.#signal,
+      now: (text) => this.#tell(text),
+    }
     const streamed = publishing.run(readLines(path, total), this.#signal)
     await Promise.all([streamed, this.#happen(stage, pace, publishing, ledger)])
     await this.#end(stage)
-    return judge(ledger, publishing, this.#readers, this.#results)
+    const changes = steps.filter((step) => step.change !== undefined).length
+    return judge(ledger, publishing, this.#readers, this.#results, changes)
   }
 
   /** Makes the steps, each when its part of the lines is under way. */
   async #happen(stage: Stage, pace: Pace, publishing: Publishing, ledger: Ledger): Promise<void> {
-    for (const [at, step] of steps.entries()) {
+    const joinAtStep = Math.floor(this.#steps.length / 2)
+    for (const [at, step] of this.#steps.entries()) {
       while (!pace.isStepDue(publishing.published)) await this.#pause()
+      // The second subscriber joins midway.
       if (at === joinAtStep) await this.#join(stage.servers, ledger)
       pace.begin()
       const result = await perform(step, stage)

@@ -2,6 +2,7 @@
 import type { Admin, ChangeResult, ChangeTimes, Progress, ReconfigureOptions } from '../../client-sdk/index.ts'
 import { serverIdOf } from '../../proto/ids.ts'
 import type { Servers } from './servers.ts'
+import type { Substrate } from './substrate.ts'
 
 /** In this order: start a server, kill one, change the topic, start the killed one again. */
 export interface Step {
@@ -13,13 +14,15 @@ export interface Step {
   readonly killAt?: string
   readonly change?: Pick<ReconfigureOptions, 'members' | 'mode'>
   readonly restart?: boolean
+  /** The leader of the engine that decides is killed once the change has come so far, and started again after the change. */
+  readonly loseLeaderAt?: string
 }
 
 /** The first five are the arbiters, of which no two are ever down at once. */
 export const serverIds = ['a', 'b', 'c', 'd', 'e', 'f', 'g', 'h'] as const
 export const firstMembers = ['a', 'b', 'c'] as const
 
-export const steps: readonly Step[] = [
+const steps: readonly Step[] = [
   { kind: 'restart', about: 'kill b (fault-masking a,b,c goes on), start it again', kill: 'b', restart: true },
   { kind: 'disjoint', about: 'a,b,c -> d,e,f', change: { members: ['d', 'e', 'f'] } },
   {
@@ -63,7 +66,17 @@ export const steps: readonly Step[] = [
   { kind: 'roll', about: 'a new epoch of the same a,b,c', change: {} },
 ]
 
-export const changeCount = steps.filter((step) => step.change !== undefined).length
+/** Only where the engine has a leader that may be killed. */
+const loseLeader: Step = {
+  kind: 'lose-engine-leader',
+  about: 'a,b,c -> d,e,f; the NATS server that leads the decisions is killed as they wedge',
+  change: { members: ['d', 'e', 'f'] },
+  loseLeaderAt: 'wedge',
+}
+
+export function stepsWith(substrate: Pick<Substrate, 'hasLeader'>): readonly Step[] {
+  return substrate.hasLeader ? [...steps, loseLeader] : steps
+}
 
 /** One step that has been made. Times are those of `performance.now()`. */
 export interface StepResult {
@@ -77,6 +90,7 @@ export interface StepResult {
 
 export interface Stage {
   readonly servers: Servers
+  readonly substrate: Substrate
   readonly admin: Admin
   readonly topic: string
   readonly signal: AbortSignal
@@ -100,14 +114,23 @@ export async function perform(step: Step, stage: Stage): Promise<StepResult> {
   return { kind, about, beganMs, endedMs, times: result?.times ?? null }
 }
 
-async function reconfigure(step: Step, { servers, admin, topic, signal, now }: Stage): Promise<ChangeResult> {
-  const { kind, change, kill, killAt } = step
+async function reconfigure(
+  step: Step,
+  { servers, substrate, admin, topic, signal, now }: Stage,
+): Promise<ChangeResult> {
+  const { kind, change, kill, killAt, loseLeaderAt } = step
+  const { decider } = substrate
   let killing: Promise<void> | null = null
+  let losing: Promise<string | null> | null = null
   const onProgress = ({ phase }: Progress) => {
     now(`${kind}: ${phase}`)
     if (phase === killAt && kill !== undefined) killing ??= servers.kill(kill)
+    if (phase === loseLeaderAt) losing ??= substrate.loseLeader()
   }
-  const result = await admin.reconfigure(topic, { ...change, signal, onProgress }).enabled
+  const result = await admin.reconfigure(topic, { ...change, ...(decider && { decider }), signal, onProgress }).enabled
+  const lost = await (losing as Promise<string | null> | null)
+  if (loseLeaderAt !== undefined && lost === null) throw new Error(`${kind}: there was no leader to kill`)
+  if (lost !== null) await substrate.restart(lost)
   if (killAt !== undefined && killing === null) throw new Error(`${kind}: ${kill} was to be killed at ${killAt}`)
   await killing
   const { members, mode, epoch } = result.configuration

@@ -2,21 +2,19 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { createWriteStream, readFileSync } from 'node:fs'
-import { createServer } from 'node:net'
 import { extname, join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
-import { bootstrap } from '../../broker/bootstrap.ts'
+import { type BootstrapOptions, bootstrap } from '../../broker/bootstrap.ts'
 import { type Address, address } from '../../proto/ids.ts'
+import { dialNats } from '../../proto/transport/nats.ts'
+import { formatNatsUrl, type NatsOptions } from '../../proto/transport/nats-options.ts'
+import { natsServerAddress } from '../../proto/transport/nats-subjects.ts'
 import { dialTcp } from '../../proto/transport/tcp.ts'
+import { freePorts } from '../peers/ports.ts'
 
 const readyTimeoutMs = 60_000
 const stopTimeoutMs = 5_000
-// Below the ports that systems give to outgoing connections: nobody takes one while its server is down.
-const firstPort = 15_000
-const portCount = 15_000
-const portTriesMax = 200
-
 const cli = besides('../../broker/cli/main')
 
 interface ServerProcess {
@@ -32,37 +30,49 @@ export class Servers {
   readonly #processes = new Map<string, ServerProcess>()
   readonly #onDeath: (error: Error) => void
   readonly #serveArgs: readonly string[]
+  readonly #nats: NatsOptions | null
 
   /**
    * @param onDeath a server ended and nobody had asked it to
    * @param serveArgs what every server is told besides
+   * @param nats how they are reached, where that is not TCP
    */
-  constructor(folder: string, onDeath: (error: Error) => void, serveArgs: readonly string[] = ['--no-replace']) {
+  constructor(
+    folder: string,
+    onDeath: (error: Error) => void,
+    serveArgs: readonly string[] = [],
+    nats: NatsOptions | null = null,
+  ) {
     this.#folder = folder
     this.#onDeath = onDeath
     this.#serveArgs = serveArgs
+    this.#nats = nats
   }
 
   /** All of them, running or not. */
   get url(): string {
-    return `epochcast://${this.#addresses().join(',')}`
+    return this.#nats === null ? `epochcast://${this.#addresses().join(',')}` : formatNatsUrl(this.#nats)
   }
 
   /** Starts servers with empty disks and makes them a cluster. */
   async boot(ids: readonly string[]): Promise<void> {
     for (const id of ids) {
-      const free = address(`127.0.0.1:${await freePort(this.#addresses())}`)
-      this.#processes.set(id, { id, address: free, child: null, isEnding: false })
+      const at = this.#nats === null ? await freeAddress(this.#addresses()) : natsServerAddress(id)
+      this.#processes.set(id, { id, address: at, child: null, isEnding: false })
     }
     await Promise.all(ids.map((id) => this.start(id)))
-    await bootstrap({ servers: this.#addresses(), dial: (name, handler) => dialTcp({ name, handler }) })
+    const nats = this.#nats
+    const dial: BootstrapOptions['dial'] = (name, handler) =>
+      nats === null ? dialTcp({ name, handler }) : dialNats({ name, nats, handler })
+    await bootstrap({ servers: this.#addresses(), dial })
   }
 
   /** Starts a server on what is on its disk; resolves when it serves. */
   async start(id: string): Promise<void> {
     const server = this.#of(id)
     const peers = this.#addresses().filter((other) => other !== server.address)
-    const args = ['--id', id, '--data', join(this.#folder, id), '--listen', server.address, '--peers', peers.join(',')]
+    const listen = this.#nats === null ? ['--listen', server.address] : ['--nats', formatNatsUrl(this.#nats)]
+    const args = ['--id', id, '--data', join(this.#folder, id), ...listen, '--peers', peers.join(',')]
     const child = spawn(
       process.execPath,
       [
@@ -184,19 +194,10 @@ function besides(path: string): URL {
   return new URL(`${path}${extname(import.meta.url)}`, import.meta.url)
 }
 
-/** A port of loopback that nobody listens on. */
-export async function freePort(taken: readonly Address[]): Promise<number> {
-  for (let turn = 0; turn < portTriesMax; turn++) {
-    const port = firstPort + Math.floor(Math.random() * portCount)
-    if (!taken.includes(address(`127.0.0.1:${port}`)) && (await isFree(port))) return port
-  }
-  throw new Error(`no free port from ${firstPort} to ${firstPort + portCount}`)
-}
-
-function isFree(port: number): Promise<boolean> {
-  return new Promise((resolve) => {
-    const probe = createServer()
-    probe.once('error', () => resolve(false))
-    probe.listen(port, '127.0.0.1', () => probe.close(() => resolve(true)))
-  })
+async function freeAddress(taken: readonly Address[]): Promise<Address> {
+  const [port] = await freePorts(
+    1,
+    taken.map((one) => Number(one.split(':')[1])),
+  )
+  return address(`127.0.0.1:${port}`)
 }

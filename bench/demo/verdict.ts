@@ -3,7 +3,7 @@ import type { ChangeTimes } from '../../client-sdk/index.ts'
 import type { Ledger } from './ledger.ts'
 import type { Publishing } from './publishing.ts'
 import type { Reader } from './reader.ts'
-import { changeCount, type StepResult } from './script.ts'
+import type { StepResult } from './script.ts'
 
 export interface StepLine {
   readonly kind: string
@@ -33,6 +33,7 @@ export function judge(
   publishing: Publishing,
   readers: readonly Reader[],
   results: readonly StepResult[],
+  changeCount: number,
 ): Verdict {
   const steps = results.map(({ kind, about, beganMs, endedMs, times }, at) => {
     const untilMs = Math.min(endedMs + afterMs, results[at + 1]?.beganMs ?? Number.POSITIVE_INFINITY)

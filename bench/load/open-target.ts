@@ -7,8 +7,8 @@ export async function openTarget(spec: TargetSpec): Promise<Target> {
     case 'epochcast':
       return EpochcastTarget.open(spec)
     case 'nats':
-      return (await import('../peers/nats-target.ts')).NatsTarget.open(spec)
+      return (await import('../rivals/nats-target.ts')).NatsTarget.open(spec)
     case 'redis':
-      return (await import('../peers/redis-target.ts')).RedisTarget.open(spec)
+      return (await import('../rivals/redis-target.ts')).RedisTarget.open(spec)
   }
 }

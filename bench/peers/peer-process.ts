@@ -1,125 +1,95 @@
-/** A server of somebody else: found, started on loopback, ended with this process however that ends. */
+/** Servers that are not ours (nats-server, redis-server), as processes that end with the one that started them. */
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { accessSync, constants, createWriteStream, readFileSync } from 'node:fs'
-import { connect } from 'node:net'
+import { accessSync, constants, openSync, readFileSync } from 'node:fs'
 import { delimiter, join } from 'node:path'
-import { setTimeout as sleep } from 'node:timers/promises'
-import { nowUs } from '../measure/clock.ts'
-import type { Session } from '../session.ts'
 
-const readyTimeoutMs = 20_000
-const endTimeoutMs = 5_000
-const pollMs = 20
-/** Where servers are that are not on everybody's path. */
-const moreFolders = ['/usr/sbin', '/usr/local/sbin', '/sbin']
+/** Debian puts servers where only root's PATH looks. */
+const besidesPath = ['/usr/sbin', '/usr/local/sbin', '/usr/local/bin']
+const lastLines = 20
 
-/** @returns null when it is not installed */
+/** Path of a program, or null when it is not installed. `EPOCHCAST_PEERS_PATH` says where to look instead. */
 export function findProgram(name: string): string | null {
-  for (const folder of [...(process.env.PATH ?? '').split(delimiter), ...moreFolders]) {
+  const only = process.env.EPOCHCAST_PEERS_PATH
+  const folders =
+    only === undefined ? [...(process.env.PATH ?? '').split(delimiter), ...besidesPath] : only.split(delimiter)
+  for (const folder of folders) {
     const path = join(folder, name)
     try {
       accessSync(path, constants.X_OK)
       return path
     } catch {
-      // Elsewhere, perhaps.
+      // Not there: the next folder.
     }
   }
   return null
 }
 
-/** What a program says about its version; null when it says nothing of the kind. */
-export function versionOf(program: string): string | null {
-  const text = execFileSync(program, ['--version'], { encoding: 'utf8' })
-  return /v=?(\d[\w.]*)/.exec(text)?.[1] ?? null
+/** First number of the form `x.y.z` in what `program --version` says; null when the program is not installed. */
+export function versionOf(name: string): string | null {
+  const path = findProgram(name)
+  if (path === null) return null
+  const said = execFileSync(path, ['--version'], { encoding: 'utf8' })
+  return /\d+\.\d+\.\d+/.exec(said)?.[0] ?? said.trim()
 }
 
 export class PeerProcess {
-  readonly name: string
-  readonly port: number
-  readonly #session: Session
-  readonly #command: readonly string[]
-  readonly #log: string
-  #child: ChildProcess | null = null
-  #release: () => void = () => {}
-  #isEnding = false
+  readonly #logPath: string
+  readonly #child: ChildProcess
+  readonly #ended: Promise<unknown>
+  #isEnded = false
 
-  constructor(session: Session, name: string, port: number, command: readonly string[], folder: string) {
-    this.#session = session
-    this.name = name
-    this.port = port
-    // Where the system can, it ends with this process even when that one is killed.
-    const keeper = findProgram('setpriv')
-    this.#command = keeper === null ? command : [keeper, '--pdeathsig', 'KILL', ...command]
-    this.#log = join(folder, `${name}.log`)
-  }
-
-  get pid(): number | null {
-    return this.#child?.pid ?? null
-  }
-
-  /** Resolves when it takes connections. */
-  async start(): Promise<void> {
-    const [program = '', ...args] = this.#command
-    // Not of this terminal's group: Ctrl-C is for this process to handle.
-    const child = spawn(program, args, { stdio: ['ignore', 'pipe', 'pipe'], detached: true })
-    this.#child = child
-    this.#isEnding = false
-    const log = createWriteStream(this.#log, { flags: 'a' })
-    child.stdout?.pipe(log, { end: false })
-    child.stderr?.pipe(log, { end: false })
-    child.once('error', (error) => this.#session.interrupt(error))
-    child.once('exit', (code, signal) => {
-      if (this.#child === child) this.#child = null
-      if (this.#isEnding) return
-      this.#session.interrupt(new Error(`${this.name} ended by itself (${signal ?? code})${this.#lastWords()}`))
+  /** @param logPath gets what the program says */
+  constructor(path: string, args: readonly string[], logPath: string) {
+    this.#logPath = logPath
+    const log = openSync(logPath, 'a')
+    this.#child = spawn(path, args, { stdio: ['ignore', log, log] })
+    this.#ended = new Promise((resolve) => {
+      this.#child.once('exit', resolve)
+      this.#child.once('error', resolve)
+    }).then(() => {
+      this.#isEnded = true
     })
-    this.#release = this.#session.onKill(() => child.kill('SIGKILL'))
-    this.#session.own(child.pid)
-    const deadlineUs = nowUs() + readyTimeoutMs * 1000
-    while (!(await answers(this.port))) {
-      this.#session.signal.throwIfAborted()
-      if (nowUs() > deadlineUs) throw new Error(`${this.name} does not take connections${this.#lastWords()}`)
-      await sleep(pollMs)
-    }
+    leash(this.#child)
   }
 
-  signal(signal: 'SIGSTOP' | 'SIGCONT'): void {
-    this.#child?.kill(signal)
+  get pid(): number {
+    return this.#child.pid ?? 0
   }
 
-  async end(signal: 'SIGTERM' | 'SIGKILL'): Promise<void> {
-    const child = this.#child
-    if (child === null) return
-    this.#isEnding = true
-    this.#session.disown(child.pid)
-    const ended = once(child, 'exit')
-    const timer = setTimeout(() => child.kill('SIGKILL'), endTimeoutMs)
-    child.kill(signal)
-    // One that stands still hears nothing.
-    child.kill('SIGCONT')
-    await ended
-    clearTimeout(timer)
-    this.#release()
+  get isEnded(): boolean {
+    return this.#isEnded
   }
 
-  #lastWords(): string {
-    try {
-      return `; its last words:\n${readFileSync(this.#log, 'utf8').trimEnd().split('\n').slice(-10).join('\n')}`
-    } catch {
-      return ''
-    }
+  signal(signal: NodeJS.Signals): void {
+    if (!this.#isEnded) this.#child.kill(signal)
+  }
+
+  /** Ends it as a crash does. */
+  async kill(): Promise<void> {
+    if (this.#isEnded) return
+    this.#child.kill('SIGKILL')
+    await this.#ended
+  }
+
+  /** The end of what it said, for error messages. */
+  lastWords(): string {
+    return readFileSync(this.#logPath, 'utf8').trimEnd().split('\n').slice(-lastLines).join('\n')
   }
 }
 
-function answers(port: number): Promise<boolean> {
-  return new Promise((resolve) => {
-    const socket = connect(port, '127.0.0.1')
-    const end = (isThere: boolean) => {
-      socket.destroy()
-      resolve(isThere)
-    }
-    socket.once('connect', () => end(true))
-    socket.once('error', () => end(false))
+/** A shell that ends the child when this process is gone: it waits on a pipe that only this process holds open. */
+function leash(child: ChildProcess): void {
+  if (child.pid === undefined) return
+  const watcher = spawn('/bin/sh', ['-c', `read -r _; kill -9 ${child.pid}`], {
+    stdio: ['pipe', 'ignore', 'ignore'],
+    detached: true,
   })
+  watcher.unref()
+  const handle = watcher.stdin as unknown as { unref?: () => void } | null
+  handle?.unref?.()
+  watcher.stdin?.on('error', () => {})
+  void once(child, 'exit')
+    .catch(() => {})
+    .then(() => watcher.kill('SIGKILL'))
 }

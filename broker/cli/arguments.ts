@@ -1,7 +1,10 @@
 /** Checks for what users type; a wrong word is answered with the nearest right one. */
-import { type Decider, deciders, type Mode, modes, type Order, orders } from '../../proto/configuration.ts'
+import { type Decider, type Mode, modes, type Order, orders } from '../../proto/configuration.ts'
+import { outsideEngine, parseDecider } from '../../proto/decider.ts'
 import { EpochcastError } from '../../proto/errors.ts'
 import { type Address, address, serverId } from '../../proto/ids.ts'
+import { defaultNatsUrl, isNatsUrl, type NatsOptions, parseNatsUrl } from '../../proto/transport/nats-options.ts'
+import { isNatsServer } from '../../proto/transport/nats-subjects.ts'
 import { parseHostPort } from '../../proto/transport/tcp-address.ts'
 import { didYouMean } from '../config/closest.ts'
 
@@ -14,8 +17,17 @@ export function wordOf<Word extends string>(what: string, words: readonly Word[]
 }
 
 export const toMode: (text: string) => Mode = wordOf('mode', modes)
-export const toDecider: (text: string) => Decider = wordOf('decider', deciders)
 export const toOrder: (text: string) => Order = wordOf('order', orders)
+
+/** `stakes`, `engine`, or `engine:ID`; which instance that is, the servers find out. */
+export function toDecider(text: string): Decider {
+  const words = ['stakes', 'engine']
+  if (text.startsWith('engine:') && outsideEngine(parseDecider(text))?.instance === null) return parseDecider(text)
+  const word = words.find((one) => one === text)
+  if (word !== undefined) return parseDecider(word)
+  const hint = 'decider: stakes, engine (the arbiters), or engine:ID as the configuration of the servers names it'
+  throw bad(`${JSON.stringify(text)} is no decider${didYouMean(text, words)}`, hint)
+}
 
 export function wholeNumber(what: string, min: number, max: number): (text: string) => number {
   return (text) => {
@@ -44,9 +56,15 @@ export function toServerIds(text: string): string[] {
   return ids
 }
 
+/** `HOST:PORT`, or `nats/ID` of a server that listens on NATS. */
 export function toAddress(text: string): Address {
-  if (parseHostPort(text) !== undefined) return address(text)
-  throw bad(`${JSON.stringify(text)} is not HOST:PORT`, 'e.g. 127.0.0.1:7400')
+  if (parseHostPort(text) !== undefined || isNatsServer(address(text))) return address(text)
+  throw bad(`${JSON.stringify(text)} is not HOST:PORT`, 'e.g. 127.0.0.1:7400, or nats/a for server a on NATS')
+}
+
+export function toNats(text: string): NatsOptions {
+  if (!isNatsUrl(text)) throw bad(`${JSON.stringify(text)} is no nats:// url`, `e.g. ${defaultNatsUrl}`)
+  return parseNatsUrl(text)
 }
 
 /** Addresses, separated by commas. */

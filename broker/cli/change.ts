@@ -61,6 +61,8 @@ class PhaseLine {
   readonly #topic: string
   readonly #done: string[] = []
   #phase: string | null = null
+  /** What is waited for, where a phase says it. */
+  #detail = ''
   #since = performance.now()
 
   constructor(context: Context, topic: string) {
@@ -71,12 +73,20 @@ class PhaseLine {
   enter(phase: string, detail: string): void {
     const now = performance.now()
     const spent = now - this.#since
-    if (this.#phase === phase) return
+    if (this.#phase === phase && this.#detail === detail) return
+    const isNew = this.#phase !== phase
+    this.#detail = detail
+    if (!isNew) return this.#show(phase, detail)
     if (this.#phase !== null) this.#done.push(`${this.#phase} ${milliseconds(spent)}`)
     this.#phase = phase
     this.#since = now
+    this.#show(phase, detail)
+  }
+
+  #show(phase: string, detail: string): void {
+    const waits = detail.startsWith('waits for') ? ` ${detail}` : ''
     if (this.#context.forPeople) {
-      this.#context.progress.show(() => [...this.#done, `${phase} …`].join(' · '), { always: true })
+      this.#context.progress.show(() => [...this.#done, `${phase}${waits} …`].join(' · '), { always: true })
     } else this.#context.out.json({ type: 'progress', topic: this.#topic, phase, detail })
   }
 

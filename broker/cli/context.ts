@@ -59,11 +59,10 @@ export class Context {
     return { signal: this.signal, ...(timeoutMs !== undefined && { timeoutMs }) }
   }
 
-  /** @param servers whom to connect to where the user names nobody */
-  async withClient<T>(use: (client: Client) => Promise<T>, servers: readonly string[] = []): Promise<T> {
+  /** @param fallback url to connect to where the user names none */
+  async withClient<T>(use: (client: Client) => Promise<T>, fallback?: string): Promise<T> {
     const { timeout } = this.globals
-    const named = this.globals.url ?? process.env.EPOCHCAST_URL
-    const url = named ?? (servers.length > 0 ? `epochcast://${servers.join(',')}` : undefined)
+    const url = this.globals.url ?? process.env.EPOCHCAST_URL ?? fallback
     const timeoutMs = Math.min(timeout ?? connectTimeoutMs, connectTimeoutMs)
     const client = await connect(url, { timeoutMs, signal: this.signal })
     try {

@@ -1,5 +1,6 @@
 /** Configurations in words and in JSON. */
 import { type Configuration, operationQuorum, toleratedFailures } from '../../proto/configuration.ts'
+import { withoutInstance } from '../../proto/decider.ts'
 import { serverIdOf } from '../../proto/ids.ts'
 
 /** Their order means nothing: sorted, so that it looks the same everywhere. */
@@ -13,7 +14,7 @@ export function configurationJson(configuration: Configuration): object {
     topic,
     epoch,
     mode,
-    decider,
+    decider: withoutInstance(decider),
     members: idsOf(configuration),
     minimum: membersMin,
     order,

@@ -8,6 +8,7 @@ import {
   type Mode,
   toleratedFailures,
 } from '../../proto/configuration.ts'
+import { withoutInstance } from '../../proto/decider.ts'
 import { EpochcastError } from '../../proto/errors.ts'
 import { didYouMean } from '../config/closest.ts'
 import { sizeFor } from '../epoch/changes.ts'
@@ -48,7 +49,7 @@ export function planChange(current: Configuration, options: TopicOptions, server
   const size = options.members?.length ?? options.size ?? sizeFor(mode, current)
   const staysAsItIs = options.members === undefined && mode === current.mode && size === before.size
   const members = options.members ?? (staysAsItIs ? before.members : null)
-  const decider = options.decider ?? (mode === current.mode ? current.decider : defaultDecider(mode))
+  const decider = options.decider ?? (mode === current.mode ? before.decider : defaultDecider(mode))
   const minimum = options.membersMin ?? Math.min(current.membersMin, size)
   checkTarget({ mode, decider, members, size, minimum }, servers)
   const tolerates = toleratedFailures(mode, size)
@@ -86,7 +87,15 @@ export function checkTarget(
 export function sideOf(configuration: Configuration): Side {
   const { epoch, mode, decider, members, membersMin } = configuration
   const tolerates = toleratedFailures(mode, members.length)
-  return { epoch, mode, decider, size: members.length, members: idsOf(configuration), minimum: membersMin, tolerates }
+  return {
+    epoch,
+    mode,
+    decider: withoutInstance(decider),
+    size: members.length,
+    members: idsOf(configuration),
+    minimum: membersMin,
+    tolerates,
+  }
 }
 
 function cautionsOf(before: Side, after: Side, servers: readonly ServerInfo[]): string[] {

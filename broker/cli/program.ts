@@ -4,17 +4,22 @@ import { toMilliseconds } from './arguments.ts'
 import { addApply } from './commands/apply.ts'
 import { addBench } from './commands/bench.ts'
 import { addBootstrap } from './commands/bootstrap.ts'
+import { addBridge } from './commands/bridge.ts'
 import { addDev } from './commands/dev.ts'
+import { addDoctor } from './commands/doctor.ts'
 import { addEpochs } from './commands/epochs.ts'
+import { addExplain } from './commands/explain.ts'
 import { addGet } from './commands/get.ts'
 import { addOutcome } from './commands/outcome.ts'
 import { addPub } from './commands/pub.ts'
 import { addReconfig } from './commands/reconfig.ts'
 import { addServe } from './commands/serve.ts'
 import { addServers } from './commands/servers.ts'
+import { addSim } from './commands/sim.ts'
 import { addStatus } from './commands/status.ts'
 import { addSub } from './commands/sub.ts'
 import { addTopics } from './commands/topics.ts'
+import { addVerify } from './commands/verify.ts'
 
 const examples = `
 Begin here:
@@ -50,13 +55,18 @@ export function createProgram(version: string): Command {
     addSub,
     addGet,
     addOutcome,
+    addExplain,
+    addVerify,
     addTopics,
     addServers,
     addReconfig,
     addEpochs,
     addStatus,
+    addDoctor,
     addApply,
+    addBridge,
     addBench,
+    addSim,
   ]
   for (const add of families) add(program)
   return program

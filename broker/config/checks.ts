@@ -4,13 +4,19 @@ import { checkMembership, defaultSizes, type Mode } from '../../proto/configurat
 import { EpochcastError } from '../../proto/errors.ts'
 import { isLoopback, isWildcard, parseHostPort } from '../../proto/transport/tcp-address.ts'
 import { didYouMean } from './closest.ts'
-import type { RawServer, RawTopic } from './schema.ts'
+import { checkEngineName, checkEngines } from './engines.ts'
+import type { RawEngine, RawServer, RawTopic, RawTransport } from './schema.ts'
+import { checkTransport } from './transport.ts'
 
 export type Complain = (path: readonly PropertyKey[], text: string) => void
 
 /** What is well-formed in a file; the rest has been complained about. */
 export interface WellFormed {
   readonly servers: Readonly<Record<string, Partial<RawServer>>>
+  readonly transport: Partial<RawTransport>
+  readonly engines: Readonly<Record<string, Partial<RawEngine>>>
+  /** The one that decides about new topics. */
+  readonly engine: string | undefined
   readonly defaults: RawTopic
   readonly topics: Readonly<Record<string, RawTopic>>
   /** Whether something under this path was ill-formed and is left out here. */
@@ -19,10 +25,24 @@ export interface WellFormed {
 
 /** @param base directory that paths are relative to */
 export function crossCheck(config: WellFormed, base: string, complain: Complain): void {
+  checkTransport(config.transport, complain)
+  checkEngines(config.engines, complain)
+  checkEngineNames(config, complain)
   if (!config.lacks(['cluster'])) checkServers(config, base, complain)
   const { mode, size } = config.defaults
   if (mode !== undefined || size !== undefined) checkTopic(['defaults'], config.defaults, config, complain)
   for (const [name, topic] of Object.entries(config.topics)) checkTopic(['topics', name], topic, config, complain)
+}
+
+/** A file that only says what topics are to be leaves it to the servers which engines there are. */
+function checkEngineNames(config: WellFormed, complain: Complain): void {
+  const known = Object.keys(config.engines)
+  if (config.lacks(['engines']) || (known.length === 0 && config.lacks(['cluster']))) return
+  const check = (path: readonly PropertyKey[], of: RawTopic) =>
+    checkEngineName([...path, 'decider'], of.decider, known, complain)
+  check(['defaults'], config.defaults)
+  for (const [name, topic] of Object.entries(config.topics)) check(['topics', name], topic)
+  if (config.engine !== undefined) checkEngineName(['cluster', 'engine'], `engine:${config.engine}`, known, complain)
 }
 
 function checkServers(config: WellFormed, base: string, complain: Complain): void {
@@ -32,7 +52,8 @@ function checkServers(config: WellFormed, base: string, complain: Complain): voi
   const byData = new Map<string, string>()
   for (const [id, server] of servers) {
     const path = ['cluster', 'servers', id]
-    checkListen(path, server, complain)
+    if (config.transport.type === 'nats') checkThroughNats(path, server, complain)
+    else if (!config.lacks(['transport', 'type'])) checkThroughTcp(path, server, config, complain)
     const { listen, advertise, data } = server
     const reached = advertise ?? listen
     const neighbour = reached === undefined ? undefined : claim(byAddress, reached, id)
@@ -46,6 +67,23 @@ function checkServers(config: WellFormed, base: string, complain: Complain): voi
     if (owner !== undefined)
       complain([...path, 'data'], `server ${owner} has it already; each needs a directory of its own`)
   }
+}
+
+/** A server on NATS listens to subjects, not to a port. */
+function checkThroughNats(path: readonly string[], server: Partial<RawServer>, complain: Complain): void {
+  for (const key of ['listen', 'advertise', 'insecure'] as const) {
+    if (server[key] !== undefined) complain([...path, key], 'is about TCP, and the transport is nats: leave it out')
+  }
+}
+
+function checkThroughTcp(
+  path: readonly string[],
+  server: Partial<RawServer>,
+  config: WellFormed,
+  complain: Complain,
+): void {
+  if (server.listen !== undefined) checkListen(path, server, complain)
+  else if (!config.lacks([...path, 'listen'])) complain([...path, 'listen'], 'is missing')
 }
 
 function checkListen(path: readonly string[], server: Partial<RawServer>, complain: Complain): void {

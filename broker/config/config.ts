@@ -3,17 +3,22 @@ import { readFile } from 'node:fs/promises'
 import { dirname, resolve } from 'node:path'
 import { type Decider, defaultDecider, defaultSizes, type Mode, type Order } from '../../proto/configuration.ts'
 import { EpochcastError } from '../../proto/errors.ts'
+import type { NatsOptions } from '../../proto/transport/nats-options.ts'
+import { natsServerAddress } from '../../proto/transport/nats-subjects.ts'
+import type { EngineConfig } from '../engines/open.ts'
 import { crossCheck, type WellFormed } from './checks.ts'
 import { YamlDocument } from './document.ts'
+import { engineConfigOf } from './engines.ts'
 import { reportIssue } from './issues.ts'
 import { ConfigError, type Mistake } from './mistakes.ts'
 import { type RawConfig, type RawTopic, schema } from './schema.ts'
+import { natsOf } from './transport.ts'
 
 export interface ServerConfig {
   readonly id: string
-  /** `host:port` */
-  readonly listen: string
-  /** Where others reach it: `listen` unless said otherwise. */
+  /** `host:port`; null where the transport is NATS. */
+  readonly listen: string | null
+  /** Where others reach it: `listen` unless said otherwise, `nats/ID` through NATS. */
   readonly address: string
   /** Absolute path of its data directory. */
   readonly data: string
@@ -34,6 +39,12 @@ export interface Config {
   /** Path as it was given, for messages. */
   readonly file: string
   readonly servers: readonly ServerConfig[]
+  /** How NATS is reached, where it is the transport. */
+  readonly nats: NatsOptions | null
+  /** Decision engines outside of the cluster. */
+  readonly engines: readonly EngineConfig[]
+  /** The one that decides about new topics; null for the arbiters. */
+  readonly engine: string | null
   readonly autoCreate: boolean
   /** Milliseconds until a dead member is replaced, by mode; left out where the file says nothing, 0 for never. */
   readonly replaceDeadAfterMs: { readonly recovery?: number; readonly masking?: number }
@@ -53,13 +64,17 @@ export interface NewTopic {
 }
 
 /** Fills in what is left out: from the defaults where they are about the same mode, else from the mode. */
-export function newTopic(config: Pick<Config, 'defaults'>, topic: TopicConfig): NewTopic {
-  const { defaults } = config
+export function newTopic(
+  config: Pick<Config, 'defaults'> & Partial<Pick<Config, 'engine'>>,
+  topic: TopicConfig,
+): NewTopic {
+  const { defaults, engine } = config
   const mode = topic.mode ?? defaults.mode ?? 'fault-masking'
   const alike: TopicConfig = mode === (defaults.mode ?? 'fault-masking') ? defaults : {}
   const members = topic.members ?? null
   const size = members?.length ?? topic.size ?? alike.size ?? defaultSizes[mode]
-  const decider = topic.decider ?? alike.decider ?? defaultDecider(mode)
+  const founding = engine ? (`engine:${engine}` as const) : 'engine'
+  const decider = topic.decider ?? alike.decider ?? defaultDecider(mode, founding)
   const membersMin = topic.membersMin ?? Math.min(defaults.membersMin ?? 1, size)
   const order = topic.order ?? defaults.order
   return { mode, decider, size, members, membersMin, ...(order && { order }) }
@@ -92,9 +107,17 @@ export function parseConfig(text: string, file: string): Config {
   return configOf(parsed.data, file, base)
 }
 
-function allOf({ cluster, defaults, topics }: RawConfig): WellFormed {
+function allOf({ cluster, transport, engines, defaults, topics }: RawConfig): WellFormed {
   const lacks = (path: readonly PropertyKey[]) => path[0] === 'cluster' && cluster === undefined
-  return { servers: cluster?.servers ?? {}, defaults, topics: topics ?? {}, lacks }
+  return {
+    servers: cluster?.servers ?? {},
+    transport: transport ?? {},
+    engines: engines ?? {},
+    engine: cluster?.engine,
+    defaults,
+    topics: topics ?? {},
+    lacks,
+  }
 }
 
 /** What can be judged of a file with mistakes, so that all of them are reported at once. */
@@ -110,6 +133,9 @@ function wellFormedOf(value: unknown, mistakes: readonly Mistake[]): WellFormed 
   const cluster = isGroup(file.cluster) ? file.cluster : {}
   return {
     servers: parts(cluster.servers, 'cluster.servers'),
+    transport: part(file.transport, 'transport'),
+    engines: parts(file.engines, 'engines'),
+    engine: typeof cluster.engine === 'string' && !under('cluster.engine') ? cluster.engine : undefined,
     defaults: part(file.defaults, 'defaults'),
     topics: parts(file.topics, 'topics'),
     lacks: (path) => {
@@ -141,16 +167,24 @@ async function read(file: string): Promise<string> {
 function configOf(raw: RawConfig, file: string, base: string): Config {
   const servers = Object.entries(raw.cluster?.servers ?? {}).map(([id, { listen, data, advertise, insecure }]) => ({
     id,
-    listen,
-    address: advertise ?? listen,
+    listen: listen ?? null,
+    address: advertise ?? listen ?? natsServerAddress(id),
     data: resolve(base, data),
     insecure: insecure ?? false,
   }))
   const topics = Object.entries(raw.topics ?? {}).map(([name, topic]) => [name, topicOf(topic)] as const)
   const { 'fault-recovery': recovery, 'fault-masking': masking } = raw.replaceDeadAfterMs
-  const replaceDeadAfterMs = { ...(recovery !== undefined && { recovery }), ...(masking !== undefined && { masking }) }
-  const { autoCreate } = raw
-  return { file, servers, autoCreate, replaceDeadAfterMs, defaults: topicOf(raw.defaults), topics: new Map(topics) }
+  return {
+    file,
+    servers,
+    nats: natsOf(raw.transport, base),
+    engines: Object.entries(raw.engines ?? {}).map(([id, engine]) => engineConfigOf(id, engine, base)),
+    engine: raw.cluster?.engine ?? null,
+    autoCreate: raw.autoCreate,
+    replaceDeadAfterMs: { ...(recovery !== undefined && { recovery }), ...(masking !== undefined && { masking }) },
+    defaults: topicOf(raw.defaults),
+    topics: new Map(topics),
+  }
 }
 
 function topicOf({ mode, decider, size, members, minimum, order }: RawTopic): TopicConfig {

@@ -1,5 +1,16 @@
 /** A YAML file with the place of every key in it. */
-import { isAlias, isMap, isScalar, isSeq, LineCounter, type Node, type Pair, parseDocument } from 'yaml'
+import {
+  type Document,
+  isAlias,
+  isMap,
+  isScalar,
+  isSeq,
+  LineCounter,
+  type Node,
+  type Pair,
+  parseDocument,
+  visit,
+} from 'yaml'
 import type { Mistake } from './mistakes.ts'
 
 export interface Place {
@@ -8,6 +19,8 @@ export interface Place {
 }
 
 type Path = readonly PropertyKey[]
+
+const aliasesMax = 100
 
 export class YamlDocument {
   /** What is no YAML at all; then there is no value. */
@@ -18,10 +31,10 @@ export class YamlDocument {
   readonly #resolve: (node: Node | null) => Node | null
 
   constructor(text: string) {
-    const document = parseDocument(text, { lineCounter: this.#lines, prettyErrors: false })
+    const document = parseDocument(text, { lineCounter: this.#lines, prettyErrors: false, logLevel: 'error' })
     this.#root = document.contents
     this.#resolve = (node) => (isAlias(node) ? (node.resolve(document) ?? null) : node)
-    this.mistakes = document.errors.map(({ pos, code, message }) => {
+    const mistakes = document.errors.map(({ pos, code, message }) => {
       // Some errors begin where the line before ended.
       const offset = pos[0] + (/^\s*/.exec(text.slice(pos[0]))?.[0].length ?? 0)
       const isTwice = code === 'DUPLICATE_KEY'
@@ -29,7 +42,28 @@ export class YamlDocument {
       const what = isTwice ? 'stands here twice' : (message.split('\n', 1)[0] ?? '')
       return { ...this.#placeAt(Math.min(offset, text.length)), key, text: what }
     })
-    this.value = this.mistakes.length > 0 ? undefined : document.toJS({ maxAliasCount: 100 })
+    if (mistakes.length === 0) mistakes.push(...this.#aliasMistakes(document))
+    this.mistakes = mistakes
+    this.value = mistakes.length > 0 ? undefined : document.toJS({ maxAliasCount: aliasesMax })
+  }
+
+  /** Aliases that stand for nothing, for what they stand in, or for so much that the file would not fit into memory. */
+  #aliasMistakes(document: Document): Mistake[] {
+    const mistakes: Mistake[] = []
+    visit(document, {
+      Alias: (_key, alias) => {
+        if (alias.resolve(document) !== undefined) return
+        mistakes.push({ ...this.#placeOfNode(alias), key: `*${alias.source}`, text: 'stands for nothing before it' })
+      },
+    })
+    if (mistakes.length > 0) return mistakes
+    try {
+      document.toJS({ maxAliasCount: aliasesMax })
+      return []
+    } catch (error) {
+      const text = error instanceof Error ? error.message : String(error)
+      return [{ line: 1, column: 1, key: '', text: `its aliases cannot be resolved: ${text}` }]
+    }
   }
 
   /** Where the value at `path` stands; where it is missing, the key of what should hold it. */

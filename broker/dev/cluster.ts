@@ -1,10 +1,12 @@
 /** A whole cluster in this process, for tests and experiments: real machines, real codec, memory instead of disk and network. */
 import { randomUUID } from 'node:crypto'
 import { type Client, type ConnectOptions, connect } from '../../client-sdk/index.ts'
+import { type Decider, engineDecider } from '../../proto/decider.ts'
 import { EpochcastError } from '../../proto/errors.ts'
 import { address } from '../../proto/ids.ts'
 import { MemoryNetwork } from '../../proto/transport/memory.ts'
 import { bootstrap } from '../bootstrap.ts'
+import { MemoryEngine, type MemoryRegisters } from '../engines/memory.ts'
 import type { TopicDefaults } from '../finder.ts'
 import type { Limits } from '../host.ts'
 import { MemoryStore } from '../log/memory-store.ts'
@@ -15,6 +17,10 @@ export interface ClusterOptions {
   readonly servers?: number
   readonly defaults?: TopicDefaults
   readonly limits?: Partial<Limits>
+  /** Decision engines that all servers have, by their ids. */
+  readonly engines?: Readonly<Record<string, MemoryRegisters>>
+  /** The one of them that decides about new topics, instead of the arbiters. */
+  readonly founding?: string
 }
 
 interface Node {
@@ -47,10 +53,12 @@ export class Cluster implements AsyncDisposable {
     }
     const ids = Array.from({ length: count }, (_, at) => String.fromCharCode(97 + at))
     for (const id of ids) await this.addServer(id)
+    const { founding } = this.#options
     const dial = this.network.attach.bind(this.network)
     await bootstrap({
       servers: ids.map(addressOf),
       dial: (name, handler) => dial(address(`client:${name}`), handler),
+      ...(founding !== undefined && { decider: this.#founding(founding) }),
     })
     await this.#until(() => [...this.#nodes.values()].every((node) => (node.server?.aliveCount ?? count) >= count))
   }
@@ -101,7 +109,7 @@ export class Cluster implements AsyncDisposable {
   async #start(node: Node): Promise<void> {
     const at = addressOf(node.id)
     const seeds = this.servers.filter((id) => id !== node.id).map(addressOf)
-    const { defaults, limits } = this.#options
+    const { defaults, limits, engines } = this.#options
     node.server = await Server.start({
       id: node.id,
       storage: node.storage,
@@ -111,7 +119,14 @@ export class Cluster implements AsyncDisposable {
       listen: async (handler) => this.network.attach(at, handler),
       ...(defaults && { defaults }),
       ...(limits && { limits }),
+      engines: Object.entries(engines ?? {}).map(([id, registers]) => new MemoryEngine(id, registers)),
     })
+  }
+
+  #founding(id: string): Decider {
+    const registers = this.#options.engines?.[id]
+    if (registers === undefined) throw new EpochcastError('EC_BAD_ARGUMENT', `no engine is called ${id}`)
+    return engineDecider(id, registers.instance)
   }
 
   #node(id: string): Node {

@@ -12,7 +12,7 @@ import { sameStake } from '../../proto/stake.ts'
 import type { Message, MessageOf } from '../../proto/wire/messages.ts'
 import { type AcceptedProposal, highestProposal } from '../epoch/acceptor.ts'
 import type { Host, Limits } from '../host.ts'
-import type { DecisionEngine, Proposal, ProposalListener, TopicPage } from './engine.ts'
+import type { DecisionEngine, Proposal, ProposalListener, Registry, TopicPage } from './engine.ts'
 
 /** What arbiters answer. */
 export type ArbiterAnswer = MessageOf<
@@ -27,7 +27,7 @@ interface Question {
 
 const questionsMax = 10_000
 
-export class Arbiters implements DecisionEngine {
+export class Arbiters implements DecisionEngine, Registry {
   readonly #host: Host
   readonly #limits: Limits
   readonly #members: () => readonly Member[]

@@ -10,6 +10,8 @@ export interface ProposalListener {
   decided(decision: Decision, out: Effect[]): void
   /** The register's epoch was over long ago. */
   closed(newest: Configuration, out: Effect[]): void
+  /** The engine does not answer, or may not be relied on: it is asked again until it does. Told whenever the reason changes. */
+  waiting?(reason: string, out: Effect[]): void
 }
 
 export interface TopicPage {
@@ -33,6 +35,10 @@ export interface Proposal {
 export interface DecisionEngine {
   /** Finds out whether the engine answers now, and gets ready to propose with as few steps as it can. */
   open(topic: TopicName, epoch: Epoch, listener: ProposalListener, out: Effect[]): Proposal
+}
+
+/** Where lost clients find topics: kept by the arbiters, whoever decides. */
+export interface Registry {
   /** Keeps the newest decided configuration where clients find it; `done` once it is kept. */
   note(configuration: Configuration, done: (out: Effect[]) => void, out: Effect[]): void
   /** Newest noted configuration, or null where the topic is unknown; not called where the engine does not answer. */

@@ -4,7 +4,8 @@ import { isMember } from '../../proto/configuration.ts'
 import { type ServerName, serverIdOf, type TopicName } from '../../proto/ids.ts'
 import type { Effect } from '../../proto/machine/contract.ts'
 import type { PhaseTimes, Refusal } from '../../proto/wire/messages.ts'
-import type { DecisionEngine } from '../engines/engine.ts'
+import type { Deciders } from '../engines/deciders.ts'
+import type { Registry } from '../engines/engine.ts'
 import type { Host, Limits } from '../host.ts'
 
 export const changePhases = ['plan', 'preload', 'wedge', 'collect', 'stage', 'decide', 'start', 'enabled'] as const
@@ -38,7 +39,8 @@ export interface ChangeListener {
 export interface Coordination {
   readonly host: Host
   readonly limits: Limits
-  readonly engine: DecisionEngine
+  readonly deciders: Deciders
+  readonly registry: Registry
   readonly nowMs: () => number
   /** Rounds of this server's stakes never repeat within one topic. */
   nextRound(topic: TopicName, above: number): number

@@ -1,5 +1,6 @@
 /**
- * The changes that this server coordinates: one at a time for each topic, the next ones wait. Turns a request into an intent
+ * The changes that this server coordinates: one at a time for each topic, the next ones wait until it is decided and has had
+ * its time to begin. Turns a request into an intent
  * and tells whoever asked how it goes.
  */
 import {
@@ -48,6 +49,8 @@ export class Changes {
   readonly #directory: Directory
   readonly #replica: (topic: TopicName) => Replica | undefined
   readonly #running = new Map<TopicName, Running>()
+  /** Decided, and still waited for: members that died keep their epoch from beginning, but not the next change. */
+  readonly #stalled = new Set<Running>()
   readonly #waiting = new Map<TopicName, Asker[]>()
   /** Requests that came before this process had heard of all servers. */
   readonly #early: Asker[] = []
@@ -64,7 +67,9 @@ export class Changes {
   reconfigure(to: Address, token: number, request: MessageOf<'reconfigure'>, out: Effect[]): void {
     const asker: Asker = { to, token, request, retries: 0 }
     const running = this.#running.get(request.topic)
-    if (running === undefined) this.#begin(asker, out)
+    const stalled = [...this.#stalled].find(({ coordinator }) => isOf(coordinator, request))
+    if (stalled !== undefined) join(stalled.askers, asker)
+    else if (running === undefined) this.#begin(asker, out)
     else if (running.coordinator.intent.changeId === request.changeId) join(running.askers, asker)
     else this.#wait(asker, out)
   }
@@ -72,7 +77,9 @@ export class Changes {
   /** A member of a wedged epoch finishes what its coordinator left. */
   finish(topic: TopicName, intent: Intent, finishing: boolean, out: Effect[]): void {
     const old = this.#replica(topic)?.state.opened?.configuration
-    if (old !== undefined && !this.#running.has(topic)) this.#run(old, intent, [], finishing, out)
+    if (old === undefined || this.#running.has(topic)) return
+    // Whoever cannot ask who decides leaves it to the other members.
+    if (this.#needs.deciders.has(old.decider)) this.#run(old, intent, [], finishing, out)
   }
 
   take(from: ServerName, token: number, message: Message, out: Effect[]): void {
@@ -82,15 +89,29 @@ export class Changes {
   /** Starts are told to whoever waits, without a request's number. */
   started(from: ServerName, message: MessageOf<'started'>, out: Effect[]): void {
     this.#running.get(message.topic)?.coordinator.take(from, message, out)
+    for (const { coordinator } of this.#stalled)
+      if (coordinator.old.topic === message.topic) coordinator.take(from, message, out)
   }
 
   tick(out: Effect[]): void {
     if (this.#early.length > 0 && this.#directory.settled) {
       for (const asker of this.#early.splice(0)) this.reconfigure(asker.to, asker.token, asker.request, out)
     }
-    for (const [topic, { coordinator }] of [...this.#running]) {
+    for (const running of [...this.#stalled]) {
+      running.coordinator.tick(out)
+      if (!running.coordinator.over) continue
+      this.#stalled.delete(running)
+      this.#byToken.delete(running.coordinator.token)
+    }
+    for (const [topic, running] of [...this.#running]) {
+      const { coordinator } = running
       coordinator.tick(out)
       if (coordinator.over) this.#next(topic, coordinator, out)
+      else if (coordinator.isStalled && this.#waiting.has(topic)) {
+        this.#stalled.add(running)
+        this.#running.delete(topic)
+        this.#beginWaiting(topic, out)
+      }
     }
   }
 
@@ -124,7 +145,7 @@ export class Changes {
       else if (this.#running.has(request.topic)) this.#wait(asker, into)
       else this.#start(asker, newest, into)
     }
-    this.#needs.engine.lookup(request.topic, found, out)
+    this.#needs.registry.lookup(request.topic, found, out)
   }
 
   /** The epoch is over, and how is not known here: a member of the newest one tells. */
@@ -166,9 +187,15 @@ export class Changes {
   #tellPast(asker: Asker, decision: Decision, old: Configuration | null, out: Effect[]): void {
     const superseded = decision.changeId !== asker.request.changeId
     const times = { planUs: 0, wedgeUs: 0, stageUs: 0, decideUs: 0, startUs: 0 }
+    const result = { decision, enabled: true, superseded, retirable: [], times }
+    if (superseded) {
+      this.#tell([asker], result, true, out)
+      return
+    }
     const retired = (old?.members ?? []).filter((member) => !isMember(decision.next, member.name))
     const retirable = retired.map((member) => member.name)
-    this.#tell([asker], { decision, enabled: true, superseded, retirable, times }, true, out)
+    // Here as at the end of a change: servers may stop only once clients that slept through it find the next ones.
+    this.#needs.registry.note(decision.next, (into) => this.#tell([asker], { ...result, retirable }, true, into), out)
   }
 
   #start(asker: Asker, old: Configuration, out: Effect[]): void {
@@ -183,6 +210,7 @@ export class Changes {
       return
     }
     try {
+      this.#needs.deciders.check(old.decider)
       this.#run(old, this.#intentOf(request, old), [asker], false, out)
     } catch (error) {
       if (!(error instanceof EpochcastError)) throw error
@@ -190,8 +218,12 @@ export class Changes {
         this.#early.push(asker)
         return
       }
-      const refusal = error.code === 'EC_UNKNOWN_SERVER' ? 'unknown-server' : 'impossible-membership'
-      this.#refuse(asker, refusal, error.hint === undefined ? error.message : `${error.message}; ${error.hint}`, out)
+      this.#refuse(
+        asker,
+        refusalOf(error),
+        error.hint === undefined ? error.message : `${error.message}; ${error.hint}`,
+        out,
+      )
     }
   }
 
@@ -235,6 +267,10 @@ export class Changes {
     if (this.#running.get(topic)?.coordinator !== ended) return
     this.#running.delete(topic)
     this.#byToken.delete(ended.token)
+    this.#beginWaiting(topic, out)
+  }
+
+  #beginWaiting(topic: TopicName, out: Effect[]): void {
     const waiting = this.#waiting.get(topic) ?? []
     this.#waiting.delete(topic)
     for (const asker of waiting) {
@@ -251,7 +287,9 @@ export class Changes {
       members.map((member) => member.name),
     )
     const changesMode = mode !== old.mode
-    const decider = request.decider ?? (changesMode ? defaultDecider(mode) : old.decider)
+    const { deciders } = this.#needs
+    const kept = request.decider === undefined && !changesMode
+    const decider = kept ? old.decider : deciders.resolve(request.decider ?? defaultDecider(mode, deciders.founding))
     checkDecider(mode, decider)
     const membersMin = request.membersMin ?? Math.min(old.membersMin, members.length)
     return { changeId: request.changeId, members, mode, decider, membersMin, order: request.order ?? old.order }
@@ -315,6 +353,10 @@ export class Changes {
   }
 }
 
+function isOf({ old, intent }: Coordinator, { topic, changeId }: MessageOf<'reconfigure'>): boolean {
+  return old.topic === topic && intent.changeId === changeId
+}
+
 /** Whoever asks again is told once. */
 function join(askers: Asker[], asker: Asker): void {
   if (!askers.some(({ to, token }) => to === asker.to && token === asker.token)) askers.push(asker)
@@ -326,6 +368,11 @@ export function sizeFor(mode: Mode, old: Configuration): number {
   const failures = Math.max(1, toleratedFailures(old.mode, old.members.length))
   if (mode === 'fault-masking') return 2 * failures + 1
   return mode === 'fault-recovery' ? failures + 1 : defaultSizes.single
+}
+
+function refusalOf({ code }: EpochcastError): Refusal {
+  if (code === 'EC_NO_DECIDER') return 'no-decider'
+  return code === 'EC_UNKNOWN_SERVER' ? 'unknown-server' : 'impossible-membership'
 }
 
 function newer(one: Configuration | null, other: Configuration | null): Configuration | null {

@@ -15,6 +15,7 @@ import {
   isMember,
   type Member,
 } from '../../proto/configuration.ts'
+import { withoutInstance } from '../../proto/decider.ts'
 import type { Address, ServerName } from '../../proto/ids.ts'
 import { type Effect, send } from '../../proto/machine/contract.ts'
 import { type Stake, sameStake } from '../../proto/stake.ts'
@@ -77,12 +78,18 @@ export class Coordinator implements PlanListener, ProposalListener {
     return this.#step === 'over'
   }
 
+  /** Decided long ago, and the next epoch still does not begin: perhaps its members died. */
+  get isStalled(): boolean {
+    return this.#step === 'start' && this.#stepTicks > this.#needs.limits.stageTicks
+  }
+
   /** @param finishing the old epoch is wedged already: there is nothing to plan */
   begin(finishing: boolean, out: Effect[]): void {
-    const { host, limits, engine } = this.#needs
+    const { host, limits, deciders } = this.#needs
     this.#enter('plan', describe(this.old, this.intent), out)
     if (!finishing) this.#plan = new Plan(this.old, this.intent, this.token, host, limits, this)
-    if (this.old.decider === 'engine') this.#proposal = engine.open(this.old.topic, this.old.epoch, this, out)
+    const { topic, epoch, decider } = this.old
+    if (decider !== 'stakes') this.#proposal = deciders.open(decider, topic, epoch, this, out)
     if (this.#plan !== null) this.#plan.begin(out)
     else this.#wedge(out)
   }
@@ -158,6 +165,14 @@ export class Coordinator implements PlanListener, ProposalListener {
     this.#plan?.engineReady(out)
   }
 
+  /** The engine does not answer: before the wedge nothing has been stopped, and whoever asked hears what is waited for. */
+  waiting(reason: string, out: Effect[]): void {
+    this.#plan?.engineSilent(reason)
+    if (this.#step !== 'plan' && this.#step !== 'decide') return
+    this.#detail = reason
+    this.#listener.phase(this.#phase, reason, out)
+  }
+
   // Wedge and collect.
 
   #wedge(out: Effect[]): void {
@@ -218,7 +233,7 @@ export class Coordinator implements PlanListener, ProposalListener {
     this.#step = 'decide'
     this.#stepTicks = 0
     this.#decision = decision
-    this.#enter('decide', this.old.decider, out)
+    this.#enter('decide', withoutInstance(this.old.decider), out)
     if (this.#proposal !== null) this.#proposal.propose(decision, out)
     else this.#repeat(out)
   }
@@ -231,7 +246,7 @@ export class Coordinator implements PlanListener, ProposalListener {
 
   #onOutranked(message: MessageOf<'outranked'>): void {
     if (this.#step !== 'wedge' && this.#step !== 'decide') return
-    if (this.old.decider === 'engine' && this.#step === 'decide') return
+    if (this.old.decider !== 'stakes' && this.#step === 'decide') return
     if (message.promised.round >= this.#stake.round) this.#retry(message.promised.round)
   }
 
@@ -248,6 +263,7 @@ export class Coordinator implements PlanListener, ProposalListener {
   /** What ended the epoch: this change, or another that is now brought to its end all the same. */
   decided(decision: Decision, out: Effect[]): void {
     if (this.#step === 'start' || this.#step === 'over') return
+    this.#plan = null
     this.#step = 'start'
     this.#stepTicks = 0
     this.#pauseTicks = 0
@@ -293,7 +309,7 @@ export class Coordinator implements PlanListener, ProposalListener {
     const result = this.#result(decision, true)
     this.#listener.ended({ ...result, retirable: [] }, out)
     // Clients that slept through many epochs look here, so only now the old servers may stop.
-    this.#needs.engine.note(decision.next, (into) => this.#listener.retirable(result, into), out)
+    this.#needs.registry.note(decision.next, (into) => this.#listener.retirable(result, into), out)
   }
 
   /** Sends this step's message again to those that have not answered. */

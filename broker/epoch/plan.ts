@@ -13,11 +13,15 @@ import {
   type Member,
   reportsNeeded,
 } from '../../proto/configuration.ts'
+import { outsideEngine } from '../../proto/decider.ts'
 import type { ServerName } from '../../proto/ids.ts'
 import { type Effect, send } from '../../proto/machine/contract.ts'
 import type { Message, MessageOf, Refusal, Source } from '../../proto/wire/messages.ts'
 import type { Host, Limits } from '../host.ts'
 import { idsOf } from './change.ts'
+
+/** An engine outside of the cluster that is away comes back, or is mended: a plan waits so long for it. */
+const engineTicksMax = 6_000
 
 export interface PlanListener {
   /** Everything is ready; the old epoch may be wedged. */
@@ -39,6 +43,8 @@ export class Plan {
   /** Messages that next members still miss, as they told. */
   readonly #missing = new Map<ServerName, number>()
   #engineReady: boolean
+  /** Why the engine that decides is waited for; nothing is stopped meanwhile. */
+  #silence: string | null = null
   #phase: 'asking' | 'preloading' | 'over' = 'asking'
   #ticks = 0
   #ticksSinceProgress = 0
@@ -57,8 +63,20 @@ export class Plan {
     this.#ask(this.#everyone(), { kind: 'inquire', topic: this.#old.topic, epoch: this.#old.epoch }, out)
   }
 
+  engineSilent(reason: string): void {
+    this.#silence = reason
+  }
+
   engineReady(out: Effect[]): void {
     this.#engineReady = true
+    this.#ticksSinceProgress = 0
+    // It took long: who answered before may be gone.
+    if (this.#silence !== null) {
+      this.#silence = null
+      this.#conditions.clear()
+      this.#ticks = 0
+      this.begin(out)
+    }
     this.#goOn(out)
   }
 
@@ -76,7 +94,8 @@ export class Plan {
     if (this.#phase === 'over') return
     this.#ticks++
     this.#ticksSinceProgress++
-    if (this.#ticksSinceProgress > this.#limits.planTicks) {
+    const isOutside = !this.#engineReady && outsideEngine(this.#old.decider) !== null
+    if (this.#ticksSinceProgress > (isOutside ? engineTicksMax : this.#limits.planTicks)) {
       this.#phase = 'over'
       this.#listener.failed(...this.#whyNot(), out)
       return
@@ -187,7 +206,7 @@ export class Plan {
   #whyNot(): [Refusal, string] {
     const silent = this.#everyone().filter((member) => !this.#conditions.has(member.name))
     const names = silent.map((member) => `${member.name} (${member.address})`).join(', ')
-    if (!this.#engineReady) return ['no-decider', 'the decision engine does not answer']
+    if (!this.#engineReady) return ['no-decider', this.#silence ?? 'the decision engine does not answer']
     if (!this.#oldAnswer())
       return ['no-decider', `too few members of epoch ${this.#old.epoch} answer; silent: ${names}`]
     if (!this.#nextAnswer()) return ['transfer-failed', `too few of the next members answer; silent: ${names}`]

@@ -24,6 +24,10 @@ export class MemoryStore implements Store {
     return this.#flushed < this.#records.length
   }
 
+  get flushedTo(): Position {
+    return this.#records[this.#flushed]?.position ?? this.#end
+  }
+
   append(kind: RecordKind, body: Uint8Array): Position {
     this.#mustBeOpen()
     const position = this.#end

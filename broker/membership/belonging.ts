@@ -1,5 +1,5 @@
 /** Which cluster this server belongs to: told once, at the bootstrap or by a server of a cluster that it was sent to join. */
-import type { Member } from '../../proto/configuration.ts'
+import type { Decider, Member } from '../../proto/configuration.ts'
 import type { Address, ClusterId } from '../../proto/ids.ts'
 import { type Effect, send } from '../../proto/machine/contract.ts'
 import { type Frame, messageBytes } from '../../proto/wire/codec.ts'
@@ -30,6 +30,11 @@ export class Belonging {
 
   get arbiters(): readonly Member[] {
     return this.#record?.arbiters ?? []
+  }
+
+  /** Who decides about new topics. */
+  get decider(): Decider {
+    return this.#record?.decider ?? 'engine'
   }
 
   /** A record that survived a restart. */

@@ -17,26 +17,47 @@ const heartbeatTicks = 20
 const suspectTicks = 100
 const settleTicks = 50
 
+/** What a heartbeat says of the log: nothing while this server does not speak for its topics. */
+export type Shows = () => { readonly incarnation: number; readonly position: number } | null
+
 export class Directory {
   readonly #self: Member
   readonly #seeds: readonly Address[]
   readonly #known = new Map<ServerId, Known>()
+  readonly #shows: Shows
+  readonly #old: () => readonly ServerName[]
+  /** Made again when somebody new is known. */
+  #sorted: Member[] | null = null
+  #listDigest: number | null = null
   #ticks = 0
 
-  constructor(self: Member, seeds: readonly Address[]) {
+  /** @param old servers whose disk is an old copy, for whoever asks */
+  constructor(self: Member, seeds: readonly Address[], shows: Shows = () => null, old: () => ServerName[] = () => []) {
     this.#self = self
+    this.#shows = shows
+    this.#old = old
     this.#seeds = seeds.filter((seed) => seed !== self.address)
     this.#known.set(serverIdOf(self.name), { member: self, silentTicks: 0 })
   }
 
   /** Every server that was heard of, this one included, in the order of their names. */
-  servers(): Member[] {
-    return [...this.#known.values()].map(({ member }) => member).sort((a, b) => (a.name < b.name ? -1 : 1))
+  servers(): readonly Member[] {
+    this.#sorted ??= [...this.#known.values()].map(({ member }) => member).sort((a, b) => (a.name < b.name ? -1 : 1))
+    return this.#sorted
   }
 
   /** Servers that answer. */
   alive(): Member[] {
     return this.servers().filter((member) => this.isAlive(member.name))
+  }
+
+  /** With one other server, its death and the loss of the way to it look the same, and it is taken for dead. */
+  get isCutOff(): boolean {
+    if (this.#known.size < 3) return false
+    for (const { member, silentTicks } of this.#known.values()) {
+      if (member.name !== this.#self.name && silentTicks < suspectTicks) return false
+    }
+    return true
   }
 
   isAlive(name: ServerName): boolean {
@@ -82,20 +103,22 @@ export class Directory {
     if (member.name === this.#self.name) return
     const id = serverIdOf(member.name)
     if (id === serverIdOf(this.#self.name)) return
-    this.#known.set(id, { member, silentTicks: 0 })
+    const known = this.#known.get(id)
+    if (known?.member.name === member.name && known.member.address === member.address) known.silentTicks = 0
+    else this.#note(id, member, 0)
   }
 
   /** Others told of it: it is asked itself before it counts as alive. */
   told(members: readonly Member[], out: Effect[]): void {
     const strange = members.filter((member) => !this.#known.has(serverIdOf(member.name)))
-    for (const member of strange) this.#known.set(serverIdOf(member.name), { member, silentTicks: suspectTicks })
+    for (const member of strange) this.#note(serverIdOf(member.name), member, suspectTicks)
     if (strange.length > 0) this.#greet(strange, out)
   }
 
   onAlive(from: Address, message: MessageOf<'alive'>, out: Effect[]): void {
     this.heard(message.member)
     if (message.directory !== this.#digest())
-      send(out, from, { kind: 'directory', servers: this.servers(), silent: [] })
+      send(out, from, { kind: 'directory', servers: this.servers(), silent: [], old: [] })
   }
 
   tick(out: Effect[]): void {
@@ -113,18 +136,35 @@ export class Directory {
     return this.servers().flatMap((member) => (this.isAlive(member.name) ? [] : [member.name]))
   }
 
-  #greet(members: readonly Member[], out: Effect[]): void {
-    const to = members.map((member) => member.address)
-    if (to.length > 0) send(out, to, { kind: 'alive', member: this.#self, directory: this.#digest() })
+  /** Everything that is known of servers, for whoever asks. */
+  describe(): MessageOf<'directory'> {
+    return { kind: 'directory', servers: this.servers(), silent: this.silent(), old: this.#old() }
   }
 
-  #digest(): number {
-    let digest = 0
-    for (const { name, address } of this.servers()) {
-      for (const text of [name, address]) {
-        for (let at = 0; at < text.length; at++) digest = (Math.imul(digest, 31) + text.charCodeAt(at)) >>> 0
-      }
-    }
-    return digest
+  #greet(members: readonly Member[], out: Effect[]): void {
+    const to = members.map((member) => member.address)
+    if (to.length > 0) send(out, to, { kind: 'alive', member: this.#self, directory: this.#digest(), ...this.#shows() })
   }
+
+  #note(id: ServerId, member: Member, silentTicks: number): void {
+    this.#known.set(id, { member, silentTicks })
+    this.#sorted = null
+    this.#listDigest = null
+  }
+
+  /** Two servers with the same list have the same number. */
+  #digest(): number {
+    this.#listDigest ??= digestOf(this.servers())
+    return this.#listDigest
+  }
+}
+
+function digestOf(servers: readonly Member[]): number {
+  let digest = 0
+  for (const { name, address } of servers) {
+    for (const text of [name, address]) {
+      for (let at = 0; at < text.length; at++) digest = (Math.imul(digest, 31) + text.charCodeAt(at)) >>> 0
+    }
+  }
+  return digest
 }

@@ -71,6 +71,12 @@ export class Policy {
       this.#deadTicks.delete(name)
       this.#met.delete(name)
     }
+    if (this.#host.isCutOff()) {
+      // Who hears nobody knows nothing about the others; afterwards it meets them anew.
+      this.#deadTicks.clear()
+      this.#met.clear()
+      return
+    }
     for (const { name } of serving.members) {
       if (this.#host.isAlive(name)) {
         this.#met.add(name)

@@ -5,7 +5,7 @@
 import type { Configuration, Decision } from '../../proto/configuration.ts'
 import { isMember } from '../../proto/configuration.ts'
 import { unreachable } from '../../proto/errors.ts'
-import { type Address, type Epoch, previousEpoch, type ServerName, type TopicName } from '../../proto/ids.ts'
+import { type Address, type Epoch, nextEpoch, previousEpoch, type ServerName, type TopicName } from '../../proto/ids.ts'
 import { type Effect, send } from '../../proto/machine/contract.ts'
 import type { Frame } from '../../proto/wire/codec.ts'
 import type { MessageOf, Refusal, TopicMessage } from '../../proto/wire/messages.ts'
@@ -138,7 +138,7 @@ export class Replica {
         return this.#onStart(from, frame.envelope.from as ServerName, message, out)
       case 'decided':
         this.#opening.expect(from, message.epoch, out)
-        this.#tellEnabled(from, frame.envelope.token, out)
+        this.#tellEnabled(from, frame.envelope.token, message.epoch, out)
         return this.learn(message.decision, out)
       case 'started':
         return this.#closing.started(frame.envelope.from as ServerName, message.epoch)
@@ -295,7 +295,11 @@ export class Replica {
   #askForEnd(out: Effect[]): void {
     const staged = this.#opening.forgottenFor(this.#limits.takeoverTicks * 2)
     const source = this.#transfer.anySource
-    if (staged !== null && source !== undefined) this.#catchUp.ask(this.#host.addressOf(source.member), out, staged)
+    if (staged === null) return
+    if (source !== undefined) this.#catchUp.ask(this.#host.addressOf(source.member), out, staged)
+    // Perhaps it was decided, and everybody who heard it is gone: an engine still knows.
+    const old = this.state.configurationOf(staged)
+    if (old !== undefined) this.#host.askDecider(old, (decision, into) => this.learn(decision, into), out)
   }
 
   #onStage(from: Address, token: number, message: MessageOf<'stage'> | MessageOf<'preload'>, out: Effect[]): void {
@@ -317,8 +321,8 @@ export class Replica {
 
   #onEnabled(from: Address, message: MessageOf<'enabled'>, out: Effect[]): void {
     const opened = this.state.opened?.configuration
-    if (opened !== undefined && message.epoch <= opened.epoch) return
     this.state.noteEnabled(message.epoch)
+    if (opened !== undefined && message.epoch <= opened.epoch) return
     // It is over, and how was not heard here.
     if (opened !== undefined && this.state.decisionOf(opened.epoch) === undefined) this.#catchUp.ask(from, out)
     const newest = this.state.newest
@@ -329,10 +333,10 @@ export class Replica {
     }
   }
 
-  /** Whoever still works for this epoch's beginning need not: a later one is enabled. */
-  #tellEnabled(to: Address, token: number, out: Effect[]): void {
-    const { topic, successorEnabled, enabledEpoch } = this.state
-    if (successorEnabled) send(out, to, { kind: 'enabled', topic, epoch: enabledEpoch as Epoch }, token)
+  /** Whoever still works for the beginning of the epoch after `closed` need not: a later one is enabled. */
+  #tellEnabled(to: Address, token: number, closed: Epoch, out: Effect[]): void {
+    const { topic, enabledEpoch } = this.state
+    if (enabledEpoch > nextEpoch(closed)) send(out, to, { kind: 'enabled', topic, epoch: enabledEpoch as Epoch }, token)
   }
 
   #onOpened(out: Effect[]): void {

@@ -170,7 +170,7 @@ export class Publisher implements EpochFollower {
     const window = this.#window
     const done = window?.stored(from, message, out) ?? []
     if (window === null || done.length === 0) return
-    this.#follower.known.set(this.id, { end: window.durableEnd, digest: 0 })
+    this.#follower.noteKnown(message.epoch, this.id, window.durableEnd)
     for (const outgoing of done) this.#settle(outgoing, 'durable', out)
     this.#wakeIdle()
     this.#pump(out)

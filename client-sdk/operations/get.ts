@@ -283,6 +283,8 @@ export class Get implements EpochFollower, FetchListener, Settleable {
 
   #finish(configuration: Configuration, out: Effect[]): void {
     const position = { epoch: configuration.epoch, seen: this.#result }
+    if (this.#level !== 'early')
+      for (const [publisher, { end }] of this.#result) this.#follower.noteKnown(configuration.epoch, publisher, end)
     this.#end(
       { given: trimmed(this.#given, configuration.epoch, this.#result), position, floor: configuration.floor },
       out,

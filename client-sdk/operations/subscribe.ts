@@ -374,9 +374,7 @@ export class Subscription implements EpochFollower, FetchListener {
       } else this.#consumer.deliver({ kind: 'batch', batch, skip })
     }
     if (count === 0) return
-    if (this.#closing === null && this.#follower.epoch === this.#epoch) {
-      this.#follower.known.set(publisher, { end: Math.max(end, endOf(this.#follower.known, publisher)), digest: 0 })
-    }
+    if (this.#closing === null && this.#epoch !== null) this.#follower.noteKnown(this.#epoch, publisher, end)
     if (count === waiting.length) this.#held.delete(publisher)
     else this.#held.set(publisher, waiting.slice(count))
   }

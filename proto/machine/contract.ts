@@ -9,12 +9,15 @@
 import type { Address } from '../ids.ts'
 import type { Frame } from '../wire/codec.ts'
 import type { Message } from '../wire/messages.ts'
+import type { EngineAnswer, EngineCall } from './engine-port.ts'
 import type { Position, RecordKind } from './store.ts'
 
 export type Input<Call = never> =
   | { readonly kind: 'frame'; readonly from: Address; readonly frame: Frame }
   /** A hint that a connection came up or broke. */
   | { readonly kind: 'peer'; readonly address: Address; readonly up: boolean }
+  /** What a decision engine outside of this process answered, or that its answer did not come. */
+  | { readonly kind: 'engine'; readonly engine: string; readonly token: number; readonly answer: EngineAnswer }
   /** One unit of machine time has passed (`tickMs` in production). */
   | { readonly kind: 'tick' }
   /** All inputs of this turn have been taken: what is said once per turn is said now. */
@@ -52,6 +55,8 @@ export type Effect =
       readonly slot?: number
     }
   | { readonly kind: 'settle'; readonly target: Settleable }
+  /** Asks a decision engine outside of this process, once; its answer comes as an input. Waits for the disk like a send. */
+  | { readonly kind: 'engine'; readonly engine: string; readonly token: number; readonly call: EngineCall }
 
 export interface Machine<Call = never> {
   /** Takes one input; appends to `out` what the loop must do, in that order. */

@@ -8,6 +8,7 @@ import type { Address, ClusterId } from '../ids.ts'
 import type { Transport, TransportHandler } from '../transport/port.ts'
 import { decodeFrame, encodeEnvelope, encodeMessage } from '../wire/codec.ts'
 import { type Effect, type Input, type Machine, tickMs } from './contract.ts'
+import type { EnginePort } from './engine-port.ts'
 import type { Store } from './store.ts'
 
 export interface LoopOptions<Call> {
@@ -18,6 +19,8 @@ export interface LoopOptions<Call> {
   cluster(): ClusterId | ''
   /** Only for machines that persist. */
   readonly store?: Store
+  /** Only for machines that ask decision engines outside of this process. */
+  readonly engines?: EnginePort
   /** The disk failed, or a rule of the protocol does not hold: nothing may be said any more. */
   onFatal(error: unknown): void
   /** Without it, real time: tests and the simulator pass their own. */
@@ -159,6 +162,7 @@ export class Loop<Call = never> implements TransportHandler {
     switch (effect.kind) {
       case 'send': {
         const parts = encodeMessage(effect.message)
+        if (this.#sendToAll(effect.to, effect.token, parts)) return
         for (const address of effect.to) this.#send(address, effect.token, parts)
         return
       }
@@ -171,6 +175,11 @@ export class Loop<Call = never> implements TransportHandler {
       case 'settle':
         effect.target.settle()
         return
+      case 'engine': {
+        const { engine, token, call } = effect
+        this.#options.engines?.ask(engine, call, (answer) => this.input({ kind: 'engine', engine, token, answer }))
+        return
+      }
       case 'persist':
         return
     }
@@ -203,19 +212,32 @@ export class Loop<Call = never> implements TransportHandler {
     this.#reading.set(to, last)
   }
 
+  /** @returns false where the receivers have to be served one by one */
+  #sendToAll(to: readonly Address[], token: number, message: readonly Uint8Array[]): boolean {
+    const transport = this.#transport
+    if (to.length < 2 || this.#stopped || transport?.sendToAll === undefined) return false
+    if (to.some((address) => address === transport.address || this.#reading.has(address))) return false
+    this.#hand(transport, to, [this.#envelope(token), ...message])
+    return true
+  }
+
   #transmit(to: Address, token: number, message: readonly Uint8Array[]): void {
     const transport = this.#transport
     if (transport === null || this.#stopped) return
-    const envelope = encodeEnvelope({ cluster: this.#options.cluster(), from: this.#options.name, token })
-    const parts = [envelope, ...message]
+    const parts = [this.#envelope(token), ...message]
     if (to === transport.address) this.frame(to, Buffer.concat(parts))
     else this.#hand(transport, to, parts)
   }
 
+  #envelope(token: number): Uint8Array {
+    return encodeEnvelope({ cluster: this.#options.cluster(), from: this.#options.name, token })
+  }
+
   /** A frame that is too large is lost like any other: whoever waits for it asks for less. */
-  #hand(transport: Transport, to: Address, parts: readonly Uint8Array[]): void {
+  #hand(transport: Transport, to: Address | readonly Address[], parts: readonly Uint8Array[]): void {
     try {
-      transport.send(to, parts)
+      if (typeof to === 'string') transport.send(to, parts)
+      else transport.sendToAll?.(to, parts)
     } catch (error) {
       if (!(error instanceof EpochcastError) || error.code !== 'EC_FRAME_TOO_LARGE') throw error
       this.framesTooLarge++

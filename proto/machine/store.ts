@@ -20,6 +20,8 @@ export interface Store {
   flush(): Promise<void>
   /** True when batches must be refused: soon only protocol records will fit. Asked before a turn's batches are taken. */
   readonly full: boolean
+  /** Everything below is on disk; never goes back within one storage, whatever crashes. */
+  readonly flushedTo: Position
   /** True when something appended is not on disk yet. */
   readonly dirty: boolean
   /** The body of a record: at once from memory, else from disk. Rejects with `EC_LOG_DAMAGED` when it is not intact. */

@@ -13,6 +13,8 @@ export interface Transport {
    * @throws EpochcastError `EC_FRAME_TOO_LARGE` when the parts exceed `frameBytesMax`
    */
   send(to: Address, parts: readonly Uint8Array[]): void
+  /** The same frame to several, where that is cheaper than one by one. Reaches whom `send` would reach, no sooner or later. */
+  sendToAll?(to: readonly Address[], parts: readonly Uint8Array[]): void
   /** Frames that were given to `send` and could not be handed on. */
   readonly framesLost: number
   /**

@@ -13,6 +13,7 @@ import {
   configuration,
   deciderType,
   decision,
+  engineState,
   epochType,
   intent,
   member,
@@ -22,6 +23,7 @@ import {
   phaseTimes,
   publisherType,
   serverNameType,
+  shownPosition,
   source,
   stake,
   topicType,
@@ -54,7 +56,7 @@ export type GetLevel = (typeof getLevels)[number]
 /** What a topic is to be when a request creates it. */
 const template = {
   mode: optional(4, modeType),
-  decider: optional(5, deciderType),
+  decider: optional(20, deciderType),
   size: optional(6, uint()),
   members: many(7, text(32)),
   membersMin: optional(8, uint()),
@@ -200,13 +202,36 @@ export const shapes = {
   identity: { member: one(2, member), cluster: optional(3, clusterRecord) },
   join: { cluster: one(2, clusterRecord) },
   joined: { member: one(2, member) },
-  alive: { member: one(2, member), directory: one(3, uint()) },
-  directory: { servers: many(2, member), silent: many(3, serverNameType) },
+  /** `position`: how much of this life's log is on disk; without it from one that does not speak for its topics yet. */
+  alive: {
+    member: one(2, member),
+    directory: one(3, uint()),
+    incarnation: optional(4, uint()),
+    position: optional(5, uint()),
+  },
+  /** `old`: their disk is an old copy, so they do not serve. */
+  directory: { servers: many(2, member), silent: many(3, serverNameType), old: many(4, serverNameType) },
   'list-servers': {},
 
   // Only in the log.
   /** This server opened `epoch`, the one after the decision. */
   opening: { ...topical, decision: one(4, decision) },
+
+  /** Which decision engines outside of the cluster this server has, and how they are. */
+  'list-engines': {},
+  engines: {
+    engines: many(2, engineState),
+    /** Who decides about new topics. */
+    decider: one(3, deciderType),
+  },
+
+  // A server that came back asks whether its disk is as new as it ever was.
+  /** `position`: where its log ended when it began. */
+  prove: { member: one(2, member), incarnation: one(3, uint()), position: one(4, uint()) },
+  /** The highest position that other lives of the one who asked have shown here. */
+  shown: { incarnation: one(2, uint()), position: one(3, uint()) },
+  /** Only in the log: what other servers have shown. */
+  remembered: { servers: many(2, shownPosition) },
 } as const
 
 type Shapes = typeof shapes
@@ -222,6 +247,9 @@ export type Template = Pick<MessageOf<'locate'>, 'mode' | 'decider' | 'size' | '
 export type PhaseTimes = MessageOf<'changed'>['times']
 export type Source = MessageOf<'stage'>['sources'][number]
 export type ClusterRecord = MessageOf<'join'>['cluster']
+export type EngineState = MessageOf<'engines'>['engines'][number]
+/** One thing that was found about an engine, and what to do about it. */
+export type Finding = EngineState['findings'][number]
 
 export const kinds = Object.keys(shapes) as readonly MessageKind[]
 

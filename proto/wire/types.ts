@@ -1,8 +1,9 @@
 /** The types that several messages share, as the wire carries them. */
-import { deciders, modes, orders, services } from '../configuration.ts'
+import { modes, orders, services } from '../configuration.ts'
+import { parseDecider } from '../decider.ts'
 import { address, clusterId, epoch, parseServerName, publisherId, topicName } from '../ids.ts'
 import type { Frontier, MessageSet } from '../message-set.ts'
-import { badMessage, type FieldType, many, nested, one, text, uint, word } from './fields.ts'
+import { badMessage, type FieldType, flag, many, nested, one, optional, text, uint, word } from './fields.ts'
 
 export const topicType = text(200, topicName)
 export const epochType = uint(epoch)
@@ -11,7 +12,7 @@ export const serverNameType = text(80, parseServerName)
 export const clusterType = text(36, clusterId)
 export const changeIdType = text(64)
 export const modeType = word(modes)
-export const deciderType = word(deciders)
+export const deciderType = text(64, parseDecider)
 export const orderType = word(orders)
 const serviceType = word(services)
 
@@ -76,7 +77,7 @@ export const configuration = nested(
     epoch: one(2, epochType),
     service: one(3, serviceType),
     mode: one(4, modeType),
-    decider: one(5, deciderType),
+    decider: one(20, deciderType),
     members: many(6, member),
     membersMin: one(7, uint()),
     order: one(8, orderType),
@@ -91,7 +92,7 @@ export const intent = nested(
     changeId: one(1, changeIdType),
     members: many(2, member),
     mode: one(3, modeType),
-    decider: one(4, deciderType),
+    decider: one(20, deciderType),
     membersMin: one(5, uint()),
     order: one(6, orderType),
   },
@@ -107,7 +108,47 @@ export const decision = nested(
 export const source = nested({ member: one(1, member), stored: one(2, messageSet) }, 'Source')
 
 /** Who a cluster is: made once by its bootstrap. */
-export const clusterRecord = nested({ id: one(1, clusterType), arbiters: many(2, member) }, 'ClusterRecord')
+export const clusterRecord = nested(
+  {
+    id: one(1, clusterType),
+    arbiters: many(2, member),
+    /** Who decides about new topics: the arbiters where it is left out. */
+    decider: optional(3, deciderType),
+  },
+  'ClusterRecord',
+)
+
+export const verdicts = ['ok', 'warn', 'fail'] as const
+
+/** A decision engine as one server sees it. */
+export const engineState = nested(
+  {
+    id: one(1, text(40)),
+    type: one(2, text(20)),
+    /** Which instance it is; left out while it has not been reached. */
+    instance: optional(3, text(16)),
+    /** It answers, and may be relied on. */
+    ready: one(4, flag),
+    findings: many(
+      5,
+      nested(
+        {
+          verdict: one(1, word(verdicts)),
+          text: one(2, text(500)),
+          hint: optional(3, text(500)),
+        },
+        'Finding',
+      ),
+    ),
+  },
+  'EngineState',
+)
+
+/** How far the log of a server was seen to reach: by which of its lives, and by earlier or other ones. */
+export const shownPosition = nested(
+  { name: one(1, serverNameType), incarnation: one(2, uint()), position: one(3, uint()), before: one(4, uint()) },
+  'ShownPosition',
+)
 
 /** Microseconds that each phase of a change took. */
 export const phaseTimes = nested(

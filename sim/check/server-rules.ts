@@ -11,6 +11,7 @@ import {
   majority,
   operationQuorum,
 } from '../../proto/configuration.ts'
+import { type EngineName, outsideEngine } from '../../proto/decider.ts'
 import {
   type Epoch,
   nextEpoch,
@@ -19,12 +20,14 @@ import {
   type ServerName,
   type TopicName,
 } from '../../proto/ids.ts'
-import { endOf, type MessageSet } from '../../proto/message-set.ts'
+import type { MessageSet } from '../../proto/message-set.ts'
 import { compareStakes, formatStake, type Stake } from '../../proto/stake.ts'
 import { decodeMessage } from '../../proto/wire/codec.ts'
 import { isTopical, type Message, type MessageOf } from '../../proto/wire/messages.ts'
 import type { DiskRecord } from '../world/virtual-disk.ts'
 import type { World, WorldEvent } from '../world/world.ts'
+import { configurationText, decisionText } from './decision-text.ts'
+import { messageOf } from './recorder.ts'
 
 /** One acceptor as its disk shows it. */
 interface Votes {
@@ -73,6 +76,7 @@ export class ServerRules {
   }
 
   see(event: WorldEvent): void {
+    if (event.what === 'engine' && event.call.kind === 'propose') this.#asked(event.server, event.call.value)
     if (event.what === 'flush') for (const record of event.records) this.#written(event.server, record)
     if (event.what !== 'send') return
     const server = this.#world.servers.get(event.parcel.from)
@@ -81,8 +85,9 @@ export class ServerRules {
 
   // What disks hold.
 
-  #written(server: ServerName, { kind, body }: DiskRecord): void {
-    const message = decodeMessage(body)
+  #written(server: ServerName, record: DiskRecord): void {
+    const message = messageOf(record)
+    const { kind } = record
     if (!isTopical(message)) return
     const disk = this.#at(server, message)
     switch (message.kind) {
@@ -127,7 +132,7 @@ export class ServerRules {
   #accept(server: ServerName, votes: Votes, message: MessageOf<'accept'> | MessageOf<'arbiter-accept'>): void {
     const { stake, decision } = message
     this.#promise(server, votes, message)
-    const text = textOf(decision)
+    const text = decisionText(decision)
     this.#decisions.set(text, decision)
     votes.accepted.set(formatStake(stake), text)
     votes.proposals.push({ stake, text })
@@ -138,7 +143,7 @@ export class ServerRules {
     const { next } = decision
     disk.opened = true
     const key = keyOf(next)
-    const text = textOf(decision)
+    const text = decisionText(decision)
     this.#decisions.set(text, decision)
     const known = this.#opened.get(key)
     if (known !== undefined && known !== text)
@@ -183,7 +188,7 @@ export class ServerRules {
           this.#fail('I8', server, message, 'answers an accept that is not on its disk')
         return
       case 'start':
-        if (this.#at(server, message).votes.accepted.get(formatStake(message.stake)) !== textOf(message.decision))
+        if (this.#at(server, message).votes.accepted.get(formatStake(message.stake)) !== decisionText(message.decision))
           this.#fail('I8', server, message, 'votes for what it has not accepted')
         return
       case 'started':
@@ -236,7 +241,7 @@ export class ServerRules {
   ): void {
     if (!stakes.has(formatStake(message.stake))) this.#fail('I8', server, message, 'promises what is not on its disk')
     // The frame may have waited for its flush while a proposal of the same stake was accepted: both answers are right then.
-    const told = message.accepted === undefined ? null : textOf(message.accepted)
+    const told = message.accepted === undefined ? null : decisionText(message.accepted)
     const below = proposals.findLast(({ stake }) => compareStakes(stake, message.stake) < 0)?.text ?? null
     const upTo = proposals.findLast(({ stake }) => compareStakes(stake, message.stake) <= 0)?.text ?? null
     if (told !== below && told !== upTo) this.#fail('I4', server, message, 'hides a proposal that it accepted')
@@ -264,7 +269,7 @@ export class ServerRules {
 
   #proposed(server: ServerName, message: MessageOf<'accept'> | MessageOf<'arbiter-accept'>): void {
     const { stake, decision, topic, epoch } = message
-    const text = textOf(decision)
+    const text = decisionText(decision)
     const slot = `${message.kind} ${keyOf(message)} ${formatStake(stake)}`
     const known = this.#proposals.get(slot)
     if (known !== undefined && known !== text) this.#fail('I10', server, message, 'proposes twice under one stake')
@@ -277,6 +282,16 @@ export class ServerRules {
     const ready = decision.next.members.filter(({ name }) => this.#hasEverything(name, topic, epoch, decision))
     if (ready.length < enabledQuorum(decision.next))
       this.#fail('T6', server, message, 'proposes before its bodies are safe')
+  }
+
+  /** What is proposed to an engine outside of the cluster. */
+  #asked(server: ServerName, value: Uint8Array): void {
+    const message = decodeMessage(value)
+    if (message.kind !== 'decided' || message.epoch === 0) return
+    const { topic, epoch, decision } = message
+    const ready = decision.next.members.filter(({ name }) => this.#hasEverything(name, topic, epoch, decision))
+    if (ready.length < enabledQuorum(decision.next))
+      this.#fail('T6', server, message, 'proposes to an engine before its bodies are safe')
   }
 
   #hasEverything(server: ServerName, topic: TopicName, closed: Epoch, decision: Decision): boolean {
@@ -333,13 +348,16 @@ export class ServerRules {
 
   #chosenOr(rule: string, server: ServerName, decision: Decision, text: string): void {
     const { topic, epoch } = decision.next
-    if (!this.#chosen(topic, previousEpoch(epoch)).includes(textOf(decision)))
+    if (!this.#chosen(topic, previousEpoch(epoch)).includes(decisionText(decision)))
       this.#fail(rule, server, { kind: 'decided', topic, epoch: previousEpoch(epoch), decision }, text)
   }
 
   /** Texts that a majority of those who decide accepted under one stake; more than one is a violation. */
   #chosen(topic: TopicName, epoch: Epoch): string[] {
     const configuration = this.#configurations.get(`${topic} ${epoch}`)
+    const decider = epoch === 0 ? this.#world.cluster?.decider : configuration?.decider
+    const outside = outsideEngine(decider ?? 'engine')
+    if (outside !== null) return this.#held(outside, topic, epoch)
     const byStakes = configuration?.decider === 'stakes'
     const voters = byStakes ? configuration.members : (this.#world.cluster?.arbiters ?? [])
     const quorum = configuration !== undefined && byStakes ? acceptQuorum(configuration) : majority(voters.length)
@@ -352,6 +370,17 @@ export class ServerRules {
     }
     const chosen = [...counts].filter(([, count]) => count >= quorum).map(([slot]) => slot.slice(slot.indexOf(' ') + 1))
     return [...new Set(chosen)]
+  }
+
+  /** What a register outside of the cluster holds, where it is the instance that decides. */
+  #held({ id, instance }: EngineName, topic: TopicName, epoch: Epoch): string[] {
+    const engine = this.#world.engine(id)
+    const value = engine.instance === instance ? engine.holds(topic, epoch) : null
+    const message = value === null ? null : decodeMessage(value)
+    if (message?.kind !== 'decided') return []
+    const text = decisionText(message.decision)
+    this.#decisions.set(text, message.decision)
+    return [text]
   }
 
   #isEnabled(topic: TopicName, epoch: Epoch): boolean {
@@ -434,18 +463,4 @@ function grow(
 ): void {
   const end = ends.get(batch.publisher) ?? 0
   if (isLenient || batch.first <= end + 1) ends.set(batch.publisher, Math.max(end, batch.last))
-}
-
-function textOf(decision: Decision): string {
-  const closing = [...decision.closing]
-    .map(([publisher]) => `${publisher}=${endOf(decision.closing, publisher)}`)
-    .sort()
-  return `${decision.changeId} ${configurationText(decision.next)} ${closing.join(',')}`
-}
-
-function configurationText(of: Configuration | undefined): string {
-  if (of === undefined) return ''
-  const { topic, epoch, mode, decider, membersMin, order, floor, base } = of
-  const members = of.members.map(({ name }) => name)
-  return [topic, epoch, mode, decider, members.join('+'), membersMin, order, floor, base].join('/')
 }

@@ -120,7 +120,7 @@ export class ClientNode {
 
   get(topic: string, level: GetLevel = 'linearizable'): Operation {
     const operation = this.#begin('get', topic, level, level)
-    this.#collect(topic, level, null, (result) => {
+    this.#collect(operation, level, null, (result) => {
       const given = result.given.flatMap(({ batch, skip }) => messagesOf(batch, skip))
       operation.step({ kind: 'got', epoch: result.position.epoch, floor: result.floor, given }, true)
     })
@@ -163,7 +163,7 @@ export class ClientNode {
       ...template,
     }
     const answer = (reply: Message): boolean => {
-      if (reply.kind === 'progress') operation.step({ kind: 'phase', phase: reply.phase })
+      if (reply.kind === 'progress') operation.step({ kind: 'phase', phase: reply.phase, detail: reply.detail })
       if (reply.kind === 'refused') operation.step({ kind: 'refused', message: reply }, true)
       if (reply.kind === 'changed') operation.step({ kind: 'changed', message: reply }, reply.final || reply.superseded)
       return operation.over
@@ -185,7 +185,7 @@ export class ClientNode {
         operation.step({ kind: 'outcome', outcome }, true)
       }
     }
-    this.#collect(topic, 'durable', 'numbers', ({ position }) => {
+    this.#collect(operation, 'durable', 'numbers', ({ position }) => {
       if (position.epoch === id.epoch) {
         const outcome = endOf(position.seen, id.publisher) >= id.sequence ? 'durable' : 'pending'
         operation.step({ kind: 'outcome', outcome }, true)
@@ -205,12 +205,14 @@ export class ClientNode {
     return operation
   }
 
-  #collect(topic: string, level: GetLevel, since: 'numbers' | null, told: (result: GetResult) => void): void {
+  #collect(operation: Operation, level: GetLevel, since: 'numbers' | null, told: (result: GetResult) => void): void {
+    const { topic } = operation
     const { servers, requests } = this.machine
     const follower = this.machine.follower(topicName(topic))
     const done = (result: GetResult | EpochcastError) => {
-      if (result instanceof EpochcastError) throw result
-      told(result)
+      if (result instanceof EpochcastError)
+        operation.step({ kind: 'failed', code: result.code, text: result.message }, true)
+      else told(result)
     }
     const get = new Get(level, since, follower, servers, requests, done)
     this.#loop.call((out) => this.machine.addGet(get, topicName(topic), out))

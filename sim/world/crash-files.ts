@@ -19,11 +19,21 @@ interface Inode {
 
 export type Operation = 'create' | 'open' | 'read' | 'writev' | 'datasync' | 'rename' | 'remove' | 'flushDirectory'
 
+export type PausedOperation = Operation | 'list' | 'freeBytes'
+
 export interface CrashOptions {
   /** Size of the disk. */
   readonly capacityBytes?: number
   /** Awaited in the middle of every operation: a crash can come there. */
-  readonly pause?: () => Promise<void>
+  readonly pause?: (operation: PausedOperation) => Promise<void> | undefined
+}
+
+/** What a loss of power did to sectors that were not flushed. */
+export interface PowerLoss {
+  readonly kept: number
+  readonly lost: number
+  /** A sector was kept that lies behind a lost one of the same file. */
+  readonly hasHole: boolean
 }
 
 type Names = Map<string, Inode>
@@ -37,6 +47,8 @@ export class CrashFiles implements Files {
   #dead = false
   /** Asked before every operation; the error that it returns is what the operation rejects with. */
   fault: (operation: Operation, name: string) => Error | null = () => null
+  /** Of the last loss of power. */
+  loss: PowerLoss = { kept: 0, lost: 0, hasHole: false }
   /** Bytes that somebody else has put on the disk. */
   foreignBytes = 0
   readonly counts: Record<Operation, number> = {
@@ -72,17 +84,30 @@ export class CrashFiles implements Files {
     for (const change of this.#changes.splice(0).slice(0, kept)) change(this.#durableNames)
     // Any share of the sectors, so that "none" and "all" are not rare.
     const share = this.#random.below(5)
+    let [count, lost, hasHole] = [0, 0, false]
     for (const inode of new Set(this.#durableNames.values())) {
-      for (const sector of inode.dirty) if (this.#random.below(4) < share) keep(inode, sector)
+      let lowestLost = Number.POSITIVE_INFINITY
+      for (const sector of inode.dirty) {
+        if (this.#random.below(4) < share) {
+          keep(inode, sector)
+          count++
+          hasHole ||= sector > lowestLost
+        } else {
+          lost++
+          lowestLost = Math.min(lowestLost, sector)
+        }
+      }
       inode.dirty.clear()
       inode.cached = inode.durable.slice()
     }
     this.#names = new Map(this.#durableNames)
-    return this.restart()
+    const next = this.restart()
+    next.loss = { kept: count, lost, hasHole }
+    return next
   }
 
   async list(): Promise<string[]> {
-    await this.#pause()
+    await this.#pause('list')
     return [...this.#names.keys()]
   }
 
@@ -92,7 +117,7 @@ export class CrashFiles implements Files {
     const inode: Inode = { cached: new Uint8Array(bytes), durable: new Uint8Array(0), dirty: new Set() }
     markDirty(inode, 0, bytes)
     this.#change((names) => names.set(name, inode))
-    await this.#pause()
+    await this.#pause('create')
     inode.durable = inode.cached.slice()
     inode.dirty.clear()
     return new CrashFile(this, name, inode)
@@ -100,13 +125,13 @@ export class CrashFiles implements Files {
 
   async open(name: string): Promise<OpenFile> {
     this.begin('open', name)
-    await this.#pause()
+    await this.#pause('open')
     return new CrashFile(this, name, this.#inode(name))
   }
 
   async rename(from: string, to: string): Promise<void> {
     this.begin('rename', from)
-    await this.#pause()
+    await this.#pause('rename')
     const inode = this.#inode(from)
     this.#change((names) => {
       names.delete(from)
@@ -116,7 +141,7 @@ export class CrashFiles implements Files {
 
   async remove(name: string): Promise<void> {
     this.begin('remove', name)
-    await this.#pause()
+    await this.#pause('remove')
     this.#inode(name)
     this.#change((names) => names.delete(name))
   }
@@ -124,12 +149,12 @@ export class CrashFiles implements Files {
   async flushDirectory(): Promise<void> {
     this.begin('flushDirectory', '.')
     const count = this.#changes.length
-    await this.#pause()
+    await this.#pause('flushDirectory')
     for (const change of this.#changes.splice(0, count)) change(this.#durableNames)
   }
 
   async freeBytes(): Promise<number> {
-    await this.#pause()
+    await this.#pause('freeBytes')
     let used = this.foreignBytes
     for (const { cached } of this.#names.values()) used += cached.length
     return Math.max(0, (this.#options.capacityBytes ?? Number.MAX_SAFE_INTEGER) - used)
@@ -175,12 +200,12 @@ export class CrashFiles implements Files {
   }
 
   /** For the files of this directory. */
-  async pause(): Promise<void> {
-    await this.#pause()
+  async pause(operation: PausedOperation): Promise<void> {
+    await this.#pause(operation)
   }
 
-  async #pause(): Promise<void> {
-    await this.#options.pause?.()
+  async #pause(operation: PausedOperation): Promise<void> {
+    await this.#options.pause?.(operation)
     this.#mustLive()
   }
 
@@ -215,7 +240,7 @@ class CrashFile implements OpenFile {
 
   async read(buffer: Uint8Array, at: number): Promise<number> {
     this.#owner.begin('read', this.#name)
-    await this.#owner.pause()
+    await this.#owner.pause('read')
     const found = this.#inode.cached.subarray(at, at + buffer.length)
     buffer.set(found)
     return found.length
@@ -223,7 +248,7 @@ class CrashFile implements OpenFile {
 
   async writev(parts: readonly Uint8Array[], at: number): Promise<void> {
     this.#owner.begin('writev', this.#name)
-    await this.#owner.pause()
+    await this.#owner.pause('writev')
     let to = at
     for (const part of parts) {
       this.#inode.cached = grown(this.#inode.cached, to + part.length)
@@ -231,7 +256,7 @@ class CrashFile implements OpenFile {
       to += part.length
     }
     markDirty(this.#inode, at, to)
-    await this.#owner.pause()
+    await this.#owner.pause('writev')
   }
 
   async datasync(): Promise<void> {
@@ -242,7 +267,7 @@ class CrashFile implements OpenFile {
       for (const sector of sectors) this.#inode.dirty.delete(sector)
       throw error
     }
-    await this.#owner.pause()
+    await this.#owner.pause('datasync')
     for (const sector of sectors) {
       keep(this.#inode, sector)
       this.#inode.dirty.delete(sector)

@@ -12,6 +12,9 @@ export class EventQueue {
   /** Milliseconds of virtual time since the world began. */
   now = 0
   readonly #heap: Entry[] = []
+  /** What is due at once comes behind everything that was due by now: a plain queue is enough for it. */
+  #soon: Entry[] = []
+  #soonAt = 0
   #order = 0
   #foreground = 0
 
@@ -24,7 +27,8 @@ export class EventQueue {
   after(delay: number, run: () => void, background = false): () => void {
     const entry: Entry = { at: this.now + delay, order: this.#order++, background, run }
     if (!background) this.#foreground++
-    this.#push(entry)
+    if (delay <= 0) this.#soon.push(entry)
+    else this.#push(entry)
     return () => {
       if (entry.run !== null && !background) this.#foreground--
       entry.run = null
@@ -44,9 +48,8 @@ export class EventQueue {
   /** Runs the next event that is due by `until`. @returns false when there is none */
   step(until: number): boolean {
     for (;;) {
-      const next = this.#heap[0]
-      if (next === undefined || next.at > until) return false
-      this.#pop()
+      const next = this.#next(until)
+      if (next === null) return false
       const { run } = next
       if (run === null) continue
       next.run = null
@@ -55,6 +58,22 @@ export class EventQueue {
       run()
       return true
     }
+  }
+
+  #next(until: number): Entry | null {
+    const later = this.#heap[0]
+    const soon = this.#soon[this.#soonAt]
+    if (soon !== undefined && (later === undefined || isBefore(soon, later))) {
+      if (soon.at > until) return null
+      if (++this.#soonAt === this.#soon.length) {
+        this.#soon = []
+        this.#soonAt = 0
+      }
+      return soon
+    }
+    if (later === undefined || later.at > until) return null
+    this.#pop()
+    return later
   }
 
   #push(entry: Entry): void {

@@ -8,24 +8,38 @@ import { decodeFrame } from '../../proto/wire/codec.ts'
 import { kinds, type Message, type MessageKind } from '../../proto/wire/messages.ts'
 import type { EventQueue } from './event-queue.ts'
 
+const decoded = new WeakMap<Uint8Array, Message>()
+
 /** One frame on its way. */
 export class Parcel {
   readonly from: Address
   readonly to: Address
   readonly bytes: Uint8Array
   readonly kind: MessageKind
+  /** The encoded message that several frames share, where they do. */
+  readonly #encoded: Uint8Array | null
   #message: Message | null = null
 
-  constructor(from: Address, to: Address, bytes: Uint8Array) {
+  constructor(from: Address, to: Address, bytes: Uint8Array, encoded: Uint8Array | null = null) {
     this.from = from
     this.to = to
     this.bytes = bytes
     this.kind = kindOf(bytes)
+    this.#encoded = encoded
   }
 
   get message(): Message {
-    this.#message ??= decodeFrame(this.bytes).message
+    this.#message ??= this.#decoded()
     return this.#message
+  }
+
+  /** What goes to several receivers is read once for all who watch; each receiver reads its own. */
+  #decoded(): Message {
+    const known = this.#encoded === null ? undefined : decoded.get(this.#encoded)
+    if (known !== undefined) return known
+    const { message } = decodeFrame(this.bytes)
+    if (this.#encoded !== null) decoded.set(this.#encoded, message)
+    return message
   }
 }
 
@@ -54,6 +68,8 @@ export interface NetworkOwner {
   event(what: NetworkEvent, parcel: Parcel): void
   /** Milliseconds until it arrives. */
   latency(parcel: Parcel): number
+  /** Delay of every copy that arrives, none for a loss; null leaves the frame to the rules. */
+  fate?(parcel: Parcel): readonly number[] | null
   /** Asked when a frame is given to the network; false swallows it. */
   mayLeave(parcel: Parcel): boolean
   hasLeft(parcel: Parcel): void
@@ -63,6 +79,8 @@ export class Network {
   readonly #owner: NetworkOwner
   readonly #endpoints = new Map<Address, Endpoint>()
   readonly #cuts = new Set<string>()
+  /** How often the connection of two was reset: what was on its way by then is lost. */
+  readonly #resets = new Map<string, number>()
   #rules: Rule[] = []
   #held: Parcel[] = []
 
@@ -71,7 +89,9 @@ export class Network {
   }
 
   attach(address: Address, handler: TransportHandler): Transport {
-    const endpoint = new Endpoint(address, handler, (to, bytes) => this.#send(new Parcel(address, to, bytes)))
+    const endpoint = new Endpoint(address, handler, (to, bytes, encoded) =>
+      this.#send(new Parcel(address, to, bytes, encoded)),
+    )
     this.#endpoints.set(address, endpoint)
     return endpoint
   }
@@ -100,6 +120,25 @@ export class Network {
     for (const link of [...this.#cuts]) {
       if (ids.length === 0 || link.split(' ').some((id) => ids.includes(id))) this.#cuts.delete(link)
     }
+  }
+
+  /** The connection of two breaks: what is on its way is lost, and both get a hint. */
+  reset(one: string, other: string): void {
+    const link = linkOf(one, other)
+    this.#resets.set(link, (this.#resets.get(link) ?? 0) + 1)
+    this.suspect(one, other)
+    this.suspect(other, one)
+  }
+
+  /** Tells `one`, rightly or wrongly, that the connection to `other` broke. */
+  suspect(one: string, other: string): void {
+    const endpoint = this.#endpoints.get(one as Address)
+    const peer = this.#endpoints.get(other as Address)
+    if (endpoint === undefined) return
+    if (peer !== undefined) endpoint.peers.delete(peer)
+    this.#owner.queue.after(0, () => {
+      if (endpoint.open) endpoint.handler.peer(other as Address, false)
+    })
   }
 
   addRule(verdict: Verdict, selection: Selection, count = Number.POSITIVE_INFINITY): Rule {
@@ -156,6 +195,12 @@ export class Network {
   }
 
   #carry(parcel: Parcel): void {
+    const fate = this.#owner.fate?.(parcel) ?? null
+    if (fate !== null) {
+      if (fate.length === 0) this.#owner.event('drop', parcel)
+      for (const delay of fate) this.#dispatch(parcel, delay)
+      return
+    }
     const verdict = this.#verdict(parcel)
     if (verdict === 'hold') {
       this.#held.push(parcel)
@@ -178,14 +223,22 @@ export class Network {
     return rule.verdict
   }
 
-  #dispatch(parcel: Parcel): void {
-    this.#owner.queue.after(this.#owner.latency(parcel), () => this.#deliver(parcel))
+  #dispatch(parcel: Parcel, delay = this.#owner.latency(parcel)): void {
+    const resets = this.#resetsOf(parcel)
+    this.#owner.queue.after(delay, () => {
+      if (this.#resetsOf(parcel) === resets) this.#deliver(parcel)
+      else this.#owner.event('drop', parcel)
+    })
+  }
+
+  #resetsOf({ from, to }: Parcel): number {
+    return this.#resets.size === 0 ? 0 : (this.#resets.get(linkOf(from, to)) ?? 0)
   }
 
   #deliver(parcel: Parcel): void {
     const { from, to, bytes } = parcel
     const receiver = this.#endpoints.get(to)
-    if (receiver === undefined || this.#cuts.has(`${from} ${to}`)) {
+    if (receiver === undefined || (this.#cuts.size > 0 && this.#cuts.has(`${from} ${to}`))) {
       this.#owner.event('drop', parcel)
       return
     }
@@ -206,17 +259,21 @@ class Endpoint implements Transport {
   readonly handler: TransportHandler
   readonly peers = new Set<Endpoint>()
   readonly framesLost = 0
-  readonly #out: (to: Address, bytes: Uint8Array) => void
+  readonly #out: (to: Address, bytes: Uint8Array, encoded: Uint8Array | null) => void
   open = true
 
-  constructor(address: Address, handler: TransportHandler, out: (to: Address, bytes: Uint8Array) => void) {
+  constructor(
+    address: Address,
+    handler: TransportHandler,
+    out: (to: Address, bytes: Uint8Array, encoded: Uint8Array | null) => void,
+  ) {
     this.address = address
     this.handler = handler
     this.#out = out
   }
 
   send(to: Address, parts: readonly Uint8Array[]): void {
-    if (this.open) this.#out(to, Buffer.concat(parts))
+    if (this.open) this.#out(to, Buffer.concat(parts), parts[1] ?? null)
   }
 
   async close(): Promise<void> {
@@ -230,6 +287,10 @@ export function matches({ from, to, kinds: wanted, epoch, when }: Selection, par
   if (wanted !== undefined && !wanted.includes(parcel.kind)) return false
   if (epoch !== undefined && (!('epoch' in parcel.message) || parcel.message.epoch !== epoch)) return false
   return when === undefined || when(parcel)
+}
+
+function linkOf(one: string, other: string): string {
+  return one < other ? `${one} ${other}` : `${other} ${one}`
 }
 
 /** Whether every frame that `part` names is named by `whole`, as far as names tell. */

@@ -19,7 +19,7 @@ export type Step =
   | { readonly kind: 'epoch'; readonly decision: Decision; readonly included: number; readonly dropped: number }
   | { readonly kind: 'gap'; readonly from: Epoch; readonly to: Epoch }
   | { readonly kind: 'notified'; readonly epoch: Epoch }
-  | { readonly kind: 'phase'; readonly phase: string }
+  | { readonly kind: 'phase'; readonly phase: string; readonly detail?: string }
   | { readonly kind: 'changed'; readonly message: MessageOf<'changed'> }
   | { readonly kind: 'outcome'; readonly outcome: 'durable' | 'included' | 'dropped' | 'pending' | 'expired' }
   | { readonly kind: 'located'; readonly message: MessageOf<'located'> }

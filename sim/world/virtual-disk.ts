@@ -38,6 +38,14 @@ export class VirtualDisk implements Store {
     return this.#flushed < this.#records.length
   }
 
+  get flushedCount(): number {
+    return this.#flushed
+  }
+
+  get flushedTo(): Position {
+    return this.#records[this.#flushed]?.position ?? this.#end
+  }
+
   get records(): readonly DiskRecord[] {
     return this.#records
   }

@@ -6,27 +6,23 @@
 
 import type { TopicDefaults } from '../../broker/finder.ts'
 import type { Limits } from '../../broker/host.ts'
-import { ServerMachine } from '../../broker/server-machine.ts'
-import {
-  type Address,
-  address,
-  type ClusterId,
-  clusterId,
-  type ServerName,
-  serverId,
-  serverName,
-} from '../../proto/ids.ts'
+import { engineDecider } from '../../proto/decider.ts'
+import { address, type ClusterId, clusterId, type ServerName } from '../../proto/ids.ts'
 import { tickMs } from '../../proto/machine/contract.ts'
-import { Loop, type LoopTimers } from '../../proto/machine/loop.ts'
+import type { EngineCall } from '../../proto/machine/engine-port.ts'
+import type { LoopTimers } from '../../proto/machine/loop.ts'
 import type { Clock, Random } from '../../proto/machine/ports.ts'
 import { encodeEnvelope, messageBytes } from '../../proto/wire/codec.ts'
 import type { ClusterRecord, GetLevel, Message } from '../../proto/wire/messages.ts'
 import { seededRandom } from '../seeded-random.ts'
 import { ClientNode } from './client-node.ts'
+import type { PowerLoss } from './crash-files.ts'
 import { EventQueue } from './event-queue.ts'
 import { matches, Network, type NetworkEvent, type Parcel, type Selection } from './network.ts'
 import { Operation, type OperationKind, type Step } from './operations.ts'
-import { type DiskRecord, VirtualDisk } from './virtual-disk.ts'
+import { ServerNode } from './server-node.ts'
+import type { DiskRecord } from './virtual-disk.ts'
+import { VirtualEngine } from './virtual-engine.ts'
 
 export type WorldEvent =
   | { readonly what: NetworkEvent; readonly at: number; readonly parcel: Parcel }
@@ -37,10 +33,23 @@ export type WorldEvent =
       readonly server: ServerName
       readonly records: readonly DiskRecord[]
     }
-  | { readonly what: 'start' | 'crash'; readonly at: number; readonly server: ServerName }
+  /** `lsn`: position of the last record that it found on its disk, -1 for none. */
+  | { readonly what: 'start'; readonly at: number; readonly server: ServerName; readonly lsn: number }
+  | { readonly what: 'crash'; readonly at: number; readonly server: ServerName; readonly loss?: PowerLoss }
+  | { readonly what: 'disk-lost'; readonly at: number; readonly server: ServerName }
   /** A server stopped by itself. */
   | { readonly what: 'fatal'; readonly at: number; readonly server: ServerName; readonly error: unknown }
+  /** A server asks a decision engine outside of the cluster. */
+  | {
+      readonly what: 'engine'
+      readonly at: number
+      readonly server: ServerName
+      readonly engine: string
+      readonly call: EngineCall
+    }
   | { readonly what: 'operation'; readonly at: number; readonly operation: Operation; readonly step: Step }
+  /** The process of a client is gone. */
+  | { readonly what: 'gone'; readonly at: number; readonly client: string }
 
 /** Looks at everything that happens: a trace, a checker. */
 export type Watcher = (event: WorldEvent) => void
@@ -57,7 +66,35 @@ export interface WorldOptions {
   readonly clock?: (id: string, now: number) => number
   /** Keeps every event in `trace`; true by default. */
   readonly keepTrace?: boolean
+  /** Delay of every copy of a frame that arrives, none for a loss; null leaves it to the rules. */
+  readonly fate?: (parcel: Parcel) => readonly number[] | null
+  /** How fast the time of a process goes; 1 by default. */
+  readonly drift?: (id: string) => number
+  /**
+   * `records` (default): a list of records that keeps what was flushed, everything synchronous. `segments`: the production
+   * log on a directory that loses unflushed sectors; such a world moves with `advance` alone.
+   */
+  readonly disks?: 'records' | 'segments'
+  /** Streams by name, so that one process less does not shift those of the others. */
+  readonly streamFor?: (name: string) => Random
+  /** Also what disks do passes `onPoint`. */
+  readonly points?: boolean
+  /** Limit of events without rest; a world that exceeds it is broken. */
+  readonly eventsMax?: number
 }
+
+/** A moment that a fault can be placed at. `before` a frame leaves, it may still be kept back. */
+export interface Point {
+  readonly moment: 'before' | 'after'
+  readonly what: 'send' | 'persist' | 'flush'
+  /** Server or client. */
+  readonly id: string
+  /** Kind of the message, or of the record; empty for a flush. */
+  readonly kind: string
+}
+
+/** @returns false to keep a frame back, and everything that its sender would say after it */
+export type PointHook = (point: Point) => boolean
 
 /** A server that crashes by itself at a certain frame of its own. */
 interface CrashPoint {
@@ -68,8 +105,8 @@ interface CrashPoint {
   remaining: number
 }
 
-const explicitTopics: TopicDefaults = { autoCreate: false, template: { members: [] } }
-const eventsMax = 100_000
+const eventsMaxDefault = 100_000
+const [firstWritesMs, foundingMs] = [60, 250]
 
 export class World {
   readonly queue: EventQueue = new EventQueue()
@@ -79,11 +116,18 @@ export class World {
   readonly servers = new Map<string, ServerNode>()
   readonly clients = new Map<string, ClientNode>()
   readonly operations: Operation[] = []
+  /** Decision engines outside of the cluster, and the servers that have them. */
+  readonly engines = new Map<string, { readonly engine: VirtualEngine; readonly servers: readonly string[] | null }>()
   readonly options: WorldOptions
   cluster: ClusterRecord | null = null
   readonly timers: LoopTimers
+  /** Asked at every point where a fault can be placed. */
+  onPoint: PointHook | null = null
+  /** Promises of a log may have moved: they come to rest before the next event. */
+  restless = false
   #storages = 0
   #streams = 0
+  readonly #processes = new Map<string, number>()
   #crashPoints: CrashPoint[] = []
 
   constructor(options: WorldOptions) {
@@ -99,6 +143,7 @@ export class World {
       queue: this.queue,
       event: (what, parcel) => this.tell({ what, at: this.queue.now, parcel }),
       latency: (parcel) => options.latency?.(parcel) ?? 0,
+      ...(options.fate && { fate: options.fate }),
       mayLeave: (parcel) => this.#mayLeave(parcel),
       hasLeft: (parcel) => this.#hasLeft(parcel),
     })
@@ -113,7 +158,13 @@ export class World {
   }
 
   /** A stream of numbers of its own for everybody, and a new one for every process. */
-  newRandom(): Random {
+  newRandom(owner: string): Random {
+    const { streamFor } = this.options
+    if (streamFor !== undefined) {
+      const number = (this.#processes.get(owner) ?? 0) + 1
+      this.#processes.set(owner, number)
+      return streamFor(`${owner} ${number}`)
+    }
     return seededRandom(Math.imul(this.options.seed + 1, 0x9e37_79b1) + this.#streams++ * 0x632b_e5ab)
   }
 
@@ -122,26 +173,68 @@ export class World {
     return { nowMs: () => clock?.(id, this.queue.now) ?? 1_700_000_000_000 + this.queue.now }
   }
 
+  /** Time of one process. */
+  timersOf(id: string): LoopTimers {
+    const drift = this.options.drift?.(id) ?? 1
+    if (drift === 1) return this.timers
+    return { soon: this.timers.soon, every: (milliseconds, run) => this.queue.every(milliseconds * drift, run) }
+  }
+
   newStorage(): string {
     return `00000000-0000-4000-8000-${String(++this.#storages).padStart(12, '0')}`
   }
 
-  /** Starts servers and makes a cluster of them. */
-  bootstrap(ids: readonly string[], arbiters: readonly string[]): void {
-    for (const id of ids)
-      this.servers.set(
-        id,
-        new ServerNode(
-          this,
-          id,
-          ids.filter((one) => one !== id),
-        ),
-      )
-    const named = arbiters.map((id) => this.server(id).member)
-    this.cluster = { id: clusterId('00000000-0000-4000-8000-0000000000c1'), arbiters: named }
-    for (const id of ids) this.inject('bootstrap', id, { kind: 'join', cluster: this.cluster }, '')
+  /** An engine that these servers have from their start; all of them where none is named. */
+  addEngine(id: string, servers: readonly string[] | null = null): VirtualEngine {
+    const engine = new VirtualEngine(id, this.queue)
+    this.engines.set(id, { engine, servers })
+    return engine
+  }
+
+  engine(id: string): VirtualEngine {
+    const known = this.engines.get(id)
+    if (known === undefined) throw new Error(`no engine is called ${id}`)
+    return known.engine
+  }
+
+  enginesOf(server: string): VirtualEngine[] {
+    const has = [...this.engines.values()].filter(({ servers }) => servers === null || servers.includes(server))
+    return has.map(({ engine }) => engine)
+  }
+
+  /**
+   * Starts servers and makes a cluster of them.
+   * @param founding engine that decides about new topics, instead of the arbiters
+   */
+  bootstrap(ids: readonly string[], arbiters: readonly string[], founding: string | null = null): void {
+    this.#makeServers(ids)
+    this.#makeCluster(arbiters, founding)
     this.runQuiet()
     this.tick(25)
+  }
+
+  /** The same for a world that moves with `advance`. */
+  async found(ids: readonly string[], arbiters: readonly string[]): Promise<void> {
+    this.#makeServers(ids)
+    // What they write first takes a few flushes.
+    await this.advance(this.now + firstWritesMs)
+    this.#makeCluster(arbiters)
+    await this.advance(this.now + foundingMs)
+  }
+
+  #makeServers(ids: readonly string[]): void {
+    for (const id of ids) {
+      const others = ids.filter((one) => one !== id)
+      this.servers.set(id, new ServerNode(this, id, others))
+    }
+  }
+
+  #makeCluster(arbiters: readonly string[], founding: string | null = null): void {
+    const named = arbiters.map((id) => this.server(id).member)
+    const decider = founding === null ? null : engineDecider(founding, this.engine(founding).instance)
+    const id = clusterId('00000000-0000-4000-8000-0000000000c1')
+    this.cluster = { id, arbiters: named, ...(decider && { decider }) }
+    for (const id of this.servers.keys()) this.inject('bootstrap', id, { kind: 'join', cluster: this.cluster }, '')
   }
 
   server(id: string): ServerNode {
@@ -150,27 +243,30 @@ export class World {
     return server
   }
 
-  client(id: string): ClientNode {
+  /** @param settle lets everything that it says at first happen at once */
+  client(id: string, settle = true): ClientNode {
     const known = this.clients.get(id)
     if (known !== undefined) return known
     const client = new ClientNode({
       id: address(id),
       seeds: [...this.servers.keys()].map(address),
       network: this.network,
-      timers: this.timers,
-      random: this.newRandom(),
+      timers: this.timersOf(id),
+      random: this.newRandom(id),
       clock: this.clockOf(id),
       newOperation: (kind, topic, label, level) => this.#newOperation(kind, id, topic, label, level),
     })
     this.clients.set(id, client)
-    this.runQuiet()
+    if (settle) this.runQuiet()
     return client
   }
 
   /** The process is gone, and nobody waits for what it asked for. */
   killClient(id: string): void {
+    if (!this.clients.has(id)) return
     this.clients.get(id)?.kill()
     this.clients.delete(id)
+    this.tell({ what: 'gone', at: this.queue.now, client: id })
     for (const operation of this.operations) if (operation.client === id) operation.over = true
   }
 
@@ -205,7 +301,7 @@ export class World {
     let count = 0
     while (!this.queue.quiet) {
       if (!this.queue.step(Number.POSITIVE_INFINITY)) return
-      if (++count > eventsMax) throw new Error('the world does not come to rest')
+      if (++count > (this.options.eventsMax ?? eventsMaxDefault)) throw new Error('the world does not come to rest')
     }
   }
 
@@ -217,6 +313,19 @@ export class World {
 
   runUntil(moment: number): void {
     while (this.queue.step(moment));
+    this.queue.now = Math.max(this.queue.now, moment)
+  }
+
+  /** The same where disks have promises: until `moment`, each event comes to rest before the next. */
+  async advance(moment: number): Promise<void> {
+    for (;;) {
+      if (this.restless) {
+        this.restless = false
+        await promisesAtRest()
+        continue
+      }
+      if (!this.queue.step(moment)) break
+    }
     this.queue.now = Math.max(this.queue.now, moment)
   }
 
@@ -237,6 +346,8 @@ export class World {
   }
 
   #mayLeave(parcel: Parcel): boolean {
+    if (this.onPoint?.({ moment: 'before', what: 'send', id: parcel.from, kind: parcel.kind }) === false) return false
+    if (this.#crashPoints.length === 0) return true
     const point = this.#crashPoints.find((one) => one.moment === 'before' && matches(one.selection, parcel))
     if (point === undefined || --point.remaining > 0) return true
     this.#crashPoints = this.#crashPoints.filter((one) => one !== point)
@@ -245,6 +356,8 @@ export class World {
   }
 
   #hasLeft(parcel: Parcel): void {
+    this.onPoint?.({ moment: 'after', what: 'send', id: parcel.from, kind: parcel.kind })
+    if (this.#crashPoints.length === 0) return
     const point = this.#crashPoints.find((one) => one.moment === 'after' && matches(one.selection, parcel))
     if (point === undefined || --point.remaining > 0) return
     this.#crashPoints = this.#crashPoints.filter((one) => one !== point)
@@ -252,118 +365,9 @@ export class World {
   }
 }
 
-/** One server: its storages, and the process that runs on the newest of them. */
-export class ServerNode {
-  readonly id: string
-  /** Every storage it ever had; the last is the present one. */
-  readonly storages: string[] = []
-  readonly #world: World
-  readonly #seeds: readonly Address[]
-  #records: readonly DiskRecord[] = []
-  #running: { readonly machine: ServerMachine; readonly loop: Loop; readonly disk: VirtualDisk } | null = null
-  #holdsFlushes = false
-  #heldFlushes: (() => void)[] = []
-
-  constructor(world: World, id: string, seeds: readonly string[]) {
-    this.id = id
-    this.#world = world
-    this.#seeds = seeds.map(address)
-    this.storages.push(world.newStorage())
-    this.start()
-  }
-
-  get name(): ServerName {
-    return serverName(serverId(this.id), this.storages[this.storages.length - 1] ?? '')
-  }
-
-  get member() {
-    return { name: this.name, address: address(this.id) }
-  }
-
-  get alive(): boolean {
-    return this.#running !== null
-  }
-
-  /** Null while it is dead. */
-  get machine(): ServerMachine | null {
-    return this.#running?.machine ?? null
-  }
-
-  get disk(): VirtualDisk | null {
-    return this.#running?.disk ?? null
-  }
-
-  start(): void {
-    if (this.#running !== null) return
-    const world = this.#world
-    const { name } = this
-    const disk: VirtualDisk = new VirtualDisk(
-      {
-        appended: (record) => world.tell({ what: 'append', at: world.now, server: name, record }),
-        flushed: (records) => world.tell({ what: 'flush', at: world.now, server: name, records }),
-        flushing: (end) => this.#flushing(end),
-      },
-      this.#records,
-    )
-    const machine = new ServerMachine({
-      self: { name, address: address(this.id) },
-      seeds: this.#seeds,
-      random: world.newRandom(),
-      clock: world.clockOf(this.id),
-      defaults: world.options.defaults ?? explicitTopics,
-      storeFull: () => disk.full,
-      ...(world.options.limits && { limits: world.options.limits }),
-    })
-    disk.replay((kind, body, position) => machine.recover(kind, body, position))
-    const loop = new Loop({
-      machine,
-      name,
-      cluster: () => machine.cluster,
-      store: disk,
-      timers: world.timers,
-      onFatal: (error) => {
-        world.tell({ what: 'fatal', at: world.now, server: name, error })
-        this.kill()
-      },
-    })
-    this.#running = { machine, loop, disk }
-    world.tell({ what: 'start', at: world.now, server: name })
-    loop.start(world.network.attach(address(this.id), loop))
-  }
-
-  /** Gone at once, and with it what it had not flushed. */
-  kill(): void {
-    const running = this.#running
-    if (running === null) return
-    this.#running = null
-    this.#heldFlushes = []
-    this.#records = running.disk.crash()
-    running.loop.stop()
-    this.#world.network.detach(address(this.id))
-    this.#world.tell({ what: 'crash', at: this.#world.now, server: this.name })
-  }
-
-  /** Comes back under the same id with an empty disk. */
-  loseDisk(): void {
-    this.kill()
-    this.#records = []
-    this.storages.push(this.#world.newStorage())
-  }
-
-  /** Flushes do not end until they are released. */
-  holdFlushes(): void {
-    this.#holdsFlushes = true
-  }
-
-  releaseFlushes(): void {
-    this.#holdsFlushes = false
-    const held = this.#heldFlushes
-    this.#heldFlushes = []
-    for (const end of held) this.#world.queue.after(0, end)
-  }
-
-  #flushing(end: () => void): void {
-    if (this.#holdsFlushes) this.#heldFlushes.push(end)
-    else this.#world.queue.after(this.#world.options.flushTime?.(this.id) ?? 0, end)
-  }
+/** Until no promise has anything left to do: the log's own chains end within one turn of the process. */
+function promisesAtRest(): Promise<void> {
+  return new Promise((resolve) => {
+    setImmediate(resolve)
+  })
 }

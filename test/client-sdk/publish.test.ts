@@ -147,6 +147,7 @@ describe('publish', () => {
     )
     await client.close()
     await expect(topic.publish('late')).rejects.toEqual(code('EC_CLOSED'))
+    await expect(topic.outcome('1-0011223344556677-1')).rejects.toEqual(code('EC_CLOSED'))
   })
 
   it('flush waits for all that is pending, drain closes behind it', async () => {

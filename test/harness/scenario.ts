@@ -1,5 +1,6 @@
 /** Runs a scenario: its commands against a world of its own, and what they make happen as lines of text. */
-import { type Decider, deciders, type Mode, modes } from '../../proto/configuration.ts'
+import { type Decider, type Mode, modes } from '../../proto/configuration.ts'
+import { parseDecider, withoutInstance } from '../../proto/decider.ts'
 import { type Epoch, formatMessageId, topicName } from '../../proto/ids.ts'
 import { emptySet } from '../../proto/message-set.ts'
 import { getLevels, type Message, kinds as messageKinds } from '../../proto/wire/messages.ts'
@@ -8,7 +9,8 @@ import { watchRules } from '../../sim/check/server-rules.ts'
 import { messagesOf } from '../../sim/world/client-node.ts'
 import type { Parcel, Selection, Verdict } from '../../sim/world/network.ts'
 import type { Operation, Step } from '../../sim/world/operations.ts'
-import { type ServerNode, World, type WorldEvent, type WorldOptions } from '../../sim/world/world.ts'
+import type { ServerNode } from '../../sim/world/server-node.ts'
+import { World, type WorldEvent, type WorldOptions } from '../../sim/world/world.ts'
 import { braces, Names } from './names.ts'
 import type { Command, ScenarioFile } from './scenario-file.ts'
 
@@ -18,7 +20,8 @@ const settleTicksMax = 400
 
 /** What the commands do, by name. */
 const runs: Record<string, Run> = {
-  cluster: (s, c) => s.cluster(list(c, 'servers'), list(c, 'arbiters')),
+  cluster: (s, c) => s.cluster(list(c, 'servers'), list(c, 'arbiters'), c.options.get('engine') ?? null),
+  engine: (s, c) => s.engine(c),
   topic: (s, c) => s.topic(c),
   client: (s, c) => {
     for (const id of c.words) s.world.client(id)
@@ -42,6 +45,8 @@ const runs: Record<string, Run> = {
   kill: (s, c) => s.each(c, (server) => server.kill()),
   restart: (s, c) => s.each(c, (server) => server.start()),
   'lose-disk': (s, c) => s.each(c, (server) => server.loseDisk()),
+  'back-up': (s, c) => s.each(c, (server) => server.backUp()),
+  'restore-disk': (s, c) => s.each(c, (server) => server.restoreDisk()),
   'kill-client': (s, c) => {
     for (const id of c.words) s.world.killClient(id)
   },
@@ -108,16 +113,34 @@ class Scenario {
     this.#lines.push(line)
   }
 
-  cluster(servers: readonly string[], arbiters: readonly string[]): void {
+  /** An engine outside of the cluster: made by its first command, then what happens to it. */
+  engine(command: Command): void {
+    const [id = '', ...what] = command.words
+    const { world } = this
+    if (!world.engines.has(id)) world.addEngine(id, command.options.has('servers') ? list(command, 'servers') : null)
+    const engine = world.engine(id)
+    if (what.includes('down')) engine.isDown = true
+    if (what.includes('up')) engine.isDown = false
+    if (what.includes('silent')) engine.isSilent = true
+    if (what.includes('heard')) engine.isSilent = false
+    if (what.includes('forget')) engine.forget()
+    const number = (key: string) => Number(command.options.get(key) ?? 0)
+    engine.loseCalls(number('lose-calls'))
+    engine.loseAnswers(number('lose-answers'))
+    const delay = number('delay')
+    if (command.options.has('delay')) engine.delay = () => delay
+  }
+
+  cluster(servers: readonly string[], arbiters: readonly string[], founding: string | null): void {
     const both = [...new Set([...servers, ...arbiters])]
-    this.world.bootstrap(both, arbiters)
+    this.world.bootstrap(both, arbiters, founding)
   }
 
   topic(command: Command): void {
     const name = command.words[0] ?? this.#topic
     this.#topic = name
     const mode = oneOf(modes, command, 'mode')
-    const decider = oneOf(deciders, command, 'decider')
+    const decider = deciderOf(command)
     const membersMin = command.options.get('min')
     this.world.client('admin').create(name, {
       members: list(command, 'members'),
@@ -166,7 +189,7 @@ class Scenario {
   reconfigure(command: Command): void {
     const topic = this.topicOf(command)
     const mode: Mode | undefined = oneOf(modes, command, 'mode')
-    const decider: Decider | undefined = oneOf(deciders, command, 'decider')
+    const decider = deciderOf(command)
     const by = list(command, 'by')
     if (command.options.has('reports')) {
       const to = [...this.world.servers.keys()].filter((id) => !list(command, 'reports').includes(id))
@@ -377,13 +400,15 @@ class Scenario {
       case 'notified':
         return `${name}: notified of epoch ${step.epoch}`
       case 'phase':
+        if (step.detail?.startsWith('waits for') === true)
+          return isNewDetail(operation, step.detail) ? `${name}: (${step.detail})` : null
         return isNews(operation, step.phase) ? `${name}: ${step.phase}` : null
       case 'changed':
         return `${name}: ${this.#changed(step.message)}`
       case 'outcome':
         return `${name}: ${step.outcome}`
       case 'located':
-        return `${name}: ${this.#names.configuration(step.message.configuration)}, ends by ${step.message.configuration.decider}`
+        return `${name}: ${this.#names.configuration(step.message.configuration)}, ends by ${withoutInstance(step.message.configuration.decider)}`
       case 'refused':
         return `${name}: refused, ${step.message.refusal}: ${this.#names.plain(step.message.detail)}`
       case 'failed':
@@ -429,6 +454,11 @@ function isNews({ steps }: Operation, phase: string): boolean {
   return phase !== 'enabled' && (before?.kind !== 'phase' || before.phase !== phase)
 }
 
+function isNewDetail({ steps }: Operation, detail: string): boolean {
+  const before = steps.slice(0, -1).findLast((step) => step.kind === 'phase')
+  return before?.kind !== 'phase' || before.detail !== detail
+}
+
 function nameOf({ kind, client, label }: Operation): string {
   switch (kind) {
     case 'add':
@@ -465,6 +495,11 @@ function need(command: Command, key: string): string {
   const value = command.options.get(key)
   if (value === undefined) throw new Error(`${command.name} needs ${key}=: ${command.line}`)
   return value
+}
+
+function deciderOf(command: Command): Decider | undefined {
+  const text = command.options.get('decider')
+  return text === undefined ? undefined : parseDecider(text)
 }
 
 function oneOf<T extends string>(known: readonly T[], command: Command, key: string): T | undefined {

@@ -46,7 +46,9 @@ class Register {
       addressOf: (member) => member.address,
       isAlive: () => true,
       alive: () => [],
+      isCutOff: () => false,
       storeFull: () => false,
+      askDecider: () => {},
       coordinate: () => {},
     }
     return new Arbiters(host, limits, () => members)

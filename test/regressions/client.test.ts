@@ -36,6 +36,18 @@ describe('a client', () => {
     expect(ends).toEqual(['EC_CLOSED', 'EC_CLOSED', 'EC_CLOSED', 'ended'])
   })
 
+  it('makes a topic by its first publish while the same client only looks for it', async () => {
+    await using cluster = await createFilteredCluster()
+    const client = await cluster.connect()
+    for (let round = 0; round < 5; round++) {
+      const topic = client.topic(`t${round}`, { codec: text() })
+      const got = codeOf(topic.get())
+      const published = await settled(codeOf(topic.publish('1')), 'the publish')
+      expect(published).toBe('done')
+      expect(['done', 'EC_UNKNOWN_TOPIC']).toContain(await settled(got, 'the get'))
+    }
+  })
+
   it('flushes what is pending at the call while it goes on publishing', async () => {
     await using cluster = await createFilteredCluster()
     const client = await cluster.connect()

@@ -1,9 +1,11 @@
 import type { Command } from 'commander'
 import type { Client, Configuration, ServerInfo, TopicOptions } from '../../../client-sdk/index.ts'
 import { toleratedFailures } from '../../../proto/configuration.ts'
+import { fits } from '../../../proto/decider.ts'
 import { EpochcastError } from '../../../proto/errors.ts'
 import type { Config, NewTopic, TopicConfig } from '../../config/config.ts'
 import { carryOut } from '../change.ts'
+import { clusterUrl } from '../cluster-url.ts'
 import { type Context, handle } from '../context.ts'
 import { configurationJson, count, idsOf, list, milliseconds, rounded } from '../describe.ts'
 import { type ChangePlan, checkTarget, membersText, planChange, planJson, type Side } from '../plan.ts'
@@ -42,7 +44,6 @@ export function addApply(program: Command): void {
 async function apply(context: Context, options: ApplyOptions, [file = '']: readonly string[]): Promise<void> {
   const { loadConfig, newTopic } = await import('../../config/config.ts')
   const config = await loadConfig(file)
-  const addresses = config.servers.map(({ address }) => address)
   await context.withClient(async (client) => {
     const limits = context.limits()
     const running = await newestOf(client, config, context)
@@ -64,7 +65,7 @@ async function apply(context: Context, options: ApplyOptions, [file = '']: reado
       return
     }
     await carryOutAll(context, client, steps)
-  }, addresses)
+  }, clusterUrl(config))
 }
 
 /** What runs of the topics that the file names, as their members know it. */
@@ -119,7 +120,7 @@ function planStep(current: Configuration, wanted: TopicConfig, servers: readonly
     members === undefined || (members.length === ids.length && members.every((id) => ids.includes(id)))
   const isSame =
     (mode ?? current.mode) === current.mode &&
-    (decider ?? current.decider) === current.decider &&
+    (decider === undefined || fits(decider, current.decider)) &&
     (size ?? ids.length) === ids.length &&
     (membersMin ?? current.membersMin) === current.membersMin &&
     (order ?? current.order) === current.order &&

@@ -1,9 +1,12 @@
 import type { Command } from 'commander'
+import { type Decider, engineDecider, withoutInstance } from '../../../proto/decider.ts'
 import { EpochcastError } from '../../../proto/errors.ts'
 import { type Address, address, serverIdOf } from '../../../proto/ids.ts'
-import type { TransportHandler } from '../../../proto/transport/port.ts'
+import { isNatsUrl, type NatsOptions, parseNatsUrl } from '../../../proto/transport/nats-options.ts'
+import { isNatsServer } from '../../../proto/transport/nats-subjects.ts'
 import { dialTcp } from '../../../proto/transport/tcp.ts'
-import { type BootstrapResult, bootstrap } from '../../bootstrap.ts'
+import { type BootstrapOptions, type BootstrapResult, bootstrap } from '../../bootstrap.ts'
+import type { EngineConfig } from '../../engines/open.ts'
 import { bad, toAddress } from '../arguments.ts'
 import { type Context, handle } from '../context.ts'
 import { count, list } from '../describe.ts'
@@ -20,7 +23,7 @@ export function addBootstrap(program: Command): void {
       'Makes a cluster of servers that run and belong to none. Once in the life of a cluster; doing it again finishes ' +
         'what was half done, and changes nothing else.',
     )
-    .argument('[addresses...]', 'HOST:PORT of every server')
+    .argument('[addresses...]', 'HOST:PORT of every server, nats/ID of those on NATS')
     .option('--config <file>', 'take the servers from a configuration file')
   handle<BootstrapCommandOptions>(command, runBootstrap)
 }
@@ -30,12 +33,13 @@ async function runBootstrap(
   options: BootstrapCommandOptions,
   operands: readonly string[],
 ): Promise<void> {
-  const servers = await addressesOf(options, operands)
-  const { id, arbiters, joined } = await make(servers, context.globals.timeout)
+  const { servers, nats, engine } = await serversOf(context, options, operands)
+  const founding = engine === null ? 'engine' : await foundingOf(engine, context.globals.timeout)
+  const { id, arbiters, joined, decider = 'engine' } = await make(servers, nats, founding, context.globals.timeout)
   const created = joined.length === servers.length
   if (context.json) {
     const ids = arbiters.map(({ name }) => serverIdOf(name))
-    context.out.json({ cluster: id, created, joined, arbiters: ids, servers })
+    context.out.json({ cluster: id, created, joined, arbiters: ids, decider: withoutInstance(decider), servers })
     return
   }
   const { out, colors } = context
@@ -46,13 +50,19 @@ async function runBootstrap(
       : 'exists already'
   out.line(`cluster ${colors.bold(id)} ${what}`)
   out.line(`servers  ${list(servers)}`)
+  if (decider !== 'engine') out.line(`topics   are decided about by ${withoutInstance(decider)}`)
   out.line(`arbiters ${list(arbiters.map(({ name, address: at }) => `${serverIdOf(name)} (${at})`))}`)
 }
 
-async function make(servers: readonly Address[], timeoutMs: number | undefined): Promise<BootstrapResult> {
+async function make(
+  servers: readonly Address[],
+  nats: NatsOptions | null,
+  decider: Decider,
+  timeoutMs: number | undefined,
+): Promise<BootstrapResult> {
   try {
-    const dial = (name: string, handler: TransportHandler) => dialTcp({ name, handler })
-    return await bootstrap({ servers, dial, ...(timeoutMs !== undefined && { timeoutMs }) })
+    const dial = await dialer(nats)
+    return await bootstrap({ servers, dial, decider, ...(timeoutMs !== undefined && { timeoutMs }) })
   } catch (error) {
     if (!(error instanceof EpochcastError) || error.code !== 'EC_UNREACHABLE') throw error
     const hint = 'start it, and name it by the address in its ready line; the cluster is made when all answer'
@@ -60,19 +70,51 @@ async function make(servers: readonly Address[], timeoutMs: number | undefined):
   }
 }
 
-async function addressesOf({ config: file }: BootstrapCommandOptions, operands: readonly string[]): Promise<Address[]> {
+const engineTimeoutMs = 10_000
+
+/** The instance that answers now: from then on it decides what a new topic is, for ever. */
+async function foundingOf(config: EngineConfig, timeoutMs = engineTimeoutMs): Promise<Decider> {
+  const { inspectEngine } = await import('../../engines/inspect.ts')
+  const { instance, findings } = await inspectEngine(config, timeoutMs)
+  const failed = findings.find(({ verdict }) => verdict === 'fail')
+  if (failed === undefined) return engineDecider(config.id, instance)
+  throw new EpochcastError('EC_NO_DECIDER', `engine ${config.id} cannot decide: ${failed.text}`, {
+    hint: failed.hint ?? 'start it; the cluster is made when it answers',
+  })
+}
+
+async function dialer(nats: NatsOptions | null): Promise<BootstrapOptions['dial']> {
+  if (nats === null) return (name, handler) => dialTcp({ name, handler })
+  const { dialNats } = await import('../../../proto/transport/nats.ts')
+  return (name, handler) => dialNats({ name, nats, handler })
+}
+
+interface Named {
+  readonly servers: Address[]
+  /** Through which NATS they are reached; null for TCP. */
+  readonly nats: NatsOptions | null
+  /** Who decides about new topics; null for the arbiters. */
+  readonly engine: EngineConfig | null
+}
+
+async function serversOf(
+  context: Context,
+  { config: file }: BootstrapCommandOptions,
+  operands: readonly string[],
+): Promise<Named> {
   if (file !== undefined && operands.length > 0)
     throw bad('servers come from --config or from arguments, not from both')
   if (file === undefined && operands.length === 0) {
     throw bad('no server is named', 'e.g. epochcast bootstrap 127.0.0.1:7400 127.0.0.1:7401 127.0.0.1:7402')
   }
-  const addresses =
-    file === undefined
-      ? operands.map(toAddress)
-      : (await (await import('../../config/config.ts')).loadConfig(file)).servers.map((server) =>
-          address(server.address),
-        )
+  const config = file === undefined ? null : await (await import('../../config/config.ts')).loadConfig(file)
+  const addresses = config?.servers.map((server) => address(server.address)) ?? operands.map(toAddress)
   const twice = addresses.find((one, at) => addresses.indexOf(one) !== at)
   if (twice !== undefined) throw bad(`${twice} is named twice`)
-  return addresses
+  const url = context.globals.url ?? process.env.EPOCHCAST_URL ?? ''
+  const nats = config?.nats ?? (addresses.some(isNatsServer) && isNatsUrl(url) ? parseNatsUrl(url) : null)
+  if (nats === null && addresses.some(isNatsServer))
+    throw bad('it is not known which NATS', 'say --url nats://HOST:PORT')
+  const engine = config?.engines.find(({ id }) => id === config.engine) ?? null
+  return { servers: addresses, nats, engine }
 }

@@ -1,6 +1,7 @@
 import type { Command } from 'commander'
 import type { Decision } from '../../../client-sdk/index.ts'
 import type { Configuration } from '../../../proto/configuration.ts'
+import { withoutInstance } from '../../../proto/decider.ts'
 import { countOf, fingerprint } from '../../../proto/message-set.ts'
 import { type Context, handle } from '../context.ts'
 import { idsOf } from '../describe.ts'
@@ -62,5 +63,5 @@ function epochJson({ configuration, changeId, closing }: EpochRow): object {
     closingCount: closing?.count ?? null,
     closingDigest: closing?.digest ?? null,
   }
-  return { epoch, mode, decider, members: idsOf(configuration), ...ending, changeId }
+  return { epoch, mode, decider: withoutInstance(decider), members: idsOf(configuration), ...ending, changeId }
 }

@@ -32,7 +32,7 @@ export function addReconfig(program: Command): void {
     .option('--members <ids>', 'server ids, separated by commas', toServerIds)
     .option('--mode <mode>', 'single, fault-recovery or fault-masking', toMode)
     .option('--size <n>', 'number of servers, chosen by the cluster', wholeNumber('size', 1, 99))
-    .option('--decider <decider>', 'engine or stakes', toDecider)
+    .option('--decider <decider>', 'who decides from then on: stakes, engine (the arbiters), or engine:ID', toDecider)
     .option('--min <n>', 'never go below so many members', wholeNumber('minimum', 1, 99))
     .option(
       '--expect <epoch>',
@@ -42,7 +42,8 @@ export function addReconfig(program: Command): void {
     .option('-y, --yes', 'do not ask')
     .addHelpText(
       'after',
-      '\nExamples:\n  epochcast reconfig orders.eu --members d,e,f\n  epochcast reconfig orders.eu --mode fault-recovery --size 2 --yes',
+      '\nExamples:\n  epochcast reconfig orders.eu --members d,e,f\n  epochcast reconfig orders.eu --mode fault-recovery --size 2 --yes' +
+        '\n  epochcast reconfig orders.eu --decider engine:main',
     )
   handle<ReconfigOptions>(command, reconfig)
 }

@@ -1,11 +1,12 @@
 import type { Command } from 'commander'
 import { EpochcastError } from '../../../proto/errors.ts'
 import { type Address, address } from '../../../proto/ids.ts'
+import type { NatsOptions } from '../../../proto/transport/nats-options.ts'
 import { isLoopback, isWildcard, parseHostPort } from '../../../proto/transport/tcp-address.ts'
 import { didYouMean } from '../../config/closest.ts'
 import type { Config, TopicConfig } from '../../config/config.ts'
 import { type LaunchOptions, launch } from '../../launch.ts'
-import { bad, toAddress, toAddresses } from '../arguments.ts'
+import { bad, toAddress, toAddresses, toNats } from '../arguments.ts'
 import { type Context, handle } from '../context.ts'
 import { list } from '../describe.ts'
 import { Lifetime } from '../process.ts'
@@ -20,6 +21,7 @@ interface ServeOptions {
   readonly peers?: readonly Address[]
   readonly config?: string
   readonly insecure?: boolean
+  readonly nats?: NatsOptions
   /** False for --no-replace. */
   readonly replace: boolean
 }
@@ -38,6 +40,7 @@ export function addServe(program: Command): void {
     .option('--advertise <host:port>', 'where others reach it, when that is elsewhere', toAddress)
     .option('--peers <addresses>', 'other servers, separated by commas', toAddresses)
     .option('--config <file>', 'configuration of the cluster')
+    .option('--nats <url>', 'listen on NATS instead: nats://HOST:PORT', toNats)
     .option('--insecure', 'listen beyond loopback although nothing is encrypted')
     .option('--no-replace', 'leave dead members of topics where they are, until somebody asks for a change')
   handle<ServeOptions>(command, serve)
@@ -71,34 +74,45 @@ async function launchOptions(options: ServeOptions): Promise<LaunchOptions> {
   const reader = file === undefined ? null : await import('../../config/config.ts')
   const config = reader === null || file === undefined ? null : await reader.loadConfig(file)
   const known = config?.servers.find((server) => server.id === id)
-  if (config !== null && known === undefined) {
+  // A file without servers says what topics are and who decides.
+  if (config !== null && config.servers.length > 0 && known === undefined) {
     const ids = config.servers.map((server) => server.id)
     throw new EpochcastError('EC_UNKNOWN_SERVER', `${file} has no server ${id}${didYouMean(id, ids)}`, {
       hint: `it has ${list(ids)}`,
     })
   }
   const data = options.data ?? known?.data
-  const listen = options.listen ?? known?.listen
+  const listen = options.listen ?? known?.listen ?? undefined
   if (data === undefined)
     throw bad('it is not known where the server keeps its data', 'say --data DIR, or --config FILE')
-  if (listen === undefined)
-    throw bad('it is not known where the server listens', 'say --listen HOST:PORT, or --config FILE')
-  const { host, port } = parseHostPort(listen) ?? { host: '', port: 0 }
-  const advertise = options.advertise ?? (options.listen === undefined ? known?.address : undefined)
   const others = config?.servers.filter((server) => server.id !== id).map((server) => address(server.address))
-  const insecure = options.insecure ?? known?.insecure
-  checkListen(host, insecure === true, advertise !== undefined)
-  return {
+  const common = {
     id,
     data,
-    host,
-    port,
     seeds: options.peers ?? others ?? [],
-    ...(advertise !== undefined && advertise !== listen && { advertise }),
-    ...(insecure !== undefined && { insecure }),
+    engines: config?.engines ?? [],
     ...(config !== null && reader !== null && { defaults: topicDefaults(config, reader.newTopic) }),
     ...(config !== null && { replaceDeadAfterMs: config.replaceDeadAfterMs }),
     ...(!options.replace && { replaceDeadAfterMs: { recovery: 0, masking: 0 } }),
+  }
+  const nats = options.nats ?? config?.nats ?? undefined
+  if (nats !== undefined) {
+    if (options.listen !== undefined || options.advertise !== undefined)
+      throw bad('a server listens on NATS or on TCP, not on both', 'leave out --listen and --advertise, or --nats')
+    return { ...common, nats }
+  }
+  if (listen === undefined)
+    throw bad('it is not known where the server listens', 'say --listen HOST:PORT, --nats URL, or --config FILE')
+  const { host, port } = parseHostPort(listen) ?? { host: '', port: 0 }
+  const advertise = options.advertise ?? (options.listen === undefined ? known?.address : undefined)
+  const insecure = options.insecure ?? known?.insecure
+  checkListen(host, insecure === true, advertise !== undefined)
+  return {
+    ...common,
+    host,
+    port,
+    ...(advertise !== undefined && advertise !== listen && { advertise }),
+    ...(insecure !== undefined && { insecure }),
   }
 }
 

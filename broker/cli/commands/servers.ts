@@ -25,13 +25,13 @@ export function serverColumns(colors: Colors): Column<ServerInfo>[] {
     { title: 'address', of: ({ address }) => address },
     {
       title: 'state',
-      of: ({ alive }) => (alive ? 'answers' : 'silent'),
-      paint: (text, { alive }) => (alive ? colors.green(text) : colors.red(text)),
+      of: ({ alive, hasOldDisk }) => (hasOldDisk ? 'old disk' : alive ? 'answers' : 'silent'),
+      paint: (text) => (text === 'answers' ? colors.green(text) : colors.red(text)),
     },
     { title: 'name', of: ({ name }) => name, paint: colors.dim },
   ]
 }
 
-export function serverJson({ id, name, address, alive }: ServerInfo): object {
-  return { id, name, address, alive }
+export function serverJson({ id, name, address, alive, hasOldDisk }: ServerInfo): object {
+  return { id, name, address, alive, ...(hasOldDisk && { hasOldDisk }) }
 }

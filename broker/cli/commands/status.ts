@@ -1,6 +1,7 @@
 import type { Command } from 'commander'
 import type { Client, ReplicaInfo } from '../../../client-sdk/index.ts'
 import { type Configuration, operationQuorum } from '../../../proto/configuration.ts'
+import { outsideEngine } from '../../../proto/decider.ts'
 import { type Context, handle } from '../context.ts'
 import { configurationJson, count, idsOf, list } from '../describe.ts'
 import { type Health, healthOf } from '../health.ts'
@@ -52,6 +53,7 @@ async function topicStatus(context: Context, client: Client, name: string): Prom
   const configuration = await findTopic(client, name, context.limits())
   const replicas = await client.admin.replicas(name, { signal: context.signal })
   const health = healthOf(configuration, replicas)
+  const deciding = await decidingOf(context, client, configuration)
   if (!context.forPeople) {
     const shown = replicas.map(({ server, phase, epoch, storedCount, stagedCount, heldEpochs }) => ({
       server,
@@ -61,10 +63,46 @@ async function topicStatus(context: Context, client: Client, name: string): Prom
       staged: stagedCount,
       heldEpochs,
     }))
-    context.out.json({ ...configurationJson(configuration), health, replicas: shown })
+    context.out.json({ ...configurationJson(configuration), health, replicas: shown, ...(deciding && { deciding }) })
     return
   }
   showTopic(context, configuration, replicas, health)
+  if (deciding === null) return
+  const { out, colors } = context
+  const { engine, ready, unready, without } = deciding
+  out.line(`\nengine ${engine} decides: ${ready.length === 0 ? 'no member reaches it' : `${list(ready)} can ask it`}`)
+  for (const [server, why] of Object.entries(unready)) out.line(colors.yellow(`  ${server}: ${why}`))
+  if (without.length > 0)
+    out.line(colors.yellow(`  not configured on ${list(without)}: they leave changes to the others`))
+}
+
+/** Which members can ask the engine outside of the cluster that decides. */
+interface Deciding {
+  readonly engine: string
+  readonly ready: readonly string[]
+  /** Why not, by server. */
+  readonly unready: Readonly<Record<string, string>>
+  readonly without: readonly string[]
+}
+
+async function decidingOf(context: Context, client: Client, configuration: Configuration): Promise<Deciding | null> {
+  const engine = outsideEngine(configuration.decider)
+  if (engine === null) return null
+  const members = idsOf(configuration)
+  const told = await client.admin.engines({ signal: context.signal })
+  const asked = told.filter(({ server, silent }) => !silent && members.includes(server))
+  const [ready, without]: [string[], string[]] = [[], []]
+  const unready: Record<string, string> = {}
+  for (const { server, engines } of asked) {
+    const state = engines.find(({ id }) => id === engine.id)
+    if (state === undefined) without.push(server)
+    else if (state.ready && state.instance === engine.instance) ready.push(server)
+    else
+      unready[server] =
+        state.findings.find(({ verdict }) => verdict === 'fail')?.text ??
+        `it is instance ${state.instance ?? '?'}, not ${engine.instance}`
+  }
+  return { engine: engine.id, ready, unready, without }
 }
 
 function showTopic(

@@ -7,6 +7,7 @@ import {
   operationQuorum,
   toleratedFailures,
 } from '../../../proto/configuration.ts'
+import { withoutInstance } from '../../../proto/decider.ts'
 import { serverIdOf } from '../../../proto/ids.ts'
 import { didYouMean } from '../../config/closest.ts'
 import { bad, toDecider, toMode, toOrder, toServerIds, wholeNumber } from '../arguments.ts'
@@ -44,7 +45,7 @@ export function addTopics(program: Command): void {
     .option('--mode <mode>', 'single, fault-recovery or fault-masking', toMode)
     .option('--size <n>', 'number of servers, chosen by the cluster', wholeNumber('size', 1, 99))
     .option('--members <ids>', 'server ids, separated by commas', toServerIds)
-    .option('--decider <decider>', 'engine or stakes', toDecider)
+    .option('--decider <decider>', 'stakes, engine, or engine:ID', toDecider)
     .option('--min <n>', 'a change never goes below so many members', wholeNumber('minimum', 1, 99))
     .option('--order <order>', 'strongest order that readers may ask for: none or fifo', toOrder)
     .addHelpText('after', '\nExample:\n  epochcast topics create orders.eu --mode fault-recovery --members a,b')
@@ -57,7 +58,7 @@ export const topicColumns: readonly Column<Configuration>[] = [
   { title: 'mode', of: ({ mode }) => mode },
   { title: 'members', of: (configuration) => idsOf(configuration).join(',') },
   { title: 'tolerates', of: ({ mode, members }) => count(toleratedFailures(mode, members.length), 'failure') },
-  { title: 'decider', of: ({ decider }) => decider },
+  { title: 'decider', of: ({ decider }) => withoutInstance(decider) },
 ]
 
 async function ls(context: Context, _options: object, [stray]: readonly string[]): Promise<void> {
@@ -122,7 +123,7 @@ function showOne(context: Context, configuration: Configuration): void {
     ['mode', `${mode}, tolerates ${tolerated}`],
     ['members', list(addresses)],
     ['quorum', `${operationQuorum(configuration)} of ${members.length}`],
-    ['decider', decider],
+    ['decider', withoutInstance(decider)],
     ['minimum', String(membersMin)],
     ['order', order],
     ['before', `${count(base, 'message')} in earlier epochs; kept from epoch ${floor} on`],

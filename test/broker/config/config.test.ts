@@ -60,6 +60,22 @@ topics:
     expect(config.topics.size).toBe(0)
   })
 
+  it('names aliases that stand for nothing, and those that stand for too much', () => {
+    const bomb = [
+      'a: &a [1, 1]',
+      ...'bcdefghij'.split('').map((name, at) => `${name}: &${name} [*${'abcdefghi'[at]}, *${'abcdefghi'[at]}]`),
+    ]
+    expect(() => parseConfig('defaults: { size: *t }\n', 'x.yaml')).toThrowError(
+      expect.objectContaining({ code: 'EC_BAD_CONFIG', message: 'x.yaml:1:19: *t: stands for nothing before it' }),
+    )
+    expect(() => parseConfig(bomb.join('\n'), 'x.yaml')).toThrowError(
+      expect.objectContaining({ code: 'EC_BAD_CONFIG' }),
+    )
+    expect(() => parseConfig('topics: &t { x: *t }\n', 'x.yaml')).toThrowError(
+      expect.objectContaining({ code: 'EC_BAD_CONFIG' }),
+    )
+  })
+
   it('takes anchors, numbers as server ids, and other addresses for the outside', () => {
     const config = parseConfig(
       `cluster:
@@ -95,6 +111,82 @@ topics:
       size: 3,
       decider: 'stakes',
     })
+  })
+})
+
+describe('transport', () => {
+  const natsServers = 'cluster:\n  servers:\n    a: { data: one }\n    b: { data: two }\n'
+
+  it('reads how NATS is reached; files are relative to the configuration', () => {
+    const config = parseConfig(
+      `${natsServers}transport:
+  type: nats
+  servers: [one.example, nats://127.0.0.1:4300]
+  creds: keys/server.creds
+  tls: { ca: keys/ca.pem }
+  prefix: orders
+`,
+      '/etc/epochcast/x.yaml',
+    )
+    expect(config.nats).toEqual({
+      servers: ['one.example:4222', '127.0.0.1:4300'],
+      creds: '/etc/epochcast/keys/server.creds',
+      tls: { ca: '/etc/epochcast/keys/ca.pem' },
+      prefix: 'orders',
+    })
+    expect(config.servers).toMatchObject([
+      { id: 'a', listen: null, address: 'nats/a' },
+      { id: 'b', listen: null, address: 'nats/b' },
+    ])
+    expect(parseConfig(`${servers}transport: { type: tcp }`, 'x.yaml').nats).toBeNull()
+    expect(parseConfig(`${natsServers}transport: { type: nats, servers: "a, b" }`, 'x.yaml').nats?.servers).toEqual([
+      'a:4222',
+      'b:4222',
+    ])
+  })
+
+  const wrong: [name: string, text: string, expected: string][] = [
+    ['no type', 'transport: { servers: a }', '5:1 transport.type: is missing'],
+    ['another type', 'transport: { type: nat }', '5:20 transport.type: "nat" is not known here; did you mean nats?'],
+    ['no servers', 'transport: { type: nats }', '5:1 transport.servers: is missing, e.g. servers: 127.0.0.1:4222'],
+    [
+      'a bad server',
+      'transport: { type: nats, servers: [a, "b:0"] }',
+      '5:39 transport.servers.1: "b:0" is not host:port',
+    ],
+    [
+      'two kinds of credentials',
+      'transport: { type: nats, servers: a, token: t, creds: c }',
+      '5:12 transport: NATS takes one kind of credentials: user and password, token, creds or nkey',
+    ],
+    [
+      'half a certificate',
+      'transport: { type: nats, servers: a, tls: { cert: c } }',
+      '5:12 transport: a NATS client certificate is cert and key together',
+    ],
+    [
+      'an unknown key',
+      'transport: { type: nats, servers: a, pasword: x }',
+      '5:38 transport.pasword: unknown key; did you mean password?',
+    ],
+    [
+      'a bad prefix',
+      'transport: { type: nats, servers: a, prefix: "a b" }',
+      '5:12 transport: prefix "a b" is not words of letters, digits, "-" and "_" joined by dots',
+    ],
+  ]
+  it.each(wrong)('refuses %s', (_name, text, expected) => {
+    expect(mistakes(`${natsServers}${text}`)).toContain(expected)
+  })
+
+  it('wants a listener on TCP, and none on NATS', () => {
+    expect(mistakes('cluster: { servers: { a: { data: x } } }')).toEqual(['1:23 cluster.servers.a.listen: is missing'])
+    expect(mistakes(`${servers}transport: { type: nats, servers: a }`)[0]).toContain(
+      'is about TCP, and the transport is nats: leave it out',
+    )
+    expect(mistakes(`${servers}transport: { type: tcp, servers: a }`)).toEqual([
+      '6:34 transport.servers: is about NATS, and the type is tcp',
+    ])
   })
 })
 

@@ -100,6 +100,18 @@ describe('in fault-recovery mode', () => {
     check()
   })
 
+  it('changes nothing when everybody was cut off from everybody, as when the network is gone for a while', () => {
+    const ids = ['a', 'b', 'c', 'x', 'y', 'z']
+    const { world, check } = worldOf('fault-recovery', ['a', 'b'], ids)
+    world.tick(50)
+    for (const from of ids) for (const to of ids) if (from !== to) world.network.cut(from, to)
+    world.tick(300)
+    world.network.heal()
+    world.tick(600)
+    expect(served(world)).toBe('1:ab')
+    check()
+  })
+
   it('does not change more and more often, however often it is wrong', () => {
     const { world, check } = worldOf('fault-recovery', ['a', 'b'], ['a', 'b', 'c', 'x', 'y', 'z'])
     for (let turn = 0; turn < 60; turn++) {

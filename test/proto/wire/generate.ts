@@ -1,6 +1,6 @@
 /** Generates messages of every kind from the tables that define them. */
 import fc from 'fast-check'
-import { deciders, modes, orders, services } from '../../../proto/configuration.ts'
+import { modes, orders, services } from '../../../proto/configuration.ts'
 import type { PublisherId } from '../../../proto/ids.ts'
 import type { Field, Fields } from '../../../proto/wire/fields.ts'
 import { getLevels, type Message, type MessageKind, refusals, shapes } from '../../../proto/wire/messages.ts'
@@ -22,15 +22,17 @@ const byName: Record<string, fc.Arbitrary<unknown>> = {
   topic: fc.array(name, { minLength: 1, maxLength: 3 }).map((tokens) => tokens.join('.')),
   publisher: hex(16),
   mode: fc.constantFrom(...modes),
-  decider: fc.constantFrom(...deciders),
+  decider: fc.constantFrom('stakes', 'engine', 'engine:main', 'engine:main@0123456789abcdef'),
   service: fc.constantFrom(...services),
   order: fc.constantFrom(...orders),
   level: fc.constantFrom(...getLevels),
+  verdict: fc.constantFrom('ok', 'warn', 'fail'),
   refusal: fc.constantFrom(...refusals),
   id: fc.uuid(),
   name: serverName,
   coordinator: serverName,
   silent: serverName,
+  old: serverName,
   retirable: serverName,
 }
 

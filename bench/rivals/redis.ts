@@ -4,11 +4,11 @@ import { mkdtemp, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { Redis as Connection } from 'ioredis'
-import { freePort } from '../demo/servers.ts'
 import type { TargetSpec } from '../load/target.ts'
 import { nowUs } from '../measure/clock.ts'
 import { cpuSeconds, memoryOf } from '../measure/processes.ts'
 import { sum } from '../measure/statistics.ts'
+import { freePorts } from '../peers/ports.ts'
 import type { Session } from '../session.ts'
 import { type Peer, Skipped } from './peer.ts'
 import { findProgram, PeerProcess, versionOf } from './peer-process.ts'
@@ -114,7 +114,7 @@ export class Redis implements Peer {
 
   async #boot(program: string): Promise<void> {
     for (const name of ['r1', 'r2', 'r3']) {
-      const port = await freePort([])
+      const [port = 0] = await freePorts(1)
       const path = this.#write(name, port, [
         ...(this.#options.always ? ['appendonly yes', 'appendfsync always'] : []),
         ...(this.#servers[0] === undefined ? [] : [`replicaof 127.0.0.1 ${this.#servers[0].port}`]),
@@ -127,7 +127,7 @@ export class Redis implements Peer {
     await this.#until(async () => (await this.#replicasOf(primary.port)) === 2, 'two replicas')
     if (!this.#options.sentinels) return
     for (const name of ['s1', 's2', 's3']) {
-      const port = await freePort([])
+      const [port = 0] = await freePorts(1)
       const path = this.#write(name, port, [
         `sentinel monitor ${primaryName} 127.0.0.1 ${primary.port} 2`,
         `sentinel down-after-milliseconds ${primaryName} ${sentinelDownAfterMs}`,

@@ -6,11 +6,11 @@ import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { type JetStreamManager, jetstreamManager } from '@nats-io/jetstream'
 import { connect, type NatsConnection } from '@nats-io/transport-node'
-import { freePort } from '../demo/servers.ts'
 import type { TargetSpec } from '../load/target.ts'
 import { nowUs } from '../measure/clock.ts'
 import { cpuSeconds, memoryOf } from '../measure/processes.ts'
 import { sum } from '../measure/statistics.ts'
+import { freePorts } from '../peers/ports.ts'
 import type { Session } from '../session.ts'
 import { type Peer, Skipped } from './peer.ts'
 import { findProgram, PeerProcess, versionOf } from './peer-process.ts'
@@ -104,12 +104,8 @@ export class Nats implements Peer {
   }
 
   async #boot(program: string): Promise<void> {
-    const ports: number[] = []
-    const routes: number[] = []
-    for (const _ of names) {
-      ports.push(await freePort([]))
-      routes.push(await freePort([]))
-    }
+    const ports = await freePorts(names.length)
+    const routes = await freePorts(names.length, ports)
     for (const [at, name] of names.entries()) {
       const path = join(this.#folder, `${name}.conf`)
       writeFileSync(path, this.#configuration(name, ports[at] ?? 0, routes[at] ?? 0, routes))

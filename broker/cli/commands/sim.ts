@@ -1,0 +1,233 @@
+import { spawn } from 'node:child_process'
+import { existsSync, readFileSync, writeFileSync } from 'node:fs'
+import { availableParallelism } from 'node:os'
+import { fileURLToPath } from 'node:url'
+import type { Command } from 'commander'
+import type { BatchResult } from '../../../sim/swarm/batch.ts'
+import type { FaultId } from '../../../sim/swarm/fault-classes.ts'
+import type { Plan } from '../../../sim/swarm/plan.ts'
+import { bad, wholeNumber } from '../arguments.ts'
+import { type Context, handle } from '../context.ts'
+import { exitCodes } from '../failure.ts'
+import { packageVersion } from '../version.ts'
+
+interface SimOptions {
+  readonly seeds?: number
+  readonly from: number
+  readonly seed?: number
+  readonly seconds?: number
+  readonly jobs?: number
+  readonly replay?: string
+  readonly save?: string
+  readonly without?: string
+  readonly with?: string
+  readonly shrink: boolean
+  readonly trace?: boolean
+  readonly mutants?: boolean
+  readonly only?: string
+  readonly diagram?: 'text' | 'mermaid'
+}
+
+const seedsMax = 1_000_000_000
+const seedsDefault = 1_000
+
+export function addSim(program: Command): void {
+  const command = program
+    .command('sim')
+    .summary('simulate clusters under faults and check every rule')
+    .description(
+      'Runs whole clusters in virtual time, the servers, clients and log of this version, over a network and disks that ' +
+        'fail in every way that a seed draws, and checks every rule over what happened. A seed is a history: it can be ' +
+        'run again, made small, and drawn.',
+    )
+    .option('--seeds <n>', `how many seeds (default: ${seedsDefault})`, wholeNumber('seeds', 1, seedsMax))
+    .option('--from <seed>', 'the first one', wholeNumber('seed', 0, seedsMax), 0)
+    .option('--seed <seed>', 'this one alone', wholeNumber('seed', 0, seedsMax))
+    .option('--seconds <n>', 'end after this time', wholeNumber('seconds', 1, 86_400))
+    .option('--jobs <n>', 'processes (default: one for each core)', wholeNumber('jobs', 1, 256))
+    .option('--without <classes>', 'classes of faults to leave out: N1,P4')
+    .option('--with <classes>', 'classes of faults that are off by default: P6')
+    .option('--replay <file>', 'run a plan that was saved')
+    .option('--save <file>', 'write the (reduced) plan of a failing seed there')
+    .option('--no-shrink', 'leave a failing seed as it is')
+    .option('--trace', 'print the history of a single seed as JSON lines')
+    .option('--diagram <form>', 'draw a single seed: text or mermaid', toForm)
+    .option('--mutants', 'plant known bugs one by one and say which check finds each (in a checkout of the sources)')
+    .option('--only <bugs>', 'with --mutants: these alone, 1,B2')
+  handle<SimOptions>(command, sim)
+}
+
+function toForm(text: string): 'text' | 'mermaid' {
+  if (text === 'text' || text === 'mermaid') return text
+  throw bad(`${JSON.stringify(text)} is no form of a diagram`, 'text or mermaid')
+}
+
+async function sim(context: Context, options: SimOptions): Promise<void> {
+  const { seed, replay } = options
+  if (options.mutants === true) return mutants(context, options)
+  if (options.only !== undefined) throw bad('--only belongs to --mutants')
+  if (seed !== undefined && replay !== undefined) throw bad('--seed and --replay exclude each other')
+  const faults = { without: await classesOf(options.without), include: await classesOf(options.with) }
+  if (replay !== undefined) return one(context, options, await savedPlan(replay), `--replay ${replay}`)
+  if (seed === undefined) return batch(context, options, faults)
+  const { drawPlan } = await import('../../../sim/swarm/draw.ts')
+  const { offByDefault } = await import('../../../sim/swarm/fault-classes.ts')
+  const left = [...offByDefault].filter((id) => !faults.include.includes(id))
+  return one(context, options, drawPlan(seed, { without: new Set([...left, ...faults.without]) }), `--seed ${seed}`)
+}
+
+async function classesOf(text: string | undefined): Promise<FaultId[]> {
+  if (text === undefined) return []
+  const { faultIds } = await import('../../../sim/swarm/fault-classes.ts')
+  return text.split(',').map((word) => {
+    const id = faultIds.find((known) => known === word.trim())
+    if (id === undefined) throw bad(`${JSON.stringify(word)} is no class of faults`, faultIds.join(', '))
+    return id
+  })
+}
+
+async function savedPlan(path: string): Promise<Plan> {
+  const { parsePlanFile } = await import('../../../sim/swarm/plan-file.ts')
+  try {
+    return parsePlanFile(readFileSync(path, 'utf8')).plan
+  } catch (error) {
+    throw bad(`${path} cannot be replayed: ${error instanceof Error ? error.message : error}`)
+  }
+}
+
+/** Planted bugs are part of the tests: a process of its own runs them. */
+async function mutants(context: Context, { seeds, seconds, jobs, only }: SimOptions): Promise<void> {
+  const script = fileURLToPath(new URL('../../../test/mutants/main.ts', import.meta.url))
+  if (!existsSync(script)) throw bad('planted bugs are not part of the package', 'run it in a checkout of the sources')
+  const given = { seeds, seconds, workers: jobs, only }
+  const more = Object.entries(given).flatMap(([name, value]) => (value === undefined ? [] : [`--${name}`, `${value}`]))
+  const arguments_ = [...process.execArgv, script, ...more, ...(context.json ? ['--json'] : [])]
+  const child = spawn(process.execPath, arguments_, { stdio: 'inherit', signal: context.signal })
+  process.exitCode = await new Promise<number>((resolve, reject) => {
+    child.on('error', reject)
+    child.on('exit', (code) => resolve(code ?? exitCodes.failure))
+  })
+}
+
+async function batch(
+  context: Context,
+  options: SimOptions,
+  faults: { readonly without: readonly FaultId[]; readonly include: readonly FaultId[] },
+): Promise<void> {
+  const { runBatch } = await import('../../../sim/swarm/batch.ts')
+  const result = await runBatch({
+    from: options.from,
+    seeds: options.seeds ?? seedsDefault,
+    jobs: options.jobs ?? availableParallelism(),
+    ...(options.seconds !== undefined && { seconds: options.seconds }),
+    ...faults,
+    signal: context.signal,
+    progress: (done) => context.progress.show(() => progressOf(done, options.seeds ?? seedsDefault)),
+  })
+  context.progress.clear()
+  await reportReach(context, result, faults)
+  for (const { seed, rule, text } of result.failures) {
+    const failure = { seed, rule, text, replay: replayOf(seed, options) }
+    if (context.json) context.out.json(failure)
+    else context.out.line(`seed ${seed} breaks ${rule}: ${text}\n  again: ${failure.replay}`)
+  }
+  const [first] = result.failures
+  if (first !== undefined && options.shrink && first.rule !== 'ONE') {
+    const { drawPlan } = await import('../../../sim/swarm/draw.ts')
+    const { offByDefault } = await import('../../../sim/swarm/fault-classes.ts')
+    const left = [...offByDefault].filter((id) => !faults.include.includes(id))
+    const plan = drawPlan(first.seed, { without: new Set([...left, ...faults.without]) })
+    await reduce(context, options, plan, first.rule)
+  }
+  context.out.json(await summaryOf(result, faults.include))
+  if (context.signal.aborted) throw context.signal.reason
+  if (result.failures.length > 0) process.exitCode = exitCodes.failure
+}
+
+async function summaryOf(result: BatchResult, include: readonly FaultId[]): Promise<object> {
+  const { faultIds, offByDefault } = await import('../../../sim/swarm/fault-classes.ts')
+  const defined = faultIds.filter((id) => !offByDefault.has(id) || include.includes(id))
+  return {
+    seeds: result.seeds,
+    violations: result.failures.length,
+    seedsPerMinute: perMinute(result),
+    faultsReached: defined.filter((id) => result.reached.has(id)).length,
+    faultsDefined: defined.length,
+    compared: result.compared,
+    events: result.events,
+  }
+}
+
+/** Which classes were reached how often; one that never was is named. */
+async function reportReach(
+  context: Context,
+  result: BatchResult,
+  faults: { readonly without: readonly FaultId[]; readonly include: readonly FaultId[] },
+): Promise<void> {
+  const { faultClasses, faultIds, offByDefault } = await import('../../../sim/swarm/fault-classes.ts')
+  const rows = faultIds.map((id) => ({ id, count: result.reached.get(id) ?? 0, text: faultClasses[id].text }))
+  if (context.json) context.out.json({ reached: Object.fromEntries(rows.map(({ id, count }) => [id, count])) })
+  else for (const { id, count, text } of rows) context.note(`${id.padEnd(4)} ${String(count).padStart(9)}  ${text}`)
+  const isOff = (id: FaultId) => faults.without.includes(id) || (offByDefault.has(id) && !faults.include.includes(id))
+  const never = rows.filter(({ id, count }) => count === 0 && !isOff(id))
+  if (never.length > 0) context.warn(`never reached: ${never.map(({ id, text }) => `${id} (${text})`).join(', ')}`)
+}
+
+async function one(context: Context, options: SimOptions, plan: Plan, how: string): Promise<void> {
+  const { runPlan } = await import('../../../sim/swarm/run.ts')
+  const { violations, history, events, reached } = await runPlan(plan, { keepHistory: true })
+  if (options.trace === true) for (const event of history ?? []) context.out.json(event)
+  if (options.diagram !== undefined && violations.length === 0) await draw(context, plan, options.diagram)
+  for (const { rule, text } of violations.slice(0, 5)) {
+    if (context.json) context.out.json({ seed: plan.seed, rule, text, replay: `npm run sim -- ${how}` })
+    else context.out.line(`${rule}: ${text}`)
+  }
+  const [first] = violations
+  if (first !== undefined) {
+    if (options.shrink) await reduce(context, options, plan, first.rule)
+    else if (options.diagram !== undefined) await draw(context, plan, options.diagram)
+    process.exitCode = exitCodes.failure
+  }
+  context.out.json({ seed: plan.seed, violations: violations.length, events, reached: [...reached.keys()] })
+}
+
+/** The smallest plan that still breaks the rule, its diagram, and how to run it again. */
+async function reduce(context: Context, options: SimOptions, plan: Plan, rule: string): Promise<void> {
+  const { shrink } = await import('../../../sim/swarm/shrink.ts')
+  const { formatPlanFile } = await import('../../../sim/swarm/plan-file.ts')
+  const { plan: small, runs } = await shrink(plan, rule, {
+    progress: (best, count) => context.progress.show(() => `reducing: ${sizeText(best)}, ${count} runs`),
+  })
+  context.progress.clear()
+  context.note(`reduced from ${sizeText(plan)} to ${sizeText(small)} in ${runs} runs`)
+  const path = options.save ?? `seed-${plan.seed}.json`
+  writeFileSync(path, formatPlanFile({ plan: small, rule, version: packageVersion() }))
+  if (!context.json || options.diagram !== undefined) await draw(context, small, options.diagram ?? 'text')
+  const command = `npm run sim -- --replay ${path}`
+  if (context.json) context.out.json({ seed: plan.seed, rule, reduced: path, replay: command })
+  else context.out.line(`again: ${command}`)
+}
+
+async function draw(context: Context, plan: Plan, form: 'text' | 'mermaid'): Promise<void> {
+  const { mermaidDiagram, tellStory, textDiagram } = await import('../../../sim/swarm/diagram.ts')
+  const story = await tellStory(plan)
+  context.out.write(form === 'text' ? textDiagram(story) : mermaidDiagram(story))
+}
+
+function sizeText({ operations, faults, servers }: Plan): string {
+  return `${operations.length} operations, ${faults.length} faults, ${servers.length} servers`
+}
+
+function replayOf(seed: number, { without, with: include }: SimOptions): string {
+  const more = [...(without === undefined ? [] : ['--without', without]), ...(include ? ['--with', include] : [])]
+  return ['npm run sim -- --seed', seed, ...more].join(' ')
+}
+
+function progressOf(done: BatchResult, of: number): string {
+  const failed = done.failures.length === 0 ? '' : `, ${done.failures.length} broke a rule`
+  return `${done.seeds.toLocaleString('en-US')} of ${of.toLocaleString('en-US')} seeds, ${perMinute(done)} a minute${failed}`
+}
+
+function perMinute({ seeds, elapsedMs }: BatchResult): number {
+  return elapsedMs === 0 ? 0 : Math.round((seeds * 60_000) / elapsedMs)
+}

@@ -1,0 +1,85 @@
+/**
+ * Whether the disk that this server came back with is as new as it ever was: before it speaks for its topics, it asks the others
+ * how far it has shown to reach. One that reaches less far was given an old copy of its disk (a restored backup, a machine put
+ * back to a snapshot). It has forgotten what it promised, so it is another server (design 2, fault P6) and stops.
+ *
+ * It serves once it is, with those that answered, a majority of the servers that it knows, or when they have been silent for
+ * long: an old disk is not among the failures that are tolerated, and a server must not wait for ever for those that are gone.
+ * Whoever answers later is still heard.
+ */
+import type { Member } from '../../proto/configuration.ts'
+import { EpochcastError } from '../../proto/errors.ts'
+import { type Address, type ServerName, serverIdOf } from '../../proto/ids.ts'
+import { type Effect, send } from '../../proto/machine/contract.ts'
+import type { Position } from '../../proto/machine/store.ts'
+import type { MessageOf } from '../../proto/wire/messages.ts'
+
+const askTicks = 5
+const askLateTicks = 100
+const patienceTicks = 300
+
+export class StorageProof {
+  readonly #self: Member
+  readonly #incarnation: number
+  /** Where the log ended when the process began. */
+  #recovered: Position = 0
+  #others: readonly Address[] = []
+  readonly #answered = new Map<Address, ServerName>()
+  #phase: 'new' | 'asking' | 'served' = 'new'
+  #ticks = 0
+
+  constructor(self: Member, incarnation: number) {
+    this.#self = self
+    this.#incarnation = incarnation
+  }
+
+  /** Whether the server may speak for its topics. */
+  get isServing(): boolean {
+    return this.#phase === 'served'
+  }
+
+  /** Once, when everything has been read from the disk. @param others servers that may have seen this one before */
+  begin(recovered: Position, others: readonly Address[], out: Effect[]): void {
+    if (this.#phase !== 'new') return
+    this.#recovered = recovered
+    this.#others = others.filter((other, at) => other !== this.#self.address && others.indexOf(other) === at)
+    this.#phase = this.#others.length === 0 ? 'served' : 'asking'
+    this.#ask(out)
+  }
+
+  get isNew(): boolean {
+    return this.#phase === 'new'
+  }
+
+  tick(out: Effect[]): void {
+    this.#ticks++
+    if (this.#phase === 'asking' && this.#ticks >= patienceTicks) this.#phase = 'served'
+    if (this.#ticks % (this.#phase === 'asking' ? askTicks : askLateTicks) === 0) this.#ask(out)
+  }
+
+  /** @throws EpochcastError `EC_STORAGE_OLD` when this server had shown more than it has */
+  shown(from: Address, name: ServerName, { incarnation, position }: MessageOf<'shown'>): void {
+    if (incarnation !== this.#incarnation) return
+    if (position > this.#recovered) throw this.#isOld(name, position)
+    this.#answered.set(from, name)
+    // With this server itself, a majority.
+    if (new Set(this.#answered.values()).size * 2 >= this.#others.length) this.#phase = 'served'
+  }
+
+  #ask(out: Effect[]): void {
+    const to = this.#others.filter((other) => !this.#answered.has(other))
+    if (to.length === 0) return
+    send(out, to, { kind: 'prove', member: this.#self, incarnation: this.#incarnation, position: this.#recovered })
+  }
+
+  #isOld(witness: ServerName, position: Position): EpochcastError {
+    const text =
+      `the data directory of ${this.#self.name} is an old copy: its log ends at ${this.#recovered}, ` +
+      `and it had reached ${position} when ${serverIdOf(witness)} saw it`
+    return new EpochcastError('EC_STORAGE_OLD', text, {
+      hint:
+        'Put back the newest disk if it exists. Else start this server with an empty directory: it is then another server, ' +
+        'and an epoch change brings it back in.',
+    })
+  }
+}

@@ -1,0 +1,393 @@
+/** Brings about what a plan says: at its moment or at its point, and takes it back when its time is over. */
+import type { Random } from '../../proto/machine/ports.ts'
+import { systemError } from '../world/crash-files.ts'
+import type { Parcel } from '../world/network.ts'
+import { diskBytes } from '../world/segment-disk.ts'
+import type { ServerNode } from '../world/server-node.ts'
+import type { Point, World } from '../world/world.ts'
+import { namedStream, streamOf } from './chance.ts'
+import { type FaultId, type Reached, reach } from './fault-classes.ts'
+import { type Plan, type PlannedFault, triggerText } from './plan.ts'
+import type { Tolerance } from './tolerance.ts'
+
+interface Waiting {
+  readonly fault: PlannedFault
+  remaining: number
+}
+
+export interface InjectorNeeds {
+  readonly plan: Plan
+  readonly reached: Reached
+  readonly tolerance: Tolerance
+  /** Told of every fault when it comes. */
+  told(id: FaultId, detail: string): void
+  /** A client comes back with nothing but its name. */
+  restartClient(id: string): void
+}
+
+/** Frames that may be sent again later. */
+const keptParcels = 48
+
+export class Injector {
+  readonly #world: World
+  readonly #needs: InjectorNeeds
+  readonly #random: Random
+  /** Each link has its own: one frame less on another changes nothing here. */
+  readonly #links = new Map<string, Random>()
+  #waiting: Waiting[] = []
+  #healed = false
+  /** Rates that hold now: one frame in so many. */
+  #rates = new Map<FaultId, number>()
+  #slow: ReadonlySet<string> = new Set()
+  #deafEngine: PlannedFault | null = null
+  readonly #kept: Parcel[] = []
+  #keptAt = 0
+  /** Takes faults back that still hold. */
+  readonly #undo = new Set<() => void>()
+
+  constructor(world: World, needs: InjectorNeeds) {
+    this.#world = world
+    this.#needs = needs
+    this.#random = streamOf(needs.plan.seed, 6)
+  }
+
+  /** From now on faults come. */
+  begin(): void {
+    const world = this.#world
+    for (const fault of this.#needs.plan.faults) {
+      const { when } = fault
+      if ('at' in when) world.queue.after(when.at, () => this.#strike(fault, null), true)
+      else this.#waiting.push({ fault, remaining: when.count })
+    }
+    world.onPoint = (point) => this.#passed(point)
+  }
+
+  /** No fault comes any more, and those that hold end. */
+  heal(): void {
+    this.#healed = true
+    this.#world.onPoint = null
+    this.#waiting = []
+    this.#rates.clear()
+    this.#slow = new Set()
+    this.#deafEngine = null
+    for (const undo of [...this.#undo]) undo()
+    this.#world.network.heal()
+    for (const server of this.#world.servers.values()) {
+      server.releaseFlushes()
+      server.resume()
+    }
+  }
+
+  /** Fate of one frame: the delays of its copies. */
+  fate(parcel: Parcel): readonly number[] {
+    const link = this.#stream(`${parcel.from} ${parcel.to}`)
+    const { least, most } = this.#needs.plan.delays
+    const delay = spread(link, least, most)
+    if (this.#healed || this.#rates.size + this.#slow.size === 0) return [delay]
+    this.#keep(parcel)
+    if (this.#chance('N1', link)) return this.#lost('N1')
+    if (this.#deafEngine !== null && isEngineReply(parcel.kind) && this.#chance('R8', link)) return this.#lost('R8')
+    const delays = [delay]
+    if (this.#chance('N2', link)) {
+      this.#reached('N2')
+      delays.push(link.below(2) === 0 ? delay : delay + link.below(2000))
+    }
+    if (this.#chance('N3', link)) {
+      this.#reached('N3')
+      delays[0] = delay + link.below(30)
+    }
+    if (this.#chance('N4', link)) {
+      this.#reached('N4')
+      delays[0] = delay + (delay + 5) * link.below(100)
+    }
+    if (this.#slow.has(parcel.from) || this.#slow.has(parcel.to)) {
+      this.#reached('N9')
+      delays[0] = delay + 20 + link.below(80)
+    }
+    return delays
+  }
+
+  flushTime(server: string): number {
+    const { flushLeast, flushMost } = this.#needs.plan.delays
+    return spread(this.#stream(server), flushLeast, flushMost)
+  }
+
+  #stream(name: string): Random {
+    let stream = this.#links.get(name)
+    if (stream === undefined) {
+      stream = namedStream(this.#needs.plan.seed, name)
+      this.#links.set(name, stream)
+    }
+    return stream
+  }
+
+  #chance(id: FaultId, link: Random): boolean {
+    const oneIn = this.#rates.get(id)
+    return oneIn !== undefined && link.below(oneIn) === 0
+  }
+
+  #lost(id: FaultId): readonly number[] {
+    this.#reached(id)
+    return []
+  }
+
+  #reached(id: FaultId): void {
+    reach(this.#needs.reached, id)
+  }
+
+  #keep(parcel: Parcel): void {
+    if (!this.#rates.has('N12') || parcel.kind === 'alive' || parcel.kind === 'directory') return
+    if (this.#kept.length < keptParcels) this.#kept.push(parcel)
+    // Old ones stay for long: a later one takes the place of any.
+    else if (this.#keptAt++ % 4 === 0) this.#kept[this.#random.below(keptParcels)] = parcel
+  }
+
+  #passed(point: Point): boolean {
+    if (this.#waiting.length === 0) return true
+    const isServer = this.#world.servers.has(point.id)
+    let mayLeave = true
+    for (const waiting of [...this.#waiting]) {
+      const { when } = waiting.fault
+      if ('at' in when || !isServer) continue
+      const { moment, what, id, kind } = when.point
+      if (what !== point.what || moment !== point.moment) continue
+      if ((kind !== undefined && kind !== point.kind) || (id !== undefined && id !== point.id)) continue
+      if (--waiting.remaining > 0) continue
+      this.#waiting = this.#waiting.filter((one) => one !== waiting)
+      this.#strike(waiting.fault, point.id)
+      // Whoever died before a frame left does not send it.
+      if (point.moment === 'before' && point.what === 'send' && !this.#world.server(point.id).alive) mayLeave = false
+    }
+    return mayLeave
+  }
+
+  /** @param at who passed the point */
+  #strike(fault: PlannedFault, at: string | null): void {
+    if (this.#healed) return
+    const { id } = fault
+    const done = this.#bring(fault, at)
+    if (done === null) return
+    this.#needs.told(id, `${triggerText(fault.when)}: ${done}`)
+    if (!isCountedByFrame.has(id)) this.#reached(id)
+  }
+
+  /** @returns what was done, in words; null when it cannot be done now */
+  #bring(fault: PlannedFault, at: string | null): string | null {
+    const world = this.#world
+    switch (fault.id) {
+      case 'N1':
+      case 'N2':
+      case 'N3':
+      case 'N4':
+        this.#rates.set(fault.id, fault.oneIn ?? 10)
+        return `one frame in ${fault.oneIn}`
+      case 'N9': {
+        const slow = this.#target(fault, at)
+        this.#slow = new Set(slow === null ? [] : [slow.id])
+        return slow === null ? null : `slow links of ${slow.id}`
+      }
+      case 'N5':
+        return this.#cut(fault, fault.targets, this.#others(fault.targets), true)
+      case 'N6':
+        return this.#cut(fault, fault.targets.slice(0, 1), fault.targets.slice(1), false)
+      case 'N7':
+        return this.#cut(fault, fault.targets.slice(0, 1), fault.targets.slice(1), true)
+      case 'N8':
+        return this.#cut(fault, fault.targets, this.#others(fault.targets), true)
+      case 'N10': {
+        const [one = '', other = ''] = fault.targets
+        world.network.reset(one, other)
+        return `${one} and ${other}`
+      }
+      case 'N11':
+        return this.#flap(fault)
+      case 'N12':
+        return this.#replay(fault)
+      case 'P10': {
+        const [client = ''] = fault.targets
+        if (!world.clients.has(client)) return null
+        world.killClient(client)
+        world.queue.after(fault.lasts, () => this.#needs.restartClient(client), true)
+        return client
+      }
+      case 'R20': {
+        const [one = '', other = ''] = fault.targets
+        world.network.suspect(one, other)
+        return `${one} suspects ${other}`
+      }
+      case 'R8':
+        return this.#silenceEngine(fault)
+      case 'C1':
+      case 'C2':
+      case 'C3':
+        return 'from the beginning'
+      case 'P4': {
+        const alive = [...world.servers.values()].filter((server) => server.alive)
+        for (const server of alive) server.kill()
+        world.queue.after(fault.lasts, () => this.#startAgain(alive), true)
+        return alive.map(({ id }) => id).join(',')
+      }
+      default:
+        return this.#strikeServer(fault, this.#target(fault, at))
+    }
+  }
+
+  #strikeServer(fault: PlannedFault, server: ServerNode | null): string | null {
+    if (server === null) return null
+    const world = this.#world
+    switch (fault.id) {
+      case 'P1':
+      case 'P2':
+      case 'P3':
+      case 'R6':
+      case 'R7':
+        // Half of the time only the process dies, and its machine goes on.
+        server.kill(this.#random.below(2) === 0)
+        world.queue.after(fault.lasts, () => this.#startAgain([server]), true)
+        return server.id
+      case 'P5':
+        if (!this.#needs.tolerance.lose([server.name])) return null
+        server.loseDisk()
+        world.queue.after(fault.lasts, () => this.#startAgain([server]), true)
+        return server.id
+      case 'P8':
+      case 'P9':
+        server.pause()
+        this.#later(fault.lasts, () => server.resume())
+        return server.id
+      case 'D4': {
+        if (server.files === null) return null
+        let isDone = false
+        server.files.fault = (operation) => {
+          if (operation !== 'datasync' || isDone) return null
+          isDone = true
+          return systemError('EIO')
+        }
+        return server.id
+      }
+      case 'D8':
+        return this.#fill(fault, server)
+      case 'D10':
+        server.holdFlushes()
+        this.#later(fault.lasts, () => server.releaseFlushes())
+        return server.id
+      default:
+        return null
+    }
+  }
+
+  #fill(fault: PlannedFault, server: ServerNode): string | null {
+    const { files, disk } = server
+    if (files !== null) {
+      files.foreignBytes = diskBytes
+      this.#later(fault.lasts, () => {
+        if (server.files !== null) server.files.foreignBytes = 0
+      })
+    } else if (disk !== null) {
+      disk.full = true
+      this.#later(fault.lasts, () => {
+        disk.full = false
+      })
+    }
+    return server.id
+  }
+
+  #cut(fault: PlannedFault, some: readonly string[], others: readonly string[], both: boolean): string | null {
+    if (some.length === 0 || others.length === 0) return null
+    const { network } = this.#world
+    for (const one of some) {
+      for (const other of others) {
+        network.cut(one, other)
+        if (both) network.cut(other, one)
+      }
+    }
+    this.#later(fault.lasts, () => network.heal(some))
+    return `${some.join(',')} ${both ? '|' : '->'} ${others.join(',')}`
+  }
+
+  #flap(fault: PlannedFault): string {
+    const { queue, network } = this.#world
+    const [one = '', other = ''] = fault.targets
+    let isUp = true
+    const stop = queue.every(100, () => {
+      isUp = !isUp
+      if (isUp) network.heal([one])
+      else {
+        network.cut(one, other)
+        network.cut(other, one)
+      }
+    })
+    this.#later(fault.lasts, () => {
+      stop()
+      network.heal([one])
+    })
+    return `${one} - ${other}`
+  }
+
+  /** The first one begins to keep frames; each brings what is kept. */
+  #replay(fault: PlannedFault): string {
+    this.#rates.set('N12', Number.POSITIVE_INFINITY)
+    const count = Math.min(this.#kept.length, 1 + (fault.lasts % 24))
+    for (let number = 0; number < count; number++) {
+      const parcel = this.#kept[this.#random.below(this.#kept.length)]
+      if (parcel !== undefined) this.#world.network.replay(parcel)
+    }
+    if (count > 0) this.#reached('N12')
+    this.#world.queue.after(fault.lasts, () => this.#replayLater(), true)
+    return `${count} frames`
+  }
+
+  #replayLater(): void {
+    if (this.#kept.length > 0) this.#reached('N12')
+    for (const parcel of this.#kept.slice(0, 16)) this.#world.network.replay(parcel)
+  }
+
+  #silenceEngine(fault: PlannedFault): string {
+    this.#deafEngine = fault
+    // Some replies are lost, or nobody answers at all.
+    this.#rates.set('R8', fault.lasts % 2 === 0 ? 1 : Math.min(3, fault.oneIn ?? 2))
+    this.#later(fault.lasts, () => {
+      this.#deafEngine = null
+      this.#rates.delete('R8')
+    })
+    return `arbiters ${fault.targets.join(',')}`
+  }
+
+  #startAgain(servers: readonly ServerNode[]): void {
+    for (const server of servers) server.start()
+  }
+
+  #target(fault: PlannedFault, at: string | null): ServerNode | null {
+    const id = fault.targets[0] ?? at ?? this.#anyServer()
+    const server = this.#world.servers.get(id)
+    return server?.alive === true ? server : null
+  }
+
+  #anyServer(): string {
+    const { servers } = this.#needs.plan
+    return servers[this.#random.below(servers.length)] ?? ''
+  }
+
+  #others(some: readonly string[]): string[] {
+    return [...this.#world.servers.keys(), ...this.#world.clients.keys()].filter((id) => !some.includes(id))
+  }
+
+  #later(milliseconds: number, undo: () => void): void {
+    const once = () => {
+      if (this.#undo.delete(once)) undo()
+    }
+    this.#undo.add(once)
+    this.#world.queue.after(milliseconds, once, true)
+  }
+}
+
+/** Their reach is the frames that they changed. */
+const isCountedByFrame = new Set<FaultId>(['N1', 'N2', 'N3', 'N4', 'N9', 'N12', 'R8'])
+
+function spread(random: Random, least: number, most: number): number {
+  return most > least ? least + random.below(most - least + 1) : least
+}
+
+function isEngineReply(kind: string): boolean {
+  return kind.startsWith('arbiter-') || kind === 'noted' || kind === 'found'
+}

@@ -1,0 +1,87 @@
+/**
+ * The production log over a directory that loses what was not flushed: what a server of a virtual world keeps when the world
+ * is to have real disks. Promises are the log's own; they move only when the world lets an operation of the directory end.
+ */
+import type { LogOptions } from '../../broker/log/options.ts'
+import { SegmentLog } from '../../broker/log/segment-log.ts'
+import type { Position, RecordKind, Store } from '../../proto/machine/store.ts'
+import type { CrashFiles } from './crash-files.ts'
+import type { DiskOwner, DiskRecord } from './virtual-disk.ts'
+
+/** Small, so that a short history fills, seals and crosses segments. */
+const logOptions: Partial<LogOptions> = {
+  segmentBytes: 20_480,
+  recordBytesMax: 16_384,
+  cacheBytesMax: 4_096,
+  diskReserveBytes: 65_536,
+}
+
+/** Bytes that a disk has at least: the reserve, and room for a history. */
+export const diskBytes = 1_000_000
+
+export class SegmentDisk implements Store {
+  readonly files: CrashFiles
+  readonly #log: SegmentLog
+  readonly #owner: Pick<DiskOwner, 'appended' | 'flushed'>
+  #unflushed: DiskRecord[] = []
+  #detached = false
+
+  constructor(files: CrashFiles, owner: Pick<DiskOwner, 'appended' | 'flushed'>) {
+    this.files = files
+    this.#owner = owner
+    this.#log = new SegmentLog(files, logOptions)
+  }
+
+  get full(): boolean {
+    return this.#log.full
+  }
+
+  get flushedTo(): Position {
+    return this.#log.flushedTo
+  }
+
+  get dirty(): boolean {
+    return this.#log.dirty
+  }
+
+  append(kind: RecordKind, body: Uint8Array): Position {
+    const position = this.#log.append(kind, body)
+    const record = { kind, body, position }
+    this.#unflushed.push(record)
+    this.#owner.appended(record)
+    return position
+  }
+
+  flush(): Promise<void> {
+    const last = this.#unflushed[this.#unflushed.length - 1]
+    const flushed = this.#log.flush()
+    return last === undefined ? flushed : flushed.then(() => this.#tell(last))
+  }
+
+  read(position: Position): Uint8Array | Promise<Uint8Array> {
+    return this.#log.read(position)
+  }
+
+  recover(visit: (kind: RecordKind, body: Uint8Array, position: Position) => void): Promise<void> {
+    return this.#log.recover(visit)
+  }
+
+  idle(): void {
+    this.#log.idle()
+  }
+
+  close(): Promise<void> {
+    return this.#log.close()
+  }
+
+  /** The process is gone; `files` belong to the next one. */
+  detach(): void {
+    this.#detached = true
+  }
+
+  #tell(last: DiskRecord): void {
+    if (this.#detached) return
+    const count = this.#unflushed.indexOf(last) + 1
+    if (count > 0) this.#owner.flushed(this.#unflushed.splice(0, count))
+  }
+}

@@ -1,0 +1,323 @@
+/** One server of a virtual world: its storages, and the process that runs on the newest of them. */
+import { ServerMachine } from '../../broker/server-machine.ts'
+import { type Address, address, type ServerName, serverId, serverName } from '../../proto/ids.ts'
+import { Loop, type LoopTimers } from '../../proto/machine/loop.ts'
+import type { Position, RecordKind, Store } from '../../proto/machine/store.ts'
+import { CrashFiles, type PausedOperation } from './crash-files.ts'
+import { diskBytes, SegmentDisk } from './segment-disk.ts'
+import { type DiskRecord, VirtualDisk } from './virtual-disk.ts'
+import type { World } from './world.ts'
+
+interface Running {
+  readonly machine: ServerMachine
+  readonly loop: Loop
+  readonly store: VirtualDisk | SegmentDisk
+}
+
+/** Operations of a directory that take as long as a flush. */
+const slow = new Set<PausedOperation>(['datasync', 'flushDirectory'])
+
+export class ServerNode {
+  readonly id: string
+  /** Every storage it ever had; the last is the present one. */
+  readonly storages: string[] = []
+  readonly #world: World
+  readonly #seeds: readonly Address[]
+  /** What the disk holds, while no process runs. */
+  #records: readonly DiskRecord[] = []
+  #backup: readonly DiskRecord[] | null = null
+  #files: CrashFiles | null = null
+  /** Everything below was told to be on disk. */
+  #toldTo: Position = -1
+  #running: Running | null = null
+  #holdsFlushes = false
+  #heldFlushes: (() => void)[] = []
+  #paused = false
+  #missed: (() => void)[] = []
+
+  constructor(world: World, id: string, seeds: readonly string[]) {
+    this.id = id
+    this.#world = world
+    this.#seeds = seeds.map(address)
+    this.storages.push(world.newStorage())
+    this.start()
+  }
+
+  get name(): ServerName {
+    return serverName(serverId(this.id), this.storages[this.storages.length - 1] ?? '')
+  }
+
+  get member() {
+    return { name: this.name, address: address(this.id) }
+  }
+
+  get alive(): boolean {
+    return this.#running !== null
+  }
+
+  get paused(): boolean {
+    return this.#paused
+  }
+
+  /** Null while it is dead. */
+  get machine(): ServerMachine | null {
+    return this.#running?.machine ?? null
+  }
+
+  /** Null while it is dead, or when its disk has segments. */
+  get disk(): VirtualDisk | null {
+    const store = this.#running?.store
+    return store instanceof VirtualDisk ? store : null
+  }
+
+  /** The directory of a disk with segments. */
+  get files(): CrashFiles | null {
+    return this.#files
+  }
+
+  start(): void {
+    if (this.#running !== null) return
+    const world = this.#world
+    const { name } = this
+    const store = world.options.disks === 'segments' ? this.#openSegments(name) : this.#openRecords(name)
+    const machine = new ServerMachine({
+      self: { name, address: address(this.id) },
+      seeds: this.#seeds,
+      random: world.newRandom(this.id),
+      clock: world.clockOf(this.id),
+      defaults: world.options.defaults ?? { autoCreate: false, template: { members: [] } },
+      storeFull: () => store.full,
+      engines: world.enginesOf(this.id).map(({ id }) => ({ id, type: 'virtual' })),
+      flushedTo: () => store.flushedTo,
+      ...(world.options.limits && { limits: world.options.limits }),
+    })
+    const loop: Loop = new Loop({
+      machine,
+      name,
+      cluster: () => machine.cluster,
+      store: this.#observed(store),
+      engines: {
+        ask: (engine, call, answer) => {
+          world.tell({ what: 'engine', at: world.now, server: name, engine, call })
+          world.engine(engine).ask(call, (given) => this.#unlessPaused(() => answer(given)))
+        },
+      },
+      timers: this.#timers(),
+      onFatal: (error) => this.#fatal(loop, error),
+    })
+    const running: Running = { machine, loop, store }
+    this.#running = running
+    if (store instanceof SegmentDisk) this.#recover(running, store)
+    else {
+      store.replay((kind, body, position) => machine.recover(kind, body, position))
+      this.#begin(running, store.records[store.records.length - 1]?.position ?? -1)
+    }
+  }
+
+  /** Gone at once, and with it what it had not flushed. `power`: the whole machine; a real disk keeps any part of it then. */
+  kill(power = true): void {
+    const running = this.#running
+    if (running === null) return
+    this.#running = null
+    this.#heldFlushes = []
+    this.#missed = []
+    this.#paused = false
+    const { store } = running
+    if (store instanceof VirtualDisk) this.#records = store.crash()
+    else {
+      store.detach()
+      this.#files = power ? store.files.powerLoss() : store.files.restart()
+    }
+    running.loop.stop()
+    this.#world.network.detach(address(this.id))
+    const loss = power ? this.#files?.loss : undefined
+    this.#world.tell({ what: 'crash', at: this.#world.now, server: this.name, ...(loss && { loss }) })
+  }
+
+  /** Comes back under the same id with an empty disk. */
+  loseDisk(): void {
+    this.kill()
+    this.#world.tell({ what: 'disk-lost', at: this.#world.now, server: this.name })
+    this.#records = []
+    this.#files = null
+    this.#toldTo = -1
+    this.storages.push(this.#world.newStorage())
+  }
+
+  /** Copies what is on the disk now; only of a disk of records. */
+  backUp(): void {
+    this.#backup = this.disk?.records.slice(0, this.disk.flushedCount) ?? this.#records
+  }
+
+  /** Comes back with the copy that was made before: the same storage, as it was then. */
+  restoreDisk(): void {
+    if (this.#backup === null) throw new Error(`nothing was backed up of server ${this.id}`)
+    this.kill()
+    this.#records = this.#backup
+  }
+
+  /** The process stands still: it takes nothing and says nothing, and goes on later as if nothing had been. */
+  pause(): void {
+    if (this.#running !== null) this.#paused = true
+  }
+
+  resume(): void {
+    this.#paused = false
+    const missed = this.#missed
+    this.#missed = []
+    for (const run of missed) this.#world.queue.after(0, run)
+  }
+
+  /** Flushes do not end until they are released. */
+  holdFlushes(): void {
+    this.#holdsFlushes = true
+  }
+
+  releaseFlushes(): void {
+    this.#holdsFlushes = false
+    const held = this.#heldFlushes
+    this.#heldFlushes = []
+    for (const end of held) this.#world.queue.after(0, end)
+  }
+
+  #begin(running: Running, lsn: Position): void {
+    this.#world.tell({ what: 'start', at: this.#world.now, server: this.name, lsn })
+    running.loop.start(this.#world.network.attach(address(this.id), running.loop))
+  }
+
+  /** A disk that cannot be read ends the process like one that cannot be written. */
+  #recover(running: Running, store: SegmentDisk): void {
+    const world = this.#world
+    const { name } = this
+    const found: DiskRecord[] = []
+    let last: Position = -1
+    const visit = (kind: RecordKind, body: Uint8Array, position: Position) => {
+      if (this.#running !== running) return
+      last = position
+      if (position > this.#toldTo) found.push({ kind, body, position })
+      running.machine.recover(kind, body, position)
+    }
+    world.restless = true
+    store.recover(visit).then(
+      () => {
+        if (this.#running !== running) return
+        // What was on its way when the process ended, and is on disk now.
+        if (found.length > 0) this.#flushed(name, found)
+        this.#begin(running, last)
+        world.restless = true
+      },
+      (error: unknown) => this.#fatal(running.loop, error),
+    )
+  }
+
+  #fatal(loop: Loop, error: unknown): void {
+    if (this.#running?.loop !== loop) return
+    this.#world.tell({ what: 'fatal', at: this.#world.now, server: this.name, error })
+    this.kill(false)
+  }
+
+  #openRecords(name: ServerName): VirtualDisk {
+    const world = this.#world
+    return new VirtualDisk(
+      {
+        appended: (record) => world.tell({ what: 'append', at: world.now, server: name, record }),
+        flushed: (records) => this.#flushed(name, records),
+        flushing: (end) => this.#flushing(end),
+      },
+      this.#records,
+    )
+  }
+
+  #openSegments(name: ServerName): SegmentDisk {
+    const world = this.#world
+    this.#files ??= new CrashFiles(world.newRandom(`${this.id} disk`), {
+      capacityBytes: diskBytes,
+      pause: (operation) => this.#diskTime(operation),
+    })
+    return new SegmentDisk(this.#files, {
+      appended: (record) => world.tell({ what: 'append', at: world.now, server: name, record }),
+      flushed: (records) => this.#flushed(name, records),
+    })
+  }
+
+  #flushed(server: ServerName, records: readonly DiskRecord[]): void {
+    this.#toldTo = Math.max(this.#toldTo, records[records.length - 1]?.position ?? -1)
+    this.#world.tell({ what: 'flush', at: this.#world.now, server, records })
+  }
+
+  /** The store as the loop sees it: with points for faults around what it does. */
+  #observed(store: VirtualDisk | SegmentDisk): Store {
+    const world = this.#world
+    if (world.options.points !== true && !(store instanceof SegmentDisk)) return store
+    const at = (moment: 'before' | 'after', what: 'persist' | 'flush', kind: string) =>
+      world.onPoint?.({ moment, what, id: this.id, kind })
+    return {
+      append: (kind, body) => {
+        at('before', 'persist', kind)
+        const position = store.append(kind, body)
+        at('after', 'persist', kind)
+        return position
+      },
+      flush: () => {
+        world.restless = store instanceof SegmentDisk
+        at('before', 'flush', '')
+        const flushed = store.flush()
+        return flushed.then(() => {
+          at('after', 'flush', '')
+        })
+      },
+      get full() {
+        return store.full
+      },
+      get dirty() {
+        return store.dirty
+      },
+      get flushedTo() {
+        return store.flushedTo
+      },
+      read: (position) => {
+        const body = store.read(position)
+        if (body instanceof Promise) world.restless = true
+        return body
+      },
+      recover: (visit) => store.recover(visit),
+      idle: () => {
+        if (store instanceof SegmentDisk) world.restless = true
+        store.idle()
+      },
+      close: () => store.close(),
+    }
+  }
+
+  #flushing(end: () => void): void {
+    const ended = () => this.#unlessPaused(end)
+    if (this.#holdsFlushes) this.#heldFlushes.push(ended)
+    else this.#world.queue.after(this.#world.options.flushTime?.(this.id) ?? 0, ended)
+  }
+
+  /** Most operations of a directory end at once; a flush takes its time. */
+  #diskTime(operation: PausedOperation): Promise<void> | undefined {
+    this.#world.restless = true
+    if (!slow.has(operation)) return undefined
+    return new Promise((resolve) => {
+      this.#flushing(() => {
+        this.#world.restless = true
+        resolve()
+      })
+    })
+  }
+
+  #timers(): LoopTimers {
+    const { soon, every } = this.#world.timersOf(this.id)
+    return {
+      soon: (run) => soon(() => this.#unlessPaused(run)),
+      // Ticks that were missed come as one.
+      every: (milliseconds, run) => every(milliseconds, () => !this.#paused && run()),
+    }
+  }
+
+  #unlessPaused(run: () => void): void {
+    if (this.#paused) this.#missed.push(run)
+    else run()
+  }
+}

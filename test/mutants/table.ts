@@ -1,0 +1,13 @@
+import type { Mutant } from './mutant.ts'
+import { decisionMutants } from './table/decisions.ts'
+import { epochChangeMutants } from './table/epoch-change.ts'
+import { logMutants } from './table/log.ts'
+import { operationMutants } from './table/operations.ts'
+
+/** Every planted bug. */
+export const mutants: readonly Mutant[] = [
+  ...operationMutants,
+  ...epochChangeMutants,
+  ...decisionMutants,
+  ...logMutants,
+]

@@ -1,0 +1,157 @@
+/** Planted bugs of the log and of its recovery. */
+import type { Mutant } from '../mutant.ts'
+
+export const logMutants: readonly Mutant[] = [
+  {
+    id: '43',
+    title: 'the error of a flush is swallowed',
+    edits: [
+      {
+        file: 'broker/log/segment-log.ts',
+        find: '        await (file instanceof Promise ? await file : file).datasync()\n',
+        replace: '        await (file instanceof Promise ? await file : file).datasync().catch(() => {})\n',
+      },
+    ],
+    caughtBy: ['I8'],
+    stories: ['log'],
+  },
+  {
+    id: '44',
+    title: 'the checksum of a record is not looked at',
+    edits: [
+      {
+        file: 'broker/log/record.ts',
+        find: 'return crc32(buffer.subarray(at + 4, bodyAt + length), seed) === buffer.readUInt32LE(at) ? length : -1',
+        replace: 'return buffer.readUInt32LE(at) !== 0 || seed < 0 ? length : -1',
+      },
+    ],
+    caughtBy: ['I11', 'I8'],
+    stories: ['log'],
+  },
+  {
+    id: '45',
+    title: 'the directory is not flushed when a segment is made',
+    edits: [
+      {
+        file: 'broker/log/segments.ts',
+        find: '      await this.#files.rename(name, segmentName(first))\n      await this.#files.flushDirectory()',
+        replace: '      await this.#files.rename(name, segmentName(first))',
+      },
+    ],
+    caughtBy: ['I8'],
+    stories: ['log'],
+  },
+  {
+    id: '46',
+    title: 'a flush that failed is tried once more',
+    edits: [
+      {
+        file: 'broker/log/segment-log.ts',
+        find: '        await (file instanceof Promise ? await file : file).datasync()\n',
+        replace: `        const open = file instanceof Promise ? await file : file
+        await open.datasync().catch(() => open.datasync())
+`,
+      },
+    ],
+    caughtBy: ['I8'],
+    stories: ['log'],
+  },
+  {
+    id: '47',
+    title: 'recovery cuts a torn tail one record too early',
+    edits: [
+      {
+        file: 'broker/log/scan.ts',
+        find: '    const length = checkRecord(buffer, at, first + at, seed)\n    if (length < 0) return { at, continues: false }',
+        replace: `    const length = checkRecord(buffer, at, first + at, seed)
+    const after = at + recordBytes(Math.max(0, length))
+    const isLast = after + headerBytes <= buffer.length && checkRecord(buffer, after, first + after, seed) < 0
+    if (length < 0 || (isLast && codeAt(buffer, at) !== codes.mark)) return { at, continues: false }`,
+      },
+    ],
+    caughtBy: ['I8'],
+    stories: ['log'],
+  },
+  {
+    id: 'E1',
+    title: 'after a failed flush the log goes on',
+    edits: [
+      {
+        file: 'broker/log/segment-log.ts',
+        find: "      throw this.#fail('write', error)\n    }\n    if (this.#failure !== null) throw this.#failure",
+        replace:
+          "      this.#running = null\n      throw diskFailed('write', error)\n    }\n    if (this.#failure !== null) throw this.#failure",
+      },
+    ],
+    caughtBy: ['I8'],
+    stories: ['log'],
+  },
+  {
+    id: 'E2',
+    title: 'recovery trusts what the page cache shows and does not write its tail again',
+    edits: [
+      {
+        file: 'broker/log/recovery.ts',
+        find: '    await file.writev([buffer.subarray(from)], from)\n    await file.datasync()',
+        replace: '    if (end < 0) await file.writev([buffer.subarray(from)], from)',
+      },
+    ],
+    caughtBy: ['I8'],
+    stories: ['log'],
+  },
+  {
+    id: 'E3',
+    title: 'segments behind a torn tail stay',
+    edits: [
+      {
+        file: 'broker/log/recovery.ts',
+        find: '    await files.remove(segmentName(segment.first))\n    await files.flushDirectory()',
+        replace: '    await files.flushDirectory()',
+      },
+    ],
+    caughtBy: ['test', 'I8', 'I11'],
+    stories: ['log'],
+    tests: ['test/broker/log/recovery.test.ts', 'test/broker/log/segment-log.test.ts'],
+  },
+  {
+    id: 'E4',
+    title: 'damage below what was flushed is cut like a torn tail',
+    edits: [
+      {
+        file: 'broker/log/recovery.ts',
+        find: '    await refuseDamage(found.slice(index), reader, seed, end)\n',
+        replace: '    if (index < 0) await refuseDamage(found.slice(index), reader, seed, end)\n',
+      },
+    ],
+    caughtBy: ['test', 'I8'],
+    stories: ['log'],
+    tests: ['test/broker/log/recovery.test.ts', 'test/broker/log/segment-log.test.ts'],
+  },
+  {
+    id: 'E5',
+    title: 'a commit is called flushed when it is written',
+    edits: [
+      {
+        file: 'broker/log/segment-log.ts',
+        find: '        await (file instanceof Promise ? await file : file).datasync()\n',
+        replace: '        if (file instanceof Promise) await file\n',
+      },
+    ],
+    caughtBy: ['I8'],
+    stories: ['log'],
+  },
+  {
+    id: 'E6',
+    title: 'a record read at the wrong place is taken for the right one',
+    edits: [
+      {
+        file: 'broker/log/record.ts',
+        find: '  if (readPosition(buffer, at + 8) !== position) return -1\n',
+        replace: '',
+      },
+    ],
+    caughtBy: ['test', 'I11', 'I8'],
+    stories: ['log'],
+    tests: ['test/broker/log/recovery.test.ts', 'test/broker/log/segment-log.test.ts'],
+  },
+]
