@@ -270,7 +270,7 @@ async function runOnce(session: Session, options: Options, members: number): Pro
   const servers = Math.min(26, members + (options.spares ?? members))
   // Who asks for the changes here must be alone with that.
   const serveArgs = [...serveArgsOf(options), ...(options.replace ? [] : ['--no-replace'])]
-  const cluster = await Cluster.start(session, { servers, serveArgs })
+  const cluster = await Cluster.start(session, { servers, serveArgs, transport: options.transport })
   try {
     const topics = topicNames(options.topics)
     const [topic = ''] = topics

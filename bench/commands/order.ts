@@ -112,7 +112,11 @@ async function order(session: Session, options: Options): Promise<Report<OrderSu
 }
 
 async function measureOnce(session: Session, options: Options, servers: number, way: Way): Promise<Measured> {
-  const cluster = await Cluster.start(session, { servers, serveArgs: serveArgsOf(options) })
+  const cluster = await Cluster.start(session, {
+    servers,
+    serveArgs: serveArgsOf(options),
+    transport: options.transport,
+  })
   try {
     if (way === 'early') await refuseWithoutEarly(cluster.url)
     const wanted = (way === 'early' ? 'fifo' : way) as Order
