@@ -3,6 +3,7 @@ import type { Command } from 'commander'
 import { toMode, wholeNumber, wordOf } from '../broker/cli/arguments.ts'
 import { type Mode, modes } from '../proto/configuration.ts'
 import { EpochcastError } from '../proto/errors.ts'
+import { type Transport, transports } from './cluster/cluster.ts'
 import type { PublishApi } from './load/contract.ts'
 import { payloadBytesMin } from './load/payload.ts'
 
@@ -21,14 +22,13 @@ export interface LoadOptions extends CommonOptions {
   readonly publisherProcesses: number
   readonly topics: number
   readonly sync: string
-  readonly transport: string
+  readonly transport: Transport
   readonly rate?: number
   readonly window: number
   readonly api: PublishApi
   readonly serveArgs: readonly string[]
 }
 
-const transports = ['tcp'] as const
 const syncs = ['always', 'interval', 'memory'] as const
 const mebibyte = 1024 * 1024
 

@@ -2,31 +2,41 @@
 import { mkdtemp, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { type Admin, type Client, connect, type Mode, type Order } from '../../client-sdk/index.ts'
+import { type Admin, type Client, connect, EpochcastError, type Mode, type Order } from '../../client-sdk/index.ts'
+import { parseNatsUrl } from '../../proto/transport/nats-options.ts'
 import { Servers } from '../demo/servers.ts'
 import { cpuSeconds, type Memory, memoryOf } from '../measure/processes.ts'
 import { sum } from '../measure/statistics.ts'
+import { NatsServers, natsInstallHint, natsServerVersion } from '../peers/nats-server.ts'
 import type { Session } from '../session.ts'
+
+export const transports = ['tcp', 'nats'] as const
+export type Transport = (typeof transports)[number]
 
 export interface ClusterSpec {
   readonly servers: number
   /** What `serve` is told besides. */
   readonly serveArgs: readonly string[]
+  readonly transport: Transport
 }
 
 const names = 'abcdefghijklmnopqrstuvwxyz'
 const pollMs = 5
+const natsPrefix = 'epochcast-bench'
+const natsName = 'n1'
 
 export class Cluster {
   readonly ids: readonly string[]
   readonly #session: Session
   readonly #folder: string
   readonly #servers: Servers
+  readonly #nats: NatsServers | null
   readonly #unwatch: () => void
   #client: Client | null = null
   #failure: Error | null = null
 
-  private constructor(session: Session, folder: string, spec: ClusterSpec) {
+  private constructor(session: Session, folder: string, spec: ClusterSpec, nats: NatsServers | null) {
+    this.#nats = nats
     this.#session = session
     this.#folder = folder
     this.ids = [...names.slice(0, spec.servers)]
@@ -37,13 +47,16 @@ export class Cluster {
         session.interrupt(error)
       },
       spec.serveArgs,
+      nats === null ? null : { ...parseNatsUrl(nats.url), prefix: natsPrefix },
     )
     this.#unwatch = session.onKill(() => this.#servers.killAll())
   }
 
   /** @throws Error when a server does not start */
   static async start(session: Session, spec: ClusterSpec): Promise<Cluster> {
-    const cluster = new Cluster(session, await mkdtemp(join(session.dataFolder, 'servers-')), spec)
+    const nats = spec.transport === 'nats' ? await startNats() : null
+    session.own(nats?.pidOf(natsName))
+    const cluster = new Cluster(session, await mkdtemp(join(session.dataFolder, 'servers-')), spec, nats)
     try {
       await cluster.#servers.boot(cluster.ids)
       session.own(...cluster.pids)
@@ -74,7 +87,9 @@ export class Cluster {
 
   /** Seconds of all servers together. */
   get cpuSeconds(): number {
-    return sum(this.pids.map(cpuSeconds))
+    // What carries the frames is part of the price.
+    const pids = [...this.pids, ...(this.#nats === null ? [] : [this.#nats.pidOf(natsName)])]
+    return sum(pids.map(cpuSeconds))
   }
 
   get memory(): (Memory & { readonly id: string })[] {
@@ -88,7 +103,14 @@ export class Cluster {
   async createTopics(names: readonly string[], mode: Mode, members: readonly string[], order?: Order): Promise<void> {
     const { signal } = this.#session
     const options = { mode, members, signal, timeoutMs: 30_000, ...(order !== undefined && { order }) }
-    for (const name of names) await this.admin.createTopic(name, options)
+    for (const name of names) {
+      try {
+        await this.admin.createTopic(name, options)
+      } catch (error) {
+        // Nobody else is here: asked twice, a slow machine finds what the first request made.
+        if (!(error instanceof EpochcastError) || error.code !== 'EC_TOPIC_EXISTS') throw error
+      }
+    }
   }
 
   async kill(id: string): Promise<void> {
@@ -115,6 +137,16 @@ export class Cluster {
     const stubborn = await this.#servers.stop()
     if (stubborn.length > 0) this.#session.say(`had to be killed at the end: ${stubborn.join(', ')}`)
     this.#unwatch()
+    this.#session.disown(this.#nats?.pidOf(natsName))
+    await this.#nats?.close()
     await rm(this.#folder, { recursive: true, force: true, maxRetries: 5, retryDelay: 50 })
   }
+}
+
+/** @throws EpochcastError when there is none to start */
+async function startNats(): Promise<NatsServers> {
+  if (natsServerVersion() === null) {
+    throw new EpochcastError('EC_BAD_ARGUMENT', 'nats-server is not installed', { hint: natsInstallHint })
+  }
+  return NatsServers.start({ count: 1 })
 }

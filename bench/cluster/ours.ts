@@ -23,7 +23,7 @@ export class Ours implements Peer {
 
   /** @param spares servers that changes may choose beside the members */
   static async start(session: Session, spares: number): Promise<Ours> {
-    const cluster = await Cluster.start(session, { servers: members + spares, serveArgs: [] })
+    const cluster = await Cluster.start(session, { servers: members + spares, serveArgs: [], transport: 'tcp' })
     const ours = new Ours(session, cluster)
     try {
       await cluster.createTopics([topic], ours.#membership.mode, ours.#membership.members)

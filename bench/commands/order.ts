@@ -112,7 +112,11 @@ async function order(session: Session, options: Options): Promise<Report<OrderSu
 }
 
 async function measureOnce(session: Session, options: Options, servers: number, way: Way): Promise<Measured> {
-  const cluster = await Cluster.start(session, { servers, serveArgs: serveArgsOf(options) })
+  const cluster = await Cluster.start(session, {
+    servers,
+    serveArgs: serveArgsOf(options),
+    transport: options.transport,
+  })
   try {
     if (way === 'early') await refuseWithoutEarly(cluster.url)
     const wanted = (way === 'early' ? 'fifo' : way) as Order
@@ -139,6 +143,7 @@ async function measureOnce(session: Session, options: Options, servers: number, 
 
 /** A client that knows of early delivery refuses it in total order; one that does not takes no notice. */
 async function refuseWithoutEarly(url: string): Promise<void> {
+  if (!(orders as readonly string[]).includes('total')) throw new Refused('this version does not deliver early')
   await using client = await connect(url)
   try {
     const options = { order: 'total', durability: 'early' } as object as SubscribeOptions

@@ -224,7 +224,11 @@ async function measureOnce(
   servers: number,
   subscribers: number,
 ): Promise<Measured> {
-  const cluster = await Cluster.start(session, { servers, serveArgs: serveArgsOf(options) })
+  const cluster = await Cluster.start(session, {
+    servers,
+    serveArgs: serveArgsOf(options),
+    transport: options.transport,
+  })
   try {
     const topics = topicNames(options.topics)
     await cluster.createTopics(topics, options.mode, cluster.ids)

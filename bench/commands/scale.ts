@@ -125,7 +125,11 @@ async function measureOnce(
   axis: Axis,
   value: number,
 ): Promise<Taken> {
-  const cluster = await Cluster.start(session, { servers, serveArgs: serveArgsOf(options) })
+  const cluster = await Cluster.start(session, {
+    servers,
+    serveArgs: serveArgsOf(options),
+    transport: options.transport,
+  })
   try {
     const topics = topicNames(axis === 'topics' ? Math.max(1, value) : options.topics)
     await cluster.createTopics(topics, options.mode, cluster.ids)

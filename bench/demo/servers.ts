@@ -13,7 +13,7 @@ import { natsServerAddress } from '../../proto/transport/nats-subjects.ts'
 import { dialTcp } from '../../proto/transport/tcp.ts'
 import { freePorts } from '../peers/ports.ts'
 
-const readyTimeoutMs = 30_000
+const readyTimeoutMs = 60_000
 const stopTimeoutMs = 5_000
 const cli = besides('../../broker/cli/main')
 

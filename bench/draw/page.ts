@@ -8,7 +8,8 @@ import { chartSvg, escaped } from './svg.ts'
 
 /** @param words the tables as they are printed */
 export function pictureHtml(picture: Picture, words: string): string {
-  const folder = dirname(createRequire(import.meta.url).resolve('uplot'))
+  const require = createRequire(import.meta.url)
+  const folder = dirname(require.resolve('uplot'))
   const script = readFileSync(join(folder, 'uPlot.iife.min.js'), 'utf8')
   const css = readFileSync(join(folder, 'uPlot.min.css'), 'utf8')
   const charts = picture.charts.map((chart, at) => {

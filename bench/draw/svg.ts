@@ -199,7 +199,7 @@ function barPanel({ title, unit, isLog, bars }: BarChart): Panel {
     const place = coordinate(x.at(tick))
     return `<line class="grid thin" x1="${place}" x2="${place}" y1="${top}" y2="${bottom}"/>${text(place, bottom + 15, short(tick), 'dim small', 'middle')}`
   })
-  const body = [text(24, 16, title, 'text panel'), ...grid, ...rows, text(end + 12, bottom + 15, unit, 'dim small')]
+  const body = [text(24, 16, title, 'text panel'), ...grid, ...rows, text(end + 34, bottom + 15, unit, 'dim small')]
   return { height: bottom + 40, body: body.join('\n') }
 }
 

@@ -57,10 +57,10 @@ export function planChange(kind: Kind, now: Membership, servers: readonly string
       return to(kind, { mode: 'fault-recovery', members: members.slice(0, Math.max(2, (members.length + 1) >> 1)) })
     case 'to-fault-masking': {
       if (mode === 'fault-masking') return planChange('to-fault-recovery', now, servers)
-      const wanted = Math.max(3, 2 * members.length - 1)
-      const more = spare.slice(0, wanted - members.length)
-      if (members.length + more.length < wanted) throw new Error(`fault-masking takes ${wanted} servers`)
-      return to(kind, { mode: 'fault-masking', members: [...members, ...more] })
+      const most = servers.length - ((servers.length + 1) % 2)
+      const wanted = Math.min(Math.max(3, 2 * members.length - 1), most)
+      if (wanted < 3) throw new Error(`fault-masking takes 3 servers, not ${servers.length}`)
+      return to(kind, { mode: 'fault-masking', members: [...members, ...spare].slice(0, wanted) })
     }
     case 'replace-killed':
     case 'replace-frozen':

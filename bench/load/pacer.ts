@@ -2,38 +2,34 @@
  * A clock that strikes finer than the event loop's timers, in a thread of its own: it sleeps on a lock until each moment and then
  * wakes the main thread. Waking takes about so long; it strikes that much early.
  */
-import { extname } from 'node:path'
-import { isMainThread, parentPort, Worker, workerData } from 'node:worker_threads'
-import { nowUs } from '../measure/clock.ts'
+import { Worker } from 'node:worker_threads'
 
 const leadUs = 120
 
-interface PacerData {
-  readonly pacer: true
-  readonly startUs: number
-  readonly periodUs: number
+/** As text, so that the thread needs no loader for the language that this is written in. */
+const thread = `
+const { parentPort, workerData: { startUs, periodUs, leadUs } } = require('node:worker_threads')
+const [seconds, nanoseconds] = process.hrtime()
+const offsetUs = seconds * 1e6 + nanoseconds / 1e3 - performance.now() * 1e3
+const lock = new Int32Array(new SharedArrayBuffer(4))
+for (let strike = 0; ; strike++) {
+  const waitUs = startUs + strike * periodUs - leadUs - performance.now() * 1e3 - offsetUs
+  // A stall does not make it strike for everything that it missed.
+  if (waitUs < -periodUs) strike += Math.floor(-waitUs / periodUs)
+  if (waitUs > 0) Atomics.wait(lock, 0, 0, waitUs / 1000)
+  parentPort.postMessage(null)
 }
+`
 
-/** @param strike called about every `periodUs` from `startUs` on */
+/**
+ * @param strike called about every `periodUs` from `startUs` on, in microseconds of the common clock
+ * @returns a function that stops it
+ */
 export function startPacer(startUs: number, periodUs: number, strike: () => void): () => void {
-  const data: PacerData = { pacer: true, startUs, periodUs }
-  const worker = new Worker(new URL(`./pacer${extname(import.meta.url)}`, import.meta.url), { workerData: data })
+  const worker = new Worker(thread, { eval: true, execArgv: [], workerData: { startUs, periodUs, leadUs } })
   worker.on('message', strike)
   return () => {
     worker.off('message', strike)
     worker.terminate().catch(() => {})
   }
 }
-
-function run({ startUs, periodUs }: PacerData): void {
-  const lock = new Int32Array(new SharedArrayBuffer(4))
-  for (let strike = 0; ; strike++) {
-    const waitUs = startUs + strike * periodUs - leadUs - nowUs()
-    // A stall does not make it strike for everything that it missed.
-    if (waitUs < -periodUs) strike += Math.floor(-waitUs / periodUs)
-    if (waitUs > 0) Atomics.wait(lock, 0, 0, waitUs / 1000)
-    parentPort?.postMessage(null)
-  }
-}
-
-if (!isMainThread && (workerData as Partial<PacerData> | null)?.pacer === true) run(workerData as PacerData)
