@@ -21,8 +21,8 @@ import {
 } from '../../proto/ids.ts'
 import type { MessageSet } from '../../proto/message-set.ts'
 import type { Batch } from '../../proto/wire/messages.ts'
+import type { WorldEvent } from '../world/events.ts'
 import type { Operation, Step } from '../world/operations.ts'
-import type { WorldEvent } from '../world/world.ts'
 
 export interface OrderRulesOptions {
   /** Everything that can happen has happened: F5 is checked, too. */

@@ -2,7 +2,8 @@
 // one story, once for every call that servers make: it is lost, its answer is lost, who asks crashes, or the engine is away from then on
 // for a while; and with an engine that is slow.
 import { describe, expect, it } from 'vitest'
-import type { World, WorldEvent } from '../../sim/world/world.ts'
+import type { WorldEvent } from '../../sim/world/events.ts'
+import type { World } from '../../sim/world/world.ts'
 import { outsideVariants, tell, type Variant } from './story.ts'
 
 const everything = ['a', 'b', 'c', 'd', 'e']

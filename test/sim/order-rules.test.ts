@@ -5,8 +5,8 @@ import type { Configuration, Decision, Order } from '../../proto/configuration.t
 import { epoch, type PublisherId, sequence, topicName } from '../../proto/ids.ts'
 import type { Batch } from '../../proto/wire/messages.ts'
 import { checkOrders } from '../../sim/check/order-rules.ts'
+import type { WorldEvent } from '../../sim/world/events.ts'
 import { Operation, type Step } from '../../sim/world/operations.ts'
-import type { WorldEvent } from '../../sim/world/world.ts'
 
 const publishers: Record<string, PublisherId> = {
   x: '000000000000000a' as PublisherId,
