@@ -19,7 +19,7 @@ const words: Readonly<Record<string, readonly string[]>> = {
 }
 const deciders = ['stakes', 'engine', 'engine:main', 'engine:main@0123456789abcdef']
 const letters = 'abcdeXYZ019'
-const named = new Set(['coordinator', 'silent', 'old', 'retirable'])
+const named = new Set(['sequencer', 'coordinator', 'silent', 'old', 'retirable'])
 const manyMax = 4
 
 export class MessageGenerator {

@@ -36,7 +36,10 @@ function textOf(value: unknown, seen: Map<object, number>): string {
       .join(',')})`
   if (ArrayBuffer.isView(value)) return numbersOf(value as Uint8Array)
   if (Array.isArray(value)) return `[${value.map((one) => textOf(one, seen)).join(',')}]`
-  const fields = Object.entries(value).filter(([key, one]) => !surroundings.has(key) && typeof one !== 'function')
+  // A field that is not there, and one that says nothing, are one state: what was decoded has both.
+  const isState = (key: string, one: unknown) =>
+    !surroundings.has(key) && one !== undefined && typeof one !== 'function'
+  const fields = Object.entries(value).filter(([key, one]) => isState(key, one))
   return `<${fields.map(([key, one]) => `${key}=${textOf(one, seen)}`).join(',')}>`
 }
 

@@ -91,7 +91,6 @@ describe('a plan that breaks a rule', () => {
     expect((await runPlan(broken, forgetful)).violations.map(({ rule }) => rule)).toContain('I8')
     const { plan, runs } = await shrink(broken, 'I8', { ...forgetful, runsMax: 100 })
     expect(runs).toBeGreaterThan(3)
-    expect(plan.operations).toEqual([])
     expect(plan.faults.map(({ id }) => id)).toEqual(['P1'])
     expect((await runPlan(plan, forgetful)).violations.map(({ rule }) => rule)).toContain('I8')
   })

@@ -170,7 +170,7 @@ export const operationMutants: readonly Mutant[] = [
     edits: [
       {
         file: 'client-sdk/operations/fetch.ts',
-        find: 'if (batch.last > endOf(this.#until, batch.publisher)) return',
+        find: 'if ((this.#isBare ? batch.first : batch.last) > endOf(this.#until, batch.publisher)) return',
         replace: 'if (batch.last < 0) return',
       },
     ],
@@ -213,8 +213,8 @@ export const operationMutants: readonly Mutant[] = [
     edits: [
       {
         file: 'client-sdk/operations/subscribe.ts',
-        find: 'const of = { topic: newest.topic, epoch, until: decision.closing, prefix: this.#given }',
-        replace: 'const of = { topic: newest.topic, epoch, until: emptySet, prefix: this.#given }',
+        find: 'const of = { topic: newest.topic, epoch, until: decision.closing, prefix }',
+        replace: 'const of = { topic: newest.topic, epoch, until: emptySet, prefix }',
       },
     ],
     caughtBy: ['F6'],
