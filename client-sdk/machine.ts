@@ -39,7 +39,7 @@ export type ClientCall = (out: Effect[]) => void
 
 export class ClientMachine implements Machine<ClientCall> {
   readonly servers: Servers
-  readonly requests: Requests = new Requests()
+  readonly requests: Requests
   /** Known once a server introduced itself. */
   cluster: ClusterId | '' = ''
   /** Servers that introduced themselves and belong to no cluster. */
@@ -59,6 +59,8 @@ export class ClientMachine implements Machine<ClientCall> {
 
   constructor(options: ClientMachineOptions) {
     this.#options = options
+    // In steps that leave the remainders alone by which readers choose their first source.
+    this.requests = new Requests(options.random.below(0x10_0000) * 840)
     this.#limits = { ...addLimits, ...options.limits }
     this.servers = new Servers(options.seeds)
     this.#clock = new HybridClock(() => options.clock.nowMs())

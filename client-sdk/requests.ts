@@ -24,7 +24,12 @@ const firstRetryTicks = 20
 
 export class Requests {
   readonly #open = new Map<number, Open>()
-  #token = 0
+  #token: number
+
+  /** @param first where tokens begin: by chance, so that a late answer to an earlier process of this client is not one to this */
+  constructor(first = 0) {
+    this.#token = first
+  }
 
   /** A number that no other request or subscription of this client carries. */
   nextToken(): number {

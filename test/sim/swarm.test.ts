@@ -91,7 +91,9 @@ describe('a plan that breaks a rule', () => {
     expect((await runPlan(broken, forgetful)).violations.map(({ rule }) => rule)).toContain('I8')
     const { plan, runs } = await shrink(broken, 'I8', { ...forgetful, runsMax: 100 })
     expect(runs).toBeGreaterThan(3)
-    expect(plan.faults.map(({ id }) => id)).toEqual(['P1'])
+    // The death stays; so may what kept others from finding out that the log had ended too early.
+    expect(plan.faults.map(({ id }) => id)).toContain('P1')
+    expect(plan.operations.length + plan.faults.length).toBeLessThanOrEqual(7)
     expect((await runPlan(plan, forgetful)).violations.map(({ rule }) => rule)).toContain('I8')
   })
 
