@@ -169,25 +169,41 @@ export class Changes {
     if (asker === undefined || made === undefined || decision === undefined) return
     this.#past.delete(token)
     const old = message.decisions.find((one) => one.next.epoch === previousEpoch(decision.next.epoch)) ?? made
-    this.#tellPast(asker, decision, old.next, out)
+    const isNewest = decision.next.epoch >= message.newest.epoch
+    this.#follow(asker, decision, old.next, isNewest, this.#replica(message.topic)?.state ?? null, out)
   }
 
   /** The epoch was ended already: by this very change, which is then followed to its end, or by another. */
   #answerPast(asker: Asker, decision: Decision, state: TopicState | null, out: Effect[]): void {
-    const old = state?.configurationOf(previousEpoch(decision.next.epoch))
-    const isNewest = state?.newest?.epoch === decision.next.epoch
-    if (decision.changeId === asker.request.changeId && isNewest && old !== undefined) {
-      const coordinator = this.#run(old, intentOf(decision), [asker], true, out)
-      coordinator.decided(decision, out)
-      return
-    }
-    this.#tellPast(asker, decision, old ?? null, out)
+    const old = state?.configurationOf(previousEpoch(decision.next.epoch)) ?? null
+    const isNewest = decision.next.epoch >= (state?.newest?.epoch ?? 0)
+    this.#follow(asker, decision, old, isNewest, state, out)
   }
 
-  #tellPast(asker: Asker, decision: Decision, old: Configuration | null, out: Effect[]): void {
+  /** @param isNewest nothing is known of a later epoch, so this one may not be enabled yet */
+  #follow(
+    asker: Asker,
+    decision: Decision,
+    old: Configuration | null,
+    isNewest: boolean,
+    state: TopicState | null,
+    out: Effect[],
+  ): void {
+    const isEnabled = !isNewest || (state?.enabledEpoch ?? 0) >= decision.next.epoch
+    const isOwn = decision.changeId === asker.request.changeId
+    if (isOwn && isNewest && old !== null) {
+      if (this.#running.has(old.topic)) this.#wait(asker, out)
+      else this.#run(old, intentOf(decision), [asker], true, out).decided(decision, out)
+    } else if (isOwn && !isEnabled) {
+      // One of the next members, which does not know who came before: whoever asks, asks another server.
+      this.#refuse(asker, 'not-yet', `whether epoch ${decision.next.epoch} is enabled is not known here`, out)
+    } else this.#tellPast(asker, decision, old, isEnabled, out)
+  }
+
+  #tellPast(asker: Asker, decision: Decision, old: Configuration | null, enabled: boolean, out: Effect[]): void {
     const superseded = decision.changeId !== asker.request.changeId
     const times = { planUs: 0, wedgeUs: 0, stageUs: 0, decideUs: 0, startUs: 0 }
-    const result = { decision, enabled: true, superseded, retirable: [], times }
+    const result = { decision, enabled, superseded, retirable: [], times }
     if (superseded) {
       this.#tell([asker], result, true, out)
       return

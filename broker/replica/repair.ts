@@ -5,7 +5,7 @@
  * Departs from the paper's figures, which leave such a message in limbo until the epoch ends: a pulled batch is a store like
  * any other, so completing it in its own epoch is legal, and after the wedge nothing is taken any more.
  */
-import { isMember, operationQuorum } from '../../proto/configuration.ts'
+import { enabledQuorum, isMember, operationQuorum } from '../../proto/configuration.ts'
 import type { Address, ServerName } from '../../proto/ids.ts'
 import { type Effect, send } from '../../proto/machine/contract.ts'
 import { contains, type Frontier, heldBy, type MessageSet, sameSet, union } from '../../proto/message-set.ts'
@@ -54,6 +54,9 @@ export class Repair {
     const before = this.#peers.get(name)
     const known: MessageSet = message.whole || before === undefined ? message.stored : union([before, message.stored])
     this.#peers.set(name, known)
+    // Who reports has started: so this epoch is known to be enabled here too, by one that has been started again.
+    const { configuration } = opened
+    if (this.#peers.size + 1 >= enabledQuorum(configuration)) this.#state.noteEnabled(configuration.epoch)
     if (before === undefined || this.#token !== 0) return
     const own = opened.holdings.snapshot()
     const lasting = new Map<Batch['publisher'], Frontier>()
