@@ -16,7 +16,7 @@ import type { MessageOf } from '../../proto/wire/messages.ts'
 
 const askTicks = 5
 const askLateTicks = 100
-const patienceTicks = 300
+const patienceTicks = 100
 
 export class StorageProof {
   readonly #self: Member
