@@ -6,10 +6,8 @@ import { createHash } from 'node:crypto'
 import type { Client, Topic } from '../../client-sdk/index.ts'
 import { EpochcastError } from '../../proto/errors.ts'
 import type { Msg, NatsConnection } from '../../proto/transport/nats-link.ts'
+import { clusterHeader, propertiesOf } from './headers.ts'
 import type { SubjectMap } from './subject-map.ts'
-
-/** Header on everything that a bridge sends to NATS: the cluster that it came from. It never goes back there. */
-export const clusterHeader = 'Epochcast-Cluster'
 
 export interface InboundOptions {
   readonly client: Client
@@ -108,7 +106,7 @@ export class Inbound {
   async #publish(message: Msg, payload: Uint8Array): Promise<void> {
     try {
       const topic = this.#topicOf(this.#options.map.topicOf(message.subject))
-      const { id, epoch, status } = await topic.publish(payload)
+      const { id, epoch, status } = await topic.publish(payload, propertiesOf(message.headers))
       this.stored++
       this.#answer(message, { id, topic: topic.name, epoch, status })
     } catch (error) {

@@ -3,11 +3,10 @@
  * and whatever was under way when a connection broke is sent again. Every message carries its id where JetStream looks for one, so
  * a stream that captures the subject drops what comes twice within its window.
  */
-import { headers } from '@nats-io/transport-node'
 import type { Client, EventStream, Message } from '../../client-sdk/index.ts'
 import type { TopicName } from '../../proto/ids.ts'
 import type { NatsConnection } from '../../proto/transport/nats-link.ts'
-import { clusterHeader } from './inbound.ts'
+import { headersOf } from './headers.ts'
 import type { PositionFile } from './position-file.ts'
 
 export interface OutboundOptions {
@@ -29,7 +28,6 @@ const retryMs = 100
 const saveMs = 200
 const endTimeoutMs = 2_000
 /** Header by which JetStream tells messages that come twice. */
-const messageIdHeader = 'Nats-Msg-Id'
 
 interface Waiting {
   readonly message: Message<Uint8Array>
@@ -105,9 +103,7 @@ export class Outbound {
   #send({ message }: Waiting): void {
     const { nats, client, subject } = this.#options
     const attempt = this.#attempt
-    const about = headers()
-    about.set(messageIdHeader, message.id)
-    about.set(clusterHeader, client.cluster)
+    const about = headersOf(message, client.cluster)
     let read: Promise<void>
     try {
       nats.publish(subject, message.payload, { headers: about })

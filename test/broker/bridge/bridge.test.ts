@@ -110,6 +110,29 @@ describeNats('a bridge to NATS', () => {
     ])
   })
 
+  it('carries headers, key and content type both ways', options, async () => {
+    await run(['orders.>', 'orders.{1}'], null)
+    const publisher = await nats()
+    const about = headers()
+    about.set('Trace', 'abc')
+    about.set('Content-Type', 'text/plain')
+    await publisher.request('orders.eu', 'tea', { timeout: 10_000, headers: about })
+    const [message] = (await client.topic('orders.eu').get()).messages
+    expect(message).toMatchObject({ headers: { Trace: 'abc' }, contentType: 'text/plain', key: undefined })
+    const given: [string, string][] = []
+    const subscriber = publisher.subscribe('out.>', {
+      callback: (_error, { headers: told }) => {
+        for (const name of told?.keys() ?? []) given.push([name, told?.get(name) ?? ''])
+      },
+    })
+    await publisher.flush()
+    await run(null, [['orders.fr'], 'out.{topic}'], {})
+    await client.topic('orders.fr').publish(Buffer.from('cake'), { key: 'k', headers: { Trace: 'def' } })
+    await expect.poll(() => given, { timeout: 10_000 }).toContainEqual(['Trace', 'def'])
+    expect(given).toContainEqual(['Epochcast-Key', 'k'])
+    subscriber.unsubscribe()
+  })
+
   it(
     'takes what nobody asks about as well, in order, and shares it among bridges that do the same',
     options,
