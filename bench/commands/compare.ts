@@ -211,6 +211,11 @@ async function unlessSkipped(session: Session, runs: Runs, work: () => Promise<v
   try {
     await work()
   } catch (error) {
+    // What others do not survive is their figure, and no reason to end.
+    if (!(error instanceof Skipped) && runs.system.family !== 'ours' && !session.signal.aborted) {
+      session.say(`${runs.system.name}: no figure this time: ${error instanceof Error ? error.message : String(error)}`)
+      return
+    }
     if (!(error instanceof Skipped)) throw error
     runs.skipped = error.message
     session.say(`${runs.system.name} skipped: ${error.message}`)
