@@ -3,7 +3,7 @@ import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { type Client, connect } from '../../client-sdk/index.ts'
+import { type Client, connect, EpochcastError } from '../../client-sdk/index.ts'
 import { diagnose } from './diagnosis.ts'
 import { countLines, makeInput, readLines } from './input.ts'
 import { Ledger } from './ledger.ts'
@@ -21,6 +21,7 @@ import { judge, type Verdict } from './verdict.ts'
 const topicName = 'lines'
 const defaultLines = 100_000
 const pollMs = 2
+const decidesWithinMs = 30_000
 const publisherCount = 2
 
 export class Run {
@@ -92,7 +93,7 @@ export class Run {
     const admin = (await this.#connect(servers)).admin
     while ((await admin.servers({ signal: this.#signal })).some((server) => !server.alive)) await this.#pause()
     const topic = { members: firstMembers, mode: 'fault-masking', ...(decider && { decider }) } as const
-    await admin.createTopic(topicName, { ...topic, signal: this.#signal })
+    await this.#untilDecided(() => admin.createTopic(topicName, { ...topic, signal: this.#signal }))
     this.#status.say(`${serverIds.length} servers, ${count(total)} lines`)
     if (substrate.about !== '') this.#status.say(substrate.about)
     const ledger = new Ledger(total)
@@ -155,6 +156,21 @@ export class Run {
     const client = await connect(servers.url, { signal: this.#signal })
     this.#clients.push(client)
     return client
+  }
+
+  /** An engine outside of the cluster that has just been started may need a moment until it decides. */
+  async #untilDecided(create: () => Promise<unknown>): Promise<void> {
+    const giveUpAt = performance.now() + decidesWithinMs
+    for (;;) {
+      try {
+        await create()
+        return
+      } catch (error) {
+        const isEarly = error instanceof EpochcastError && error.code === 'EC_NO_DECIDER'
+        if (!isEarly || performance.now() > giveUpAt) throw error
+      }
+      await this.#pause()
+    }
   }
 
   #pause(): Promise<void> {
