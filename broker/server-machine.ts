@@ -8,7 +8,7 @@ import type { Address, ClusterId, ServerName, TopicName } from '../proto/ids.ts'
 import { type DurableMachine, type Effect, type Input, send } from '../proto/machine/contract.ts'
 import type { Clock, Random } from '../proto/machine/ports.ts'
 import type { Position, RecordKind } from '../proto/machine/store.ts'
-import { decodeMessage, type Frame } from '../proto/wire/codec.ts'
+import { decodeMessage, type Frame, ownFrame } from '../proto/wire/codec.ts'
 import { isTopical, type Message, type MessageOf } from '../proto/wire/messages.ts'
 import { Arbiter } from './engines/arbiter.ts'
 import { Arbiters } from './engines/arbiters.ts'
@@ -334,7 +334,7 @@ export class ServerMachine implements DurableMachine {
 
   #hold(from: Address, frame: Frame): void {
     if (this.#held.length >= heldFramesMax || this.#heldBytes + frame.bytes.length > heldBytesMax) return
-    this.#held.push({ from, frame })
+    this.#held.push({ from, frame: ownFrame(frame) })
     this.#heldBytes += frame.bytes.length
   }
 

@@ -61,6 +61,7 @@ export type Effect =
   | { readonly kind: 'engine'; readonly engine: string; readonly token: number; readonly call: EngineCall }
 
 export interface Machine<Call = never> {
+  // Of a frame a machine that keeps records may keep nothing that is a view of its bytes: they are used again after the turn.
   /** Takes one input; appends to `out` what the loop must do, in that order. */
   step(input: Input<Call>, out: Effect[]): void
 }

@@ -90,6 +90,12 @@ export function decodeFrame(bytes: Uint8Array): Frame {
   })
 }
 
+/** The same frame in memory of its own: for whoever keeps it beyond the turn in which it came. */
+export function ownFrame({ envelope, bytes }: Frame): Frame {
+  const own = Uint8Array.from(bytes)
+  return { envelope, message: decodeMessage(own), bytes: own }
+}
+
 /** Decodes a message's own bytes, as the log keeps them. */
 export function decodeMessage(bytes: Uint8Array): Message {
   return guarded(() => readMessage(bytes))
