@@ -88,10 +88,11 @@ export class Network {
     this.#owner = owner
   }
 
-  attach(address: Address, handler: TransportHandler): Transport {
-    const endpoint = new Endpoint(address, handler, (to, bytes, encoded) =>
-      this.#send(new Parcel(address, to, bytes, encoded)),
-    )
+  /** @param reusesMemory of frames, as a server's transport does: what is kept of one beyond its turn is spoiled */
+  attach(address: Address, handler: TransportHandler, reusesMemory = false): Transport {
+    const out = (to: Address, bytes: Uint8Array, encoded: Uint8Array | null) =>
+      this.#send(new Parcel(address, to, bytes, encoded))
+    const endpoint = new Endpoint(address, handler, out, reusesMemory)
     this.#endpoints.set(address, endpoint)
     return endpoint
   }
@@ -250,7 +251,7 @@ export class Network {
       sender.handler.peer(to, true)
     }
     this.#owner.event('deliver', parcel)
-    receiver.handler.frame(from, bytes)
+    receiver.take(from, bytes)
   }
 }
 
@@ -260,16 +261,34 @@ class Endpoint implements Transport {
   readonly peers = new Set<Endpoint>()
   readonly framesLost = 0
   readonly #out: (to: Address, bytes: Uint8Array, encoded: Uint8Array | null) => void
+  /** Frames that its owner may still look at; null where it may for ever. */
+  readonly #lent: Buffer[] | null
   open = true
 
   constructor(
     address: Address,
     handler: TransportHandler,
     out: (to: Address, bytes: Uint8Array, encoded: Uint8Array | null) => void,
+    reusesMemory: boolean,
   ) {
     this.address = address
     this.handler = handler
     this.#out = out
+    this.#lent = reusesMemory ? [] : null
+  }
+
+  take(from: Address, bytes: Uint8Array): void {
+    if (this.#lent === null) {
+      this.handler.frame(from, bytes)
+      return
+    }
+    const lent = Buffer.from(bytes)
+    this.#lent.push(lent)
+    this.handler.frame(from, lent)
+  }
+
+  reuse(): void {
+    for (const lent of this.#lent?.splice(0) ?? []) lent.fill(0xee)
   }
 
   send(to: Address, parts: readonly Uint8Array[]): void {

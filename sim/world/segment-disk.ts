@@ -46,7 +46,7 @@ export class SegmentDisk implements Store {
 
   append(kind: RecordKind, body: Uint8Array): Position {
     const position = this.#log.append(kind, body)
-    const record = { kind, body, position }
+    const record = { kind, body: Uint8Array.from(body), position }
     this.#unflushed.push(record)
     this.#owner.appended(record)
     return position

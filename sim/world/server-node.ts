@@ -213,7 +213,7 @@ export class ServerNode {
 
   #begin(running: Running, lsn: Position): void {
     this.#world.tell({ what: 'start', at: this.#world.now, server: this.name, lsn })
-    running.loop.start(this.#world.network.attach(address(this.id), running.loop))
+    running.loop.start(this.#world.network.attach(address(this.id), running.loop, true))
   }
 
   /** A disk that cannot be read ends the process like one that cannot be written. */

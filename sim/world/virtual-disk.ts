@@ -51,7 +51,7 @@ export class VirtualDisk implements Store {
   }
 
   append(kind: RecordKind, body: Uint8Array): Position {
-    const record = { kind, body, position: this.#end }
+    const record = { kind, body: Uint8Array.from(body), position: this.#end }
     this.#keep(record)
     this.#owner.appended(record)
     return record.position
