@@ -10,10 +10,11 @@ import type { TargetSpec } from '../load/target.ts'
 import { nowUs } from '../measure/clock.ts'
 import { cpuSeconds, memoryOf } from '../measure/processes.ts'
 import { sum } from '../measure/statistics.ts'
+import { findProgram, versionOf } from '../peers/peer-process.ts'
 import { freePorts } from '../peers/ports.ts'
 import type { Session } from '../session.ts'
 import { type Peer, Skipped } from './peer.ts'
-import { findProgram, PeerProcess, versionOf } from './peer-process.ts'
+import { PeerProcess } from './peer-process.ts'
 
 export interface NatsOptions {
   readonly syncAlways: boolean
@@ -28,8 +29,7 @@ const readyTimeoutMs = 30_000
 const pollMs = 20
 
 export function natsVersion(): string | null {
-  const program = findProgram('nats-server')
-  return program === null ? null : versionOf(program)
+  return versionOf('nats-server')
 }
 
 export class Nats implements Peer {
@@ -165,6 +165,6 @@ function refuseUnknown(program: string, configuration: string): void {
   const { status, stderr, stdout } = spawnSync(program, ['-t', '-c', configuration], { encoding: 'utf8' })
   if (status === 0) return
   const why = `${stderr}${stdout}`.trim().split('\n').at(-1) ?? ''
-  const version = versionOf(program)
+  const version = versionOf('nats-server')
   throw new Skipped(`nats-server ${version} does not know sync_interval (${why.replace(/^.*: (?=[^:]*$)/, '')})`)
 }

@@ -1,38 +1,17 @@
 /** A server of somebody else: found, started on loopback, ended with this process however that ends. */
-import { type ChildProcess, execFileSync, spawn } from 'node:child_process'
+import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { accessSync, constants, createWriteStream, readFileSync } from 'node:fs'
+import { createWriteStream, readFileSync } from 'node:fs'
 import { connect } from 'node:net'
-import { delimiter, join } from 'node:path'
+import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { nowUs } from '../measure/clock.ts'
+import { findProgram } from '../peers/peer-process.ts'
 import type { Session } from '../session.ts'
 
 const readyTimeoutMs = 20_000
 const endTimeoutMs = 5_000
 const pollMs = 20
-/** Where servers are that are not on everybody's path. */
-const moreFolders = ['/usr/sbin', '/usr/local/sbin', '/sbin']
-
-/** @returns null when it is not installed */
-export function findProgram(name: string): string | null {
-  for (const folder of [...(process.env.PATH ?? '').split(delimiter), ...moreFolders]) {
-    const path = join(folder, name)
-    try {
-      accessSync(path, constants.X_OK)
-      return path
-    } catch {
-      // Elsewhere, perhaps.
-    }
-  }
-  return null
-}
-
-/** What a program says about its version; null when it says nothing of the kind. */
-export function versionOf(program: string): string | null {
-  const text = execFileSync(program, ['--version'], { encoding: 'utf8' })
-  return /v=?(\d[\w.]*)/.exec(text)?.[1] ?? null
-}
 
 export class PeerProcess {
   readonly name: string

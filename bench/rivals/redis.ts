@@ -8,10 +8,11 @@ import type { TargetSpec } from '../load/target.ts'
 import { nowUs } from '../measure/clock.ts'
 import { cpuSeconds, memoryOf } from '../measure/processes.ts'
 import { sum } from '../measure/statistics.ts'
+import { findProgram, versionOf } from '../peers/peer-process.ts'
 import { freePorts } from '../peers/ports.ts'
 import type { Session } from '../session.ts'
 import { type Peer, Skipped } from './peer.ts'
-import { findProgram, PeerProcess, versionOf } from './peer-process.ts'
+import { PeerProcess } from './peer-process.ts'
 
 export interface RedisOptions {
   /** `appendonly yes`, `appendfsync always`; without: as it comes, which keeps no log. */
@@ -31,8 +32,7 @@ const pollMs = 10
 export const sentinelDownAfterMs = 1_000
 
 export function redisVersion(): string | null {
-  const program = findProgram('redis-server')
-  return program === null ? null : versionOf(program)
+  return versionOf('redis-server')
 }
 
 export class Redis implements Peer {
