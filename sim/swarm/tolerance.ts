@@ -27,9 +27,13 @@ export class Tolerance {
   lose(names: readonly string[]): boolean {
     const lost = new Set([...this.#lost, ...names])
     if (count(this.#arbiters, lost) > Math.floor((this.#arbiters.length - 1) / 2)) return false
-    const enabled = Math.max(0, ...[...this.#known.values()].filter(isEnabled).map(({ rc }) => rc.epoch))
+    const enabled = new Map<string, number>()
+    for (const known of this.#known.values()) {
+      const { topic, epoch } = known.rc
+      if (isEnabled(known)) enabled.set(topic, Math.max(enabled.get(topic) ?? 0, epoch))
+    }
     for (const { rc } of this.#known.values()) {
-      if (rc.epoch >= enabled && count(rc.members, lost) > tolerated(rc)) return false
+      if (rc.epoch >= (enabled.get(rc.topic) ?? 0) && count(rc.members, lost) > tolerated(rc)) return false
     }
     for (const name of names) this.#lost.add(name)
     return true
