@@ -4,7 +4,7 @@
  *
  * - F1: of each publisher and epoch a subscriber is given the messages in sequence, without gap or repeat, from its start on
  * - F2: in causal and in total order causes come before effects, also across topics that are read together; what is a cause by way
- *   of a topic that is not read along does not count
+ *   of a topic that is not read along, or of an epoch before the one that was begun with, does not count
  * - F3: one position, one message, one epoch, for ever; positions have no hole; where every member stores, an Add that was done
  *   before another began comes first, unless the sequencer said nothing of the other one
  * - F4: nothing is given twice (F1 sees it)
@@ -46,6 +46,8 @@ class Reader {
   readonly times = new Map<string, number[]>()
   /** Since when it has been reading, and of a `new` one: since when it is behind its start. */
   startedAt: number | null = null
+  /** The epoch that it began with; those before were over then. */
+  firstEpoch = 0
   epoch = 0
   position: number | null = null
   hasGap = false
@@ -54,12 +56,18 @@ class Reader {
     this.operation = operation
     const { startAt } = operation.reading ?? {}
     if (typeof startAt !== 'object') return
+    this.firstEpoch = startAt.epoch
     for (const [publisher, { end }] of startAt.seen)
       this.before.set(place(operation.topic, startAt.epoch, publisher), end)
   }
 
   get order(): Order {
     return this.operation.reading?.order ?? 'fifo'
+  }
+
+  /** It does not begin at the beginning. */
+  get isLate(): boolean {
+    return this.operation.reading?.startAt !== 'start'
   }
 
   get name(): string {
@@ -195,6 +203,7 @@ export class OrderRules {
         return
       case 'position':
         reader.startedAt = at
+        reader.firstEpoch = step.position.epoch
         for (const [publisher, { end }] of step.position.seen)
           reader.before.set(place(reader.operation.topic, step.position.epoch, publisher), end)
         return
@@ -204,9 +213,12 @@ export class OrderRules {
         return this.#retracted(reader, step.id)
       case 'gap':
         reader.hasGap = true
+        reader.firstEpoch = step.to
         reader.position = null
         return
       case 'epoch':
+        // It had not begun, and begins behind the end.
+        if (reader.isLate && reader.given.size === 0) reader.firstEpoch = step.decision.next.epoch
         return this.#passed(reader, previousEpoch(step.decision.next.epoch), step.decision.closing)
       default:
         return
@@ -277,23 +289,24 @@ export class OrderRules {
     if (!this.#isStamped(topic, id.epoch)) return
     const group =
       this.#groups.get(reading?.together === undefined ? `${number}` : `${client} ${reading.together}`) ?? []
-    const topics = group.map((other) => other.operation.topic)
-    const causes = this.#causesOf(place(topic, id.epoch, id.publisher), id.sequence, topics)
+    const read = new Map(group.map((other) => [other.operation.topic, other.firstEpoch]))
+    const causes = this.#causesOf(place(topic, id.epoch, id.publisher), id.sequence, read)
     for (const other of group) for (const [where, end] of causes) this.#checkCause(reader, other, id, at, where, end)
   }
 
-  /** Everything before a message that is told in these topics alone. */
-  #causesOf(where: string, end: number, topics: readonly string[]): Past {
-    const key = `${topics.join()} ${where} ${end}`
+  /** Everything before a message that is told in these topics alone, each from an epoch on. */
+  #causesOf(where: string, end: number, read: ReadonlyMap<string, number>): Past {
+    const key = `${[...read].join()} ${where} ${end}`
     const known = this.#whole.get(key)
     if (known !== undefined) return known
     const causes: Past = new Map()
     this.#whole.set(key, causes)
     for (const [cause, last] of this.#causes.get(where)?.[end - 1] ?? []) {
       const [topic = '', epoch] = cause.split(' ')
-      if (!topics.includes(topic) || !this.#isStamped(topic, Number(epoch))) continue
+      if (Number(epoch) < (read.get(topic) ?? Number.POSITIVE_INFINITY)) continue
+      if (!this.#isStamped(topic, Number(epoch))) continue
       raise(causes, cause, last)
-      for (const [before, far] of this.#causesOf(cause, last, topics)) raise(causes, before, far)
+      for (const [before, far] of this.#causesOf(cause, last, read)) raise(causes, before, far)
     }
     return causes
   }
