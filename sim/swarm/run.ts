@@ -182,6 +182,8 @@ class Run {
   #tolerance: Tolerance | null = null
   #oldDisks: OldDisks | null = null
   #orders: OrderRules | null = null
+  /** Servers that stay dead, as far as the rest can do without them. */
+  readonly #gone: ServerNode[] = []
   /** What clients publish once they are given something: by client. */
   readonly #answers = new Map<string, (() => void)[]>()
 
@@ -307,14 +309,14 @@ class Run {
   async #heal(tolerance: Tolerance): Promise<void> {
     const world = this.#world
     this.#injector?.heal()
-    const gone: string[] = []
     for (const id of this.#plan.deadForGood) {
       const server = world.servers.get(id)
       if (server === undefined || !tolerance.lose([server.name])) continue
       server.kill()
-      gone.push(id)
+      this.#gone.push(server)
     }
-    for (const server of world.servers.values()) if (!gone.includes(server.id)) server.start()
+    const gone = [...this.#gone]
+    for (const server of world.servers.values()) if (!gone.includes(server)) server.start()
     const changes = this.#plan.operations.filter((operation) => operation.do === 'reconfigure').length + 1
     const allChangesMs = changeMs + changes * planMs
     this.#recorder?.note({
@@ -324,7 +326,7 @@ class Run {
       changeMs: allChangesMs,
     })
     for (const id of ['x', 'y', 'z', 'last', 'reader']) this.#client(id)
-    const live = this.#plan.servers.filter((id) => !gone.includes(id))
+    const live = this.#plan.servers.filter((id) => !gone.some((server) => server.id === id))
     await this.#advanceTo(world.now + 300)
     const mode = live.length >= 3 ? 'fault-masking' : live.length === 2 ? 'fault-recovery' : 'single'
     const members = live.slice(0, 3)
@@ -406,8 +408,16 @@ class Run {
     while (!isDone() && this.#world.now < end) await this.#advanceTo(this.#world.now + stepMs)
   }
 
+  /** A change that was under way has been decided, and needs servers that were to stay dead. */
+  #bringBack(): void {
+    if (this.#gone.length === 0 || this.#tolerance?.isExceeded !== true) return
+    this.#tolerance.revive(this.#gone.map(({ name }) => name))
+    for (const server of this.#gone.splice(0)) server.start()
+  }
+
   async #advanceTo(moment: number): Promise<void> {
     await this.#world.advance(moment)
+    this.#bringBack()
     if (this.#options.stopEarly === true && this.#violations.length > 0) throw new Stopped()
     if (this.#events > eventsMax) throw new Error(`no rest after ${this.#events} events`)
   }

@@ -25,7 +25,22 @@ export class Tolerance {
 
   /** Whether all of these may be lost beside what is lost already; if so, they count as lost from now on. */
   lose(names: readonly string[]): boolean {
-    const lost = new Set([...this.#lost, ...names])
+    if (!this.#bears(new Set([...this.#lost, ...names]))) return false
+    for (const name of names) this.#lost.add(name)
+    return true
+  }
+
+  /** Something was decided since that needs more of them than are left. */
+  get isExceeded(): boolean {
+    return !this.#bears(this.#lost)
+  }
+
+  /** These are back. */
+  revive(names: readonly string[]): void {
+    for (const name of names) this.#lost.delete(name)
+  }
+
+  #bears(lost: ReadonlySet<string>): boolean {
     if (count(this.#arbiters, lost) > Math.floor((this.#arbiters.length - 1) / 2)) return false
     const enabled = new Map<string, number>()
     for (const known of this.#known.values()) {
@@ -35,7 +50,6 @@ export class Tolerance {
     for (const { rc } of this.#known.values()) {
       if (rc.epoch >= (enabled.get(rc.topic) ?? 0) && count(rc.members, lost) > tolerated(rc)) return false
     }
-    for (const name of names) this.#lost.add(name)
     return true
   }
 }
