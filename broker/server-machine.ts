@@ -346,6 +346,7 @@ export class ServerMachine implements DurableMachine {
   }
 
   #settle(out: Effect[]): void {
+    if (this.#touched.size === 0) return
     for (const replica of this.#touched) replica.settle(out)
     this.#touched.clear()
   }
