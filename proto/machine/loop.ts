@@ -72,7 +72,7 @@ export class Loop<Call = never> implements TransportHandler {
   /** Starts time. Inputs that came before are taken first. */
   start(transport: Transport): void {
     this.#transport = transport
-    this.#stopTicks = this.#timers.every(tickMs, () => this.input(tick))
+    this.#stopTicks = this.#timers.every(tickMs, () => this.#tick())
     this.#schedule()
   }
 
@@ -105,6 +105,13 @@ export class Loop<Call = never> implements TransportHandler {
 
   peer(address: Address, up: boolean): void {
     this.input({ kind: 'peer', address, up })
+  }
+
+  /** A tick finds nothing waiting, mostly: then it is a turn by itself, at once. */
+  #tick(): void {
+    if (this.#stopped) return
+    this.#inputs.push(tick)
+    if (!this.#scheduled) this.#turn()
   }
 
   #schedule(): void {
