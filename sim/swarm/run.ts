@@ -8,7 +8,7 @@ import { checkHistory } from '../check/check.ts'
 import type { HistoryEvent, Violation } from '../check/history.ts'
 import { Recorder } from '../check/recorder.ts'
 import { ServerRules } from '../check/server-rules.ts'
-import type { ClientNode } from '../world/client-node.ts'
+import type { ClientNode, ReconfigureRequest } from '../world/client-node.ts'
 import type { WorldEvent } from '../world/events.ts'
 import { World } from '../world/world.ts'
 import { namedStream } from './chance.ts'
@@ -56,6 +56,10 @@ const changeMs = 6_000
 const planMs = 3_000
 const limits = { planTicks: 150, stageTicks: 60 }
 const stepMs = 10
+/** How long a cluster is watched that cannot do what it is asked. */
+const hopelessMs = 1_000
+/** An operator looks at what became of a change before asking for the next. */
+const askAgainMs = 100
 /** Time for everybody to know each other. */
 const settleMs = 100
 const introductionMs = 20
@@ -144,8 +148,9 @@ class Run {
     for (const operation of plan.operations) world.queue.after(operation.at, () => this.#perform(operation), true)
     await this.#advanceTo(world.now + plan.healAt)
     await this.#heal(tolerance)
-    const isQuiescent = await this.#finish()
-    recorder.note({ kind: 'end', at: world.now, quiescent: isQuiescent })
+    await this.#finish()
+    const isHopeless = this.#isHopeless
+    recorder.note({ kind: 'end', at: world.now, quiescent: !isHopeless, ...(isHopeless && { hopeless: true }) })
     this.#violations.push(...checkHistory(recorder.events))
   }
 
@@ -168,6 +173,8 @@ class Run {
   }
 
   #tolerance: Tolerance | null = null
+  /** Whether the change that is asked for after all faults came about. */
+  #isChanged = false
 
   #recorded(event: HistoryEvent): void {
     this.#tolerance?.see(event)
@@ -269,20 +276,31 @@ class Run {
     const mode = live.length >= 3 ? 'fault-masking' : live.length === 2 ? 'fault-recovery' : 'single'
     const members = live.slice(0, 3)
     const decider = mode === 'fault-masking' ? 'stakes' : 'engine'
-    const last = this.#client('last').reconfigure(topic, {
-      by: live,
-      changeId: 'last',
-      epoch: 0,
-      members,
-      mode,
-      decider,
-      membersMin: 1,
-    })
-    await this.#until(() => last.over, allChangesMs)
+    const target = { by: live, epoch: 0, members, mode, decider, membersMin: 1 } as const
+    await this.#changeTo(target, allChangesMs)
+    if (!this.#isChanged && !this.#isHopeless) this.broken('L2', 'nobody can change the topic any more')
+  }
+
+  /** Asks as an operator does: again, where another change was ahead or something was not there yet. */
+  async #changeTo(target: Omit<ReconfigureRequest, 'changeId'>, milliseconds: number): Promise<void> {
+    const end = this.#world.now + milliseconds
+    for (let turn = 1; !this.#isChanged && !this.#isHopeless && this.#world.now < end; turn++) {
+      const changeId = turn === 1 ? 'last' : `last${turn}`
+      const change = this.#client('last').reconfigure(topic, { ...target, changeId })
+      await this.#until(() => change.over, end - this.#world.now)
+      const how = change.steps[change.steps.length - 1]
+      this.#isChanged = change.over && how?.kind === 'changed' && !how.message.superseded
+      if (!this.#isChanged) await this.#advanceTo(this.#world.now + askAgainMs)
+    }
+  }
+
+  /** More is lost for good than the guarantees allow: what is wrong must not happen, but nothing has to. */
+  get #isHopeless(): boolean {
+    return this.#tolerance?.holds === false
   }
 
   /** Everybody publishes once more, everything open is asked about, everything is read. */
-  async #finish(): Promise<boolean> {
+  async #finish(): Promise<void> {
     const world = this.#world
     for (const id of ['x', 'y', 'z']) this.#client(id).add(topic, `last-${id}`)
     const reader = this.#client('reader')
@@ -293,7 +311,6 @@ class Run {
     const late = reader.subscribe(topic, 's-late')
     await this.#until(() => !world.operations.some(isOpen), operationMs + changeMs)
     await this.#until(() => this.#isAllGiven(late.topic), operationMs)
-    return true
   }
 
   /** Whether every subscription from the beginning was given everything that is durable. */
@@ -310,7 +327,7 @@ class Run {
   }
 
   async #until(isDone: () => boolean, milliseconds: number): Promise<void> {
-    const end = this.#world.now + milliseconds
+    const end = this.#world.now + (this.#isHopeless ? Math.min(milliseconds, hopelessMs) : milliseconds)
     while (!isDone() && this.#world.now < end) await this.#advanceTo(this.#world.now + stepMs)
   }
 

@@ -19,6 +19,8 @@ export interface Share {
   readonly seeds: number
   readonly compared: number
   readonly events: number
+  /** Time of processors that this process took for it, compilation and garbage collection included, in milliseconds. */
+  readonly cpuMs: number
   readonly failures: readonly FailedSeed[]
   readonly reached: readonly (readonly [FaultId, number])[]
 }
@@ -30,6 +32,7 @@ export async function runShare({ from, to, without, include }: Order): Promise<S
   const options: RunOptions = { without: new Set(without), include: new Set(include) }
   const failures: FailedSeed[] = []
   const reached = new Map<FaultId, number>()
+  const began = process.cpuUsage()
   let events = 0
   let compared = 0
   for (let seed = from; seed < to; seed++) {
@@ -44,7 +47,8 @@ export async function runShare({ from, to, without, include }: Order): Promise<S
     if (again.digest === verdict.digest) compared++
     else failures.push({ seed, rule: 'ONE', text: 'the same seed gave two histories' })
   }
-  return { seeds: to - from, compared, events, failures, reached: [...reached] }
+  const { user, system } = process.cpuUsage(began)
+  return { seeds: to - from, compared, events, cpuMs: (user + system) / 1000, failures, reached: [...reached] }
 }
 
 export function failureOf({ seed, violations }: Verdict): FailedSeed | null {
