@@ -316,6 +316,8 @@ export interface Pressure extends Stamp {
 export interface End extends Stamp {
   readonly kind: 'end'
   readonly quiescent: boolean
+  /** More was lost for good than the liveness condition allows: nothing has to end, and nobody has to be given anything. */
+  readonly hopeless?: boolean
 }
 
 export type HistoryEvent =

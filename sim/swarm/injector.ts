@@ -35,9 +35,10 @@ export class Injector {
   readonly #world: World
   readonly #needs: InjectorNeeds
   readonly #random: Random
-  /** Each link has its own: one frame less on another changes nothing here. */
-  readonly #links = new Map<string, Random>()
-  #waiting: Waiting[] = []
+  /** Each link has its own, by sender and receiver: one frame less on another changes nothing here. */
+  readonly #links = new Map<string, Map<string, Random>>()
+  readonly #disks = new Map<string, Random>()
+  #waiting: readonly Waiting[] = []
   #healed = false
   /** Rates that hold now: one frame in so many. */
   #rates = new Map<FaultId, number>()
@@ -63,9 +64,9 @@ export class Injector {
       const copied = fault.targets.length > 0 ? fault.targets : this.#needs.plan.servers
       if (copyAt !== undefined) world.queue.after(copyAt, () => this.#needs.oldDisks.copy(copied), true)
       if ('at' in when) world.queue.after(when.at, () => this.#strike(fault, null), true)
-      else this.#waiting.push({ fault, remaining: when.count })
+      else this.#waiting = [...this.#waiting, { fault, remaining: when.count }]
     }
-    world.onPoint = (point) => this.#passed(point)
+    if (this.#waiting.length > 0) world.onPoint = (point) => this.#passed(point)
   }
 
   /** No fault comes any more, and those that hold end. */
@@ -87,7 +88,7 @@ export class Injector {
 
   /** Fate of one frame: the delays of its copies. */
   fate(parcel: Parcel): readonly number[] {
-    const link = this.#stream(`${parcel.from} ${parcel.to}`)
+    const link = this.#link(parcel)
     const { least, most } = this.#needs.plan.delays
     const delay = spread(link, least, most)
     if (this.#healed || this.#rates.size + this.#slow.size === 0) return [delay]
@@ -118,16 +119,26 @@ export class Injector {
 
   flushTime(server: string): number {
     const { flushLeast, flushMost } = this.#needs.plan.delays
-    return spread(this.#stream(server), flushLeast, flushMost)
+    let disk = this.#disks.get(server)
+    if (disk === undefined) {
+      disk = namedStream(this.#needs.plan.seed, server)
+      this.#disks.set(server, disk)
+    }
+    return spread(disk, flushLeast, flushMost)
   }
 
-  #stream(name: string): Random {
-    let stream = this.#links.get(name)
-    if (stream === undefined) {
-      stream = namedStream(this.#needs.plan.seed, name)
-      this.#links.set(name, stream)
+  #link({ from, to }: Parcel): Random {
+    let links = this.#links.get(from)
+    if (links === undefined) {
+      links = new Map()
+      this.#links.set(from, links)
     }
-    return stream
+    let link = links.get(to)
+    if (link === undefined) {
+      link = namedStream(this.#needs.plan.seed, `${from} ${to}`)
+      links.set(to, link)
+    }
+    return link
   }
 
   #chance(id: FaultId, link: Random): boolean {
@@ -152,10 +163,10 @@ export class Injector {
   }
 
   #passed(point: Point): boolean {
-    if (this.#waiting.length === 0) return true
     const isServer = this.#world.servers.has(point.id)
     let mayLeave = true
-    for (const waiting of [...this.#waiting]) {
+    // A list that is never changed, only replaced.
+    for (const waiting of this.#waiting) {
       const { when } = waiting.fault
       if ('at' in when || !isServer) continue
       const { moment, what, id, kind } = when.point
@@ -170,6 +181,7 @@ export class Injector {
       // Whoever died before a frame left does not send it.
       if (point.moment === 'before' && point.what === 'send' && !this.#world.server(point.id).alive) mayLeave = false
     }
+    if (this.#waiting.length === 0) this.#world.onPoint = null
     return mayLeave
   }
 

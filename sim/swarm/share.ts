@@ -18,6 +18,8 @@ export interface Share {
   readonly seeds: number
   readonly compared: number
   readonly events: number
+  /** Time of processors that this process took for it, compilation and garbage collection included, in milliseconds. */
+  readonly cpuMs: number
   readonly failures: readonly FailedSeed[]
   readonly reached: readonly (readonly [FaultId, number])[]
 }
@@ -29,6 +31,7 @@ export async function runShare({ from, to, without }: Order): Promise<Share> {
   const options: RunOptions = { without: new Set(without) }
   const failures: FailedSeed[] = []
   const reached = new Map<FaultId, number>()
+  const began = process.cpuUsage()
   let events = 0
   let compared = 0
   for (let seed = from; seed < to; seed++) {
@@ -43,7 +46,8 @@ export async function runShare({ from, to, without }: Order): Promise<Share> {
     if (again.digest === verdict.digest) compared++
     else failures.push({ seed, rule: 'ONE', text: 'the same seed gave two histories' })
   }
-  return { seeds: to - from, compared, events, failures, reached: [...reached] }
+  const { user, system } = process.cpuUsage(began)
+  return { seeds: to - from, compared, events, cpuMs: (user + system) / 1000, failures, reached: [...reached] }
 }
 
 export function failureOf({ seed, violations }: Verdict): FailedSeed | null {

@@ -25,32 +25,26 @@ export class Tolerance {
 
   /** Whether all of these may be lost beside what is lost already; if so, they count as lost from now on. */
   lose(names: readonly string[]): boolean {
-    if (!this.#bears(new Set([...this.#lost, ...names]))) return false
+    const lost = new Set([...this.#lost, ...names])
+    if (count(this.#arbiters, lost) > Math.floor((this.#arbiters.length - 1) / 2)) return false
+    if (!this.#isTolerable(lost)) return false
     for (const name of names) this.#lost.add(name)
     return true
   }
 
-  /** Something was decided since that needs more of them than are left. */
-  get isExceeded(): boolean {
-    return !this.#bears(this.#lost)
+  /**
+   * Whether the guarantees hold after all. Not so where a server was lost that was to be a member of the next epoch and had said
+   * that it is ready, in the moment before that epoch was decided: then its quorum may be gone before it begins.
+   */
+  get holds(): boolean {
+    return this.#isTolerable(this.#lost)
   }
 
-  /** These are back. */
-  revive(names: readonly string[]): void {
-    for (const name of names) this.#lost.delete(name)
-  }
-
-  #bears(lost: ReadonlySet<string>): boolean {
-    if (count(this.#arbiters, lost) > Math.floor((this.#arbiters.length - 1) / 2)) return false
+  #isTolerable(lost: ReadonlySet<string>): boolean {
+    const known = [...this.#known.values()]
     const enabled = new Map<string, number>()
-    for (const known of this.#known.values()) {
-      const { topic, epoch } = known.rc
-      if (isEnabled(known)) enabled.set(topic, Math.max(enabled.get(topic) ?? 0, epoch))
-    }
-    for (const { rc } of this.#known.values()) {
-      if (rc.epoch >= (enabled.get(rc.topic) ?? 0) && count(rc.members, lost) > tolerated(rc)) return false
-    }
-    return true
+    for (const { rc } of known.filter(isEnabled)) enabled.set(rc.topic, Math.max(enabled.get(rc.topic) ?? 0, rc.epoch))
+    return known.every(({ rc }) => rc.epoch < (enabled.get(rc.topic) ?? 0) || count(rc.members, lost) <= tolerated(rc))
   }
 }
 

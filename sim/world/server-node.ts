@@ -375,8 +375,15 @@ export class ServerNode {
 
   #timers(): LoopTimers {
     const { soon, every } = this.#world.timersOf(this.id)
+    let asked: (() => void) | null = null
+    let turn = () => {}
     return {
-      soon: (run) => soon(() => this.#unlessPaused(run)),
+      soon: (run) => {
+        // A loop asks for the same thing again and again.
+        if (run !== asked) turn = () => this.#unlessPaused(run)
+        asked = run
+        soon(turn)
+      },
       // Ticks that were missed come as one.
       every: (milliseconds, run) => every(milliseconds, () => !this.#paused && run()),
     }

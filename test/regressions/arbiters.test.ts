@@ -49,6 +49,7 @@ class Register {
       isCutOff: () => false,
       storeFull: () => false,
       askDecider: () => {},
+      askNewest: () => {},
       coordinate: () => {},
     }
     return new Arbiters(host, limits, () => members)

@@ -141,6 +141,8 @@ async function summaryOf(result: BatchResult, without: readonly FaultId[]): Prom
     seeds: result.seeds,
     violations: result.failures.length,
     seedsPerMinute: perMinute(result),
+    seedsPerCoreMinute: result.cpuMs === 0 ? 0 : Math.round((result.seeds * 60_000) / result.cpuMs),
+    cpuSeconds: Math.round(result.cpuMs / 1000),
     faultsReached: defined.filter((id) => result.reached.has(id)).length,
     faultsDefined: defined.length,
     compared: result.compared,

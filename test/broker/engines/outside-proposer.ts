@@ -26,6 +26,7 @@ export function hostOf(at: number): Host {
     isCutOff: () => false,
     storeFull: () => false,
     askDecider: () => {},
+    askNewest: () => {},
     coordinate: () => {},
   }
 }
