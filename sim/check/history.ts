@@ -279,7 +279,8 @@ export interface Boot extends AtServer {
 }
 
 export interface ServerGone extends AtServer {
-  readonly kind: 'crash' | 'diskLost'
+  /** `diskOld`: it will come back with its disk as it was some time ago, and may not speak. */
+  readonly kind: 'crash' | 'diskLost' | 'diskOld'
 }
 
 /** Everything below `floor` was deleted. */

@@ -72,6 +72,8 @@ export class ServerRules {
   /** Texts that were chosen, by topic and epoch, until somebody accepts again. */
   readonly #chosenTexts = new Map<string, readonly string[]>()
   readonly #noted = new Map<ServerName, Map<TopicName, Epoch>>()
+  /** Servers whose disk was put back to an old copy: they are others, and have to find out. */
+  readonly #old = new Set<ServerName>()
 
   constructor(world: World, broken: (text: string) => void) {
     this.#world = world
@@ -81,9 +83,13 @@ export class ServerRules {
   see(event: WorldEvent): void {
     if (event.what === 'engine' && event.call.kind === 'propose') this.#asked(event.server, event.call.value)
     if (event.what === 'flush') for (const record of event.records) this.#written(event.server, record)
+    if (event.what === 'disk-old') this.#old.add(event.server)
     if (event.what !== 'send') return
     const server = this.#world.servers.get(event.parcel.from)
-    if (server !== undefined && checkedKinds.has(event.parcel.kind)) this.#said(server.name, event.parcel.message)
+    if (server === undefined || !checkedKinds.has(event.parcel.kind)) return
+    if (this.#old.has(server.name))
+      this.#fail('I8', server.name, event.parcel.message, 'speaks with an old copy of its disk')
+    this.#said(server.name, event.parcel.message)
   }
 
   // What disks hold.

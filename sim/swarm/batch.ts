@@ -12,7 +12,6 @@ export interface BatchOptions {
   readonly seconds?: number
   readonly jobs: number
   readonly without?: readonly FaultId[]
-  readonly include?: readonly FaultId[]
   readonly progress?: (done: BatchResult) => void
   readonly signal?: AbortSignal
 }
@@ -58,7 +57,7 @@ export async function runBatch(options: BatchOptions): Promise<BatchResult> {
     if (isOver()) return null
     const from = next
     next = Math.min(end, next + shareSeeds)
-    return { from, to: next, without: options.without ?? [], include: options.include ?? [] }
+    return { from, to: next, without: options.without ?? [] }
   }
   const taken = (share: Share) => {
     result.seeds += share.seeds

@@ -6,7 +6,6 @@ export interface Order {
   readonly from: number
   readonly to: number
   readonly without: readonly FaultId[]
-  readonly include: readonly FaultId[]
 }
 
 export interface FailedSeed {
@@ -28,8 +27,8 @@ export interface Share {
 /** One seed in so many runs twice. */
 const comparedOneIn = 100
 
-export async function runShare({ from, to, without, include }: Order): Promise<Share> {
-  const options: RunOptions = { without: new Set(without), include: new Set(include) }
+export async function runShare({ from, to, without }: Order): Promise<Share> {
+  const options: RunOptions = { without: new Set(without) }
   const failures: FailedSeed[] = []
   const reached = new Map<FaultId, number>()
   const began = process.cpuUsage()

@@ -41,9 +41,13 @@ export class Tolerance {
   }
 
   #isTolerable(lost: ReadonlySet<string>): boolean {
+    const enabled = new Map<string, number>()
     const known = [...this.#known.values()]
-    const enabled = Math.max(0, ...known.filter(isEnabled).map(({ rc }) => rc.epoch))
-    return known.every(({ rc }) => rc.epoch < enabled || count(rc.members, lost) <= tolerated(rc))
+    for (const one of known) {
+      const { topic, epoch } = one.rc
+      if (isEnabled(one)) enabled.set(topic, Math.max(enabled.get(topic) ?? 0, epoch))
+    }
+    return known.every(({ rc }) => rc.epoch < (enabled.get(rc.topic) ?? 0) || count(rc.members, lost) <= tolerated(rc))
   }
 }
 
