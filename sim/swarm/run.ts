@@ -9,7 +9,7 @@ import type { HistoryEvent, Violation } from '../check/history.ts'
 import { OrderRules } from '../check/order-rules.ts'
 import { Recorder } from '../check/recorder.ts'
 import { ServerRules } from '../check/server-rules.ts'
-import type { ClientNode, ReconfigureRequest } from '../world/client-node.ts'
+import type { ClientNode } from '../world/client-node.ts'
 import type { WorldEvent } from '../world/events.ts'
 import type { Operation, Step } from '../world/operations.ts'
 import type { ServerNode } from '../world/server-node.ts'
@@ -67,6 +67,8 @@ const settleMs = 100
 const introductionMs = 20
 /** Events of a world that does not come to rest. */
 const eventsMax = 400_000
+
+type ChangeTarget = Pick<PlannedTopic, 'members' | 'mode' | 'decider'> & { readonly by: readonly string[] }
 
 /** A rule is broken, and that is enough. */
 class Stopped extends Error {}
@@ -310,14 +312,14 @@ class Run {
   async #heal(tolerance: Tolerance): Promise<void> {
     const world = this.#world
     this.#injector?.heal()
-    const gone: ServerNode[] = []
+    const gone: string[] = []
     for (const id of this.#plan.deadForGood) {
       const server = world.servers.get(id)
       if (server === undefined || !tolerance.lose([server.name])) continue
       server.kill()
-      gone.push(server)
+      gone.push(id)
     }
-    for (const server of world.servers.values()) if (!gone.includes(server)) server.start()
+    for (const server of world.servers.values()) if (!gone.includes(server.id)) server.start()
     const changes = this.#plan.operations.filter((operation) => operation.do === 'reconfigure').length + 1
     const allChangesMs = changeMs + changes * planMs
     this.#recorder?.note({
@@ -327,38 +329,38 @@ class Run {
       changeMs: allChangesMs,
     })
     for (const id of ['x', 'y', 'z', 'last', 'reader']) this.#client(id)
-    const live = this.#plan.servers.filter((id) => !gone.some((server) => server.id === id))
+    const live = this.#plan.servers.filter((id) => !gone.includes(id))
     await this.#advanceTo(world.now + 300)
     const mode = live.length >= 3 ? 'fault-masking' : live.length === 2 ? 'fault-recovery' : 'single'
     const members = live.slice(0, 3)
     const decider = mode === 'fault-masking' ? 'stakes' : 'engine'
-    const target = { by: live, epoch: 0, members, mode, decider, membersMin: 1 } as const
-    const end = world.now + allChangesMs
-    const last = this.#topics().map(([topic]) => this.#changeTo(topic, target))
-    // Each is asked every time: that is what makes it ask again.
-    const areDone = () => last.filter((isDone) => isDone()).length === last.length
-    await this.#until(() => areDone() || this.#isHopeless, end - world.now)
-    if (!areDone() && !this.#isHopeless) this.broken('L2', 'nobody can change a topic any more')
+    const target: ChangeTarget = { by: live, members, mode, decider }
+    const wanted = this.#topics().map(([topic]) => this.#changeTo(target, topic))
+    const isOver = () => wanted.map((isChanged) => isChanged()).every(Boolean)
+    await this.#until(() => isOver() || this.#isHopeless, allChangesMs)
+    if (!isOver() && !this.#isHopeless) this.broken('L2', 'nobody can change the topics any more')
   }
 
   /**
-   * Asks as an operator does: again, where another change was ahead or something was not there yet.
-   * @returns to be called now and then: whether that change came about
+   * Asks until this change wins, as an operator does who wants to be rid of dead members: again, where another change was ahead
+   * or something was not there yet.
+   * @returns whether it has won
    */
-  #changeTo(topic: string, target: Omit<ReconfigureRequest, 'changeId'>): () => boolean {
-    const client = this.#client('last')
-    const name = topic === firstTopic ? 'last' : `last-${topic}`
-    let turn = 1
-    let change = client.reconfigure(topic, { ...target, changeId: name })
-    let overAt: number | null = null
+  #changeTo(target: ChangeTarget, topic: string): () => boolean {
+    const { by, members, mode, decider } = target
+    let tries = 0
+    let askAgainAt = 0
+    const ask = () => {
+      const changeId = `last${topic === firstTopic ? '' : `-${topic}`}${++tries === 1 ? '' : tries}`
+      const template = { members: [...members], mode, decider, membersMin: 1 }
+      return this.#client('last').reconfigure(topic, { by, changeId, epoch: 0, ...template })
+    }
+    let last = ask()
     return () => {
-      if (!change.over) return false
-      const how = change.steps[change.steps.length - 1]
-      if (how?.kind === 'changed' && !how.message.superseded) return true
-      overAt ??= this.#world.now
-      if (this.#world.now < overAt + askAgainMs) return false
-      overAt = null
-      change = client.reconfigure(topic, { ...target, changeId: `${name}${++turn}` })
+      const { now } = this.#world
+      if (!last.over) askAgainAt = now + askAgainMs
+      else if (last.steps.some((step) => step.kind === 'changed' && !step.message.superseded)) return true
+      else if (now >= askAgainAt) last = ask()
       return false
     }
   }

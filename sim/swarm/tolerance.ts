@@ -41,9 +41,12 @@ export class Tolerance {
   }
 
   #isTolerable(lost: ReadonlySet<string>): boolean {
-    const known = [...this.#known.values()]
     const enabled = new Map<string, number>()
-    for (const { rc } of known.filter(isEnabled)) enabled.set(rc.topic, Math.max(enabled.get(rc.topic) ?? 0, rc.epoch))
+    const known = [...this.#known.values()]
+    for (const one of known) {
+      const { topic, epoch } = one.rc
+      if (isEnabled(one)) enabled.set(topic, Math.max(enabled.get(topic) ?? 0, epoch))
+    }
     return known.every(({ rc }) => rc.epoch < (enabled.get(rc.topic) ?? 0) || count(rc.members, lost) <= tolerated(rc))
   }
 }
