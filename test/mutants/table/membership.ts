@@ -39,7 +39,7 @@ export const membershipMutants: readonly Mutant[] = [
       },
     ],
     caughtBy: ['I8'],
-    stories: ['restored-disk-after-outage'],
+    stories: ['restored-disk-one-answer'],
   },
   {
     id: 'S4',

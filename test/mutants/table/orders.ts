@@ -91,6 +91,7 @@ export const orderMutants: readonly Mutant[] = [
       },
     ],
     caughtBy: ['F3'],
+    stories: ['total-order-midway'],
   },
   {
     id: 'F6',
@@ -115,6 +116,7 @@ export const orderMutants: readonly Mutant[] = [
       },
     ],
     caughtBy: ['I1', 'I2', 'I3', 'I6', 'F3', 'F6'],
+    stories: ['ranked-and-not-durable'],
   },
   {
     id: 'F8',
@@ -127,18 +129,7 @@ export const orderMutants: readonly Mutant[] = [
       },
     ],
     caughtBy: ['F3'],
-  },
-  {
-    id: 'F9',
-    title: 'total order: ranks of records that were dropped count',
-    edits: [
-      {
-        file: 'client-sdk/orders/total-filter.ts',
-        find: 'this.#ranks = this.#ranks.slice(this.#head).filter(({ record }) => record <= recordsEnd)',
-        replace: 'this.#ranks = this.#ranks.slice(this.#head).filter(() => recordsEnd >= 0)',
-      },
-    ],
-    caughtBy: ['F3'],
+    stories: ['record-that-is-lost'],
   },
   {
     id: 'F10',
