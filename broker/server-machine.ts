@@ -8,6 +8,7 @@ import type { Address, ClusterId, ServerName, TopicName } from '../proto/ids.ts'
 import { type DurableMachine, type Effect, type Input, send } from '../proto/machine/contract.ts'
 import type { Clock, Random } from '../proto/machine/ports.ts'
 import type { Position, RecordKind } from '../proto/machine/store.ts'
+import type { Sync } from '../proto/sync.ts'
 import { decodeMessage, type Frame, ownFrame } from '../proto/wire/codec.ts'
 import { isTopical, type Message, type MessageOf } from '../proto/wire/messages.ts'
 import { Arbiter } from './engines/arbiter.ts'
@@ -34,8 +35,10 @@ export interface ServerMachineOptions {
   readonly storeFull?: () => boolean
   /** Decision engines outside of the cluster that this server may ask. */
   readonly engines?: readonly OutsideEngine[]
-  /** How much of the log is on disk. Without it nobody finds out that a disk is an old copy. */
-  readonly flushedTo?: () => Position
+  /** How much of the log this storage will always have. Without it nobody finds out that a disk is an old copy. */
+  readonly writtenTo?: () => Position
+  /** When the log is flushed; `always` unless said otherwise. */
+  readonly sync?: Sync
   readonly limits?: Partial<Limits>
 }
 
@@ -100,10 +103,11 @@ export class ServerMachine implements DurableMachine {
     this.#options = options
     this.#limits = { ...defaultLimits, ...options.limits }
     const shows = () => {
-      if (options.flushedTo === undefined || !this.#proof.isServing) return null
-      return { incarnation: this.#host.incarnation, position: options.flushedTo() }
+      if (options.writtenTo === undefined || !this.#proof.isServing) return null
+      return { incarnation: this.#host.incarnation, position: options.writtenTo() }
     }
-    this.directory = new Directory(options.self, options.seeds, shows, () => this.#positions.old())
+    const old = () => this.#positions.old()
+    this.directory = new Directory(options.self, options.seeds, shows, old, options.sync)
     this.#belonging = new Belonging(options.self, this.directory, options.seeds.length > 0)
     this.#token = options.random.below(0x7fff_ffff)
     this.#host = this.#makeHost()
@@ -316,10 +320,10 @@ export class ServerMachine implements DurableMachine {
 
   /** Everything has been read from the disk. Who belongs to no cluster has promised nothing to anybody. */
   #begin(out: Effect[]): void {
-    const { flushedTo, seeds } = this.#options
+    const { writtenTo, seeds } = this.#options
     const { arbiters, id } = this.#belonging
     const others = [...seeds, ...arbiters.map((arbiter) => arbiter.address)]
-    this.#proof.begin(flushedTo?.() ?? 0, id === '' || flushedTo === undefined ? [] : others, out)
+    this.#proof.begin(writtenTo?.() ?? 0, id === '' || writtenTo === undefined ? [] : others, out)
   }
 
   #onAlive(from: Address, message: MessageOf<'alive'>, out: Effect[]): void {
@@ -365,7 +369,7 @@ export class ServerMachine implements DurableMachine {
   }
 
   #makeHost(): Host {
-    const { self, random, storeFull } = this.#options
+    const { self, random, storeFull, sync = 'always' } = this.#options
     return {
       self,
       incarnation: random.below(0xffff_ffff),
@@ -376,6 +380,7 @@ export class ServerMachine implements DurableMachine {
       alive: () => this.directory.alive(),
       isCutOff: () => this.directory.isCutOff,
       storeFull: storeFull ?? (() => false),
+      sync,
       askDecider: (of, done, out) => this.#deciders.learn(of, done, out),
       coordinate: (topic: TopicName, intent: Intent, out: Effect[]) => {
         const wedged = this.#replicas.get(topic)?.phase === 'wedged'

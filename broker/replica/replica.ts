@@ -84,7 +84,7 @@ export class Replica {
     this.state = new TopicState(topic, host.self.name)
     this.#host = host
     this.#limits = limits
-    this.#intake = new Intake(this.state, limits)
+    this.#intake = new Intake(this.state, limits, host.sync)
     this.#feeds = new Feeds(this.state)
     this.#repair = new Repair(this.state, this.#intake, host, limits)
     this.#gets = new Gets(this.state, this.#repair)

@@ -67,7 +67,7 @@ export class Loop<Call = never> implements TransportHandler {
   /** Starts time. Inputs that came before are taken first. */
   start(transport: Transport): void {
     this.#transport = transport
-    this.#stopTicks = this.#timers.every(tickMs, () => this.input({ kind: 'tick' }))
+    this.#stopTicks = this.#timers.every(tickMs, () => this.#tick())
     this.#schedule()
   }
 
@@ -126,6 +126,15 @@ export class Loop<Call = never> implements TransportHandler {
     this.#transport?.reuse?.()
     this.#flush()
     if (inputs.length === 1 && inputs[0]?.kind === 'tick' && effects.length === 0) this.#options.store?.idle()
+  }
+
+  #tick(): void {
+    this.input({ kind: 'tick' })
+    try {
+      this.#options.store?.tick()
+    } catch (error) {
+      this.#fatal(error)
+    }
   }
 
   /** Persists at once (into the store's buffer); the rest only when nothing unflushed stands before it. */

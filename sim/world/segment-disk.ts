@@ -5,6 +5,7 @@
 import type { LogOptions } from '../../broker/log/options.ts'
 import { SegmentLog } from '../../broker/log/segment-log.ts'
 import type { Position, RecordKind, Store } from '../../proto/machine/store.ts'
+import type { Sync } from '../../proto/sync.ts'
 import type { CrashFiles } from './crash-files.ts'
 import type { DiskOwner, DiskRecord } from './virtual-disk.ts'
 
@@ -26,10 +27,11 @@ export class SegmentDisk implements Store {
   #unflushed: DiskRecord[] = []
   #detached = false
 
-  constructor(files: CrashFiles, owner: Pick<DiskOwner, 'appended' | 'flushed'>) {
+  /** @param boot of the machine, which is another one after every loss of power */
+  constructor(files: CrashFiles, owner: Pick<DiskOwner, 'appended' | 'flushed'>, sync: Sync, boot: string) {
     this.files = files
     this.#owner = owner
-    this.#log = new SegmentLog(files, logOptions)
+    this.#log = new SegmentLog(files, { ...logOptions, sync, boot })
   }
 
   get full(): boolean {
@@ -38,6 +40,10 @@ export class SegmentDisk implements Store {
 
   get flushedTo(): Position {
     return this.#log.flushedTo
+  }
+
+  get writtenTo(): Position {
+    return this.#log.writtenTo
   }
 
   get dirty(): boolean {
@@ -68,6 +74,10 @@ export class SegmentDisk implements Store {
 
   idle(): void {
     this.#log.idle()
+  }
+
+  tick(): void {
+    this.#log.tick()
   }
 
   close(): Promise<void> {

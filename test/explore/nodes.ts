@@ -120,7 +120,7 @@ class Process {
       alive: () => [],
       isCutOff: () => false,
       askDecider: () => {},
-      storeFull: () => false,
+      storeFull: () => false, sync: 'always',
       coordinate: () => {},
     }
   }

@@ -47,7 +47,7 @@ class Register {
       isAlive: () => true,
       alive: () => [],
       isCutOff: () => false,
-      storeFull: () => false,
+      storeFull: () => false, sync: 'always',
       askDecider: () => {},
       coordinate: () => {},
     }

@@ -24,7 +24,7 @@ export function hostOf(at: number): Host {
     isAlive: () => true,
     alive: () => [],
     isCutOff: () => false,
-    storeFull: () => false,
+    storeFull: () => false, sync: 'always',
     askDecider: () => {},
     coordinate: () => {},
   }
