@@ -71,6 +71,8 @@ export class SegmentLog implements Store {
   /** The flush by the clock that is under way. */
   #behind: Promise<void> | null = null
   #ticks = 0
+  /** After a failure: the note that nothing which was only written can be relied on. */
+  #distrusted: Promise<void> = Promise.resolve()
   #queued: Promise<void> | null = null
 
   /** @throws EpochcastError `EC_BAD_ARGUMENT` for options that cannot work together */
@@ -217,6 +219,7 @@ export class SegmentLog implements Store {
     await this.#running?.catch(() => {})
     const isWhole = this.#failure === null && this.#newest < this.#flushedTo
     if (isWhole && !this.#isStrict) await removeNote(this.#files).catch((error) => this.#fail('close', error))
+    await this.#distrusted
     await this.#segments.close()
   }
 
@@ -354,7 +357,9 @@ export class SegmentLog implements Store {
     if (this.#failure !== null) return this.#failure
     this.#failure = diskFailed(doing, cause)
     // What was only written may be lost although the machine goes on: no boot is one that kept it.
-    if (!this.#isStrict && this.#phase === 'open') writeNote(this.#files, this.#options.sync, null).catch(() => {})
+    if (!this.#isStrict && this.#phase === 'open') {
+      this.#distrusted = writeNote(this.#files, this.#options.sync, null).catch(() => {})
+    }
     return this.#failure
   }
 

@@ -53,7 +53,12 @@ export async function removeNote(files: Files): Promise<void> {
 /** Whether something may be missing that this storage has acknowledged. @param boot null where it is not known */
 export async function mayLack(files: Files, boot: string | null): Promise<boolean> {
   const note = await readNote(files)
-  return note !== null && (boot === null || note.boot !== boot)
+  return note !== null && isOfAnotherBoot(note, boot)
+}
+
+/** The same of the text of a note. */
+export function saysMayLack(text: string, boot: string | null): boolean {
+  return isOfAnotherBoot(parseNote(text), boot)
 }
 
 /**
@@ -81,7 +86,10 @@ export async function setAside(files: Files, boot: string | null): Promise<LostS
   }
 }
 
-/** A note that cannot be read says nothing good. */
+function isOfAnotherBoot(note: Note, boot: string | null): boolean {
+  return boot === null || note.boot !== boot
+}
+
 async function readNote(files: Files): Promise<Note | null> {
   if (!(await files.list()).includes(noteFileName)) return null
   const file = await files.open(noteFileName)
@@ -91,8 +99,13 @@ async function readNote(files: Files): Promise<Note | null> {
   } finally {
     await file.close()
   }
+  return parseNote(buffer.toString('utf8'))
+}
+
+/** A note that cannot be read says nothing good. */
+function parseNote(text: string): Note {
   try {
-    const { sync, boot } = JSON.parse(buffer.toString('utf8')) as Partial<Note>
+    const { sync, boot } = JSON.parse(text) as Partial<Note>
     if (typeof sync === 'string' && typeof boot === 'string' && boot !== '') return { sync, boot }
   } catch {
     // It is not JSON: the boot under which it was written is not known.

@@ -3,6 +3,7 @@
  * plan gives the same events. Shrinking takes parts of it away.
  */
 import type { Decider, Mode } from '../../proto/configuration.ts'
+import type { Sync } from '../../proto/sync.ts'
 import type { GetLevel } from '../../proto/wire/messages.ts'
 import type { FaultId } from './fault-classes.ts'
 
@@ -21,6 +22,8 @@ export interface Plan {
     readonly membersMin: number
   }
   readonly disks: 'records' | 'segments'
+  /** How servers flush that do not flush before each acknowledgement; left out where all do. */
+  readonly sync?: Readonly<Record<string, Sync>>
   readonly delays: Delays
   /** Speed of time by server. */
   readonly drift: Readonly<Record<string, number>>

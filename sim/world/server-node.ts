@@ -2,7 +2,7 @@
 import type { TopicDefaults } from '../../broker/finder.ts'
 import type { Limits } from '../../broker/host.ts'
 import { ServerMachine } from '../../broker/server-machine.ts'
-import { noteFileName, setAside } from '../../broker/log/unflushed.ts'
+import { noteFileName, saysMayLack, setAside } from '../../broker/log/unflushed.ts'
 import { type Address, address, type ServerName, serverId, serverName } from '../../proto/ids.ts'
 import { Loop, type LoopTimers } from '../../proto/machine/loop.ts'
 import type { Clock, Random } from '../../proto/machine/ports.ts'
@@ -172,14 +172,20 @@ export class ServerNode {
     this.#world.network.detach(address(this.id))
     const loss = power ? this.#files?.loss : undefined
     this.#world.tell({ what: 'crash', at: this.#world.now, server: this.name, ...(loss && { loss }) })
-    if (power) this.#reboot(store)
+    if (power) this.#boots++
+    // The next process will see by itself what it has to make of what it finds; the world wants to know its name.
+    const mayLack = store instanceof VirtualDisk ? power && this.#sync !== 'always' : this.#saysMayLack()
+    if (mayLack) this.#renew()
   }
 
-  /** What the next process will make of what it finds. */
-  #reboot(store: VirtualDisk | SegmentDisk): void {
-    this.#boots++
-    const isWhole = store instanceof VirtualDisk ? this.#sync === 'always' : !hasNote(this.#files)
-    if (!isWhole) this.#renew()
+  /** The server was told to flush later than it acknowledges. */
+  get isLax(): boolean {
+    return this.#sync !== 'always'
+  }
+
+  #saysMayLack(): boolean {
+    if (this.#files?.has(noteFileName) !== true) return false
+    return saysMayLack(Buffer.from(this.#files.bytesOf(noteFileName)).toString(), this.#boot)
   }
 
   /** From now on it is another storage. */
@@ -394,9 +400,4 @@ export class ServerNode {
     if (this.#paused) this.#missed.push(run)
     else run()
   }
-}
-
-/** Whether the log that wrote these files had not ended by itself, and had acknowledged what was not on disk. */
-function hasNote(files: CrashFiles | null): boolean {
-  return files?.has(noteFileName) === true
 }
