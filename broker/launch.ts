@@ -2,12 +2,12 @@
 import { EpochcastError } from '../proto/errors.ts'
 import { type Address, address, serverId } from '../proto/ids.ts'
 import { tickMs } from '../proto/machine/contract.ts'
+import type { Sync } from '../proto/sync.ts'
 import type { NatsOptions } from '../proto/transport/nats-options.ts'
 import { natsServerAddress } from '../proto/transport/nats-subjects.ts'
 import type { Transport, TransportHandler } from '../proto/transport/port.ts'
 import { listenTcp } from '../proto/transport/tcp.ts'
 import { formatHostPort } from '../proto/transport/tcp-address.ts'
-import type { Sync } from '../proto/sync.ts'
 import type { EngineClient } from './engines/client.ts'
 import { type EngineConfig, openEngine } from './engines/open.ts'
 import type { TopicDefaults } from './finder.ts'
@@ -22,6 +22,8 @@ export interface LaunchOptions {
   readonly data: string
   /** When it flushes; `always` unless said otherwise. */
   readonly sync?: Sync
+  /** The boot of this machine, or null where it is not known; what the system says unless said otherwise. */
+  readonly boot?: string | null
   /** Where it listens on TCP. */
   readonly host?: string
   readonly port?: number
@@ -60,9 +62,12 @@ export interface LaunchedServer {
  *   `EC_BAD_ARGUMENT` when the address is in use or not allowed
  */
 export async function launch(options: LaunchOptions): Promise<LaunchedServer> {
-  const { defaults, limits, onFatal, sync = 'always' } = options
+  const { defaults, limits, onFatal, boot, sync = 'always' } = options
   const { at, listen } = await listening(options)
-  const directory = await openDirectory(options.data, { serverId: serverId(options.id) })
+  const directory = await openDirectory(options.data, {
+    serverId: serverId(options.id),
+    ...(boot !== undefined && { boot }),
+  })
   const engines: EngineClient[] = []
   try {
     for (const engine of options.engines ?? []) engines.push(await openEngine(engine))

@@ -1,8 +1,8 @@
 /** One server of a virtual world: its storages, and the process that runs on the newest of them. */
 import type { TopicDefaults } from '../../broker/finder.ts'
 import type { Limits } from '../../broker/host.ts'
-import { ServerMachine } from '../../broker/server-machine.ts'
 import { noteFileName, saysMayLack, setAside } from '../../broker/log/unflushed.ts'
+import { ServerMachine } from '../../broker/server-machine.ts'
 import { type Address, address, type ServerName, serverId, serverName } from '../../proto/ids.ts'
 import { Loop, type LoopTimers } from '../../proto/machine/loop.ts'
 import type { Clock, Random } from '../../proto/machine/ports.ts'

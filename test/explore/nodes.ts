@@ -120,7 +120,8 @@ class Process {
       alive: () => [],
       isCutOff: () => false,
       askDecider: () => {},
-      storeFull: () => false, sync: 'always',
+      storeFull: () => false,
+      sync: 'always',
       coordinate: () => {},
     }
   }

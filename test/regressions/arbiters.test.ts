@@ -47,7 +47,8 @@ class Register {
       isAlive: () => true,
       alive: () => [],
       isCutOff: () => false,
-      storeFull: () => false, sync: 'always',
+      storeFull: () => false,
+      sync: 'always',
       askDecider: () => {},
       coordinate: () => {},
     }

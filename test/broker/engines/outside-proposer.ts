@@ -24,7 +24,8 @@ export function hostOf(at: number): Host {
     isAlive: () => true,
     alive: () => [],
     isCutOff: () => false,
-    storeFull: () => false, sync: 'always',
+    storeFull: () => false,
+    sync: 'always',
     askDecider: () => {},
     coordinate: () => {},
   }

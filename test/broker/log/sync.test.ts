@@ -122,7 +122,10 @@ for (const sync of ['interval 50', 'memory'] as const) {
       await log.flush()
       files = files.powerLoss()
       await expect(open(files, sync, 'tuesday')).rejects.toMatchObject({ code: 'EC_LOG_DAMAGED' })
-      expect(await setAside(files, 'tuesday')).toEqual({ sync, files: [`${segmentName(0)}.lost-1`, `${segmentName(8192)}.lost-1`] })
+      expect(await setAside(files, 'tuesday')).toEqual({
+        sync,
+        files: [`${segmentName(0)}.lost-1`, `${segmentName(8192)}.lost-1`],
+      })
       expect((await open(files, sync, 'tuesday')).found).toEqual([])
     })
 
@@ -187,7 +190,8 @@ describe('interval', () => {
     const gates: (() => void)[] = []
     let gated = false
     const files = new CrashFiles(seededRandom(1), {
-      pause: (operation) => (gated && operation === 'datasync' ? new Promise((resolve) => gates.push(resolve)) : undefined),
+      pause: (operation) =>
+        gated && operation === 'datasync' ? new Promise((resolve) => gates.push(resolve)) : undefined,
     })
     const { log } = await open(files, 'interval 10')
     log.append('batch', bytes('a'))
