@@ -16,10 +16,11 @@ import { type ClientCall, ClientMachine } from './machine.ts'
 import type { Publisher } from './operations/add.ts'
 import { type AddLimits, addLimits } from './operations/epoch-window.ts'
 import { Together } from './operations/together.ts'
+import { unknownOutcome } from './outcome.ts'
 import type { EventStream } from './stream.ts'
 import { type SubjectFrom, SubjectStream } from './subjects.ts'
 import { type TogetherOptions, TogetherStream } from './together-stream.ts'
-import { Topic, unknownOutcome } from './topic.ts'
+import { Topic } from './topic.ts'
 import { OpenWaits, type WaitOptions, waitFor } from './waiting.ts'
 
 export interface ConnectOptions extends WaitOptions {

@@ -24,6 +24,7 @@ export { GroupMessage, GroupStream } from './groups/stream.ts'
 export type { HeldEpoch, HeldMessage, Inspection, ServerCondition } from './inspection.ts'
 export type { Durability } from './operations/reading.ts'
 export type { PublishedRun, PublishResult, PublishStatus } from './operations/waiters.ts'
+export type { Outcome } from './outcome.ts'
 export type { Properties } from './properties.ts'
 export type {
   Change,
@@ -47,16 +48,15 @@ export {
 } from './stream.ts'
 export { Subject, type SubjectEvent, SubjectStream } from './subjects.ts'
 export { type TogetherEvent, type TogetherOptions, TogetherStream } from './together-stream.ts'
-export {
-  type GetOptions,
-  type GroupOptions,
-  type Outcome,
-  type PublishOptions,
-  type Received,
-  type RequestOptions,
-  type RespondOptions,
-  type SubscribeOptions,
-  Topic,
-} from './topic.ts'
+export { Topic } from './topic.ts'
+export type {
+  GetOptions,
+  GroupOptions,
+  PublishOptions,
+  Received,
+  RequestOptions,
+  RespondOptions,
+  SubscribeOptions,
+} from './topic-options.ts'
 export type { View } from './view.ts'
 export type { WaitOptions } from './waiting.ts'

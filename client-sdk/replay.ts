@@ -14,7 +14,7 @@ import type { Message } from '../proto/wire/messages.ts'
 import { type Cursor, type Position, parseCursor } from './cursor.ts'
 import type { EpochFollower } from './follower.ts'
 import type { ClientCall, ClientMachine } from './machine.ts'
-import type { Consumer, Delivery, StartAt } from './operations/subscribe.ts'
+import type { Consumer, Delivery, StartAt } from './operations/delivery.ts'
 
 /** Everything that is kept; what comes from now on; behind a cursor; what was published at a time or later; an epoch. */
 export type From = 'start' | 'new' | Cursor | { readonly time: number | Date } | { readonly epoch: number }

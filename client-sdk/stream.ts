@@ -15,7 +15,7 @@ import type { Batch } from '../proto/wire/messages.ts'
 import type { Codec } from './codecs.ts'
 import { type Cursor, formatCursor, type Position } from './cursor.ts'
 import { entriesOf, type Headers } from './entries.ts'
-import type { Consumer, Delivery } from './operations/subscribe.ts'
+import type { Consumer, Delivery } from './operations/delivery.ts'
 import type { Run } from './orders/order-filter.ts'
 import { type AllProperties, decodeProperties, noProperties } from './properties.ts'
 

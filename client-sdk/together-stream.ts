@@ -2,8 +2,8 @@
 import type { EpochcastError } from '../proto/errors.ts'
 import type { TopicName } from '../proto/ids.ts'
 import type { Cursor } from './cursor.ts'
+import type { Consumer, Delivery } from './operations/delivery.ts'
 import type { Durability } from './operations/reading.ts'
-import type { Consumer, Delivery } from './operations/subscribe.ts'
 import type { EventStream, StreamEvent } from './stream.ts'
 
 export interface TogetherOptions {

@@ -1,134 +1,62 @@
 /** One topic, as a client publishes to it and reads it. */
-import { type Configuration, type Decision, type Order, orders } from '../proto/configuration.ts'
+import type { Configuration } from '../proto/configuration.ts'
 import { EpochcastError } from '../proto/errors.ts'
-import { type Epoch, parseMessageId, type TopicName } from '../proto/ids.ts'
-import type { Loop } from '../proto/machine/loop.ts'
-import { emptySet, endOf, type MessageSet } from '../proto/message-set.ts'
-import type { GetLevel } from '../proto/wire/messages.ts'
-import type { Admin } from './admin.ts'
+import type { TopicName } from '../proto/ids.ts'
+import { emptySet } from '../proto/message-set.ts'
 import type { Codec } from './codecs.ts'
-import { type Cursor, formatCursor, type Position, parseCursor } from './cursor.ts'
+import { formatCursor, type Position, parseCursor } from './cursor.ts'
 import { entriesOf, type Headers } from './entries.ts'
 import { type FlushResult, flush } from './flushing.ts'
 import type { EpochFollower, Follower } from './follower.ts'
 import type { GroupPorts } from './groups/ports.ts'
-import { type GroupLimits, type GroupMessage, GroupStream } from './groups/stream.ts'
-import type { ClientCall, ClientMachine } from './machine.ts'
+import { type GroupMessage, GroupStream } from './groups/stream.ts'
 import type { Publisher } from './operations/add.ts'
+import type { Consumer, StartAt } from './operations/delivery.ts'
 import { Get, type GetResult } from './operations/get.ts'
-import { type Durability, durabilities, type Reading } from './operations/reading.ts'
-import { type Consumer, type StartAt, Subscription } from './operations/subscribe.ts'
+import type { Reading } from './operations/reading.ts'
+import { Subscription } from './operations/subscribe.ts'
 import type { Together } from './operations/together.ts'
 import { Many, One, type PublishedRun, type PublishResult, type Waiter } from './operations/waiters.ts'
-import { Watch } from './operations/watch.ts'
-import { alone } from './orders/order-filter.ts'
-import { type AllProperties, encodeProperties, type Properties } from './properties.ts'
-import { epochAt, type From, isTime, knownPosition, SinceTime, type Start, startOf } from './replay.ts'
+import { durableNow, type Outcome, type OutcomeOptions, outcomeOf, unknownOutcome } from './outcome.ts'
+import { type AllProperties, encodeProperties } from './properties.ts'
+import { epochAt, isTime, knownPosition, SinceTime, type Start, startOf } from './replay.ts'
 import { Requester, Responder, respond } from './replies.ts'
 import { EventStream, Message, MessageStream } from './stream.ts'
 import type { TogetherOptions, TogetherStream } from './together-stream.ts'
-import { type View, viewOf } from './view.ts'
-import { type OpenWaits, type WaitOptions, waitFor, watch } from './waiting.ts'
-
-export interface PublishOptions extends WaitOptions, Properties {
-  /**
-   * What happens when the epoch ends and its closing set does not hold the message: `republish` (default) adds it again in the
-   * next epoch, `settle` resolves with status `dropped`.
-   */
-  readonly onEpochEnd?: 'republish' | 'settle'
-}
-
-export interface GetOptions extends WaitOptions {
-  readonly level?: GetLevel
-  /** Leaves out what came before this cursor. */
-  readonly since?: Cursor
-}
-
-export interface SubscribeOptions {
-  /**
-   * `start`: everything that is kept; `new` (default): what becomes durable from now on; a cursor; `{ time }`: what was published
-   * then or later, by the publishers' clocks; `{ epoch }`: an epoch, which is waited for when it has not begun.
-   */
-  readonly from?: From
-  /**
-   * - none, fifo (what is given without it): each publisher's messages in the order of its calls
-   * - causal: and after everything that its publisher had been given or had sent
-   * - total: the same sequence for every subscriber, with positions; follows the other two
-   *
-   * The topic must offer it: its own order, or one before it.
-   */
-  readonly order?: Order
-  /**
-   * `durable` (default): once the quorum has it on disk. `early`: on arrival; a `confirmed` or a `retracted` event follows. Not
-   * with order `total`.
-   */
-  readonly durability?: Durability
-  readonly signal?: AbortSignal
-}
-
-export interface Received<T> {
-  readonly messages: readonly Message<T>[]
-  readonly cursor: Cursor
-  /** First epoch whose messages are still kept. */
-  readonly floor: Epoch
-}
-
-/**
- * - durable: on the disks of the quorum of an open epoch
- * - included, dropped: the epoch ended with it, without it
- * - pending: the epoch is open and no quorum holds it
- */
-export type Outcome = 'durable' | 'included' | 'dropped' | 'pending'
+import type { TopicContext } from './topic-context.ts'
+import {
+  type GetOptions,
+  type GroupOptions,
+  type PublishOptions,
+  type Received,
+  type RequestOptions,
+  type RespondOptions,
+  readingOf,
+  type SubscribeOptions,
+} from './topic-options.ts'
+import type { View } from './view.ts'
+import { viewsOf } from './views.ts'
+import { type WaitOptions, waitFor, watch } from './waiting.ts'
 
 /** What a topic needs of its client. */
-export interface TopicContext {
-  readonly loop: Loop<ClientCall>
-  readonly machine: ClientMachine
-  readonly messageBytesMax: number
-  readonly waits: OpenWaits
-  /** This client's publisher to the topic, made at its first use. */
-  publisherOf(topic: TopicName): Publisher
-  closed(): EpochcastError | null
-  /** Ends the open epoch with the same members, and waits for the decision. */
-  roll(topic: TopicName, epoch: Epoch): Promise<void>
-  track(stream: EventStream<unknown>): void
-  /** @returns a function that takes it back */
-  onClose(run: () => void): () => void
-  readonly admin: Admin
+interface Context extends TopicContext {
   /** Another topic of the same client, in bytes. */
   topic(name: string): Topic<Uint8Array>
-  newId(): string
-}
-
-export interface GroupOptions extends GroupLimits {
-  /** Where a group begins that has never been joined, `new` by default; afterwards it goes on where it was. */
-  readonly from?: From
 }
 
 const noOptions: PublishOptions = {}
-
-export interface RequestOptions<R> extends WaitOptions, Properties {
-  readonly codec?: Codec<R>
-}
-
-export interface RespondOptions<R> extends Omit<GroupOptions, 'ack'> {
-  readonly codec?: Codec<R>
-  /** Name of the group of responders, `responders` by default. */
-  readonly group?: string
-}
-
 const requestTimeoutMs = 30_000
 
 export class Topic<T> {
   readonly name: TopicName
-  readonly #context: TopicContext
+  readonly #context: Context
   readonly #codec: Codec<T>
   #publisher: Publisher | null = null
   #isTurnDue = false
   /** By the codec of the replies. */
   readonly #requesters = new Map<Codec<unknown>, Requester<unknown>>()
 
-  constructor(name: TopicName, codec: Codec<T>, context: TopicContext) {
+  constructor(name: TopicName, codec: Codec<T>, context: Context) {
     this.name = name
     this.#codec = codec
     this.#context = context
@@ -376,44 +304,7 @@ export class Topic<T> {
 
   /** The topic's memberships as they follow each other, beginning with the current one. Ends with its client, or by `break`. */
   async *views(options: { readonly signal?: AbortSignal } = {}): AsyncGenerator<View, void, undefined> {
-    const queue: View[] = []
-    let wake: (() => void) | null = null
-    let failure: EpochcastError | null = null
-    let before: Configuration | null = null
-    const push = (configuration: Configuration, decision: Decision | null) => {
-      queue.push(viewOf(configuration, before, decision))
-      before = configuration
-      wake?.()
-    }
-    const { loop, machine } = this.#context
-    const watch = new Watch(this.#follower, machine.requests, {
-      begun: (configuration) => push(configuration, null),
-      moved: (decision) => push(decision.next, decision),
-      failed: (error) => {
-        failure = error
-        wake?.()
-      },
-    })
-    const onAbort = () => wake?.()
-    options.signal?.addEventListener('abort', onAbort, { once: true })
-    loop.call((out) => machine.addWatch(watch, out))
-    const untrack = this.#context.onClose(() => wake?.())
-    try {
-      while (options.signal?.aborted !== true && this.#context.closed() === null) {
-        const view = queue.shift()
-        if (view !== undefined) yield view
-        else if (failure !== null) throw failure
-        else {
-          await new Promise<void>((resolve) => {
-            wake = resolve
-          })
-        }
-      }
-    } finally {
-      untrack()
-      loop.call((out) => machine.removeWatch(watch, out))
-      options.signal?.removeEventListener('abort', onAbort)
-    }
+    yield* viewsOf(this.#context, this.name, options.signal)
   }
 
   /**
@@ -421,28 +312,8 @@ export class Topic<T> {
    * @param options.settle ends the epoch when the answer would be `pending`, so that there is one
    * @throws EpochcastError `EC_OUTCOME_EXPIRED` when nobody knows any more how that epoch ended
    */
-  async outcome(id: string, options: WaitOptions & { readonly settle?: boolean } = {}): Promise<Outcome> {
-    const { epoch, publisher, sequence } = parseMessageId(id)
-    const configuration = await this.configuration(options)
-    if (epoch > configuration.epoch) {
-      throw new EpochcastError(
-        'EC_BAD_ARGUMENT',
-        `epoch ${epoch} of ${this.name} has not begun; the newest is ${configuration.epoch}`,
-      )
-    }
-    if (epoch === configuration.epoch) {
-      const stored = await this.#collect(options)
-      if (this.#follower.epoch === epoch && stored !== null) {
-        if (endOf(stored, publisher) >= sequence) return 'durable'
-        if (options.settle !== true) return 'pending'
-        await this.#context.roll(this.name, epoch)
-      }
-    }
-    const decision = await this.#decision(epoch, options)
-    if (decision === null) {
-      throw new EpochcastError('EC_OUTCOME_EXPIRED', `nobody knows any more how epoch ${epoch} of ${this.name} ended`)
-    }
-    return endOf(decision.closing, publisher) >= sequence ? 'included' : 'dropped'
+  async outcome(id: string, options: OutcomeOptions = {}): Promise<Outcome> {
+    return outcomeOf(this.#context, id, await this.configuration(options), options)
   }
 
   /** The newest configuration, as this client knows it. `create`: made when it is not there, where the servers allow that. */
@@ -477,7 +348,7 @@ export class Topic<T> {
     const ports = { admin, onClose, newId, configuration: () => this.configuration({ create: true }) }
     const made = new Requester<R>(this.name, ports, (name) => {
       const replies = new Topic<R>(name, codec, this.#context)
-      const position = async () => formatCursor(name, (await replies.#durable({})).position)
+      const position = async () => formatCursor(name, (await durableNow(this.#context, name, {})).position)
       return { subscribe: (options) => replies.subscribe(options), position }
     })
     this.#requesters.set(codec as Codec<unknown>, made as Requester<unknown>)
@@ -486,36 +357,11 @@ export class Topic<T> {
 
   /** The position of a place to begin. */
   async #positionOf(from: ReturnType<typeof startOf>): Promise<Position> {
-    if (from === 'new') return (await this.#durable({})).position
+    if (from === 'new') return (await durableNow(this.#context, this.name, {})).position
     if (from === 'start') return { epoch: (await this.configuration()).floor, seen: emptySet }
     if (!isTime(from)) return from
     const { machine, loop } = this.#context
     return { epoch: await epochAt(this.name, from.timeMs, machine, loop), seen: emptySet }
-  }
-
-  /** What is durable in the open epoch; null when it ended meanwhile. */
-  async #collect(options: WaitOptions): Promise<MessageSet | null> {
-    const before = this.#follower.epoch
-    const result = await this.#durable(options)
-    return result.position.epoch === before ? result.position.seen : null
-  }
-
-  #durable(options: WaitOptions): Promise<GetResult> {
-    const { machine, loop } = this.#context
-    return waitFor<GetResult>(this.#context.waits, options, `outcome in ${this.name}`, (resolve, reject) => {
-      const done = (outcome: GetResult | EpochcastError) =>
-        outcome instanceof Error ? reject(outcome) : resolve(outcome)
-      const get = new Get('durable', 'numbers', this.#follower, machine.servers, machine.requests, done)
-      loop.call((out) => machine.addGet(get, this.name, out))
-      return () => loop.call((out) => get.failed(new EpochcastError('EC_ABORTED', 'given up'), out))
-    })
-  }
-
-  #decision(of: Epoch, options: WaitOptions): Promise<Decision | null> {
-    return waitFor(this.#context.waits, options, `outcome in ${this.name}`, (resolve) => {
-      this.#context.loop.call((out) => this.#follower.want(of, resolve, out))
-      return undefined
-    })
   }
 
   #encode(value: T, headerLength: number): Uint8Array {
@@ -568,30 +414,6 @@ export class Topic<T> {
       this.#publisher?.abandon(waiter, (id) => (id === null ? error : unknownOutcome(id, error)))
     }
   }
-}
-
-export function unknownOutcome(id: string, cause: EpochcastError): EpochcastError {
-  return new EpochcastError('EC_OUTCOME_UNKNOWN', `${cause.message}; whether ${id} was stored is not known`, {
-    cause,
-    messageId: id,
-    hint: `ask outcome('${id}')`,
-  })
-}
-
-/** @throws EpochcastError `EC_BAD_ARGUMENT` for what cannot be read that way */
-function readingOf({ order, durability }: Pick<SubscribeOptions, 'order' | 'durability'>): Reading {
-  if (order !== undefined && !orders.includes(order)) {
-    throw new EpochcastError('EC_BAD_ARGUMENT', `order ${order} is not one of ${orders.join(', ')}`)
-  }
-  if (durability !== undefined && !durabilities.includes(durability)) {
-    throw new EpochcastError('EC_BAD_ARGUMENT', `durability ${durability} is not one of ${durabilities.join(', ')}`)
-  }
-  if (order === 'total' && durability === 'early') {
-    throw new EpochcastError('EC_BAD_ARGUMENT', 'a message has no place in total order before it is durable', {
-      hint: 'read it in order causal, or durable',
-    })
-  }
-  return { order: order ?? null, durability: durability ?? 'durable', gate: alone }
 }
 
 function noReply(cause: EpochcastError): EpochcastError {

@@ -48,6 +48,15 @@ export interface FetchListener {
   stalled(out: Effect[]): void
 }
 
+export interface FetchWanted {
+  readonly topic: TopicName
+  readonly epoch: Epoch
+  readonly until: MessageSet
+  readonly prefix: Prefix
+  /** Without bodies, and perhaps some beyond `until`, which need not be the end of a batch. */
+  readonly bare?: boolean
+}
+
 const pageBytes = 512 * 1024
 const silentTicksMax = 30
 
@@ -67,14 +76,7 @@ export class Fetch {
   #over = false
 
   constructor(
-    of: {
-      readonly topic: TopicName
-      readonly epoch: Epoch
-      readonly until: MessageSet
-      readonly prefix: Prefix
-      /** Without bodies, and perhaps some beyond `until`, which need not be the end of a batch. */
-      readonly bare?: boolean
-    },
+    of: FetchWanted,
     token: number,
     members: () => readonly Address[],
     firstSource: number,

@@ -25,72 +25,27 @@ import {
 import { type Effect, send } from '../../proto/machine/contract.ts'
 import { countOf, emptySet, endOf, type MessageSet } from '../../proto/message-set.ts'
 import type { Batch, MessageOf } from '../../proto/wire/messages.ts'
-import type { Position } from '../cursor.ts'
-import type { Follower, OwnOutcomes } from '../follower.ts'
+import type { Follower } from '../follower.ts'
 import { History } from '../orders/history.ts'
 import type { Cause, OrderFilter, Release, ReleaseListener, Run } from '../orders/order-filter.ts'
 import { TotalFilter } from '../orders/total-filter.ts'
 import type { Requests } from '../requests.ts'
 import type { Servers } from '../servers.ts'
+import { BodySource } from './body-source.ts'
+import { Confirming } from './confirming.ts'
+import type { Consumer, StartAt } from './delivery.ts'
 import { Fetch, type FetchListener, Prefix } from './fetch.ts'
 import type { Reader } from './reader.ts'
 import { filterFor, isFiltered, needsHistory, plainReading, type Reading, refusalOf } from './reading.ts'
 import { MemberReports } from './reports.ts'
+import { Survey } from './survey.ts'
 
-/** What a subscription hands over, in order. */
-export type Delivery =
-  | {
-      readonly kind: 'batch'
-      readonly batch: Batch
-      readonly skip: number
-      /** Place of the batch's first message in the total order, from 1; null in other orders. */
-      readonly position: number | null
-      /** Not durable yet. */
-      readonly early: boolean
-      /** Causes that were dropped. */
-      readonly lost: readonly MessageId[]
-    }
-  /** What was given early is durable now, or was dropped. */
-  | { readonly kind: 'confirmed' | 'retracted'; readonly run: Run }
-  | { readonly kind: 'epoch'; readonly decision: Decision; readonly own: OwnOutcomes }
-  /** Reading begins here: what came before is not given. */
-  | { readonly kind: 'position'; readonly position: Position }
-  | { readonly kind: 'gap'; readonly from: Epoch; readonly to: Epoch }
-
-/** Who reads; all calls come from the machine, none may take long. */
-export interface Consumer {
-  deliver(delivery: Delivery): void
-  failed(error: EpochcastError): void
-}
-
-export type StartAt = 'start' | 'new' | Position
-
-const windowBytes = 1024 * 1024
-/** How long a source of bodies may be silent until another is asked; twice as long after every time. */
-const sourceSilenceTicksMin = 2
-const sourceSilenceTicksMax = 40
-/** Without a change of the source for so long, patience begins anew. */
-const sourceTrustedTicks = 300
-const resubscribeTicks = 10
-/** Members forget subscribers that are silent for three times as long. */
-const keepAliveTicks = 1000
 /** A cause that nobody holds is waited for so long. */
 const causeTicks = 200
 const nothingLost: readonly MessageId[] = []
 
-/** Somebody who waits until everything that was given early up to a point is confirmed or retracted. */
-interface Confirming {
-  readonly filter: OrderFilter
-  readonly upTo: number
-  told(): void
-}
 /** Who reads from an epoch that it does not know asks for news this often. */
 const aheadTicks = 50
-
-/** Reads what was published before a start, without bodies. */
-interface Survey {
-  readonly fetch: Fetch
-}
 
 export class Subscription implements Reader, FetchListener, ReleaseListener {
   readonly token: number
@@ -105,7 +60,7 @@ export class Subscription implements Reader, FetchListener, ReleaseListener {
   #causeTicks = 0
   /** Something was given, or an epoch passed: who reads this topic together with others looks again. */
   hasGoneOn = false
-  #confirming: Confirming[] = []
+  readonly #confirming = new Confirming()
   /** Newest epoch that this client knows; the subscription may still be reading an older one. */
   #newest: Configuration | null = null
   #epoch: Epoch | null = null
@@ -121,15 +76,8 @@ export class Subscription implements Reader, FetchListener, ReleaseListener {
   /** Set while an epoch that has ended is read to its end. */
   #closing: Decision | null = null
   #fetch: Fetch | null = null
-  #source = 0
-  #creditBytes = 0
-  #consumedBytes = 0
-  #outstandingBytes = 0
-  #ticks = 0
-  #bodyTicks = 0
-  #sourcePatience = sourceSilenceTicksMin
-  #ticksSinceSource = 0
-  #ticksSinceSubscribe = 0
+  readonly #source: BodySource
+  #aheadTicks = 0
   #over = false
 
   constructor(
@@ -146,7 +94,7 @@ export class Subscription implements Reader, FetchListener, ReleaseListener {
     this.#servers = servers
     this.#consumer = consumer
     this.token = requests.nextToken()
-    this.#source = this.token
+    this.#source = new BodySource(follower, this.token)
   }
 
   get topic(): TopicName {
@@ -181,19 +129,9 @@ export class Subscription implements Reader, FetchListener, ReleaseListener {
 
   /** The reader took that many body bytes: the source may send as many more. */
   consumed(bytes: number, out: Effect[]): void {
-    this.#consumedBytes += bytes
-    this.#outstandingBytes -= bytes
-    if (this.#fetch !== null) {
-      this.#fetch.next(out)
-      return
-    }
-    const credit = this.#consumedBytes + windowBytes
-    if (this.#newest === null || this.#epoch === null || credit - this.#creditBytes < windowBytes / 4) return
-    this.#creditBytes = credit
-    const { topic } = this.#newest
-    const source = this.#sourceAddress()
-    if (source !== null)
-      send(out, source, { kind: 'credit', topic, epoch: this.#epoch, creditBytes: credit }, this.token)
+    this.#source.consume(bytes)
+    if (this.#fetch !== null) this.#fetch.next(out)
+    else if (this.#epoch !== null && this.#newest !== null) this.#source.grant(this.topic, this.#epoch, out)
   }
 
   report(from: ServerName, message: MessageOf<'report'>, out: Effect[]): void {
@@ -208,7 +146,7 @@ export class Subscription implements Reader, FetchListener, ReleaseListener {
   batch(from: Address, batch: Batch, out: Effect[]): void {
     if (batch.epoch !== this.#epoch) return
     if (this.#survey !== null || batch.body.length === 0) {
-      if (batch.body.length === 0) this.#survey?.fetch.batch(batch, out)
+      if (batch.body.length === 0) this.#survey?.batch(batch, out)
       return
     }
     if (this.#fetch !== null) {
@@ -216,14 +154,15 @@ export class Subscription implements Reader, FetchListener, ReleaseListener {
       return
     }
     if (this.#closing !== null) return
-    this.#bodyTicks = 0
+    this.#source.heard()
     const skip = this.#received.take(batch)
     if (skip < 0) {
       // It used up credit of its source, and no reader will ever give that back.
-      if (from === this.#sourceAddress()) this.#consumedBytes += batch.body.length
+      const isFromSource = from === this.#source.address()
+      if (isFromSource) this.#source.pass(batch.body.length)
       // Something before it was lost on the way: the source begins again behind what is here.
       const isGap = batch.first > this.#received.endOf(batch.publisher) + 1
-      if (isGap && this.#ticksSinceSubscribe > resubscribeTicks && from === this.#sourceAddress()) this.#subscribe(out)
+      if (isGap && isFromSource && this.#source.mayAskAgain) this.#subscribe(out)
       return
     }
     if (this.#filter !== null) {
@@ -232,7 +171,7 @@ export class Subscription implements Reader, FetchListener, ReleaseListener {
       this.#grant(out)
       return
     }
-    this.#outstandingBytes += batch.body.length
+    this.#source.hold(batch.body.length)
     const waiting = this.#held.get(batch.publisher)
     if (waiting === undefined) this.#held.set(batch.publisher, [batch])
     else waiting.push(batch)
@@ -240,12 +179,12 @@ export class Subscription implements Reader, FetchListener, ReleaseListener {
   }
 
   pulled(message: MessageOf<'pulled'>, out: Effect[]): void {
-    if (this.#survey !== null) this.#survey.fetch.pulled(message, out)
+    if (this.#survey !== null) this.#survey.pulled(message, out)
     else this.#fetch?.pulled(message, out)
   }
 
   refused(message: MessageOf<'refused'>, out: Effect[]): void {
-    if (this.#survey !== null) this.#survey.fetch.refused()
+    if (this.#survey !== null) this.#survey.refused()
     else if (this.#fetch !== null) this.#fetch.refused()
     else if (message.refusal !== 'not-yet' && message.refusal !== 'wedged') this.#follower.suspect(out)
   }
@@ -256,39 +195,27 @@ export class Subscription implements Reader, FetchListener, ReleaseListener {
 
   peer(address: Address, up: boolean, out: Effect[]): void {
     if (this.#closing !== null || this.#epoch === null || this.#newest?.epoch !== this.#epoch) return
-    if (!up && address === this.#sourceAddress()) {
-      this.#source++
+    if (!up && address === this.#source.address()) {
+      this.#source.next()
       this.#subscribe(out)
     } else if (up && this.#follower.addresses().includes(address)) this.#subscribe(out, [address])
   }
 
   tick(out: Effect[]): void {
     if (this.#over) return
-    this.#survey?.fetch.tick(out)
+    this.#survey?.tick(out)
     if (this.#fetch !== null) {
       this.#fetch.tick(out)
       return
     }
     if (this.#filter !== null) this.#watchCause(this.#filter, out)
     if (this.#closing !== null || this.#epoch === null || this.#newest === null) return
+    if (this.#epoch > this.#newest.epoch && ++this.#aheadTicks % aheadTicks === 0) this.#follower.suspect(out)
     if (this.#newest.epoch !== this.#epoch) return
-    if (this.#epoch > this.#newest.epoch) {
-      if (++this.#ticks % aheadTicks === 0) this.#follower.suspect(out)
-      return
-    }
-    this.#ticksSinceSubscribe++
-    if (++this.#ticks % keepAliveTicks === 0) this.#keepAlive(this.#newest, out)
-    const hasRoom = this.#outstandingBytes < windowBytes
+    this.#source.tick(this.topic, this.#epoch, out)
     const lacksBodies =
       this.#survey === null && this.#reports?.goesBeyond((publisher) => this.#received.endOf(publisher)) === true
-    if (++this.#ticksSinceSource > sourceTrustedTicks) this.#sourcePatience = sourceSilenceTicksMin
-    if (hasRoom && lacksBodies && ++this.#bodyTicks > this.#sourcePatience) {
-      this.#bodyTicks = 0
-      this.#ticksSinceSource = 0
-      this.#sourcePatience = Math.min(sourceSilenceTicksMax, this.#sourcePatience * 2)
-      this.#source++
-      this.#subscribe(out)
-    }
+    if (this.#source.hasRoom && lacksBodies && this.#source.changeIfSilent()) this.#subscribe(out)
     for (const member of this.#reports?.tick() ?? []) this.#subscribe(out, [this.#servers.addressOf(member)])
     if (this.#reports?.isDeaf === true) this.#follower.suspect(out)
   }
@@ -297,7 +224,7 @@ export class Subscription implements Reader, FetchListener, ReleaseListener {
   close(out: Effect[]): void {
     this.#over = true
     this.#filter = null
-    this.#wakeConfirming()
+    this.#confirming.wake(null)
     this.#follower.remove(this)
     if (this.#newest === null || this.#epoch === null) return
     const { topic } = this.#newest
@@ -311,7 +238,7 @@ export class Subscription implements Reader, FetchListener, ReleaseListener {
       return
     }
     if (isSystemPublisher(batch.publisher)) return
-    this.#outstandingBytes += batch.body.length
+    this.#source.hold(batch.body.length)
     this.#deliver(batch, skip)
   }
 
@@ -327,12 +254,12 @@ export class Subscription implements Reader, FetchListener, ReleaseListener {
     const ended = previousEpoch(decision.next.epoch)
     const own = this.#follower.ownOutcomes.get(ended) ?? { included: [], dropped: [] }
     this.#consumer.deliver({ kind: 'epoch', decision, own })
-    this.#wakeConfirming()
+    this.#confirming.wake(this.#filter)
     this.#enter(decision.next.epoch, emptySet, out)
   }
 
   hasRoom(): boolean {
-    return this.#outstandingBytes < windowBytes
+    return this.#source.hasRoom
   }
 
   stalled(out: Effect[]): void {
@@ -418,7 +345,7 @@ export class Subscription implements Reader, FetchListener, ReleaseListener {
     this.#filter?.close(decision.closing)
     for (const publisher of [...this.#held.keys()]) this.#release(publisher, endOf(decision.closing, publisher))
     for (const waiting of this.#held.values()) {
-      for (const batch of waiting) this.#outstandingBytes -= batch.body.length
+      for (const batch of waiting) this.#source.drop(batch.body.length)
     }
     this.#held.clear()
     const newest = this.#newest ?? decision.next
@@ -429,41 +356,16 @@ export class Subscription implements Reader, FetchListener, ReleaseListener {
     const epoch = previousEpoch(decision.next.epoch)
     const prefix = this.#filter === null ? this.#given : new Prefix(within(this.#received, decision.closing))
     const of = { topic: newest.topic, epoch, until: decision.closing, prefix }
-    const fetch = new Fetch(of, this.token, members, this.#source, this)
+    const fetch = new Fetch(of, this.token, members, this.#source.turn, this)
     this.#fetch = fetch
     fetch.next(out)
   }
 
   #subscribe(out: Effect[], only?: readonly Address[]): void {
-    const newest = this.#newest
-    if (newest === null || this.#epoch !== newest.epoch || this.#over) return
-    const source = this.#sourceAddress()
-    const { topic, epoch } = newest
+    const { topic } = this
+    if (this.#epoch === null || this.#epoch !== this.#newest?.epoch || this.#over) return
     const since = this.#received.snapshot()
-    this.#ticksSinceSubscribe = 0
-    for (const address of only ?? this.#follower.addresses()) {
-      const isSource = address === source
-      if (isSource) {
-        // Credit is counted from here on: what is on its way to the reader has its room already.
-        this.#consumedBytes = -this.#outstandingBytes
-        this.#creditBytes = this.#started ? Math.max(0, windowBytes - this.#outstandingBytes) : 0
-      }
-      const creditBytes = isSource ? this.#creditBytes : 0
-      send(out, address, { kind: 'subscribe', topic, epoch, since, creditBytes }, this.token)
-    }
-  }
-
-  #sourceAddress(): Address | null {
-    const addresses = this.#follower.addresses()
-    return addresses[this.#source % Math.max(1, addresses.length)] ?? null
-  }
-
-  #keepAlive(configuration: Configuration, out: Effect[]): void {
-    const source = this.#sourceAddress()
-    const { topic, epoch } = configuration
-    for (const to of this.#follower.addresses()) {
-      send(out, to, { kind: 'credit', topic, epoch, creditBytes: to === source ? this.#creditBytes : 0 }, this.token)
-    }
+    this.#source.subscribe({ topic, epoch: this.#epoch, since, wantsBodies: this.#started }, out, only)
   }
 
   /** For `new`: once a quorum has reported, what is durable now is what came before. */
@@ -513,7 +415,7 @@ export class Subscription implements Reader, FetchListener, ReleaseListener {
     this.#consumer.deliver({ kind: 'position', position: { epoch: configuration.epoch, seen } })
     for (const [publisher, { end }] of this.#reports?.durable() ?? []) filter?.durable(publisher, end)
     // Only now bodies are wanted, behind that.
-    const source = this.#sourceAddress()
+    const source = this.#source.address()
     if (source !== null) this.#subscribe(out, [source])
   }
 
@@ -531,8 +433,7 @@ export class Subscription implements Reader, FetchListener, ReleaseListener {
       count++
       const skip = this.#given.take(batch)
       if (skip < 0 || isSystemPublisher(publisher)) {
-        this.#outstandingBytes -= batch.body.length
-        this.#consumedBytes += batch.body.length
+        this.#source.consume(batch.body.length)
       } else this.#deliver(batch, skip)
     }
     if (count === 0) return
@@ -545,9 +446,7 @@ export class Subscription implements Reader, FetchListener, ReleaseListener {
 
   give(release: Release): void {
     const { batch, skip, position, early, lost } = release
-    const size = batch.body.length
-    this.#outstandingBytes += size
-    this.#consumedBytes -= size
+    this.#source.recall(batch.body.length)
     if (!early) this.#know(batch.publisher, batch.last)
     this.#deliver(batch, skip, position, early, lost)
   }
@@ -555,7 +454,7 @@ export class Subscription implements Reader, FetchListener, ReleaseListener {
   confirmed(run: Run): void {
     this.#know(run.publisher, run.last)
     this.#consumer.deliver({ kind: 'confirmed', run })
-    this.#wakeConfirming()
+    this.#confirming.wake(this.#filter)
   }
 
   retracted(run: Run): void {
@@ -564,9 +463,8 @@ export class Subscription implements Reader, FetchListener, ReleaseListener {
 
   /** Calls back once everything that was given early until now is confirmed or retracted. */
   whenConfirmed(told: () => void): void {
-    if (this.#filter === null) told()
-    else this.#confirming.push({ filter: this.#filter, upTo: this.#filter.earlyCount, told })
-    this.#wakeConfirming()
+    this.#confirming.wait(this.#filter, told)
+    this.#confirming.wake(this.#filter)
   }
 
   /** Another topic that is read together with this one has gone on. */
@@ -597,7 +495,7 @@ export class Subscription implements Reader, FetchListener, ReleaseListener {
 
   /** What waits in a filter takes no room: else what it waits for might never come. */
   #filterIn(filter: OrderFilter, batch: Batch, skip: number): void {
-    this.#consumedBytes += batch.body.length
+    this.#source.pass(batch.body.length)
     filter.take(batch, skip)
   }
 
@@ -611,26 +509,14 @@ export class Subscription implements Reader, FetchListener, ReleaseListener {
     const { topic } = this
     const epoch = this.#epoch
     if (epoch === null) return
-    const batches: Batch[] = []
-    const members = () => this.#follower.addresses()
-    const fetch: Fetch = new Fetch(
-      { topic, epoch, until, prefix: new Prefix(since), bare: true },
-      this.token,
-      members,
-      this.#source,
-      {
-        fetched: (batch) => batches.push(batch),
-        complete: (into) => {
-          if (this.#survey?.fetch !== fetch || this.#over) return
-          this.#survey = null
-          then(batches, into)
-        },
-        hasRoom: () => true,
-        stalled: (into) => this.#follower.suspect(into),
-      },
-    )
-    this.#survey = { fetch }
-    fetch.next(out)
+    const of = { topic, epoch, until, since }
+    const survey: Survey = new Survey(of, this.token, this.#source.turn, this.#follower, (batches, into) => {
+      if (this.#survey !== survey || this.#over) return
+      this.#survey = null
+      then(batches, into)
+    })
+    this.#survey = survey
+    survey.start(out)
   }
 
   /** Room that has become free is told to the source. */
@@ -667,14 +553,6 @@ export class Subscription implements Reader, FetchListener, ReleaseListener {
 
   #know(publisher: PublisherId, end: number): void {
     if (this.#closing === null && this.#epoch !== null) this.#follower.noteKnown(this.#epoch, publisher, end)
-  }
-
-  #wakeConfirming(): void {
-    if (this.#confirming.length === 0) return
-    const isDone = ({ filter, upTo }: Confirming) => filter !== this.#filter || filter.oldestUnconfirmed() > upTo
-    const done = this.#confirming.filter(isDone)
-    this.#confirming = this.#confirming.filter((one) => !done.includes(one))
-    for (const { told } of done) told()
   }
 
   #refuse(error: EpochcastError, out: Effect[]): void {

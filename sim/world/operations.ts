@@ -1,7 +1,7 @@
 /** What clients of a virtual world do, and every step of how it went. */
 import type { Position } from '../../client-sdk/cursor.ts'
+import type { StartAt } from '../../client-sdk/operations/delivery.ts'
 import type { Durability } from '../../client-sdk/operations/reading.ts'
-import type { StartAt } from '../../client-sdk/operations/subscribe.ts'
 import type { Decision, Order } from '../../proto/configuration.ts'
 import type { ErrorCode } from '../../proto/errors.ts'
 import type { Epoch, MessageId } from '../../proto/ids.ts'

@@ -68,4 +68,17 @@ describe('subscribe', () => {
     expect(() => topic.subscribe({ from: { epoch: 0 } })).toThrow('epoch 0')
     expect(() => topic.subscribe({ from: { time: 'noon' as never } })).toThrow('no place to begin')
   })
+
+  it('waits for an epoch that has not begun, in a client that does nothing else', async () => {
+    await using cluster = await createCluster({ servers: 3 })
+    const [reader, writer] = [await cluster.connect(), await cluster.connect()]
+    const topic = writer.topic('t', { codec: text() })
+    await topic.publish('1a')
+    const reading = take(reader.topic('t', { codec: text() }).subscribe({ from: { epoch: 3 } }), 1)
+    for (const message of ['2a', '3a']) {
+      await writer.admin.reconfigure('t').enabled
+      await topic.publish(message)
+    }
+    expect(await reading).toEqual(['3a'])
+  })
 })

@@ -1,0 +1,154 @@
+/**
+ * Who sends a subscription its message bodies, and how much of them may be under way. One member at a time is the source; it is
+ * granted credit in bytes. When it is silent about what others report, the next member takes over.
+ */
+import type { Address, Epoch, TopicName } from '../../proto/ids.ts'
+import { type Effect, send } from '../../proto/machine/contract.ts'
+import type { MessageSet } from '../../proto/message-set.ts'
+import type { Follower } from '../follower.ts'
+
+const windowBytes = 1024 * 1024
+/** How long a source may be silent until another is asked; twice as long after every time. */
+const silenceTicksMin = 2
+const silenceTicksMax = 40
+/** Without a change of the source for so long, patience begins anew. */
+const trustedTicks = 300
+const resubscribeTicks = 10
+/** Members forget subscribers that are silent for three times as long. */
+const keepAliveTicks = 1000
+
+/** What is asked of the members. */
+export interface Subscribed {
+  readonly topic: TopicName
+  readonly epoch: Epoch
+  /** What has been received already. */
+  readonly since: MessageSet
+  /** False: reports alone. */
+  readonly wantsBodies: boolean
+}
+
+export class BodySource {
+  readonly #follower: Follower
+  readonly #token: number
+  /** Counts changes of the source; which member it is follows from that. */
+  #turn: number
+  /** Granted to the source, counted like `#consumedBytes` from the last subscribe on. */
+  #creditBytes = 0
+  #consumedBytes = 0
+  /** Received and not taken by the reader. */
+  #outstandingBytes = 0
+  #ticks = 0
+  #silentTicks = 0
+  #patience = silenceTicksMin
+  #ticksSinceTurn = 0
+  #ticksSinceSubscribe = 0
+
+  constructor(follower: Follower, token: number) {
+    this.#follower = follower
+    this.#token = token
+    // Subscribers begin at different members.
+    this.#turn = token
+  }
+
+  get turn(): number {
+    return this.#turn
+  }
+
+  get hasRoom(): boolean {
+    return this.#outstandingBytes < windowBytes
+  }
+
+  address(): Address | null {
+    const addresses = this.#follower.addresses()
+    return addresses[this.#turn % Math.max(1, addresses.length)] ?? null
+  }
+
+  /** Something came, wanted or not. */
+  heard(): void {
+    this.#silentTicks = 0
+  }
+
+  /** Bytes that wait for the reader. */
+  hold(bytes: number): void {
+    this.#outstandingBytes += bytes
+  }
+
+  /** Bytes that waited, and will not be given to the reader. */
+  drop(bytes: number): void {
+    this.#outstandingBytes -= bytes
+  }
+
+  /** Bytes that used up credit and take no room here. */
+  pass(bytes: number): void {
+    this.#consumedBytes += bytes
+  }
+
+  /** Bytes that had passed are given to the reader after all. */
+  recall(bytes: number): void {
+    this.#outstandingBytes += bytes
+    this.#consumedBytes -= bytes
+  }
+
+  /** The reader took what waited. */
+  consume(bytes: number): void {
+    this.#consumedBytes += bytes
+    this.#outstandingBytes -= bytes
+  }
+
+  /** Tells the source of room, where there is much of it. */
+  grant(topic: TopicName, epoch: Epoch, out: Effect[]): void {
+    const creditBytes = this.#consumedBytes + windowBytes
+    if (creditBytes - this.#creditBytes < windowBytes / 4) return
+    this.#creditBytes = creditBytes
+    const to = this.address()
+    if (to !== null) send(out, to, { kind: 'credit', topic, epoch, creditBytes }, this.#token)
+  }
+
+  /** @param only who is asked, all members without it */
+  subscribe({ topic, epoch, since, wantsBodies }: Subscribed, out: Effect[], only?: readonly Address[]): void {
+    const source = this.address()
+    this.#ticksSinceSubscribe = 0
+    for (const to of only ?? this.#follower.addresses()) {
+      if (to === source) {
+        // Credit is counted from here on: what is on its way to the reader has its room already.
+        this.#consumedBytes = -this.#outstandingBytes
+        this.#creditBytes = wantsBodies ? Math.max(0, windowBytes - this.#outstandingBytes) : 0
+      }
+      const creditBytes = to === source ? this.#creditBytes : 0
+      send(out, to, { kind: 'subscribe', topic, epoch, since, creditBytes }, this.#token)
+    }
+  }
+
+  /** Whether the last subscribe is so long ago that another one is not one too many. */
+  get mayAskAgain(): boolean {
+    return this.#ticksSinceSubscribe > resubscribeTicks
+  }
+
+  next(): void {
+    this.#turn++
+  }
+
+  tick(topic: TopicName, epoch: Epoch, out: Effect[]): void {
+    this.#ticksSinceSubscribe++
+    if (++this.#ticks % keepAliveTicks === 0) this.#keepAlive(topic, epoch, out)
+    if (++this.#ticksSinceTurn > trustedTicks) this.#patience = silenceTicksMin
+  }
+
+  /** Once in a tick while bodies are missing that others report. @returns true: another member is the source now */
+  changeIfSilent(): boolean {
+    if (++this.#silentTicks <= this.#patience) return false
+    this.#silentTicks = 0
+    this.#ticksSinceTurn = 0
+    this.#patience = Math.min(silenceTicksMax, this.#patience * 2)
+    this.next()
+    return true
+  }
+
+  #keepAlive(topic: TopicName, epoch: Epoch, out: Effect[]): void {
+    const source = this.address()
+    for (const to of this.#follower.addresses()) {
+      const creditBytes = to === source ? this.#creditBytes : 0
+      send(out, to, { kind: 'credit', topic, epoch, creditBytes }, this.#token)
+    }
+  }
+}

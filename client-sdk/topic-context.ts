@@ -1,0 +1,26 @@
+import type { EpochcastError } from '../proto/errors.ts'
+import type { Epoch, TopicName } from '../proto/ids.ts'
+import type { Loop } from '../proto/machine/loop.ts'
+import type { Admin } from './admin.ts'
+import type { ClientCall, ClientMachine } from './machine.ts'
+import type { Publisher } from './operations/add.ts'
+import type { EventStream } from './stream.ts'
+import type { OpenWaits } from './waiting.ts'
+
+/** What the operations of a topic need of its client. */
+export interface TopicContext {
+  readonly loop: Loop<ClientCall>
+  readonly machine: ClientMachine
+  readonly messageBytesMax: number
+  readonly waits: OpenWaits
+  /** This client's publisher to the topic, made at its first use. */
+  publisherOf(topic: TopicName): Publisher
+  closed(): EpochcastError | null
+  /** Ends the open epoch with the same members, and waits for the decision. */
+  roll(topic: TopicName, epoch: Epoch): Promise<void>
+  track(stream: EventStream<unknown>): void
+  /** @returns a function that takes it back */
+  onClose(run: () => void): () => void
+  readonly admin: Admin
+  newId(): string
+}
