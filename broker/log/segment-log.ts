@@ -9,11 +9,10 @@
  * together with the next record of another kind, is everything that was written before, in the order of the log.
  */
 import { EpochcastError, InvariantViolation } from '../../proto/errors.ts'
-import { tickMs } from '../../proto/machine/contract.ts'
 import type { Position, RecordKind, Store } from '../../proto/machine/store.ts'
-import { intervalMsOf } from '../../proto/sync.ts'
 import { damaged, diskFailed } from './failure.ts'
 import type { Files } from './files.ts'
+import { Flushing } from './flushing.ts'
 import { type LogOptions, logOptions } from './options.ts'
 import { checkRecord, claimedLength, codeAt, codes, headerBytes, kindOf, markBodyBytes, recordBytes } from './record.ts'
 import { recoverLog, type VisitRecord } from './recovery.ts'
@@ -39,8 +38,7 @@ export class SegmentLog implements Store {
   readonly #options: LogOptions
   readonly #segments: Segments
   readonly #newestRecords: Tail
-  /** Ticks between two flushes by the clock. */
-  readonly #intervalTicks: number
+  readonly #flushing: Flushing
   #phase: 'new' | 'open' | 'closed' = 'new'
   #failure: EpochcastError | null = null
 
@@ -50,12 +48,8 @@ export class SegmentLog implements Store {
   #tail: Position = 0
   #segment: Position = 0
   #segmentEnd: Position = 0
-  /** Everything below is on disk. */
-  #flushedTo: Position = 0
   /** Everything below is at least with the system: the end of this process loses none of it. */
   #writtenTo: Position = 0
-  /** Segments with something that is written and not on disk. */
-  readonly #unflushed = new Set<Position>()
   /** The newest record that is not the log's own. */
   #newest: Position = -1
   /** The last commit was a mark alone. */
@@ -68,9 +62,6 @@ export class SegmentLog implements Store {
   #running: Promise<void> | null = null
   /** The commit in flight is being flushed, or will be. */
   #isFlushing = false
-  /** The flush by the clock that is under way. */
-  #behind: Promise<void> | null = null
-  #ticks = 0
   /** After a failure: the note that nothing which was only written can be relied on. */
   #distrusted: Promise<void> = Promise.resolve()
   #queued: Promise<void> | null = null
@@ -82,7 +73,7 @@ export class SegmentLog implements Store {
     this.#segments = new Segments(files, this.#options, (error) => this.#fail('make a segment', error))
     this.#newestRecords = new Tail(this.#options.cacheBytesMax, this.#options.seed)
     this.#mustFlush = this.#isStrict
-    this.#intervalTicks = Math.ceil((intervalMsOf(this.#options.sync) ?? 0) / tickMs)
+    this.#flushing = new Flushing(this.#segments, this.#options.sync)
   }
 
   get dirty(): boolean {
@@ -98,7 +89,7 @@ export class SegmentLog implements Store {
 
   /** Everything below this position is on disk; never goes back within one storage. */
   get flushedTo(): Position {
-    return this.#flushedTo
+    return this.#flushing.flushedTo
   }
 
   /** Everything below this position survives the end of this process; never goes back within one storage. */
@@ -141,7 +132,7 @@ export class SegmentLog implements Store {
   /** Writes a mark alone when the last commit has none behind it. A flush that comes meanwhile waits for it. */
   idle(): void {
     if (this.#phase !== 'open' || this.#failure !== null || this.#marked) return
-    if (this.#running !== null || this.#runs.length > 0 || this.#flushedTo < this.#writtenTo) return
+    if (this.#running !== null || this.#runs.length > 0 || this.#flushing.flushedTo < this.#writtenTo) return
     this.#mark()
     this.#marked = true
     this.#commit().catch(() => {})
@@ -150,9 +141,7 @@ export class SegmentLog implements Store {
   /** Flushes by the clock what was only written. A flush that failed ends the log like any other. */
   tick(): void {
     if (this.#failure !== null && this.#phase === 'open') throw this.#failure
-    if (this.#intervalTicks === 0 || ++this.#ticks < this.#intervalTicks || this.#phase !== 'open') return
-    if (this.#behind !== null || this.#isFlushing || this.#flushedTo === this.#writtenTo) return
-    this.#ticks = 0
+    if (this.#phase !== 'open' || this.#isFlushing || !this.#flushing.isDue(this.#writtenTo)) return
     this.#flushBehind().catch(() => {})
   }
 
@@ -174,7 +163,7 @@ export class SegmentLog implements Store {
       })
       this.#start = start
       this.#tail = end
-      this.#flushedTo = end
+      this.#flushing.flushedTo = end
       this.#writtenTo = end
       this.#marked = this.#newest < 0
       // Recovery has flushed what was only written: from here on it counts what this process adds.
@@ -217,7 +206,7 @@ export class SegmentLog implements Store {
     }
     this.#phase = 'closed'
     await this.#running?.catch(() => {})
-    const isWhole = this.#failure === null && this.#newest < this.#flushedTo
+    const isWhole = this.#failure === null && this.#newest < this.#flushing.flushedTo
     if (isWhole && !this.#isStrict) await removeNote(this.#files).catch((error) => this.#fail('close', error))
     await this.#distrusted
     await this.#segments.close()
@@ -229,7 +218,7 @@ export class SegmentLog implements Store {
 
   #mark(): void {
     // At the beginning of a commit the one before is on disk by the time this is written, where each is flushed.
-    const flushedTo = this.#runs.length === 0 && this.#isStrict ? this.#tail : this.#flushedTo
+    const flushedTo = this.#runs.length === 0 && this.#isStrict ? this.#tail : this.#flushing.flushedTo
     const mark = { flushedTo, start: this.#start }
     this.#newestRecords.mark(this.#place(markBytes), mark)
   }
@@ -281,13 +270,9 @@ export class SegmentLog implements Store {
         const open = file instanceof Promise ? await file : file
         const written = open.writev(this.#newestRecords.parts(from, to), from - segment)
         if (written !== undefined) await written
-        this.#unflushed.add(segment)
+        this.#flushing.wrote(segment)
       }
-      if (isFlushed) {
-        // What a flush by the clock has under way is not on disk before it ends.
-        if (this.#behind !== null) await this.#behind
-        await this.#flushWritten(to)
-      }
+      if (isFlushed) await this.#flushing.commit(to)
       // The mark of this commit may have taken the place of an idle one only when nothing else went with it.
       if (!alone) this.#marked = false
     } catch (error) {
@@ -301,29 +286,13 @@ export class SegmentLog implements Store {
     this.#running = null
   }
 
-  /** Brings to the disk what was written below `to`. */
-  async #flushWritten(to: Position): Promise<void> {
-    const segments = [...this.#unflushed]
-    this.#unflushed.clear()
-    for (const segment of segments) await this.#segments.datasync(segment)
-    if (this.#failure !== null) throw this.#failure
-    this.#flushedTo = Math.max(this.#flushedTo, to)
-  }
-
   /** Brings to the disk what was only written; the next commit may be written meanwhile. */
-  #flushBehind(): Promise<void> {
-    if (this.#unflushed.size === 0) return this.#behind ?? Promise.resolve()
-    const before = this.#behind ?? Promise.resolve()
-    const flushed = before
-      .then(() => this.#flushWritten(this.#writtenTo))
-      .catch((error: unknown) => {
-        throw this.#fail('flush', error)
-      })
-      .finally(() => {
-        if (this.#behind === flushed) this.#behind = null
-      })
-    this.#behind = flushed
-    return flushed
+  async #flushBehind(): Promise<void> {
+    try {
+      await this.#flushing.behind(this.#writtenTo)
+    } catch (error) {
+      throw this.#fail('flush', error)
+    }
   }
 
   async #readFromDisk(position: Position): Promise<Uint8Array> {

@@ -171,8 +171,8 @@ export const logMutants: readonly Mutant[] = [
     edits: [
       {
         file: 'broker/log/segment-log.ts',
-        find: 'this.#runs.length === 0 && this.#isStrict ? this.#tail : this.#flushedTo',
-        replace: 'this.#runs.length === 0 ? this.#tail : this.#flushedTo',
+        find: 'this.#runs.length === 0 && this.#isStrict ? this.#tail : this.#flushing.flushedTo',
+        replace: 'this.#runs.length === 0 ? this.#tail : this.#flushing.flushedTo',
       },
     ],
     caughtBy: ['test'],
