@@ -60,7 +60,12 @@ export function addLoadOptions(command: Command, defaultRate: number | null): Co
     .option('--sync <when>', 'always, interval (50 ms), "interval MS" or memory: when servers flush', sync, 'always')
     .option('--transport <name>', 'what carries the frames', wordOf('transport', transports), 'tcp')
     .option('--rate <n>', rateText, number('rate', 0, 10_000_000), ...(defaultRate === null ? [] : [defaultRate]))
-    .option('--window <n>', 'pending publishes of all publishers at most', number('window', 1, 5_000_000), 20_000)
+    .option(
+      '--window <n>',
+      'pending publishes of all publishers at most, and 64 MiB of each',
+      number('window', 1, 5_000_000),
+      20_000,
+    )
     .option('--api <call>', 'publish, publishMany', wordOf('call', ['publish', 'publishMany'] as const), 'publish')
     .option('--serve-args <text>', 'what `epochcast serve` is told besides, separated by spaces', words, [])
 }

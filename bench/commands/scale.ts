@@ -43,6 +43,7 @@ const quickPoints: Readonly<Record<Axis, readonly number[]>> = {
   held: [0, 100_000, 1_000_000],
 }
 const quickSeconds = 2
+const warmupSecondsPerTopic = 0.002
 
 interface Options extends LoadOptions {
   readonly axis: readonly Axis[]
@@ -177,7 +178,9 @@ async function measureOnce(
     const held = axis === 'held' && value > 0 ? await fill(session, cluster, spec, value, endsAt) : 0
     if (held === null) return null
     const grown = sum(cluster.memory.map((one) => one.rssMb)) - before
-    const course = { warmupSeconds: options.warmup, seconds: secondsOf(options), verify: held === 0 }
+    // Each topic has its first message, which costs more than later ones.
+    const warmupSeconds = options.warmup + topics.length * warmupSecondsPerTopic
+    const course = { warmupSeconds, seconds: secondsOf(options), verify: held === 0 }
     const measured = await measureLoad(session, spec, cluster, course)
     const bytesPerHeldMessage = held === 0 ? null : round((grown * 1024 * 1024) / servers / held)
     return { value, measured, bytesPerHeldMessage }
