@@ -26,6 +26,8 @@ export interface Host {
   readonly sync: Sync
   /** Asks the engine outside of the cluster that decides how this epoch ends, if there is one; told only if it has ended. */
   askDecider(of: Configuration, done: (decision: Decision, out: Effect[]) => void, out: Effect[]): void
+  /** Asks whoever keeps the newest configurations; told only if there is one. */
+  askNewest(topic: TopicName, done: (newest: Configuration, out: Effect[]) => void, out: Effect[]): void
   /** Starts or finishes a change of a topic on this server. */
   coordinate(topic: TopicName, intent: Intent, out: Effect[]): void
 }

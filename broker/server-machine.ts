@@ -44,7 +44,7 @@ export interface ServerMachineOptions {
 }
 
 /** Messages of servers that may bring a topic here which this server has never heard of. */
-const bringsTopic = new Set<Message['kind']>(['preload', 'stage', 'start', 'decided', 'report'])
+const bringsTopic = new Set<Message['kind']>(['preload', 'stage', 'start', 'decided', 'report', 'wedge'])
 /** What a server does that does not speak for its topics yet. */
 const beforeServing = new Set<Message['kind']>(['alive', 'directory', 'list-servers', 'prove', 'shown'])
 /** Frames that wait until it does. */
@@ -53,7 +53,6 @@ const heldBytesMax = 16 * 1024 * 1024
 /** What only servers of this cluster say: from anybody else it is dropped. */
 const betweenServers = new Set<Message['kind']>([
   ...bringsTopic,
-  'wedge',
   'accept',
   'wedged',
   'accepted',
@@ -357,6 +356,7 @@ export class ServerMachine implements DurableMachine {
   }
 
   #settle(out: Effect[]): void {
+    if (this.#touched.size === 0) return
     for (const replica of this.#touched) replica.settle(out)
     this.#touched.clear()
   }
@@ -388,6 +388,9 @@ export class ServerMachine implements DurableMachine {
       storeFull: storeFull ?? (() => false),
       sync,
       askDecider: (of, done, out) => this.#deciders.learn(of, done, out),
+      askNewest: (topic, done, out) => {
+        this.#arbiters.lookup(topic, (newest, into) => newest !== null && done(newest, into), out)
+      },
       coordinate: (topic: TopicName, intent: Intent, out: Effect[]) => {
         const wedged = this.#replicas.peek(topic)?.phase === 'wedged'
         this.#changes.finish(topic, intent, wedged, out)

@@ -63,6 +63,7 @@ export class Requests {
   }
 
   tick(out: Effect[]): void {
+    if (this.#open.size === 0) return
     for (const [token, open] of [...this.#open]) {
       const patience = open.isAnswered ? (open.retryTicks ?? firstRetryTicks) : firstRetryTicks
       if (++open.ticks < patience) continue

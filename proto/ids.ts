@@ -41,11 +41,19 @@ export function serverName(id: ServerId, storage: string): ServerName {
   return `${serverId(id)}@${storage}` as ServerName
 }
 
+/** Names that were looked at before: nearly every message of a server carries some, and always the same. */
+const goodNames = new Set<string>()
+const goodNamesMax = 4096
+
 /** Takes a `serverId@storageUUID` from outside. */
 export function parseServerName(text: string): ServerName {
+  if (goodNames.has(text)) return text as ServerName
   const at = text.indexOf('@')
   if (at < 1) throw bad(`server name ${JSON.stringify(text)} has no "@"`)
-  return serverName(text.slice(0, at) as ServerId, text.slice(at + 1))
+  const name = serverName(text.slice(0, at) as ServerId, text.slice(at + 1))
+  if (goodNames.size >= goodNamesMax) goodNames.clear()
+  goodNames.add(name)
+  return name
 }
 
 export function serverIdOf(name: ServerName): ServerId {

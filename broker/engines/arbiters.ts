@@ -79,7 +79,7 @@ export class Arbiters implements DecisionEngine, Registry {
   }
 
   tick(out: Effect[]): void {
-    for (const question of [...this.#questions.values()]) question.tick(out)
+    if (this.#questions.size > 0) for (const question of [...this.#questions.values()]) question.tick(out)
   }
 
   #poll(message: Message, done: (answers: readonly ArbiterAnswer[], out: Effect[]) => void, out: Effect[]): void {

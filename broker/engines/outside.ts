@@ -123,7 +123,7 @@ export class OutsideEngines {
 
   tick(out: Effect[]): void {
     for (const health of this.#engines.values()) health.tick(out)
-    for (const question of [...this.#questions.values()]) question.tick(out)
+    if (this.#questions.size > 0) for (const question of [...this.#questions.values()]) question.tick(out)
   }
 }
 

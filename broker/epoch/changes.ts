@@ -97,6 +97,7 @@ export class Changes {
     if (this.#early.length > 0 && this.#directory.settled) {
       for (const asker of this.#early.splice(0)) this.reconfigure(asker.to, asker.token, asker.request, out)
     }
+    if (this.#stalled.size + this.#running.size === 0) return
     for (const running of [...this.#stalled]) {
       running.coordinator.tick(out)
       if (!running.coordinator.over) continue

@@ -2,8 +2,8 @@
  * A server that was down during changes learns how the epochs since its own ended: from whoever turns out to be ahead of it.
  * Perhaps it is a member again.
  */
-import type { Configuration, Decision } from '../../proto/configuration.ts'
-import { type Address, beforeFirst, type Epoch } from '../../proto/ids.ts'
+import { type Configuration, type Decision, isMember } from '../../proto/configuration.ts'
+import { type Address, beforeFirst, type Epoch, previousEpoch } from '../../proto/ids.ts'
 import { type Effect, send } from '../../proto/machine/contract.ts'
 import type { MessageOf } from '../../proto/wire/messages.ts'
 import type { Host, Limits } from '../host.ts'
@@ -18,6 +18,7 @@ export class CatchUp {
   readonly #learn: (decision: Decision, out: Effect[]) => void
   #token = 0
   #ticks = 0
+  #lookedUpAt = Number.NEGATIVE_INFINITY
 
   /** @param learn takes a decision that was made */
   constructor(state: TopicState, host: Host, limits: Limits, learn: (decision: Decision, out: Effect[]) => void) {
@@ -40,6 +41,15 @@ export class CatchUp {
     send(out, from, { kind: 'chain', topic, epoch: since }, this.#token)
   }
 
+  /** An epoch of which this server is a member, and that it has not opened, is being ended: perhaps that depends on its report. */
+  isWaitedFor(from: Address, of: Epoch, out: Effect[]): void {
+    if (of <= (this.#state.newest?.epoch ?? 0) || this.#ticks - this.#lookedUpAt < this.#limits.requestTicks) return
+    this.#lookedUpAt = this.#ticks
+    this.ask(from, out)
+    // Who coordinates need not know how the epoch began.
+    this.#host.askNewest(this.#state.topic, (newest, into) => this.hear(newest, into), out)
+  }
+
   moved(from: Address, message: MessageOf<'moved'>, out: Effect[]): void {
     if (message.decision !== undefined) this.#learn(message.decision, out)
     if (message.newest.epoch > (this.#state.newest?.epoch ?? 0)) this.ask(from, out)
@@ -53,13 +63,25 @@ export class CatchUp {
     this.#state.hear(message.newest)
   }
 
-  /** Somebody is in a later epoch than this server has opened or seen end: its members are asked in turn. */
+  /**
+   * Somebody is in a later epoch than this server has opened: its members are asked in turn, until it is known here how the own
+   * epoch ended, and how the newest one began where this server is a member of that.
+   */
   tick(out: Effect[]): void {
     this.#ticks++
     const { newest, opened } = this.#state
-    if (newest === null || opened === null || newest.epoch <= opened.configuration.epoch) return
-    if (this.#ticks % askTicks === 0 && this.#state.decisionOf(opened.configuration.epoch) === undefined)
-      this.#pursue(newest, out)
+    const own = opened?.configuration.epoch ?? beforeFirst
+    if (newest === null || newest.epoch <= own || this.#ticks % askTicks !== 0) return
+    if (opened !== null && this.#state.decisionOf(own) === undefined) this.#pursue(newest, out)
+    else if (isMember(newest, this.#host.self.name)) this.#rejoin(newest, out)
+  }
+
+  /** Its epoch began without it. Who decided may be gone, and a wedged epoch waits for what this member reports. */
+  #rejoin(newest: Configuration, out: Effect[]): void {
+    const before = previousEpoch(newest.epoch)
+    const decision = this.#state.decisionOf(before)
+    if (decision === undefined) this.#pursue(newest, out, before)
+    else this.#learn(decision, out)
   }
 
   /** A later epoch has been decided. */
@@ -69,8 +91,8 @@ export class CatchUp {
     if (isNews) this.#pursue(newest, out)
   }
 
-  #pursue(newest: Configuration, out: Effect[]): void {
+  #pursue(newest: Configuration, out: Effect[], since?: Epoch): void {
     const member = newest.members[this.#host.random.below(newest.members.length)]
-    if (member !== undefined) this.ask(this.#host.addressOf(member), out)
+    if (member !== undefined) this.ask(this.#host.addressOf(member), out, since)
   }
 }

@@ -304,6 +304,7 @@ export class Replica {
     const of = message.epoch
     // A member that is ahead of this server knows how its epoch ended.
     if (message.kind === 'report' && of > current) this.#catchUp.ask(from, out)
+    if (message.kind === 'wedge' && of > current) this.#catchUp.isWaitedFor(from, of, out)
     const outcome = judge(message, this.phase, current, this.state.newest?.epoch ?? 0)
     switch (outcome) {
       case 'handle':

@@ -63,10 +63,21 @@ export class MemberReports {
 
   /** Per publisher the quorum-th largest of what members reported. */
   durableEnd(publisher: PublisherId): number {
-    const ends: number[] = []
-    for (const known of this.#reports.values()) ends.push(known.get(publisher) ?? 0)
-    ends.sort((a, b) => b - a)
-    return ends[operationQuorum(this.#configuration) - 1] ?? 0
+    const quorum = operationQuorum(this.#configuration)
+    let durable = 0
+    // Asked for every tick and every batch: members are few, and nothing is made to sort them.
+    for (const known of this.#reports.values()) {
+      const end = known.get(publisher) ?? 0
+      if (end > durable && this.#countFrom(publisher, end) >= quorum) durable = end
+    }
+    return durable
+  }
+
+  /** Members that reported to hold a publisher's messages at least up to `end`. */
+  #countFrom(publisher: PublisherId, end: number): number {
+    let count = 0
+    for (const known of this.#reports.values()) if ((known.get(publisher) ?? 0) >= end) count++
+    return count
   }
 
   durable(): MessageSet {

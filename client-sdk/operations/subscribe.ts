@@ -58,7 +58,7 @@ export class Subscription implements Reader, FetchListener, ReleaseListener {
   #filter: OrderFilter | null = null
   #survey: Survey | null = null
   #causeTicks = 0
-  /** Something was given, or an epoch passed: who reads this topic together with others looks again. */
+  /** It began, gave something, or its epoch ends: who reads this topic together with others looks again. */
   hasGoneOn = false
   readonly #confirming = new Confirming()
   /** Newest epoch that this client knows; the subscription may still be reading an older one. */
@@ -223,6 +223,7 @@ export class Subscription implements Reader, FetchListener, ReleaseListener {
   /** No further delivery. */
   close(out: Effect[]): void {
     this.#over = true
+    this.hasGoneOn = true
     this.#filter = null
     this.#confirming.wake(null)
     this.#follower.remove(this)
@@ -342,6 +343,7 @@ export class Subscription implements Reader, FetchListener, ReleaseListener {
         position: { epoch: previousEpoch(decision.next.epoch), seen: decision.closing },
       })
     }
+    this.hasGoneOn = true
     this.#filter?.close(decision.closing)
     for (const publisher of [...this.#held.keys()]) this.#release(publisher, endOf(decision.closing, publisher))
     for (const waiting of this.#held.values()) {
@@ -409,6 +411,7 @@ export class Subscription implements Reader, FetchListener, ReleaseListener {
     const configuration = this.#newest
     if (configuration === null) return
     this.#started = true
+    this.hasGoneOn = true
     this.#filter = filter
     this.#given = new Prefix(seen)
     this.#received = new Prefix(received)
@@ -474,13 +477,13 @@ export class Subscription implements Reader, FetchListener, ReleaseListener {
     else if (this.#filter !== null) this.#grant(out)
   }
 
-  /** Whether a message was given, was before the start, or will never be given. */
+  /** Whether a message was given, was before the start with all its causes, or will never be given. */
   covers(cause: Cause): boolean {
     if (this.#over) return true
     if (this.#epoch === null || !this.#started || this.#epoch < cause.epoch) return false
     if (this.#epoch > cause.epoch) return true
     const end = this.#closing === null ? cause.end : Math.min(cause.end, endOf(this.#closing.closing, cause.publisher))
-    return (this.#filter?.doneOf(cause.publisher) ?? 0) >= end
+    return this.#filter === null ? end <= 0 : this.#filter.covers(cause.publisher, end)
   }
 
   /** Something has been waiting for this cause for long: if nobody holds it, only the end of the epoch tells. */

@@ -33,7 +33,10 @@ export class Together implements Gate {
     this.#subscriptions.get(cause.topic)?.miss(cause, out)
   }
 
-  /** The end of a turn: who waits for a topic that has gone on looks again, until nothing moves. */
+  /**
+   * The end of a turn: who waits for a topic that has gone on looks again, until nothing moves. That is also the topic itself, which
+   * may wait for its own messages by way of another one.
+   */
   settle(out: Effect[]): void {
     for (let isMoving = true; isMoving; ) {
       isMoving = false
@@ -41,7 +44,7 @@ export class Together implements Gate {
         if (!one.hasGoneOn) continue
         one.hasGoneOn = false
         isMoving = true
-        for (const other of this.#subscriptions.values()) if (other !== one) other.recheck(out)
+        for (const other of this.#subscriptions.values()) other.recheck(out)
       }
     }
   }

@@ -9,7 +9,7 @@
 import { CausalQueue, type Stamped } from '../../proto/causal-queue.ts'
 import { isSystemPublisher, type MessageId, type PublisherId } from '../../proto/ids.ts'
 import { endOf, type MessageSet } from '../../proto/message-set.ts'
-import type { Batch } from '../../proto/wire/messages.ts'
+import type { Batch, Dependencies } from '../../proto/wire/messages.ts'
 import type { History } from './history.ts'
 import { type Cause, type Gate, lostBeyond, type OrderFilter, type ReleaseListener, type Run } from './order-filter.ts'
 
@@ -103,6 +103,20 @@ export class CausalFilter implements OrderFilter {
     return this.#queue.doneOf(publisher)
   }
 
+  covers(publisher: PublisherId, end: number): boolean {
+    if (this.doneOf(publisher) < this.#lastOf(publisher, end)) return false
+    const { history, gate } = this.#options
+    const causes = history?.causesOf(publisher, end) ?? null
+    if (causes === null) return true
+    if (causes.own.some((own) => this.doneOf(own.publisher) < this.#lastOf(own.publisher, own.end))) return false
+    return causesIn(causes.others).every((cause) => gate.covers(cause))
+  }
+
+  /** Nothing beyond the closing set is waited for. */
+  #lastOf(publisher: PublisherId, end: number): number {
+    return this.#closing === null ? end : Math.min(end, endOf(this.#closing, publisher))
+  }
+
   cause(): Cause | null {
     for (const held of this.#queue.heads()) {
       const { topic, epoch } = held.batch
@@ -132,17 +146,26 @@ export class CausalFilter implements OrderFilter {
     return true
   }
 
-  /** The first batch after the start also stands for the stamps before it, which nobody waited for. */
+  /**
+   * What is before the start was not waited for, and neither were its causes: whoever names it waits for them. The first batch of
+   * a publisher also stands for the stamps of its own before the start.
+   */
   #causesOf({ publisher, after }: Batch): Batch['after'] {
-    if (this.#begun.has(publisher) || this.#options.history === null) return after
+    const { history } = this.#options
+    if (history === null) return after
+    const before = (after?.own ?? []).map((cause) => history.causesOf(cause.publisher, cause.end))
+    if (!this.#begun.has(publisher)) before.push(history.causesBeyond(publisher))
     this.#begun.add(publisher)
-    const before = this.#options.history.causesBeyond(publisher)
-    if (before === null) return after
-    return { own: [...(after?.own ?? []), ...before.own], others: [...(after?.others ?? []), ...before.others] }
+    const found = before.filter((causes) => causes !== null)
+    if (found.length === 0) return after
+    return {
+      own: [...(after?.own ?? []), ...found.flatMap(({ own }) => own)],
+      others: [...(after?.others ?? []), ...found.flatMap(({ others }) => others)],
+    }
   }
 
   #otherCauses({ after }: Held): Cause[] {
-    return (after?.others ?? []).flatMap(({ topic, epoch, ends }) => ends.map((end) => ({ topic, epoch, ...end })))
+    return causesIn(after?.others ?? [])
   }
 
   #drain(): void {
@@ -181,4 +204,8 @@ export class CausalFilter implements OrderFilter {
     else this.#early.set(publisher, runs.slice(count))
     for (const run of confirmed) this.#listener.confirmed(run)
   }
+}
+
+function causesIn(others: Dependencies['others']): Cause[] {
+  return others.flatMap(({ topic, epoch, ends }) => ends.map((end) => ({ topic, epoch, ...end })))
 }

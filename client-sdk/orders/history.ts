@@ -31,10 +31,15 @@ export class History {
 
   /** Causes of a publisher's messages before the start that are not before the start themselves. */
   causesBeyond(publisher: PublisherId): Dependencies | null {
-    const version = this.#versionAt(publisher, Number.MAX_SAFE_INTEGER)
+    return this.causesOf(publisher, Number.MAX_SAFE_INTEGER)
+  }
+
+  /** The same of those up to `end`: whoever names them names these causes, too. */
+  causesOf(publisher: PublisherId, end: number): Dependencies | null {
+    const version = this.#versionAt(publisher, end)
     if (version === undefined) return null
     return {
-      own: [...version.ends].map(([of, end]) => ({ publisher: of, end })),
+      own: [...version.ends].map(([of, far]) => ({ publisher: of, end: far })),
       others: [...version.others.values()],
     }
   }

@@ -56,6 +56,8 @@ export interface OrderFilter {
   recheck(): void
   /** Up to where a publisher's messages have been given, or were before the start. */
   doneOf(publisher: PublisherId): number
+  /** Whether a message of this epoch has been given, or was before the start and so were its causes, here and elsewhere. */
+  covers(publisher: PublisherId, end: number): boolean
   /** What keeps something back that could be given otherwise; null when nothing does. */
   cause(): Cause | null
   /** How many runs were given early. */

@@ -114,6 +114,10 @@ export class TotalFilter implements OrderFilter {
     return this.#queue.doneOf(publisher)
   }
 
+  covers(publisher: PublisherId, end: number): boolean {
+    return this.doneOf(publisher) >= end
+  }
+
   cause(): Cause | null {
     return null
   }

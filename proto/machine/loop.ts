@@ -33,6 +33,9 @@ export interface LoopTimers {
   every(milliseconds: number, run: () => void): () => void
 }
 
+const tick = { kind: 'tick' } as const
+const turn = { kind: 'turn' } as const
+
 const realTimers: LoopTimers = {
   soon: (run) => setImmediate(run),
   every: (milliseconds, run) => {
@@ -51,9 +54,11 @@ export class Loop<Call = never> implements TransportHandler {
   #waiting: Effect[] = []
   /** Receivers for whom a record is being read from disk: what goes to them next waits behind it. */
   readonly #reading = new Map<Address, Promise<void>>()
+  #lastEnvelope: { readonly token: number; readonly cluster: string; readonly bytes: Uint8Array } | null = null
   #scheduled = false
   #stopped = false
   #stopTicks: (() => void) | null = null
+  readonly #turnNow = () => this.#turn()
   /** Frames that were not frames of this protocol. */
   framesRefused = 0
   /** Frames that were larger than the transport takes. */
@@ -102,10 +107,22 @@ export class Loop<Call = never> implements TransportHandler {
     this.input({ kind: 'peer', address, up })
   }
 
+  /** A tick finds nothing waiting, mostly: then it is a turn by itself, at once. */
+  #tick(): void {
+    if (this.#stopped) return
+    this.#inputs.push(tick)
+    if (!this.#scheduled) this.#turn()
+    try {
+      if (!this.#stopped) this.#options.store?.tick()
+    } catch (error) {
+      this.#fatal(error)
+    }
+  }
+
   #schedule(): void {
     if (this.#scheduled || this.#transport === null || this.#stopped) return
     this.#scheduled = true
-    this.#timers.soon(() => this.#turn())
+    this.#timers.soon(this.#turnNow)
   }
 
   #turn(): void {
@@ -116,7 +133,7 @@ export class Loop<Call = never> implements TransportHandler {
     const effects: Effect[] = []
     try {
       for (const input of inputs) this.#options.machine.step(input, effects)
-      this.#options.machine.step({ kind: 'turn' }, effects)
+      this.#options.machine.step(turn, effects)
       for (const effect of effects) this.#take(effect)
     } catch (error) {
       this.#fatal(error)
@@ -126,15 +143,6 @@ export class Loop<Call = never> implements TransportHandler {
     this.#transport?.reuse?.()
     this.#flush()
     if (inputs.length === 1 && inputs[0]?.kind === 'tick' && effects.length === 0) this.#options.store?.idle()
-  }
-
-  #tick(): void {
-    this.input({ kind: 'tick' })
-    try {
-      this.#options.store?.tick()
-    } catch (error) {
-      this.#fatal(error)
-    }
   }
 
   /** Persists at once (into the store's buffer); the rest only when nothing unflushed stands before it. */
@@ -239,8 +247,14 @@ export class Loop<Call = never> implements TransportHandler {
     else this.#hand(transport, to, parts)
   }
 
+  /** What goes to several receivers, or is said unasked, begins in the same way: it is encoded once. */
   #envelope(token: number): Uint8Array {
-    return encodeEnvelope({ cluster: this.#options.cluster(), from: this.#options.name, token })
+    const cluster = this.#options.cluster()
+    const last = this.#lastEnvelope
+    if (last !== null && last.token === token && last.cluster === cluster) return last.bytes
+    const bytes = encodeEnvelope({ cluster, from: this.#options.name, token })
+    this.#lastEnvelope = { token, cluster, bytes }
+    return bytes
   }
 
   /** A frame that is too large is lost like any other: whoever waits for it asks for less. */

@@ -9,7 +9,7 @@
 import protobuf from 'protobufjs/minimal.js'
 import { EpochcastError } from '../errors.ts'
 import type { ClusterId } from '../ids.ts'
-import { badMessage, one, readTable, type Table, tableOf, text, uint, writeTable } from './fields.ts'
+import { badMessage, type Fields, one, readTable, type Table, tableOf, text, uint, writeTable } from './fields.ts'
 import { kinds, type Message, type MessageKind, shapes } from './messages.ts'
 
 export interface Envelope {
@@ -29,7 +29,12 @@ export interface Frame {
 
 const kindTag = 1
 const envelopeTable = tableOf({ cluster: one(1, text(36)), from: one(2, text(100)), token: one(3, uint()) })
-const tables: readonly Table[] = kinds.map((kind) => tableOf(shapes[kind]))
+const tables: readonly Table[] = kinds.map((kind) => tableOf(shapes[kind], { kind }))
+/** The same without their bodies. */
+const heads: readonly Table[] = kinds.map((kind) => {
+  const { body: _, ...head } = shapes[kind] as Fields
+  return tableOf(head)
+})
 const numberOfKind = new Map<MessageKind, number>(kinds.map((kind, at) => [kind, at]))
 const writer = protobuf.Writer.create()
 const noBody = new Uint8Array(0)
@@ -37,16 +42,13 @@ const noBody = new Uint8Array(0)
 /** Encodes a message as it stands in the log: its fields in one part, its body, if it has one, in a second. */
 export function encodeMessage(message: Message): readonly Uint8Array[] {
   const number = numberOfKind.get(message.kind) ?? 0
-  const table = tables[number]
-  if (table === undefined) throw badMessage(`kind ${message.kind} has no table`)
+  const [table, head] = [tables[number], heads[number]]
+  if (table === undefined || head === undefined) throw badMessage(`kind ${message.kind} has no table`)
   const body = 'body' in message ? message.body : undefined
   writer.reset()
   writer.uint32(kindTag << 3).uint32(number + 1)
-  if (body === undefined) {
-    writeTable(table, writer, message)
-    return [writer.finish()]
-  }
-  writeTable(table, writer, { ...message, body: undefined })
+  writeTable(head, writer, message)
+  if (body === undefined) return [writer.finish()]
   writer.uint32((bodyTag(table) << 3) | 2).uint32(body.length)
   return [writer.finish(), body]
 }
@@ -82,12 +84,14 @@ export function decodeFrame(bytes: Uint8Array): Frame {
   if (bytes.length < 3) throw badMessage('frame is too short')
   const length = ((bytes[0] ?? 0) << 8) | (bytes[1] ?? 0)
   if (2 + length >= bytes.length) throw badMessage('envelope runs over the frame')
-  const content = bytes.subarray(2 + length)
-  return guarded(() => {
-    const reader = protobuf.Reader.create(bytes.subarray(2, 2 + length))
-    const envelope = readTable(envelopeTable, reader, length, {}) as unknown as Envelope
-    return { envelope, message: readMessage(content), bytes: content }
-  })
+  try {
+    const reader = protobuf.Reader.create(bytes)
+    reader.pos = 2
+    const envelope = readTable(envelopeTable, reader, 2 + length) as unknown as Envelope
+    return { envelope, message: readMessage(reader), bytes: bytes.subarray(2 + length) }
+  } catch (error) {
+    throw asBadMessage(error)
+  }
 }
 
 /** The same frame in memory of its own: for whoever keeps it beyond the turn in which it came. */
@@ -98,26 +102,26 @@ export function ownFrame({ envelope, bytes }: Frame): Frame {
 
 /** Decodes a message's own bytes, as the log keeps them. */
 export function decodeMessage(bytes: Uint8Array): Message {
-  return guarded(() => readMessage(bytes))
+  try {
+    return readMessage(protobuf.Reader.create(bytes))
+  } catch (error) {
+    throw asBadMessage(error)
+  }
 }
 
-function readMessage(bytes: Uint8Array): Message {
-  const reader = protobuf.Reader.create(bytes)
+/** All the rest of it. */
+function readMessage(reader: protobuf.Reader): Message {
   if (reader.uint32() !== kindTag << 3) throw badMessage('message does not begin with its kind')
   const number = reader.uint32() - 1
   const table = tables[number]
   const kind = kinds[number]
   if (table === undefined || kind === undefined) throw badMessage(`message kind ${number + 1} is unknown`)
-  return readTable(table, reader, bytes.length, { kind }) as unknown as Message
+  return readTable(table, reader, reader.len) as unknown as Message
 }
 
-function guarded<T>(read: () => T): T {
-  try {
-    return read()
-  } catch (error) {
-    if (error instanceof EpochcastError && error.code === 'EC_BAD_MESSAGE') throw error
-    throw new EpochcastError('EC_BAD_MESSAGE', error instanceof Error ? error.message : String(error), { cause: error })
-  }
+function asBadMessage(error: unknown): EpochcastError {
+  if (error instanceof EpochcastError && error.code === 'EC_BAD_MESSAGE') return error
+  return new EpochcastError('EC_BAD_MESSAGE', error instanceof Error ? error.message : String(error), { cause: error })
 }
 
 function bodyTag(table: Table): number {

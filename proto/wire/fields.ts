@@ -57,11 +57,26 @@ export function badMessage(reason: string): EpochcastError {
   return new EpochcastError('EC_BAD_MESSAGE', reason)
 }
 
+/** The longest varint of a number that is not larger than 2^53 - 1. */
+const varintBytesMax = 8
+
+/** Read here: the reader's own way makes two objects for every number of more than 32 bits. */
 function readUint(reader: Reader): number {
-  const raw: unknown = reader.uint64()
-  const value = typeof raw === 'number' ? raw : (raw as { toNumber(unsigned?: boolean): number }).toNumber()
-  if (!Number.isSafeInteger(value) || value < 0) throw badMessage(`integer ${value} is not safe`)
-  return value
+  const { buf, len } = reader
+  let value = 0
+  let factor = 1
+  for (let at = reader.pos, last = at + varintBytesMax; at < last && at < len; at++) {
+    const byte = buf[at] as number
+    value += (byte & 0x7f) * factor
+    if (byte >= 0x80) {
+      factor *= 0x80
+      continue
+    }
+    if (value > Number.MAX_SAFE_INTEGER) break
+    reader.pos = at + 1
+    return value
+  }
+  throw badMessage('an integer is cut off, or not safe')
 }
 
 /** A natural number up to 2^53 - 1, given a type of its own by `check`. */
@@ -143,7 +158,7 @@ export function nested<S>(fields: S & Fields, name: string): FieldType<ValueOf<S
     read: (reader) => {
       const length = reader.uint32()
       if (length > reader.len - reader.pos) throw badMessage('nested message is cut off')
-      return readTable(table, reader, reader.pos + length, {}) as ValueOf<S>
+      return readTable(table, reader, reader.pos + length) as ValueOf<S>
     },
   }
 }
@@ -153,19 +168,35 @@ interface Column {
   readonly tag: number
   readonly arity: 'one' | 'optional' | 'many'
   readonly type: FieldType<unknown>
+  /** Stands for the field in `needed`, where it may not be missing. */
+  readonly bit: number
 }
 
 /** A table of fields, arranged for writing (in order) and reading (by tag). */
 export interface Table {
   readonly columns: readonly Column[]
   readonly byTag: readonly (Column | undefined)[]
+  /** What reading begins with: every field, so that all values have one shape; copying it is cheaper than building it. */
+  readonly blank: Readonly<Record<string, unknown>>
+  readonly lists: readonly string[]
+  readonly needed: number
 }
 
-export function tableOf(fields: Fields): Table {
-  const columns = Object.entries(fields).map(([name, field]) => ({ name, ...field }))
+/** Bits of a number that can be set without a sign. */
+const columnsMax = 31
+
+/** @param first fields that are there before those of the table */
+export function tableOf(fields: Fields, first: Readonly<Record<string, unknown>> = {}): Table {
+  const entries = Object.entries(fields)
+  if (entries.length > columnsMax) throw new Error(`a table of ${entries.length} fields`)
+  const columns = entries.map(([name, field], at) => ({ name, ...field, bit: field.arity === 'one' ? 1 << at : 0 }))
   const byTag: (Column | undefined)[] = []
   for (const column of columns) byTag[column.tag] = column
-  return { columns, byTag }
+  const blank: Record<string, unknown> = { ...first }
+  for (const { name } of columns) blank[name] = undefined
+  const lists = columns.filter(({ arity }) => arity === 'many').map(({ name }) => name)
+  const needed = columns.reduce((bits, { bit }) => bits | bit, 0)
+  return { columns, byTag, blank, lists, needed }
 }
 
 export function writeTable(table: Table, writer: Writer, value: Readonly<Record<string, unknown>>): void {
@@ -181,13 +212,10 @@ export function writeTable(table: Table, writer: Writer, value: Readonly<Record<
   }
 }
 
-export function readTable(
-  table: Table,
-  reader: Reader,
-  end: number,
-  into: Record<string, unknown>,
-): Record<string, unknown> {
-  for (const column of table.columns) into[column.name] = column.arity === 'many' ? [] : undefined
+export function readTable(table: Table, reader: Reader, end: number): Record<string, unknown> {
+  const into = { ...table.blank }
+  for (const name of table.lists) into[name] = []
+  let missing = table.needed
   while (reader.pos < end) {
     const key = reader.uint32()
     const column = table.byTag[key >>> 3]
@@ -197,11 +225,13 @@ export function readTable(
       if ((key & 7) !== column.type.wire) throw badMessage(`field ${column.name} has another type`)
       if (column.arity === 'many') (into[column.name] as unknown[]).push(column.type.read(reader))
       else into[column.name] = column.type.read(reader)
+      missing &= ~column.bit
     }
   }
   if (reader.pos !== end) throw badMessage('a field runs over the end')
-  for (const column of table.columns) {
-    if (column.arity === 'one' && into[column.name] === undefined) throw badMessage(`field ${column.name} is missing`)
+  if (missing !== 0) {
+    const field = table.columns.find(({ bit }) => (bit & missing) !== 0)
+    throw badMessage(`field ${field?.name} is missing`)
   }
   return into
 }

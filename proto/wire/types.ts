@@ -24,9 +24,13 @@ const publisherBytes: FieldType<string> = {
     writer.bytes(Buffer.from(value, 'hex'))
   },
   read: (reader) => {
-    const raw = reader.bytes()
-    if (raw.length !== 8) throw badMessage(`publisher of ${raw.length} bytes`)
-    return Buffer.from(raw.buffer, raw.byteOffset, raw.byteLength).toString('hex')
+    const length = reader.uint32()
+    if (length !== 8) throw badMessage(`publisher of ${length} bytes`)
+    const at = reader.pos
+    reader.skip(length)
+    const { buf } = reader
+    const bytes = Buffer.isBuffer(buf) ? buf : Buffer.from(buf.buffer, buf.byteOffset, buf.byteLength)
+    return bytes.toString('hex', at, at + length)
   },
 }
 

@@ -118,6 +118,7 @@ function findChosen({ history, decisions, closings, header }: Indexed): Readonly
     if (event.kind !== 'accepted' || !decisions.has(event.rc)) continue
     const configuration = event.epoch === 0 ? undefined : closings.get(epochKey(event.topic, event.epoch - 1))
     const byStakes = configuration?.decider === 'stakes'
+    if (configuration?.decider.startsWith('engine:')) continue
     // Who decides an epoch is part of it: votes of others count nothing.
     if (byStakes !== (event.by === 'member')) continue
     const voters = byStakes ? (configuration?.members ?? []) : (header?.arbiters ?? [])

@@ -279,7 +279,8 @@ export interface Boot extends AtServer {
 }
 
 export interface ServerGone extends AtServer {
-  readonly kind: 'crash' | 'diskLost'
+  /** `diskOld`: it will come back with its disk as it was some time ago, and may not speak. */
+  readonly kind: 'crash' | 'diskLost' | 'diskOld'
 }
 
 /** Everything below `floor` was deleted. */
@@ -315,6 +316,8 @@ export interface Pressure extends Stamp {
 export interface End extends Stamp {
   readonly kind: 'end'
   readonly quiescent: boolean
+  /** More was lost for good than the liveness condition allows: nothing has to end, and nobody has to be given anything. */
+  readonly hopeless?: boolean
 }
 
 export type HistoryEvent =

@@ -1,4 +1,5 @@
 /** I11: what is given is what was published, once. I12: an Add belongs to the epoch in which it was sent, for ever. */
+import { isSystemPublisher, type PublisherId } from '../../proto/ids.ts'
 import type { Invocation } from './history.ts'
 import { epochOf } from './history.ts'
 import type { Broken, Indexed } from './indexed.ts'
@@ -49,7 +50,12 @@ export function checkIntegrity(indexed: Indexed, broken: Broken): void {
         break
       case 'stored':
       case 'staged':
-        if (hasSent && event.last > (sentTo.get(`${event.topic} ${event.epoch} ${event.pub}`) ?? 0))
+        // Records of the system are made where they are stored.
+        if (
+          hasSent &&
+          !isSystemPublisher(event.pub as PublisherId) &&
+          event.last > (sentTo.get(`${event.topic} ${event.epoch} ${event.pub}`) ?? 0)
+        )
           broken(
             'I12',
             event.i,
@@ -80,7 +86,7 @@ export function checkIntegrity(indexed: Indexed, broken: Broken): void {
   if (!hasSent) return
   for (const { rc, topic, epoch, closing, i } of decisions.values()) {
     for (const [pub, end] of Object.entries(closing)) {
-      if (end > (sentTo.get(`${topic} ${epoch} ${pub}`) ?? 0))
+      if (!isSystemPublisher(pub as PublisherId) && end > (sentTo.get(`${topic} ${epoch} ${pub}`) ?? 0))
         broken('I6', i, `the closing set of ${rc} holds ${epoch}-${pub}-${end}, which nobody sent`)
     }
   }

@@ -10,7 +10,8 @@ const samplesLeast = 5
 
 export function checkLiveness(indexed: Indexed, broken: Broken): void {
   const healed = indexed.history.find((event): event is Healed => event.kind === 'healed')
-  if (healed !== undefined) {
+  const isHopeless = indexed.history.some((event) => event.kind === 'end' && event.hopeless === true)
+  if (healed !== undefined && !isHopeless) {
     checkEnds(indexed, healed, broken)
     checkWedges(indexed, healed, broken)
     checkRates(indexed, healed, broken)

@@ -3,9 +3,10 @@
  * what clients sent and were given, never from stamps; positions are those that subscribers were told.
  *
  * - F1: of each publisher and epoch a subscriber is given the messages in sequence, without gap or repeat, from its start on
- * - F2: in causal and in total order causes come before effects, also across topics that are read together
+ * - F2: in causal and in total order causes come before effects, also across topics that are read together; what is a cause by way
+ *   of a topic that is not read along, or of an epoch before the one that was begun with, does not count
  * - F3: one position, one message, one epoch, for ever; positions have no hole; where every member stores, an Add that was done
- *   before another began comes first
+ *   before another began comes first, unless the sequencer said nothing of the other one
  * - F4: nothing is given twice (F1 sees it)
  * - F5: in the end everybody was given everything durable that was published after the start
  * - F6: who passes the end of an epoch was given its closing set before, and epochs only grow
@@ -18,11 +19,14 @@ import {
   type MessageId,
   type PublisherId,
   previousEpoch,
+  sequencerPublisher,
 } from '../../proto/ids.ts'
-import type { MessageSet } from '../../proto/message-set.ts'
+import { endOf, type MessageSet } from '../../proto/message-set.ts'
 import type { Batch } from '../../proto/wire/messages.ts'
 import type { WorldEvent } from '../world/events.ts'
 import type { Operation, Step } from '../world/operations.ts'
+import type { DiskRecord } from '../world/virtual-disk.ts'
+import { messageOf } from './recorder.ts'
 
 export interface OrderRulesOptions {
   /** Everything that can happen has happened: F5 is checked, too. */
@@ -42,6 +46,8 @@ class Reader {
   readonly times = new Map<string, number[]>()
   /** Since when it has been reading, and of a `new` one: since when it is behind its start. */
   startedAt: number | null = null
+  /** The epoch that it began with; those before were over then. */
+  firstEpoch = 0
   epoch = 0
   position: number | null = null
   hasGap = false
@@ -50,12 +56,18 @@ class Reader {
     this.operation = operation
     const { startAt } = operation.reading ?? {}
     if (typeof startAt !== 'object') return
+    this.firstEpoch = startAt.epoch
     for (const [publisher, { end }] of startAt.seen)
       this.before.set(place(operation.topic, startAt.epoch, publisher), end)
   }
 
   get order(): Order {
     return this.operation.reading?.order ?? 'fifo'
+  }
+
+  /** It does not begin at the beginning. */
+  get isLate(): boolean {
+    return this.operation.reading?.startAt !== 'start'
   }
 
   get name(): string {
@@ -77,15 +89,24 @@ export function checkOrders(trace: readonly WorldEvent[], options: OrderRulesOpt
   return rules.finish(options.isOver === true)
 }
 
-class OrderRules {
+/** Sees one event after the other, so that nobody has to keep them. */
+export class OrderRules {
   readonly #broken: string[] = []
   readonly #configurations = new Map<string, Configuration>()
   readonly #readers = new Map<Operation, Reader>()
   readonly #groups = new Map<string, Reader[]>()
-  /** By client: everything that happened before what it sends next. */
+  /** By client: what it sent and was given so far. */
   readonly #pasts = new Map<string, Past>()
-  /** By place: the past of each message, in sequence. */
+  /** By place: what the sender of each message had sent and been given, in sequence. */
   readonly #causes = new Map<string, Past[]>()
+  /** The same with the causes of causes, by topics that are followed, place and sequence. */
+  readonly #whole = new Map<string, Past>()
+  /** By topic and epoch: what ended it, and what its sequencer said. */
+  readonly #closings = new Map<string, MessageSet>()
+  readonly #ranks = new Map<
+    string,
+    { readonly record: number; readonly publisher: PublisherId; readonly end: number }[]
+  >()
   /** By topic: which message has which position, and the other way round. */
   readonly #positions = new Map<string, Map<number, string>>()
   readonly #places = new Map<string, number>()
@@ -105,6 +126,9 @@ class OrderRules {
       const { message, from } = event.parcel
       if (message.kind === 'batch') this.#sent(from, message)
     }
+    if (event.what === 'flush') for (const record of event.records) this.#written(record)
+    // Whoever comes back under that name knows nothing.
+    if (event.what === 'gone') this.#pasts.delete(event.client)
     if (event.what !== 'operation') return
     const { operation, step } = event
     if (step.kind === 'invoked') this.#began.set(operation, at)
@@ -120,7 +144,7 @@ class OrderRules {
   finish(isOver: boolean): string[] {
     for (const { reader, id, at } of this.#effects) this.#checkCauses(reader, id, at)
     this.#checkAddOrder()
-    if (isOver) this.#checkComplete()
+    if (isOver) this.#broken.push(...this.#missing())
     return this.#broken
   }
 
@@ -136,6 +160,28 @@ class OrderRules {
     return reader
   }
 
+  #written(record: DiskRecord): void {
+    const message = messageOf(record)
+    if (message.kind === 'opening') {
+      const { next, closing } = message.decision
+      this.#learn(next)
+      this.#closings.set(`${next.topic} ${next.epoch - 1}`, closing)
+    }
+    if (message.kind !== 'batch' || message.publisher !== sequencerPublisher) return
+    const key = `${message.topic} ${message.epoch}`
+    const ranks = this.#ranks.get(key) ?? []
+    this.#ranks.set(key, ranks)
+    for (const { publisher, end } of message.ranks?.ends ?? []) ranks.push({ record: message.last, publisher, end })
+  }
+
+  /** Whether its sequencer gave it its place, in a record that outlived the epoch. */
+  #isRanked(topic: string, { epoch, publisher, sequence }: MessageId): boolean {
+    const closing = this.#closings.get(`${topic} ${epoch}`)
+    const recordsEnd = closing === undefined ? Number.POSITIVE_INFINITY : endOf(closing, sequencerPublisher)
+    const ranks = this.#ranks.get(`${topic} ${epoch}`) ?? []
+    return ranks.some((rank) => rank.publisher === publisher && rank.end >= sequence && rank.record <= recordsEnd)
+  }
+
   /** The first time that a client sends a message: what it knows then happened before. */
   #sent(client: string, batch: Batch): void {
     const { topic, epoch, publisher, first, last } = batch
@@ -143,11 +189,10 @@ class OrderRules {
     const at = place(topic, epoch, publisher)
     const causes = this.#causes.get(at) ?? []
     this.#causes.set(at, causes)
-    if (causes.length >= last || !this.#isStamped(topic, epoch)) return
+    if (causes.length >= last) return
     const past = this.#pastOf(client)
     const before = new Map(past)
     for (let number = first; number <= last; number++) causes[number - 1] = before
-    // The past of everybody who is given it: what came before, and itself.
     past.set(at, last)
   }
 
@@ -158,6 +203,7 @@ class OrderRules {
         return
       case 'position':
         reader.startedAt = at
+        reader.firstEpoch = step.position.epoch
         for (const [publisher, { end }] of step.position.seen)
           reader.before.set(place(reader.operation.topic, step.position.epoch, publisher), end)
         return
@@ -167,9 +213,12 @@ class OrderRules {
         return this.#retracted(reader, step.id)
       case 'gap':
         reader.hasGap = true
+        reader.firstEpoch = step.to
         reader.position = null
         return
       case 'epoch':
+        // It had not begun, and begins behind the end.
+        if (reader.isLate && reader.given.size === 0) reader.firstEpoch = step.decision.next.epoch
         return this.#passed(reader, previousEpoch(step.decision.next.epoch), step.decision.closing)
       default:
         return
@@ -190,9 +239,7 @@ class OrderRules {
     if (id.epoch <= reader.epoch)
       this.#broken.push(`F6: ${reader.name} was given ${formatMessageId(id)} after its epoch`)
     if (!this.#isStamped(topic, id.epoch)) return
-    const past = this.#pastOf(client)
-    for (const [where, end] of this.#causes.get(here)?.[id.sequence - 1] ?? []) raise(past, where, end)
-    raise(past, here, id.sequence)
+    raise(this.#pastOf(client), here, id.sequence)
     if (isStamped(reader.order)) this.#effects.push({ reader, id, at })
     if (step.position !== undefined) this.#placed(reader, id, step.position)
     else if (reader.order === 'total') this.#broken.push(`F3: ${reader.name} was given no position`)
@@ -240,17 +287,33 @@ class OrderRules {
   #checkCauses(reader: Reader, id: MessageId, at: number): void {
     const { topic, reading, client, number } = reader.operation
     if (!this.#isStamped(topic, id.epoch)) return
-    const causes = this.#causes.get(place(topic, id.epoch, id.publisher))?.[id.sequence - 1]
-    const group = reading?.together === undefined ? `${number}` : `${client} ${reading.together}`
-    for (const other of this.#groups.get(group) ?? []) {
-      for (const [where, end] of causes ?? []) this.#checkCause(reader, other, id, at, where, end)
+    const group =
+      this.#groups.get(reading?.together === undefined ? `${number}` : `${client} ${reading.together}`) ?? []
+    const read = new Map(group.map((other) => [other.operation.topic, other.firstEpoch]))
+    const causes = this.#causesOf(place(topic, id.epoch, id.publisher), id.sequence, read)
+    for (const other of group) for (const [where, end] of causes) this.#checkCause(reader, other, id, at, where, end)
+  }
+
+  /** Everything before a message that is told in these topics alone, each from an epoch on. */
+  #causesOf(where: string, end: number, read: ReadonlyMap<string, number>): Past {
+    const key = `${[...read].join()} ${where} ${end}`
+    const known = this.#whole.get(key)
+    if (known !== undefined) return known
+    const causes: Past = new Map()
+    this.#whole.set(key, causes)
+    for (const [cause, last] of this.#causes.get(where)?.[end - 1] ?? []) {
+      const [topic = '', epoch] = cause.split(' ')
+      if (Number(epoch) < (read.get(topic) ?? Number.POSITIVE_INFINITY)) continue
+      if (!this.#isStamped(topic, Number(epoch))) continue
+      raise(causes, cause, last)
+      for (const [before, far] of this.#causesOf(cause, last, read)) raise(causes, before, far)
     }
+    return causes
   }
 
   /** Whatever of a cause the reader was given at all came before the effect. */
   #checkCause(reader: Reader, other: Reader, id: MessageId, at: number, where: string, end: number): void {
-    const [topic] = where.split(' ')
-    if (topic !== other.operation.topic) return
+    if (where.slice(0, where.indexOf(' ')) !== other.operation.topic) return
     const times = other.times.get(where)
     const last = times === undefined ? undefined : times[Math.min(end, times.length) - 1]
     if (last !== undefined && last > at)
@@ -259,26 +322,33 @@ class OrderRules {
 
   /** Where every member stores before an Add is done, what is stored later is ordered later. */
   #checkAddOrder(): void {
-    const byTopic = new Map<string, { began: number; at: number; position: number }[]>()
+    const byTopic = new Map<string, { began: number; at: number; position: number; isRanked: boolean }[]>()
     for (const { operation, id, began, at } of this.#adds) {
       const mode: Mode | undefined = this.#configurations.get(`${operation.topic} ${id.epoch}`)?.mode
       const position = this.#places.get(`${operation.topic} ${formatMessageId(id)}`)
       if (position === undefined || mode !== 'fault-recovery') continue
       const key = `${operation.topic} ${id.epoch}`
-      byTopic.set(key, [...(byTopic.get(key) ?? []), { began, at, position }])
+      const isRanked = this.#isRanked(operation.topic, id)
+      byTopic.set(key, [...(byTopic.get(key) ?? []), { began, at, position, isRanked }])
     }
     for (const [key, adds] of byTopic) {
       const ends = adds.toSorted((one, other) => one.at - other.at)
       let [done, highest] = [0, 0]
-      for (const { began, position } of adds.toSorted((one, other) => one.began - other.began)) {
+      for (const { began, position, isRanked } of adds.toSorted((one, other) => one.began - other.began)) {
         for (let end = ends[done]; end !== undefined && end.at < began; end = ends[++done])
           highest = Math.max(highest, end.position)
-        if (position < highest) this.#broken.push(`F3: an Add of ${key} came before one that was done when it began`)
+        if (isRanked && position < highest)
+          this.#broken.push(`F3: an Add of ${key} came before one that was done when it began`)
       }
     }
   }
 
-  #checkComplete(): void {
+  /** Whether everybody was given everything that is durable by now. */
+  get isComplete(): boolean {
+    return this.#missing().next().done === true
+  }
+
+  *#missing(): Generator<string> {
     for (const reader of this.#readers.values()) {
       const { operation, startedAt } = reader
       if (operation.over || startedAt === null || reader.hasGap) continue
@@ -287,7 +357,7 @@ class OrderRules {
         if (add.topic !== operation.topic || (startAt === 'new' && began < startedAt)) continue
         if (typeof startAt === 'object' && id.epoch < startAt.epoch) continue
         if (reader.doneOf(place(add.topic, id.epoch, id.publisher)) < id.sequence)
-          this.#broken.push(`F5: ${reader.name} was never given ${formatMessageId(id)}, ${add.label}`)
+          yield `F5: ${reader.name} was never given ${formatMessageId(id)}, ${add.label}`
       }
     }
   }

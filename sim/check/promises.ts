@@ -1,5 +1,5 @@
 /** I7, I8, I9: what one server says follows from its disk, a wedge is final, and its promises never fall. */
-import { compareStakeTexts } from './history.ts'
+import { compareStakeTexts, type HistoryEvent } from './history.ts'
 import { type Broken, epochKey, type Indexed } from './indexed.ts'
 
 /** One epoch of one topic on one disk. */
@@ -16,6 +16,8 @@ interface Disk {
 export function checkPromises({ history }: Indexed, broken: Broken): void {
   const disks = new Map<string, Disk>()
   const lastLsn = new Map<string, number>()
+  /** Servers whose disk was put back to an old copy: what they say is not to be believed, so they say nothing. */
+  const old = new Set<string>()
   const at = (srv: string, topic: string, epoch: number): Disk => {
     const key = `${srv} ${epochKey(topic, epoch)}`
     let disk = disks.get(key)
@@ -34,10 +36,15 @@ export function checkPromises({ history }: Indexed, broken: Broken): void {
   for (const event of history) {
     if ('lsn' in event && event.kind !== 'boot')
       lastLsn.set(event.srv, Math.max(lastLsn.get(event.srv) ?? -1, event.lsn))
+    if (speaks.has(event.kind) && 'srv' in event && old.has(event.srv))
+      broken('I8', event.i, `${event.srv} speaks (${event.kind}) with an old copy of its disk`)
     switch (event.kind) {
+      case 'diskOld':
+        old.add(event.srv)
+        break
       case 'boot': {
         const last = lastLsn.get(event.srv) ?? -1
-        if (event.lsn < last)
+        if (event.lsn < last && !old.has(event.srv))
           broken('I8', event.i, `${event.srv} comes back with its log up to ${event.lsn}, and had ${last}`)
         break
       }
@@ -108,6 +115,15 @@ export function checkPromises({ history }: Indexed, broken: Broken): void {
     }
   }
 }
+
+const speaks: ReadonlySet<HistoryEvent['kind']> = new Set([
+  'ackSent',
+  'served',
+  'suspSent',
+  'proposed',
+  'acceptSent',
+  'startSent',
+])
 
 function newDisk(): Disk {
   return {

@@ -77,6 +77,14 @@ export class Recorder {
         return this.note({ kind: 'crash', at: event.at, srv: event.server })
       case 'disk-lost':
         return this.note({ kind: 'diskLost', at: event.at, srv: event.server })
+      case 'disk-old':
+        return this.note({ kind: 'diskOld', at: event.at, srv: event.server })
+      case 'decided': {
+        const message = decodeMessage(event.value)
+        if (message.kind !== 'decided') return
+        const { topic, epoch, decision } = message
+        return this.note({ kind: 'decided', at: event.at, topic, epoch, rc: this.nameOf(decision) })
+      }
       case 'operation':
         return this.#stepped(event.operation, event.step)
       case 'gone':
@@ -100,7 +108,7 @@ export class Recorder {
       case 'invoked': {
         const f = nameOfKind[operation.kind]
         if (f === null) return
-        const { label, level } = operation
+        const { label, level, reading } = operation
         return this.note({
           kind: 'inv',
           at,
@@ -114,6 +122,8 @@ export class Recorder {
           ...(f === 'outcome' && { id: label }),
           ...(f === 'reconf' && { change: label }),
           ...(f === 'subscribe' && { from: label.startsWith('new') ? ('new' as const) : ('start' as const) }),
+          ...(reading?.order && { order: reading.order }),
+          ...(reading?.durability === 'early' && { early: true }),
         })
       }
       case 'added': {
@@ -128,9 +138,15 @@ export class Recorder {
         return this.note({ kind: 'ok', at, op, f: 'get', epoch: step.epoch, floor: step.floor, ids, values })
       }
       case 'delivered': {
-        const { id, value } = step.given
-        return this.note({ kind: 'dlv', at, sub: op, topic, id: formatMessageId(id), value })
+        const { given, position: pos, early } = step
+        const { value } = given
+        const id = formatMessageId(given.id)
+        const more = { ...(pos !== undefined && { pos }), ...(early === true && { early }) }
+        return this.note({ kind: 'dlv', at, sub: op, topic, id, value, ...more })
       }
+      case 'confirmed':
+      case 'retracted':
+        return this.note({ kind: step.kind, at, sub: op, topic, id: formatMessageId(step.id) })
       case 'epoch': {
         const epoch = previousEpoch(step.decision.next.epoch)
         const rc = this.nameOf(step.decision)

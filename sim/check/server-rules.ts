@@ -69,7 +69,11 @@ export class ServerRules {
   readonly #opened = new Map<string, string>()
   readonly #configurations = new Map<string, Configuration>()
   readonly #proposals = new Map<string, string>()
+  /** Texts that were chosen, by topic and epoch, until somebody accepts again. */
+  readonly #chosenTexts = new Map<string, readonly string[]>()
   readonly #noted = new Map<ServerName, Map<TopicName, Epoch>>()
+  /** Servers whose disk was put back to an old copy: they are others, and have to find out. */
+  readonly #old = new Set<ServerName>()
 
   constructor(world: World, broken: (text: string) => void) {
     this.#world = world
@@ -79,9 +83,13 @@ export class ServerRules {
   see(event: WorldEvent): void {
     if (event.what === 'engine' && event.call.kind === 'propose') this.#asked(event.server, event.call.value)
     if (event.what === 'flush') for (const record of event.records) this.#written(event.server, record)
+    if (event.what === 'disk-old') this.#old.add(event.server)
     if (event.what !== 'send') return
     const server = this.#world.servers.get(event.parcel.from)
-    if (server !== undefined && checkedKinds.has(event.parcel.kind)) this.#said(server.name, event.parcel.message)
+    if (server === undefined || !checkedKinds.has(event.parcel.kind)) return
+    if (this.#old.has(server.name))
+      this.#fail('I8', server.name, event.parcel.message, 'speaks with an old copy of its disk')
+    this.#said(server.name, event.parcel.message)
   }
 
   // What disks hold.
@@ -136,6 +144,7 @@ export class ServerRules {
     const text = decisionText(decision)
     this.#decisions.set(text, decision)
     votes.accepted.set(formatStake(stake), text)
+    this.#chosenTexts.delete(keyOf(message))
     votes.proposals.push({ stake, text })
   }
 
@@ -154,6 +163,7 @@ export class ServerRules {
       this.#fail('I5', server, message, 'opens without being a member')
     this.#chosenOr('I5', server, decision, 'opens what was not decided')
     this.#configurations.set(key, next)
+    this.#chosenTexts.delete(key)
     const closed = previousEpoch(next.epoch)
     if (closed > 0 && !this.#covers(server, next.topic, closed, decision.closing)) {
       this.#fail('I6', server, message, 'opens without the whole closing set')
@@ -354,8 +364,11 @@ export class ServerRules {
   }
 
   /** Texts that a majority of those who decide accepted under one stake; more than one is a violation. */
-  #chosen(topic: TopicName, epoch: Epoch): string[] {
-    const configuration = this.#configurations.get(`${topic} ${epoch}`)
+  #chosen(topic: TopicName, epoch: Epoch): readonly string[] {
+    const key = keyOf({ topic, epoch })
+    const known = this.#chosenTexts.get(key)
+    if (known !== undefined) return known
+    const configuration = this.#configurations.get(key)
     const decider = epoch === 0 ? this.#world.cluster?.decider : configuration?.decider
     const outside = outsideEngine(decider ?? 'engine')
     if (outside !== null) return this.#held(outside, topic, epoch)
@@ -370,7 +383,9 @@ export class ServerRules {
       }
     }
     const chosen = [...counts].filter(([, count]) => count >= quorum).map(([slot]) => slot.slice(slot.indexOf(' ') + 1))
-    return [...new Set(chosen)]
+    const texts = [...new Set(chosen)]
+    this.#chosenTexts.set(key, texts)
+    return texts
   }
 
   /** What a register outside of the cluster holds, where it is the instance that decides. */

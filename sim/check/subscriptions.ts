@@ -6,6 +6,8 @@ import { type Broken, eachGiven, epochKey, type Indexed, isIn } from './indexed.
 interface Reading {
   readonly invocation: Invocation
   readonly values: Set<string>
+  /** What was shown early, by id, and is not judged yet. */
+  readonly shown: Map<string, Delivered>
   /** Ids of the epoch being read, and of the one before the last `closed`. */
   ids: Set<string>
   /** Last sequence of each publisher in this epoch. */
@@ -35,9 +37,25 @@ export function checkSubscriptions(indexed: Indexed, broken: Broken): void {
         break
       case 'dlv': {
         const reading = readings.get(event.sub)
-        if (reading !== undefined && event.early !== true) deliver(reading, event, published, broken)
+        if (reading === undefined) break
+        if (event.early === true) reading.shown.set(event.id, event)
+        else deliver(reading, event, published, broken)
         break
       }
+      case 'confirmed': {
+        // From now on it was given.
+        const reading = readings.get(event.sub)
+        const shown = reading?.shown.get(event.id)
+        if (reading === undefined) break
+        if (shown === undefined)
+          broken('F4', event.i, `subscription ${event.sub} confirms ${event.id}, not shown early`)
+        else deliver(reading, { ...shown, i: event.i }, published, broken)
+        reading.shown.delete(event.id)
+        break
+      }
+      case 'retracted':
+        readings.get(event.sub)?.shown.delete(event.id)
+        break
       case 'closed': {
         const reading = readings.get(event.sub)
         if (reading !== undefined) close(reading, event, indexed, whole, broken)
@@ -69,6 +87,7 @@ function newReading(invocation: Invocation): Reading {
   return {
     invocation,
     values: new Set(),
+    shown: new Map(),
     ids: new Set(),
     lasts: new Map(),
     order: new Map(),
@@ -126,6 +145,13 @@ function close(
   if (decision !== undefined && known !== undefined && decision.rc !== known.rc)
     broken('I4', i, `subscription ${sub} is told another end of epoch ${epoch} than others`)
   const ids = new Set([...reading.ids].filter((id) => epochOf(id) === epoch))
+  const open = [...reading.shown.keys()].find((id) => epochOf(id) <= epoch)
+  if (open !== undefined)
+    broken(
+      'F6',
+      i,
+      `subscription ${sub} is told the end of epoch ${epoch}, and ${open} is neither confirmed nor retracted`,
+    )
   if (!joined) {
     if (ids.size !== count)
       broken('F6', i, `subscription ${sub} was given ${ids.size} of ${count} messages before the end of epoch ${epoch}`)

@@ -3,6 +3,8 @@ export interface Task {
   readonly name: string
   /** Share of the whole time that it may take. */
   readonly share: number
+  /** What it does cannot be made smaller than this, in seconds: a short night is as long as that makes it. */
+  readonly leastSeconds: number
   run(seconds: number): Promise<readonly Row[]>
 }
 

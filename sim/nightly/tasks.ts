@@ -21,6 +21,7 @@ const seedsMax = 1_000_000
 const seeds: Task = {
   name: 'seeds',
   share: 0.3,
+  leastSeconds: 60,
   run: (seconds) =>
     simulate(
       'simulated histories',
@@ -41,6 +42,7 @@ const seeds: Task = {
 const mutants: Task = {
   name: 'mutants',
   share: 0.15,
+  leastSeconds: 1800,
   run: (seconds) =>
     simulate('planted bugs', ['--mutants'], seconds, (report) => ({
       done: `${numberOf(report, 'found')} of ${numberOf(report, 'planted')} found`,
@@ -51,6 +53,7 @@ const mutants: Task = {
 const explore: Task = {
   name: 'explore',
   share: 0.1,
+  leastSeconds: 600,
   run: (seconds) =>
     simulate('exhaustive exploration', ['--explore'], seconds, (report) => ({
       done: `${numberOf(report, 'states').toLocaleString('en-US')} states`,
@@ -61,6 +64,7 @@ const explore: Task = {
 const model: Task = {
   name: 'model',
   share: 0.1,
+  leastSeconds: 1800,
   async run(seconds) {
     const what = 'model of the epoch change'
     if (!hasCommand('spin')) return [skipped(what, 'spin is not installed', null)]
@@ -73,6 +77,7 @@ const model: Task = {
 const real: Task = {
   name: 'real',
   share: 0.25,
+  leastSeconds: 300,
   async run(seconds) {
     const times = Math.max(1, Math.floor(seconds / 300))
     const args = ['--times', String(times), '--deadline', String(Math.floor(seconds)), '--json']
@@ -100,6 +105,7 @@ const real: Task = {
 const corruption: Task = {
   name: 'corruption',
   share: 0.03,
+  leastSeconds: 30,
   async run() {
     const { bits, truncations, reads, verdicts, violations } = await corruptEverything({ every: 1 })
     const done = `${bits} bits, ${truncations} lengths, ${reads} reads`
@@ -110,6 +116,7 @@ const corruption: Task = {
 const fuzzing: Task = {
   name: 'fuzz',
   share: 0.07,
+  leastSeconds: 30,
   async run(seconds) {
     const options: FuzzOptions = {
       seed: Math.floor(Math.random() * 2 ** 30),

@@ -9,6 +9,8 @@ export interface Surroundings {
   readonly arbiters: readonly string[]
   readonly clients: readonly string[]
   readonly healAt: number
+  /** There is an engine outside of the cluster. */
+  readonly hasEngine: boolean
 }
 
 /** Frames of a server that something hangs on. */
@@ -25,6 +27,7 @@ const replies = [
 ]
 const steps = ['inquire', 'preload', 'wedge', 'stage', 'accept', 'changed', 'progress', 'note', 'working']
 const engineSteps = ['wedge', 'stage', 'arbiter-prepare', 'arbiter-accept', 'decided', 'changed', 'note']
+const outsideSteps = [...engineSteps, 'engine-propose', 'engine-propose', 'engine-read']
 const anything = [
   ...new Set([...replies, ...steps, ...engineSteps, 'enabled', 'pull', 'pulled', 'report', 'moved', 'batch']),
 ]
@@ -37,7 +40,7 @@ const whole = new Set<FaultId>(['N1', 'N2', 'N3', 'N4', 'N9', 'C1', 'C2', 'C3'])
 export function drawFaults(random: Random, around: Surroundings, without: ReadonlySet<FaultId>): PlannedFault[] {
   const faults: PlannedFault[] = []
   for (const id of faultIds) {
-    if (!faultClasses[id].drawn) continue
+    if (!faultClasses[id].drawn || (ofEngines.has(id) && !around.hasEngine)) continue
     // Each class is off in half of the seeds; drawn also where it is left out, so that the others stay what they are.
     const count = random.below(2) === 0 ? 0 : 1 + random.below(whole.has(id) ? 1 : (times[id] ?? 1))
     for (let number = 0; number < count; number++) {
@@ -50,19 +53,28 @@ export function drawFaults(random: Random, around: Surroundings, without: Readon
   return faults
 }
 
+const ofEngines = new Set<FaultId>(['E2', 'E3', 'E4', 'E5'])
 const rare = new Set<FaultId>(['P4', 'P5', 'N11', 'D4', 'D8', 'P8', 'R8', 'P6'])
 
 function drawFault(random: Random, id: FaultId, around: Surroundings): PlannedFault {
   const { healAt } = around
   const targets = targetsOf(random, id, around)
   const lasts = logUniform(random, 20, id === 'P9' ? 200 : 1500)
-  const when = whole.has(id) ? { at: 0 } : whenOf(random, id, healAt)
+  const when = whole.has(id) ? { at: 0 } : whenOf(random, id, around)
   const isRate = id === 'N1' || id === 'N2' || id === 'N3' || id === 'N4' || id === 'R8'
   const oneIn = isRate ? logUniform(random, id === 'N1' ? 3 : 4, 100) : 0
-  return { id, when, targets, lasts: whole.has(id) ? healAt : lasts, ...(oneIn > 0 && { oneIn }) }
+  const copyAt = id === 'P6' ? random.below('at' in when ? Math.max(1, when.at) : Math.ceil(healAt / 2)) : null
+  return {
+    id,
+    when,
+    targets,
+    lasts: whole.has(id) ? healAt : lasts,
+    ...(oneIn > 0 && { oneIn }),
+    ...(copyAt !== null && { copyAt }),
+  }
 }
 
-function whenOf(random: Random, id: FaultId, healAt: number): Trigger {
+function whenOf(random: Random, id: FaultId, { healAt, hasEngine }: Surroundings): Trigger {
   const at = random.below(healAt)
   const moment = pick(random, ['before', 'after'] as const)
   const count = logUniform(random, 1, 12)
@@ -76,7 +88,7 @@ function whenOf(random: Random, id: FaultId, healAt: number): Trigger {
     case 'R6':
       return { point: { moment, what: 'send', kind: pick(random, steps) }, count }
     case 'R7':
-      return { point: { moment, what: 'send', kind: pick(random, engineSteps) }, count }
+      return { point: { moment, what: 'send', kind: pick(random, hasEngine ? outsideSteps : engineSteps) }, count }
     default:
       return random.below(2) === 0 ? { at } : pointOf(random, moment, count)
   }

@@ -4,6 +4,7 @@ import type { Random } from '../../proto/machine/ports.ts'
 import type { Sync } from '../../proto/sync.ts'
 import { logUniform, pick, shuffled, streamOf } from './chance.ts'
 import { drawFaults } from './draw-faults.ts'
+import { drawEngine, drawTopics } from './draw-topics.ts'
 import type { FaultId } from './fault-classes.ts'
 import { type Delays, type Plan, type PlannedOperation, planFormat } from './plan.ts'
 
@@ -25,9 +26,21 @@ export function drawPlan(seed: number, options: DrawOptions = {}): Plan {
   const healAt = 400 + random.below(1400)
   const delays = drawDelays(streamOf(seed, 2))
   const membersMin = random.below(3) === 0 ? 2 : 1
-  const topic = { mode, decider: deciderFor(random, mode), members, membersMin: Math.min(membersMin, members.length) }
-  const operations = drawOperations(streamOf(seed, 3), servers, healAt)
-  const faults = drawFaults(streamOf(seed, 4), { servers, arbiters, clients, healAt }, options.without ?? new Set())
+  const plain = {
+    topic: {
+      mode,
+      decider: deciderFor(random, mode),
+      members,
+      membersMin: Math.min(membersMin, members.length),
+      order: 'fifo',
+    },
+    second: null,
+    operations: drawOperations(streamOf(seed, 3), servers, healAt),
+  } as const
+  const ordered = drawTopics(streamOf(seed, 7), plain, { servers, clients, until: healAt })
+  const { topic, second, operations, engine } = drawEngine(streamOf(seed, 8), ordered)
+  const around = { servers, arbiters, clients, healAt, hasEngine: engine !== 'none' }
+  const faults = drawFaults(streamOf(seed, 4), around, options.without ?? new Set())
   const timing = streamOf(seed, 5)
   const drifts = faults.some(({ id }) => id === 'C2')
   const drift: Record<string, number> = {}
@@ -40,6 +53,8 @@ export function drawPlan(seed: number, options: DrawOptions = {}): Plan {
     servers,
     arbiters,
     topic,
+    second,
+    engine,
     disks,
     ...(sync !== null && { sync }),
     // A flush of a real disk takes long enough to die in it.

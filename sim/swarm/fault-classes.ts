@@ -1,6 +1,6 @@
 /**
- * Every class of fault that the simulator can bring about. `drawn` ones stand in plans; the others are situations of an epoch
- * change that drawn ones, changes and chance lead to, and that are noticed when they come.
+ * Every class of fault that the simulator can bring about. `drawn` ones stand in plans; the others are situations that drawn
+ * ones, changes, orders and chance lead to, and that are noticed when they come.
  */
 export const faultClasses = {
   N1: { drawn: true, text: 'frames are lost' },
@@ -53,13 +53,23 @@ export const faultClasses = {
   R20: { drawn: true, text: 'live servers are suspected' },
   R21: { drawn: false, text: 'a coordinator dies for good and another server finishes' },
   R22: { drawn: false, text: 'a client learns of several epochs at once' },
+  E1: { drawn: false, text: 'an engine outside of the cluster decides' },
+  E2: { drawn: true, text: 'an outside engine is down' },
+  E3: { drawn: true, text: 'an outside engine takes what it is asked, and nobody hears of it' },
+  E4: { drawn: true, text: 'an outside engine is slow' },
+  E5: { drawn: true, text: 'some calls of an outside engine are lost, or their answers' },
+  S1: { drawn: false, text: 'a subscriber in causal order is given an answer after its cause' },
+  S2: { drawn: false, text: 'the positions of a total order go on in another epoch' },
+  S3: { drawn: false, text: 'what was given early is confirmed' },
+  S4: { drawn: false, text: 'what was given early is retracted' },
+  S5: { drawn: false, text: 'a server that orders messages dies' },
+  S6: { drawn: false, text: 'two topics are given as one causal stream' },
+  S7: { drawn: false, text: 'a second topic begins another epoch' },
+  S8: { drawn: false, text: 'a message is given whose cause was dropped' },
 } as const satisfies Record<string, { readonly drawn: boolean; readonly text: string }>
 
 export type FaultId = keyof typeof faultClasses
 export const faultIds = Object.keys(faultClasses) as readonly FaultId[]
-
-/** Left out until servers that come back with less than they had shown are told apart. */
-export const offByDefault: ReadonlySet<FaultId> = new Set(['P6'])
 
 /** How often each class was reached. */
 export type Reached = Map<FaultId, number>

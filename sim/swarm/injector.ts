@@ -8,7 +8,8 @@ import type { ServerNode } from '../world/server-node.ts'
 import type { World } from '../world/world.ts'
 import { namedStream, streamOf } from './chance.ts'
 import { type FaultId, type Reached, reach } from './fault-classes.ts'
-import { type Plan, type PlannedFault, triggerText } from './plan.ts'
+import type { OldDisks } from './old-disks.ts'
+import { engineName, type Plan, type PlannedFault, triggerText } from './plan.ts'
 import type { Tolerance } from './tolerance.ts'
 
 interface Waiting {
@@ -20,6 +21,7 @@ export interface InjectorNeeds {
   readonly plan: Plan
   readonly reached: Reached
   readonly tolerance: Tolerance
+  readonly oldDisks: OldDisks
   /** Told of every fault when it comes. */
   told(id: FaultId, detail: string): void
   /** A client comes back with nothing but its name. */
@@ -33,9 +35,10 @@ export class Injector {
   readonly #world: World
   readonly #needs: InjectorNeeds
   readonly #random: Random
-  /** Each link has its own: one frame less on another changes nothing here. */
-  readonly #links = new Map<string, Random>()
-  #waiting: Waiting[] = []
+  /** Each link has its own, by sender and receiver: one frame less on another changes nothing here. */
+  readonly #links = new Map<string, Map<string, Random>>()
+  readonly #disks = new Map<string, Random>()
+  #waiting: readonly Waiting[] = []
   #healed = false
   /** Rates that hold now: one frame in so many. */
   #rates = new Map<FaultId, number>()
@@ -57,10 +60,13 @@ export class Injector {
     const world = this.#world
     for (const fault of this.#needs.plan.faults) {
       const { when } = fault
+      const { copyAt } = fault
+      const copied = fault.targets.length > 0 ? fault.targets : this.#needs.plan.servers
+      if (copyAt !== undefined) world.queue.after(copyAt, () => this.#needs.oldDisks.copy(copied), true)
       if ('at' in when) world.queue.after(when.at, () => this.#strike(fault, null), true)
-      else this.#waiting.push({ fault, remaining: when.count })
+      else this.#waiting = [...this.#waiting, { fault, remaining: when.count }]
     }
-    world.onPoint = (point) => this.#passed(point)
+    if (this.#waiting.length > 0) world.onPoint = (point) => this.#passed(point)
   }
 
   /** No fault comes any more, and those that hold end. */
@@ -73,6 +79,7 @@ export class Injector {
     this.#deafEngine = null
     for (const undo of [...this.#undo]) undo()
     this.#world.network.heal()
+    this.#needs.oldDisks.heal()
     for (const server of this.#world.servers.values()) {
       server.releaseFlushes()
       server.resume()
@@ -81,10 +88,12 @@ export class Injector {
 
   /** Fate of one frame: the delays of its copies. */
   fate(parcel: Parcel): readonly number[] {
-    const link = this.#stream(`${parcel.from} ${parcel.to}`)
+    const link = this.#link(parcel)
     const { least, most } = this.#needs.plan.delays
     const delay = spread(link, least, most)
     if (this.#healed || this.#rates.size + this.#slow.size === 0) return [delay]
+    const { oldDisks } = this.#needs
+    if (oldDisks.isProving(parcel.from) || oldDisks.isProving(parcel.to)) return [delay]
     this.#keep(parcel)
     if (this.#chance('N1', link)) return this.#lost('N1')
     if (this.#deafEngine !== null && isEngineReply(parcel.kind) && this.#chance('R8', link)) return this.#lost('R8')
@@ -110,16 +119,26 @@ export class Injector {
 
   flushTime(server: string): number {
     const { flushLeast, flushMost } = this.#needs.plan.delays
-    return spread(this.#stream(server), flushLeast, flushMost)
+    let disk = this.#disks.get(server)
+    if (disk === undefined) {
+      disk = namedStream(this.#needs.plan.seed, server)
+      this.#disks.set(server, disk)
+    }
+    return spread(disk, flushLeast, flushMost)
   }
 
-  #stream(name: string): Random {
-    let stream = this.#links.get(name)
-    if (stream === undefined) {
-      stream = namedStream(this.#needs.plan.seed, name)
-      this.#links.set(name, stream)
+  #link({ from, to }: Parcel): Random {
+    let links = this.#links.get(from)
+    if (links === undefined) {
+      links = new Map()
+      this.#links.set(from, links)
     }
-    return stream
+    let link = links.get(to)
+    if (link === undefined) {
+      link = namedStream(this.#needs.plan.seed, `${from} ${to}`)
+      links.set(to, link)
+    }
+    return link
   }
 
   #chance(id: FaultId, link: Random): boolean {
@@ -144,10 +163,10 @@ export class Injector {
   }
 
   #passed(point: Point): boolean {
-    if (this.#waiting.length === 0) return true
     const isServer = this.#world.servers.has(point.id)
     let mayLeave = true
-    for (const waiting of [...this.#waiting]) {
+    // A list that is never changed, only replaced.
+    for (const waiting of this.#waiting) {
       const { when } = waiting.fault
       if ('at' in when || !isServer) continue
       const { moment, what, id, kind } = when.point
@@ -162,6 +181,7 @@ export class Injector {
       // Whoever died before a frame left does not send it.
       if (point.moment === 'before' && point.what === 'send' && !this.#world.server(point.id).alive) mayLeave = false
     }
+    if (this.#waiting.length === 0) this.#world.onPoint = null
     return mayLeave
   }
 
@@ -221,6 +241,11 @@ export class Injector {
       }
       case 'R8':
         return this.#silenceEngine(fault)
+      case 'E2':
+      case 'E3':
+      case 'E4':
+      case 'E5':
+        return this.#disturbEngine(fault)
       case 'C1':
       case 'C2':
       case 'C3':
@@ -254,6 +279,8 @@ export class Injector {
         server.loseDisk()
         world.queue.after(fault.lasts, () => this.#startAgain([server]), true)
         return server.id
+      case 'P6':
+        return this.#needs.oldDisks.strike(server, fault.lasts) ? server.id : null
       case 'P8':
       case 'P9':
         server.pause()
@@ -303,6 +330,7 @@ export class Injector {
 
   #cut(fault: PlannedFault, some: readonly string[], others: readonly string[], both: boolean): string | null {
     if (some.length === 0 || others.length === 0) return null
+    if ([...some, ...others].some((id) => this.#needs.oldDisks.isProving(id))) return null
     const { network } = this.#world
     for (const one of some) {
       for (const other of others) {
@@ -320,7 +348,7 @@ export class Injector {
     let isUp = true
     const stop = queue.every(100, () => {
       isUp = !isUp
-      if (isUp) network.heal([one])
+      if (isUp || fault.targets.some((id) => this.#needs.oldDisks.isProving(id))) network.heal([one])
       else {
         network.cut(one, other)
         network.cut(other, one)
@@ -362,8 +390,39 @@ export class Injector {
     return `arbiters ${fault.targets.join(',')}`
   }
 
+  #disturbEngine({ id, lasts, oneIn = 2 }: PlannedFault): string | null {
+    const { engine } = this.#world.engines.get(engineName) ?? {}
+    if (engine === undefined) return null
+    switch (id) {
+      case 'E2':
+        engine.isDown = true
+        this.#later(lasts, () => {
+          engine.isDown = false
+        })
+        break
+      case 'E3':
+        engine.isSilent = true
+        this.#later(lasts, () => {
+          engine.isSilent = false
+        })
+        break
+      case 'E4': {
+        const before = engine.delay
+        engine.delay = () => this.#random.below(200)
+        this.#later(lasts, () => {
+          engine.delay = before
+        })
+        break
+      }
+      default:
+        if (lasts % 2 === 0) engine.loseCalls(oneIn)
+        else engine.loseAnswers(oneIn)
+    }
+    return engine.id
+  }
+
   #startAgain(servers: readonly ServerNode[]): void {
-    for (const server of servers) server.start()
+    for (const server of servers) if (this.#needs.oldDisks.mayStart(server.id)) server.start()
   }
 
   #target(fault: PlannedFault, at: string | null): ServerNode | null {

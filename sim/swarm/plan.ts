@@ -2,12 +2,13 @@
  * What one seed draws, as data: the whole decision trace of a run, every draw under its name. A plan is a history: the same
  * plan gives the same events. Shrinking takes parts of it away.
  */
-import type { Decider, Mode } from '../../proto/configuration.ts'
+import type { Durability } from '../../client-sdk/operations/reading.ts'
+import type { Decider, Mode, Order } from '../../proto/configuration.ts'
 import type { Sync } from '../../proto/sync.ts'
 import type { GetLevel } from '../../proto/wire/messages.ts'
 import type { FaultId } from './fault-classes.ts'
 
-export const planFormat = 1
+export const planFormat = 2
 
 /** Times are milliseconds of virtual time since the first epoch was open. */
 export interface Plan {
@@ -15,12 +16,11 @@ export interface Plan {
   readonly seed: number
   readonly servers: readonly string[]
   readonly arbiters: readonly string[]
-  readonly topic: {
-    readonly mode: Mode
-    readonly decider: Decider
-    readonly members: readonly string[]
-    readonly membersMin: number
-  }
+  readonly topic: PlannedTopic
+  /** Another one beside it, `u`; null in most seeds. */
+  readonly second: PlannedTopic | null
+  /** An engine outside of the cluster that every server has, and what it decides: some epochs, or new topics, too. */
+  readonly engine: 'none' | 'beside' | 'founding'
   readonly disks: 'records' | 'segments'
   /** How servers flush that do not flush before each acknowledgement; left out where all do. */
   readonly sync?: Readonly<Record<string, Sync>>
@@ -36,6 +36,20 @@ export interface Plan {
   readonly deadForGood: readonly string[]
 }
 
+export interface PlannedTopic {
+  readonly mode: Mode
+  readonly decider: Decider
+  readonly members: readonly string[]
+  readonly membersMin: number
+  readonly order: Order
+}
+
+export const topicNames = ['t', 'u'] as const
+/** What operations name: the first topic, or the second. */
+export type PlannedTopicName = (typeof topicNames)[number]
+/** How a plan calls its outside engine. */
+export const engineName = 'main'
+
 export interface Delays {
   /** A frame takes from `least` to `most`; one in `tailOneIn` (0: none) up to `tail`. */
   readonly least: number
@@ -46,10 +60,25 @@ export interface Delays {
   readonly flushMost: number
 }
 
-export type PlannedOperation = { readonly at: number; readonly client: string } & (
+export type PlannedOperation = {
+  readonly at: number
+  readonly client: string
+  /** The first topic without it. */
+  readonly topic?: PlannedTopicName
+} & (
   | { readonly do: 'add'; readonly value: string; readonly onEpochEnd: 'republish' | 'settle' }
+  /** An add once a subscription of this client is given something: it has a cause. */
+  | { readonly do: 'answer'; readonly value: string }
   | { readonly do: 'get'; readonly level: GetLevel }
-  | { readonly do: 'subscribe'; readonly from: 'start' | 'new' }
+  | {
+      readonly do: 'subscribe'
+      readonly from: 'start' | 'new'
+      /** What every topic gives, without it. */
+      readonly order?: Order
+      readonly durability?: Durability
+    }
+  /** Both topics as one causal stream. */
+  | { readonly do: 'together'; readonly from: 'start' | 'new' }
   /** Asks what became of an earlier value of any client. */
   | { readonly do: 'outcome'; readonly of: string }
   | {
@@ -60,6 +89,8 @@ export type PlannedOperation = { readonly at: number; readonly client: string } 
       readonly mode: Mode
       readonly decider: Decider
       readonly membersMin: number
+      /** As it is, without it. */
+      readonly order?: Order
     }
 )
 
@@ -86,6 +117,8 @@ export interface PlannedFault {
   readonly lasts: number
   /** Of rates: one in so many frames. */
   readonly oneIn?: number
+  /** Of old disks: when the copy is made that a server comes back with. */
+  readonly copyAt?: number
 }
 
 export function triggerText(when: Trigger): string {

@@ -3,27 +3,29 @@
  */
 import { createHash, type Hash } from 'node:crypto'
 import { EpochcastError } from '../../proto/errors.ts'
-import { parseMessageId } from '../../proto/ids.ts'
+import { formatMessageId, parseMessageId } from '../../proto/ids.ts'
 import { checkHistory } from '../check/check.ts'
 import type { HistoryEvent, Violation } from '../check/history.ts'
+import { OrderRules } from '../check/order-rules.ts'
 import { Recorder } from '../check/recorder.ts'
 import { ServerRules } from '../check/server-rules.ts'
 import type { ClientNode } from '../world/client-node.ts'
 import type { WorldEvent } from '../world/events.ts'
+import type { Operation, Step } from '../world/operations.ts'
+import type { ServerNode } from '../world/server-node.ts'
 import { World } from '../world/world.ts'
 import { namedStream } from './chance.ts'
 import { drawPlan } from './draw.ts'
-import { type FaultId, offByDefault, type Reached, reach } from './fault-classes.ts'
+import { type FaultId, type Reached, reach } from './fault-classes.ts'
 import { Injector } from './injector.ts'
-import type { Plan, PlannedOperation } from './plan.ts'
+import { OldDisks } from './old-disks.ts'
+import { engineName, type Plan, type PlannedOperation, type PlannedTopic, topicNames } from './plan.ts'
 import { Situations } from './situations.ts'
 import { Tolerance } from './tolerance.ts'
 
 export interface RunOptions {
-  /** Classes of faults that are left out, beside those that are off by default. */
+  /** Classes of faults that are left out. */
   readonly without?: ReadonlySet<FaultId>
-  /** Classes that are off by default and drawn nevertheless. */
-  readonly include?: ReadonlySet<FaultId>
   /** Digest of everything that happened, to compare two runs of one seed. */
   readonly digest?: boolean
   /** Ends at the first rule that is broken while it runs. */
@@ -48,7 +50,7 @@ export interface Verdict {
   readonly history: readonly HistoryEvent[] | null
 }
 
-const topic = 't'
+const [firstTopic, secondTopic] = topicNames
 /** Milliseconds of virtual time after which what was asked for once all faults are over must be there. */
 const operationMs = 12_000
 const changeMs = 6_000
@@ -56,19 +58,24 @@ const changeMs = 6_000
 const planMs = 3_000
 const limits = { planTicks: 150, stageTicks: 60 }
 const stepMs = 10
+/** How long a cluster is watched that cannot do what it is asked. */
+const hopelessMs = 1_000
+/** An operator looks at what became of a change before asking for the next. */
+const askAgainMs = 100
 /** Time for everybody to know each other. */
 const settleMs = 100
 const introductionMs = 20
 /** Events of a world that does not come to rest. */
 const eventsMax = 400_000
 
+type ChangeTarget = Pick<PlannedTopic, 'members' | 'mode' | 'decider'> & { readonly by: readonly string[] }
+
 /** A rule is broken, and that is enough. */
 class Stopped extends Error {}
 
 /** The same seed gives the same verdict, in any process. */
 export function runSeed(seed: number, options: RunOptions = {}): Promise<Verdict> {
-  const left = [...offByDefault].filter((id) => options.include?.has(id) !== true)
-  return runPlan(drawPlan(seed, { without: new Set([...left, ...(options.without ?? [])]) }), options)
+  return runPlan(drawPlan(seed, { ...(options.without && { without: options.without }) }), options)
 }
 
 export async function runPlan(plan: Plan, options: RunOptions = {}): Promise<Verdict> {
@@ -118,17 +125,24 @@ class Run {
   async all(): Promise<void> {
     const plan = this.#plan
     const world = this.#world
-    await world.found(plan.servers, plan.arbiters)
+    if (plan.engine !== 'none') world.addEngine(engineName)
+    await world.found(plan.servers, plan.arbiters, plan.engine === 'founding' ? engineName : null)
     const recorder = new Recorder(world, `seed ${plan.seed}`, (event) => this.#recorded(event))
     this.#recorder = recorder
     const tolerance = new Tolerance(world.cluster?.arbiters.map(({ name }) => name) ?? [])
     this.#tolerance = tolerance
-    const rules = new ServerRules(world, (text) => this.broken(text.slice(0, text.indexOf(':')), text))
+    const rules = new ServerRules(world, (text) => this.broken(ruleOf(text), text))
     const situations = new Situations(world, this.#reached)
+    const orders = new OrderRules()
+    this.#orders = orders
+    const oldDisks = new OldDisks(world, tolerance, () => reach(this.#reached, 'P6'))
+    this.#oldDisks = oldDisks
     world.watchers.push((event) => {
       this.#events++
       rules.see(event)
       situations.see(event)
+      orders.see(event, this.#events)
+      oldDisks.see(event)
       this.#watch(event)
       this.#options.watch?.(event)
     })
@@ -136,6 +150,7 @@ class Run {
       plan,
       reached: this.#reached,
       tolerance,
+      oldDisks,
       told: (id, detail) => recorder.note({ kind: 'fault', at: world.now, id, detail }),
       restartClient: (id) => this.#client(id),
     })
@@ -145,9 +160,11 @@ class Run {
     for (const operation of plan.operations) world.queue.after(operation.at, () => this.#perform(operation), true)
     await this.#advanceTo(world.now + plan.healAt)
     await this.#heal(tolerance)
-    const isQuiescent = await this.#finish()
-    recorder.note({ kind: 'end', at: world.now, quiescent: isQuiescent })
+    await this.#finish()
+    const isHopeless = this.#isHopeless
+    recorder.note({ kind: 'end', at: world.now, quiescent: !isHopeless, ...(isHopeless && { hopeless: true }) })
     this.#violations.push(...checkHistory(recorder.events))
+    for (const text of orders.finish(!isHopeless)) this.broken(ruleOf(text), text)
   }
 
   broken(rule: string, text: string): void {
@@ -169,13 +186,18 @@ class Run {
   }
 
   #tolerance: Tolerance | null = null
+  #oldDisks: OldDisks | null = null
+  #orders: OrderRules | null = null
+  /** What clients publish once they are given something: by client. */
+  readonly #answers = new Map<string, (() => void)[]>()
 
   #recorded(event: HistoryEvent): void {
     this.#tolerance?.see(event)
     if (event.kind === 'sent') {
       for (const [at, value] of event.values.entries()) {
         const id = `${event.epoch}-${event.pub}-${event.first + at}`
-        this.#ids.set(value, [...(this.#ids.get(value) ?? []), id])
+        const key = `${event.topic} ${value}`
+        this.#ids.set(key, [...(this.#ids.get(key) ?? []), id])
       }
     }
     this.#hash?.update(JSON.stringify(event))
@@ -185,22 +207,50 @@ class Run {
     if (this.#hash !== null && 'parcel' in event) {
       this.#hash.update(`${event.what} ${event.at} ${event.parcel.from} ${event.parcel.to}`).update(event.parcel.bytes)
     }
+    if (event.what === 'operation' && event.step.kind === 'delivered') this.#answer(event.operation.client)
+    if (event.what === 'gone') this.#answers.delete(event.client)
     if (event.what !== 'fatal') return
-    const { error } = event
-    const isDisk = error instanceof EpochcastError && (error.code === 'EC_DISK_FAILED' || error.code === 'EC_DISK_FULL')
-    if (!isDisk) this.broken('stop', `server ${event.server} stopped: ${error}`)
     const node = [...this.#world.servers.values()].find(({ name }) => name === event.server)
-    this.#world.queue.after(500, () => node?.start(), true)
+    if (!this.#mayStop(event.error, node)) this.broken('stop', `server ${event.server} stopped: ${event.error}`)
+    const again = () => node !== undefined && this.#oldDisks?.mayStart(node.id) !== false && node.start()
+    this.#world.queue.after(500, again, true)
+  }
+
+  /** Disks fail, fill up, or are old copies; nothing else ends a server. */
+  #mayStop(error: unknown, node: ServerNode | undefined): boolean {
+    if (!(error instanceof EpochcastError)) return false
+    if (error.code === 'EC_STORAGE_OLD') return node !== undefined && this.#oldDisks?.stopped(node) === true
+    return error.code === 'EC_DISK_FAILED' || error.code === 'EC_DISK_FULL'
+  }
+
+  /** Whatever this client was to say next, it says now. */
+  #answer(client: string): void {
+    const [next, ...later] = this.#answers.get(client) ?? []
+    if (next === undefined) return
+    this.#answers.set(client, later)
+    this.#world.queue.after(0, next)
   }
 
   async #create(): Promise<void> {
     const plan = this.#plan
-    const { mode, decider, members, membersMin } = plan.topic
     for (const id of new Set(['admin', ...plan.operations.map(({ client }) => client)])) this.#client(id)
     await this.#advanceTo(this.#world.now + settleMs)
-    const create = this.#client('admin').create(topic, { mode, decider, members: [...members], membersMin })
-    for (let waited = 0; !create.over && waited < 200; waited++) await this.#advanceTo(this.#world.now + stepMs)
-    if (!create.over) this.broken('L1', 'the topic was not made, and nothing was in the way')
+    const created = this.#topics().map(([name, { mode, decider, members, membersMin, order }]) =>
+      this.#client('admin').create(name, { mode, decider, members: [...members], membersMin, order }),
+    )
+    const isOver = () => created.every(({ over }) => over)
+    for (let waited = 0; !isOver() && waited < 200; waited++) await this.#advanceTo(this.#world.now + stepMs)
+    if (!isOver()) this.broken('L1', 'a topic was not made, and nothing was in the way')
+  }
+
+  #topics(): [string, PlannedTopic][] {
+    const { topic, second } = this.#plan
+    return second === null
+      ? [[firstTopic, topic]]
+      : [
+          [firstTopic, topic],
+          [secondTopic, second],
+        ]
   }
 
   #perform(operation: PlannedOperation): void {
@@ -210,37 +260,52 @@ class Run {
       this.#world.queue.after(introductionMs, () => this.#perform(operation), true)
       return
     }
+    const topic = operation.topic ?? firstTopic
     switch (operation.do) {
       case 'add':
         client.add(topic, operation.value, operation.onEpochEnd)
         return
+      case 'answer': {
+        const { value } = operation
+        const waiting = this.#answers.get(client.id) ?? []
+        const say = () => {
+          if (this.#world.clients.get(client.id) === client) client.add(topic, value)
+        }
+        this.#answers.set(client.id, [...waiting, say])
+        return
+      }
       case 'get':
         client.get(topic, operation.level)
         return
-      case 'subscribe': {
+      case 'subscribe':
+      case 'together': {
         const count = this.#world.operations.length
-        client.subscribe(topic, operation.from === 'new' ? `new-${count}` : `s-${count}`, operation.from)
+        const { from } = operation
+        const name = from === 'new' ? `new-${count}` : `s-${count}`
+        if (operation.do === 'together') client.together(topicNames, name, from)
+        else client.subscribe(topic, name, from, operation.order ?? null, operation.durability)
         return
       }
       case 'outcome': {
-        const ids = this.#ids.get(operation.of) ?? []
+        const ids = this.#ids.get(`${topic} ${operation.of}`) ?? []
         const id = ids[ids.length - 1]
         if (id !== undefined) client.outcome(topic, parseMessageId(id))
         return
       }
       case 'reconfigure': {
-        const { change, by, members, mode, decider, membersMin } = operation
-        client.reconfigure(topic, { by, changeId: change, epoch: 0, members: [...members], mode, decider, membersMin })
+        const { change, by, members, mode, decider, membersMin, order } = operation
+        const template = { members: [...members], mode, decider, membersMin, ...(order && { order }) }
+        client.reconfigure(topic, { by, changeId: change, epoch: 0, ...template })
         return
       }
     }
   }
 
-  /** Clients follow their topic from their first moment. */
+  /** Clients follow their topics from their first moment. */
   #client(id: string): ClientNode {
     if (this.#world.clients.has(id)) return this.#world.client(id, false)
     const client = this.#world.client(id, false)
-    client.follow(topic)
+    for (const [topic] of this.#topics()) client.follow(topic)
     return client
   }
 
@@ -270,48 +335,86 @@ class Run {
     const mode = live.length >= 3 ? 'fault-masking' : live.length === 2 ? 'fault-recovery' : 'single'
     const members = live.slice(0, 3)
     const decider = mode === 'fault-masking' ? 'stakes' : 'engine'
-    const last = this.#client('last').reconfigure(topic, {
-      by: live,
-      changeId: 'last',
-      epoch: 0,
-      members,
-      mode,
-      decider,
-      membersMin: 1,
-    })
-    await this.#until(() => last.over, allChangesMs)
+    const target: ChangeTarget = { by: live, members, mode, decider }
+    const wanted = this.#topics().map(([topic]) => this.#changeTo(target, topic))
+    const isOver = () => wanted.map((isChanged) => isChanged()).every(Boolean)
+    await this.#until(() => isOver() || this.#isHopeless, allChangesMs)
+    if (!isOver() && !this.#isHopeless) this.broken('L2', 'nobody can change the topics any more')
+  }
+
+  /**
+   * Asks until this change wins, as an operator does who wants to be rid of dead members: again, where another change was ahead
+   * or something was not there yet.
+   * @returns whether it has won
+   */
+  #changeTo(target: ChangeTarget, topic: string): () => boolean {
+    const { by, members, mode, decider } = target
+    let tries = 0
+    let askAgainAt = 0
+    const ask = () => {
+      const changeId = `last${topic === firstTopic ? '' : `-${topic}`}${++tries === 1 ? '' : tries}`
+      const template = { members: [...members], mode, decider, membersMin: 1 }
+      return this.#client('last').reconfigure(topic, { by, changeId, epoch: 0, ...template })
+    }
+    let last = ask()
+    return () => {
+      const { now } = this.#world
+      if (!last.over) askAgainAt = now + askAgainMs
+      else if (last.steps.some((step) => step.kind === 'changed' && !step.message.superseded)) return true
+      else if (now >= askAgainAt) last = ask()
+      return false
+    }
+  }
+
+  /** More is lost for good than the guarantees allow: what is wrong must not happen, but nothing has to. */
+  get #isHopeless(): boolean {
+    return this.#tolerance?.holds === false
   }
 
   /** Everybody publishes once more, everything open is asked about, everything is read. */
-  async #finish(): Promise<boolean> {
+  async #finish(): Promise<void> {
     const world = this.#world
-    for (const id of ['x', 'y', 'z']) this.#client(id).add(topic, `last-${id}`)
+    for (const id of ['x', 'y', 'z']) this.#client(id).add(firstTopic, `last-${id}`)
+    if (this.#plan.second !== null) this.#client('x').add(secondTopic, `last-x-${secondTopic}`)
     const reader = this.#client('reader')
-    const asked = [...this.#ids.values()].flat().slice(-8)
+    const asked = [...this.#ids].flatMap(([key, ids]) => ids.map((id) => [key.slice(0, key.indexOf(' ')), id] as const))
     await this.#until(() => !world.operations.some((one) => one.kind === 'add' && isOpen(one)), operationMs)
-    for (const id of asked) reader.outcome(topic, parseMessageId(id))
-    reader.get(topic)
-    const late = reader.subscribe(topic, 's-late')
+    for (const [topic, id] of asked.slice(-8)) reader.outcome(topic, parseMessageId(id))
+    for (const [topic, { order }] of this.#topics()) {
+      reader.get(topic)
+      reader.subscribe(topic, 's-late', 'start', order === 'none' || this.#changesOrder(topic) ? null : order)
+    }
     await this.#until(() => !world.operations.some(isOpen), operationMs + changeMs)
-    await this.#until(() => this.#isAllGiven(late.topic), operationMs)
-    return true
+    await this.#until(() => this.#isAllGiven() && this.#orders?.isComplete !== false, operationMs)
   }
 
-  /** Whether every subscription from the beginning was given everything that is durable. */
-  #isAllGiven(of: string): boolean {
-    const durable = new Set<string>()
-    const given = new Map<number, Set<string>>()
-    for (const { kind, number, label, client, over, steps } of this.#world.operations) {
-      if (over && kind === 'subscribe') continue
-      if (kind === 'subscribe' && label.startsWith('s-') && this.#world.clients.has(client))
-        given.set(number, new Set(steps.flatMap((step) => (step.kind === 'delivered' ? [step.given.value] : []))))
-      for (const step of steps) if (step.kind === 'added' && step.status !== 'dropped') durable.add(label)
+  /** An order that is given up may not be asked for. */
+  #changesOrder(topic: string): boolean {
+    return this.#plan.operations.some(
+      (one) => one.do === 'reconfigure' && (one.topic ?? firstTopic) === topic && one.order !== undefined,
+    )
+  }
+
+  /** Whether every subscription from the beginning was given everything that is durable, for good. */
+  #isAllGiven(): boolean {
+    const durable: { readonly topic: string; readonly value: string }[] = []
+    const given = new Map<Operation, Set<string>>()
+    for (const operation of this.#world.operations) {
+      const { over, kind, label, client, topic, steps } = operation
+      if (kind === 'subscribe') {
+        if (!over && label.startsWith('s-') && this.#world.clients.has(client)) given.set(operation, valuesGiven(steps))
+        continue
+      }
+      for (const step of steps)
+        if (step.kind === 'added' && step.status !== 'dropped') durable.push({ topic, value: label })
     }
-    return of === topic && [...given.values()].every((values) => [...durable].every((value) => values.has(value)))
+    return [...given].every(([operation, values]) =>
+      durable.every(({ topic, value }) => topic !== operation.topic || values.has(value)),
+    )
   }
 
   async #until(isDone: () => boolean, milliseconds: number): Promise<void> {
-    const end = this.#world.now + milliseconds
+    const end = this.#world.now + (this.#isHopeless ? Math.min(milliseconds, hopelessMs) : milliseconds)
     while (!isDone() && this.#world.now < end) await this.#advanceTo(this.#world.now + stepMs)
   }
 
@@ -335,6 +438,22 @@ class Run {
     const jumps = Math.floor(now / 300) + id.charCodeAt(0)
     return base + (((jumps * 31) % 21) - 10) * hourMs * (jumps % 3 === 0 ? 24 * 365 : 1)
   }
+}
+
+function ruleOf(text: string): string {
+  return text.slice(0, text.indexOf(':'))
+}
+
+/** What was given and is not to be retracted any more. */
+function valuesGiven(steps: readonly Step[]): Set<string> {
+  const values = new Set<string>()
+  const early = new Map<string, string>()
+  for (const step of steps) {
+    if (step.kind === 'delivered' && step.early === true) early.set(formatMessageId(step.given.id), step.given.value)
+    else if (step.kind === 'delivered') values.add(step.given.value)
+    if (step.kind === 'confirmed') values.add(early.get(formatMessageId(step.id)) ?? '')
+  }
+  return values
 }
 
 function isOpen({ over, kind }: { readonly over: boolean; readonly kind: string }): boolean {

@@ -6,7 +6,6 @@ export interface Order {
   readonly from: number
   readonly to: number
   readonly without: readonly FaultId[]
-  readonly include: readonly FaultId[]
 }
 
 export interface FailedSeed {
@@ -19,6 +18,8 @@ export interface Share {
   readonly seeds: number
   readonly compared: number
   readonly events: number
+  /** Time of processors that this process took for it, compilation and garbage collection included, in milliseconds. */
+  readonly cpuMs: number
   readonly failures: readonly FailedSeed[]
   readonly reached: readonly (readonly [FaultId, number])[]
 }
@@ -26,10 +27,11 @@ export interface Share {
 /** One seed in so many runs twice. */
 const comparedOneIn = 100
 
-export async function runShare({ from, to, without, include }: Order): Promise<Share> {
-  const options: RunOptions = { without: new Set(without), include: new Set(include) }
+export async function runShare({ from, to, without }: Order): Promise<Share> {
+  const options: RunOptions = { without: new Set(without) }
   const failures: FailedSeed[] = []
   const reached = new Map<FaultId, number>()
+  const began = process.cpuUsage()
   let events = 0
   let compared = 0
   for (let seed = from; seed < to; seed++) {
@@ -44,7 +46,8 @@ export async function runShare({ from, to, without, include }: Order): Promise<S
     if (again.digest === verdict.digest) compared++
     else failures.push({ seed, rule: 'ONE', text: 'the same seed gave two histories' })
   }
-  return { seeds: to - from, compared, events, failures, reached: [...reached] }
+  const { user, system } = process.cpuUsage(began)
+  return { seeds: to - from, compared, events, cpuMs: (user + system) / 1000, failures, reached: [...reached] }
 }
 
 export function failureOf({ seed, violations }: Verdict): FailedSeed | null {

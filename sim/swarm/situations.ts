@@ -1,6 +1,7 @@
 /** Notices the situations of an epoch change that faults, changes and chance lead to. */
 import type { Configuration } from '../../proto/configuration.ts'
-import { nextEpoch, type ServerName } from '../../proto/ids.ts'
+import { outsideEngine } from '../../proto/decider.ts'
+import type { ServerName } from '../../proto/ids.ts'
 import type { Message } from '../../proto/wire/messages.ts'
 import { messageOf } from '../check/recorder.ts'
 import type { PowerLoss } from '../world/crash-files.ts'
@@ -10,30 +11,40 @@ import type { Operation, Step } from '../world/operations.ts'
 import type { DiskRecord } from '../world/virtual-disk.ts'
 import type { World } from '../world/world.ts'
 import { type FaultId, type Reached, reach } from './fault-classes.ts'
+import { OrderSituations } from './order-situations.ts'
+import { topicNames } from './plan.ts'
 
 interface Life {
   /** Epochs that it opened and wedged. */
-  readonly opened: Set<number>
-  readonly wedged: Set<number>
+  readonly opened: Set<string>
+  readonly wedged: Set<string>
   restarted: boolean
 }
 
-/** One topic is enough: a run has one. */
+/** An epoch of a topic. */
+function keyOf({ topic, epoch }: { readonly topic: string; readonly epoch: number }): string {
+  return `${topic} ${epoch}`
+}
+
 export class Situations {
   readonly #world: World
   readonly #reached: Reached
   readonly #lives = new Map<string, Life>()
   /** Who sent wedges of an epoch, the first one first. */
-  readonly #coordinators = new Map<number, string[]>()
-  readonly #openedAt = new Map<number, number>()
-  readonly #configurations = new Map<number, Configuration>()
+  readonly #coordinators = new Map<string, string[]>()
+  readonly #openedAt = new Map<string, number>()
+  readonly #configurations = new Map<string, Configuration>()
   /** Servers to which messages are being carried over. */
   readonly #receiving = new Set<string>()
-  #finishedChanges: { readonly number: number; readonly epoch: number }[] = []
+  #finishedChanges: { readonly number: number; readonly topic: string; readonly epoch: number }[] = []
+  /** The newest configuration of each topic. */
+  readonly #newest = new Map<string, Configuration>()
+  readonly #orders: OrderSituations
 
   constructor(world: World, reached: Reached) {
     this.#world = world
     this.#reached = reached
+    this.#orders = new OrderSituations((id) => this.#note(id))
   }
 
   see(event: WorldEvent): void {
@@ -68,10 +79,10 @@ export class Situations {
   #said(parcel: Parcel): void {
     switch (parcel.kind) {
       case 'wedge': {
-        const { epoch } = parcel.message as Extract<Message, { kind: 'wedge' }>
-        const known = this.#coordinators.get(epoch) ?? []
+        const key = keyOf(parcel.message as Extract<Message, { kind: 'wedge' }>)
+        const known = this.#coordinators.get(key) ?? []
         if (known.includes(parcel.from)) return
-        this.#coordinators.set(epoch, [...known, parcel.from])
+        this.#coordinators.set(key, [...known, parcel.from])
         if (known.length > 0) this.#note('R1')
         if (known[0] !== undefined && this.#world.servers.get(known[0])?.alive === false) this.#note('R21')
         return
@@ -102,17 +113,18 @@ export class Situations {
         this.#receiving.add(parcel.to)
         return
       case 'accept': {
-        const { epoch } = parcel.message as Extract<Message, { kind: 'accept' }>
+        const key = keyOf(parcel.message as Extract<Message, { kind: 'accept' }>)
         const node = this.#world.servers.get(parcel.to)
         if (node === undefined) return
         const life = this.#life(node.name)
-        if (life.opened.has(epoch) && !life.wedged.has(epoch)) this.#note('R15')
+        if (life.opened.has(key) && !life.wedged.has(key)) this.#note('R15')
         return
       }
       case 'start': {
-        const { epoch } = parcel.message as Extract<Message, { kind: 'start' }>
+        const message = parcel.message as Extract<Message, { kind: 'start' }>
         const node = this.#world.servers.get(parcel.to)
-        if (node !== undefined && !this.#life(node.name).opened.has(epoch) && epoch > 1) this.#note('R16')
+        if (node !== undefined && !this.#life(node.name).opened.has(keyOf(message)) && message.epoch > 1)
+          this.#note('R16')
         return this.#late(parcel)
       }
       case 'decided':
@@ -152,9 +164,9 @@ export class Situations {
       if (record.kind !== 'protocol') continue
       const message = messageOf(record)
       if (message.kind === 'wedge' || message.kind === 'accept') {
-        this.#life(server).wedged.add(message.epoch)
+        this.#life(server).wedged.add(keyOf(message))
         if (hasBatch) this.#note('R14')
-        const openedAt = this.#openedAt.get(message.epoch)
+        const openedAt = this.#openedAt.get(keyOf(message))
         if (message.kind === 'wedge' && openedAt !== undefined && this.#world.now - openedAt < 150) this.#note('R2')
       }
       if (message.kind === 'opening') this.#opened(server, message)
@@ -163,14 +175,19 @@ export class Situations {
 
   #opened(server: ServerName, { decision }: Extract<Message, { kind: 'opening' }>): void {
     const { next } = decision
+    const key = keyOf(next)
+    const closed = keyOf({ topic: next.topic, epoch: next.epoch - 1 })
     const life = this.#life(server)
-    if (life.wedged.has(next.epoch - 1)) this.#note('R18')
-    life.opened.add(next.epoch)
-    if (this.#configurations.has(next.epoch)) return
-    this.#configurations.set(next.epoch, next)
-    this.#openedAt.set(next.epoch, this.#world.now)
-    const old = this.#configurations.get(next.epoch - 1)
+    if (life.wedged.has(closed)) this.#note('R18')
+    life.opened.add(key)
+    if (this.#configurations.has(key)) return
+    this.#configurations.set(key, next)
+    this.#openedAt.set(key, this.#world.now)
+    if ((this.#newest.get(next.topic)?.epoch ?? 0) < next.epoch) this.#newest.set(next.topic, next)
+    if (next.epoch > 1 && next.topic !== topicNames[0]) this.#note('S7')
+    const old = this.#configurations.get(closed)
     if (old !== undefined) {
+      if (outsideEngine(old.decider) !== null) this.#note('E1')
       const common = next.members.filter(({ name }) => old.members.some((member) => member.name === name)).length
       if (common === 0 || next.members.length !== old.members.length) this.#note('R3')
     }
@@ -186,6 +203,7 @@ export class Situations {
     const id = server.slice(0, server.indexOf('@'))
     if (this.#receiving.size > 0) this.#note('R13')
     this.#receiving.delete(id)
+    for (const { sequencer } of this.#newest.values()) if (sequencer === server) this.#note('S5')
   }
 
   #lostPower({ kept, lost, hasHole }: PowerLoss): void {
@@ -195,13 +213,16 @@ export class Situations {
   }
 
   #stepped(operation: Operation, step: Step): void {
+    if (operation.kind === 'subscribe') this.#orders.see(operation, step)
     if (step.kind === 'added' && (step.status === 'included' || step.status === 'dropped')) this.#note('R19')
     if (step.kind !== 'changed' || !operation.over) return
-    const { epoch } = step.message.decision.next
+    const { epoch, topic } = step.message.decision.next
+    const isOfTopic = (other: { readonly topic: string }) => other.topic === topic
     if (!step.message.superseded) {
-      if (this.#finishedChanges.some((other) => other.number > operation.number && other.epoch < nextEpoch(epoch) - 1))
+      const { number } = operation
+      if (this.#finishedChanges.some((other) => isOfTopic(other) && other.number > number && other.epoch < epoch))
         this.#note('R5')
-      this.#finishedChanges.push({ number: operation.number, epoch })
+      this.#finishedChanges.push({ number, topic, epoch })
     }
   }
 

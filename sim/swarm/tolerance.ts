@@ -27,12 +27,27 @@ export class Tolerance {
   lose(names: readonly string[]): boolean {
     const lost = new Set([...this.#lost, ...names])
     if (count(this.#arbiters, lost) > Math.floor((this.#arbiters.length - 1) / 2)) return false
-    const enabled = Math.max(0, ...[...this.#known.values()].filter(isEnabled).map(({ rc }) => rc.epoch))
-    for (const { rc } of this.#known.values()) {
-      if (rc.epoch >= enabled && count(rc.members, lost) > tolerated(rc)) return false
-    }
+    if (!this.#isTolerable(lost)) return false
     for (const name of names) this.#lost.add(name)
     return true
+  }
+
+  /**
+   * Whether the guarantees hold after all. Not so where a server was lost that was to be a member of the next epoch and had said
+   * that it is ready, in the moment before that epoch was decided: then its quorum may be gone before it begins.
+   */
+  get holds(): boolean {
+    return this.#isTolerable(this.#lost)
+  }
+
+  #isTolerable(lost: ReadonlySet<string>): boolean {
+    const enabled = new Map<string, number>()
+    const known = [...this.#known.values()]
+    for (const one of known) {
+      const { topic, epoch } = one.rc
+      if (isEnabled(one)) enabled.set(topic, Math.max(enabled.get(topic) ?? 0, epoch))
+    }
+    return known.every(({ rc }) => rc.epoch < (enabled.get(rc.topic) ?? 0) || count(rc.members, lost) <= tolerated(rc))
   }
 }
 

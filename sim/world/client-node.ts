@@ -27,7 +27,7 @@ import type { Clock, Random } from '../../proto/machine/ports.ts'
 import { endOf } from '../../proto/message-set.ts'
 import type { Batch, GetLevel, Message, MessageOf, Template } from '../../proto/wire/messages.ts'
 import type { Network } from './network.ts'
-import type { Given, Operation, OperationKind } from './operations.ts'
+import type { AskedReading, Given, Operation, OperationKind } from './operations.ts'
 
 export interface ClientNeeds {
   readonly id: Address
@@ -37,6 +37,12 @@ export interface ClientNeeds {
   readonly random: Random
   readonly clock: Clock
   newOperation(kind: OperationKind, topic: string, label: string, level?: GetLevel): Operation
+}
+
+/** What a Get or a subscription asks for. */
+interface Asked {
+  readonly level?: GetLevel
+  readonly reading?: AskedReading
 }
 
 export interface ReconfigureRequest extends Partial<Template> {
@@ -124,7 +130,7 @@ export class ClientNode {
   }
 
   get(topic: string, level: GetLevel = 'linearizable'): Operation {
-    const operation = this.#begin('get', topic, level, level)
+    const operation = this.#begin('get', topic, level, { level })
     this.#collect(operation, level, null, (result) => {
       const given = result.given.flatMap(({ batch, skip }) => messagesOf(batch, skip))
       operation.step({ kind: 'got', epoch: result.position.epoch, floor: result.floor, given }, true)
@@ -140,8 +146,7 @@ export class ClientNode {
     order: Order | null = null,
     durability: Durability = 'durable',
   ): Operation {
-    const operation = this.#begin('subscribe', topic, name)
-    operation.reading = { order, durability, startAt }
+    const operation = this.#begin('subscribe', topic, name, { reading: { order, durability, startAt } })
     this.#subscribe(operation, topic, startAt, { order, durability, gate: alone })
     return operation
   }
@@ -151,8 +156,8 @@ export class ClientNode {
     const together = new Together((topic) => this.machine.follower(topic))
     this.#loop.call(() => this.machine.addTogether(together))
     return topics.map((topic) => {
-      const operation = this.#begin('subscribe', topic, name)
-      operation.reading = { order: 'causal', durability: 'durable', startAt, together: name }
+      const reading = { order: 'causal', durability: 'durable', startAt, together: name } as const
+      const operation = this.#begin('subscribe', topic, name, { reading })
       const subscription = this.#subscribe(operation, topic, startAt, {
         order: 'causal',
         durability: 'durable',
@@ -235,8 +240,9 @@ export class ClientNode {
     this.#loop.call((out) => out.push({ kind: 'send', to: to as readonly Address[], token: 0, message }))
   }
 
-  #begin(kind: OperationKind, topic: string, label: string, level?: GetLevel): Operation {
-    const operation = this.#needs.newOperation(kind, topic, label, level)
+  #begin(kind: OperationKind, topic: string, label: string, asked: Asked = {}): Operation {
+    const operation = this.#needs.newOperation(kind, topic, label, asked.level)
+    operation.reading = asked.reading ?? null
     operation.step({ kind: 'invoked', epoch: this.epochOf(topic) })
     return operation
   }

@@ -1,8 +1,10 @@
 /** Virtual time: what happens next, in the order of its moment and, within one moment, of its scheduling. */
 
 interface Entry {
-  readonly at: number
-  readonly order: number
+  at: number
+  order: number
+  /** Of what comes again and again; 0 for what comes once. */
+  readonly period: number
   /** Ticks go on for ever: they do not keep a world from being quiet. */
   readonly background: boolean
   run: (() => void) | null
@@ -23,26 +25,20 @@ export class EventQueue {
     return this.#foreground === 0
   }
 
-  /** @returns a function that takes it off again */
-  after(delay: number, run: () => void, background = false): () => void {
-    const entry: Entry = { at: this.now + delay, order: this.#order++, background, run }
+  after(delay: number, run: () => void, background = false): void {
+    const entry: Entry = { at: this.now + delay, order: this.#order++, period: 0, background, run }
     if (!background) this.#foreground++
     if (delay <= 0) this.#soon.push(entry)
     else this.#push(entry)
-    return () => {
-      if (entry.run !== null && !background) this.#foreground--
-      entry.run = null
-    }
   }
 
+  /** @returns a function that takes it off again */
   every(period: number, run: () => void): () => void {
-    let stop = () => {}
-    const again = () => {
-      stop = this.after(period, again, true)
-      run()
+    const entry: Entry = { at: this.now + period, order: this.#order++, period, background: true, run }
+    this.#push(entry)
+    return () => {
+      entry.run = null
     }
-    stop = this.after(period, again, true)
-    return () => stop()
   }
 
   /** Runs the next event that is due by `until`. @returns false when there is none */
@@ -52,9 +48,15 @@ export class EventQueue {
       if (next === null) return false
       const { run } = next
       if (run === null) continue
-      next.run = null
-      if (!next.background) this.#foreground--
       this.now = next.at
+      if (next.period > 0) {
+        next.at += next.period
+        next.order = this.#order++
+        this.#push(next)
+      } else {
+        next.run = null
+        if (!next.background) this.#foreground--
+      }
       run()
       return true
     }

@@ -1,6 +1,6 @@
 /** What happens in a virtual world, as watchers see it, and the points that faults can be placed at. */
 import type { ServerName } from '../../proto/ids.ts'
-import type { EngineCall } from '../../proto/machine/engine-port.ts'
+import type { EngineCall, Register } from '../../proto/machine/engine-port.ts'
 import type { Position } from '../../proto/machine/store.ts'
 import type { PowerLoss } from './crash-files.ts'
 import type { NetworkEvent, Parcel } from './network.ts'
@@ -20,6 +20,8 @@ export type WorldEvent =
   | { readonly what: 'start'; readonly at: number; readonly server: ServerName; readonly lsn: Position }
   | { readonly what: 'crash'; readonly at: number; readonly server: ServerName; readonly loss?: PowerLoss }
   | { readonly what: 'disk-lost'; readonly at: number; readonly server: ServerName }
+  /** The disk is as it was some time ago. */
+  | { readonly what: 'disk-old'; readonly at: number; readonly server: ServerName }
   /** A server stopped by itself. */
   | { readonly what: 'fatal'; readonly at: number; readonly server: ServerName; readonly error: unknown }
   /** A server asks a decision engine outside of the cluster. */
@@ -29,6 +31,14 @@ export type WorldEvent =
       readonly server: ServerName
       readonly engine: string
       readonly call: EngineCall
+    }
+  /** A register of an engine outside of the cluster got its value. */
+  | {
+      readonly what: 'decided'
+      readonly at: number
+      readonly engine: string
+      readonly register: Register
+      readonly value: Uint8Array
     }
   | { readonly what: 'operation'; readonly at: number; readonly operation: Operation; readonly step: Step }
   /** The process of a client is gone. */

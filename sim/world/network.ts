@@ -8,6 +8,9 @@ import { decodeFrame } from '../../proto/wire/codec.ts'
 import { kinds, type Message, type MessageKind } from '../../proto/wire/messages.ts'
 import type { EventQueue } from './event-queue.ts'
 
+/** What a server's connections receive in one turn, mostly. */
+const receiveBytes = 16_384
+
 const decoded = new WeakMap<Uint8Array, Message>()
 
 /** One frame on its way. */
@@ -261,8 +264,11 @@ class Endpoint implements Transport {
   readonly peers = new Set<Endpoint>()
   readonly framesLost = 0
   readonly #out: (to: Address, bytes: Uint8Array, encoded: Uint8Array | null) => void
-  /** Frames that its owner may still look at; null where it may for ever. */
-  readonly #lent: Buffer[] | null
+  /** Memory that frames are received into, again and again; null where every frame has its own for ever. */
+  #memory: Buffer | null
+  #used = 0
+  /** Used up in this turn. */
+  readonly #full: Buffer[] = []
   open = true
 
   constructor(
@@ -274,21 +280,30 @@ class Endpoint implements Transport {
     this.address = address
     this.handler = handler
     this.#out = out
-    this.#lent = reusesMemory ? [] : null
+    this.#memory = reusesMemory ? Buffer.allocUnsafeSlow(receiveBytes) : null
   }
 
   take(from: Address, bytes: Uint8Array): void {
-    if (this.#lent === null) {
+    if (this.#memory === null) {
       this.handler.frame(from, bytes)
       return
     }
-    const lent = Buffer.from(bytes)
-    this.#lent.push(lent)
-    this.handler.frame(from, lent)
+    if (this.#used + bytes.length > this.#memory.length) {
+      this.#full.push(this.#memory)
+      this.#memory = Buffer.allocUnsafeSlow(receiveBytes + bytes.length)
+      this.#used = 0
+    }
+    const at = this.#used
+    this.#used += bytes.length
+    this.#memory.set(bytes, at)
+    this.handler.frame(from, this.#memory.subarray(at, this.#used))
   }
 
   reuse(): void {
-    for (const lent of this.#lent?.splice(0) ?? []) lent.fill(0xee)
+    if (this.#memory === null || this.#used === 0) return
+    this.#memory.fill(0xee, 0, this.#used)
+    this.#used = 0
+    if (this.#full.length > 0) for (const memory of this.#full.splice(0)) memory.fill(0xee)
   }
 
   send(to: Address, parts: readonly Uint8Array[]): void {

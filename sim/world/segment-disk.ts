@@ -59,9 +59,7 @@ export class SegmentDisk implements Store {
   }
 
   flush(): Promise<void> {
-    const last = this.#unflushed[this.#unflushed.length - 1]
-    const flushed = this.#log.flush()
-    return last === undefined ? flushed : flushed.then(() => this.#tell(last))
+    return this.#log.flush().then(() => this.#tell())
   }
 
   read(position: Position): Uint8Array | Promise<Uint8Array> {
@@ -89,9 +87,11 @@ export class SegmentDisk implements Store {
     this.#detached = true
   }
 
-  #tell(last: DiskRecord): void {
+  /** A commit that had to wait takes along what was appended after the call. */
+  #tell(): void {
     if (this.#detached) return
-    const count = this.#unflushed.indexOf(last) + 1
-    if (count > 0) this.#owner.flushed(this.#unflushed.splice(0, count))
+    const end = this.#unflushed.findIndex(({ position }) => position >= this.#log.writtenTo)
+    const flushed = this.#unflushed.splice(0, end < 0 ? this.#unflushed.length : end)
+    if (flushed.length > 0) this.#owner.flushed(flushed)
   }
 }

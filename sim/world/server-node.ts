@@ -42,6 +42,14 @@ export interface Surroundings {
   enginesOf(server: string): readonly VirtualEngine[]
 }
 
+/** What was on a storage at one moment. */
+interface DiskCopy {
+  readonly storage: string
+  /** Its log ends there. */
+  readonly end: Position
+  readonly content: readonly DiskRecord[] | CrashFiles
+}
+
 interface Running {
   readonly machine: ServerMachine
   readonly loop: Loop
@@ -59,7 +67,7 @@ export class ServerNode {
   readonly #seeds: readonly Address[]
   /** What the disk holds, while no process runs. */
   #records: readonly DiskRecord[] = []
-  #backup: readonly DiskRecord[] | null = null
+  #copy: DiskCopy | null = null
   #files: CrashFiles | null = null
   /** Everything below was told to be on disk. */
   #toldTo: Position = -1
@@ -80,7 +88,11 @@ export class ServerNode {
   }
 
   get name(): ServerName {
-    return serverName(serverId(this.id), this.storages[this.storages.length - 1] ?? '')
+    return serverName(serverId(this.id), this.#storage)
+  }
+
+  get #storage(): string {
+    return this.storages[this.storages.length - 1] ?? ''
   }
 
   get member() {
@@ -135,8 +147,11 @@ export class ServerNode {
       store: this.#observed(store),
       engines: {
         ask: (engine, call, answer) => {
+          const point = { what: 'send', id: this.id, kind: `engine-${call.kind}` } as const
+          if (world.onPoint?.({ moment: 'before', ...point }) === false) return
           world.tell({ what: 'engine', at: world.now, server: name, engine, call })
           world.engine(engine).ask(call, (given) => this.#unlessPaused(() => answer(given)))
+          world.onPoint?.({ moment: 'after', ...point })
         },
       },
       timers: this.#timers(),
@@ -204,16 +219,34 @@ export class ServerNode {
     if (this.name === name) this.#renew()
   }
 
-  /** Copies what is on the disk now; only of a disk of records. */
-  backUp(): void {
-    this.#backup = this.disk?.records.slice(0, this.disk.flushedCount) ?? this.#records
+  /** Everything below is on the disk; null while no process runs. */
+  get flushedTo(): Position | null {
+    return this.#running?.store.flushedTo ?? null
+  }
+
+  /** Where the log of the copy ends that was made of the present storage; null where there is none. */
+  get copyEnd(): Position | null {
+    return this.#copy?.storage === this.#storage ? this.#copy.end : null
+  }
+
+  /** Copies what is on the disk now. @returns false when it cannot be done: no process runs, or a flush of segments does */
+  backUp(): boolean {
+    const store = this.#running?.store
+    if (store === undefined || (store instanceof SegmentDisk && store.dirty)) return false
+    const content = store instanceof SegmentDisk ? store.files.clone() : store.records.slice(0, store.flushedCount)
+    this.#copy = { storage: this.#storage, end: store.flushedTo, content }
+    return true
   }
 
   /** Comes back with the copy that was made before: the same storage, as it was then. */
   restoreDisk(): void {
-    if (this.#backup === null) throw new Error(`nothing was backed up of server ${this.id}`)
+    const { content, end } = this.#copy ?? {}
+    if (content === undefined || end === undefined) throw new Error(`nothing was backed up of server ${this.id}`)
     this.kill()
-    this.#records = this.#backup
+    this.#world.tell({ what: 'disk-old', at: this.#world.now, server: this.name })
+    if (content instanceof CrashFiles) this.#files = content.clone()
+    else this.#records = content
+    this.#toldTo = Math.min(this.#toldTo, end - 1)
   }
 
   /** The process stands still: it takes nothing and says nothing, and goes on later as if nothing had been. */
@@ -389,8 +422,15 @@ export class ServerNode {
 
   #timers(): LoopTimers {
     const { soon, every } = this.#world.timersOf(this.id)
+    let asked: (() => void) | null = null
+    let turn = () => {}
     return {
-      soon: (run) => soon(() => this.#unlessPaused(run)),
+      soon: (run) => {
+        // A loop asks for the same thing again and again.
+        if (run !== asked) turn = () => this.#unlessPaused(run)
+        asked = run
+        soon(turn)
+      },
       // Ticks that were missed come as one.
       every: (milliseconds, run) => every(milliseconds, () => !this.#paused && run()),
     }

@@ -17,13 +17,16 @@ export class VirtualEngine {
   delay: () => number = () => 0
   readonly #queue: EventQueue
   readonly #registers = new Map<string, Uint8Array>()
+  readonly #decided: (register: Register, value: Uint8Array) => void
   #unheard = 0
   #unanswered = 0
   #instances = 0
 
-  constructor(id: string, queue: EventQueue) {
+  /** @param decided told of every value that a register gets */
+  constructor(id: string, queue: EventQueue, decided: (register: Register, value: Uint8Array) => void = () => {}) {
     this.id = id
     this.#queue = queue
+    this.#decided = decided
     this.instance = this.#newInstance()
   }
 
@@ -76,7 +79,9 @@ export class VirtualEngine {
     const held = this.#registers.get(key)
     if (held !== undefined) return { kind: 'holds', value: held }
     if (call.kind === 'read') return { kind: 'empty' }
-    this.#registers.set(key, Buffer.from(call.value))
+    const value = Buffer.from(call.value)
+    this.#registers.set(key, value)
+    this.#decided(call.register, value)
     return { kind: 'holds', value: call.value }
   }
 

@@ -144,7 +144,9 @@ export class World {
 
   /** An engine that these servers have from their start; all of them where none is named. */
   addEngine(id: string, servers: readonly string[] | null = null): VirtualEngine {
-    const engine = new VirtualEngine(id, this.queue)
+    const engine = new VirtualEngine(id, this.queue, (register, value) =>
+      this.tell({ what: 'decided', at: this.queue.now, engine: id, register, value }),
+    )
     this.engines.set(id, { engine, servers })
     return engine
   }
@@ -172,11 +174,11 @@ export class World {
   }
 
   /** The same for a world that moves with `advance`. */
-  async found(ids: readonly string[], arbiters: readonly string[]): Promise<void> {
+  async found(ids: readonly string[], arbiters: readonly string[], founding: string | null = null): Promise<void> {
     this.#makeServers(ids)
     // What they write first takes a few flushes.
     await this.advance(this.now + firstWritesMs)
-    this.#makeCluster(arbiters)
+    this.#makeCluster(arbiters, founding)
     await this.advance(this.now + foundingMs)
   }
 

@@ -120,6 +120,7 @@ class Process {
       alive: () => [],
       isCutOff: () => false,
       askDecider: () => {},
+      askNewest: () => {},
       storeFull: () => false,
       sync: 'always',
       coordinate: () => {},

@@ -6,6 +6,7 @@ import { emptySet } from '../../proto/message-set.ts'
 import { parseSync, type Sync } from '../../proto/sync.ts'
 import { getLevels, type Message, kinds as messageKinds } from '../../proto/wire/messages.ts'
 import { checkHistory } from '../../sim/check/history-rules.ts'
+import { checkOrders } from '../../sim/check/order-rules.ts'
 import { watchRules } from '../../sim/check/server-rules.ts'
 import { messagesOf } from '../../sim/world/client-node.ts'
 import type { WorldEvent } from '../../sim/world/events.ts'
@@ -111,7 +112,8 @@ class Scenario {
 
   /** What the history as a whole says. */
   finish(): readonly string[] {
-    return checkHistory(this.world.trace).map((text) => `VIOLATION ${text}`)
+    const { trace } = this.world
+    return [...checkHistory(trace), ...checkOrders(trace)].map((text) => `VIOLATION ${text}`)
   }
 
   say(line: string): void {

@@ -50,6 +50,7 @@ class Register {
       storeFull: () => false,
       sync: 'always',
       askDecider: () => {},
+      askNewest: () => {},
       coordinate: () => {},
     }
     return new Arbiters(host, limits, () => members)

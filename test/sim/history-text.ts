@@ -170,7 +170,7 @@ function eventOf(line: string, at: number, names: Map<string, string>): NewEvent
     case 'calm':
       return { kind, at, boundMs: 100 }
     case 'end':
-      return { kind, at, quiescent: first !== 'busy' }
+      return { kind, at, quiescent: first !== 'busy', ...(second === 'hopeless' && { hopeless: true }) }
     default:
       throw new Error(`no event is ${line}`)
   }

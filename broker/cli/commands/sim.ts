@@ -20,7 +20,6 @@ interface SimOptions {
   readonly replay?: string
   readonly save?: string
   readonly without?: string
-  readonly with?: string
   readonly shrink: boolean
   readonly trace?: boolean
   readonly mutants?: boolean
@@ -46,7 +45,6 @@ export function addSim(program: Command): void {
     .option('--seconds <n>', 'end after this time', wholeNumber('seconds', 1, 86_400))
     .option('--jobs <n>', 'processes (default: one for each core)', wholeNumber('jobs', 1, 256))
     .option('--without <classes>', 'classes of faults to leave out: N1,P4')
-    .option('--with <classes>', 'classes of faults that are off by default: P6')
     .option('--replay <file>', 'run a plan that was saved')
     .option('--save <file>', 'write the (reduced) plan of a failing seed there')
     .option('--no-shrink', 'leave a failing seed as it is')
@@ -67,13 +65,11 @@ async function sim(context: Context, options: SimOptions): Promise<void> {
   if (options.mutants === true) return mutants(context, options)
   if (options.only !== undefined) throw bad('--only belongs to --mutants')
   if (seed !== undefined && replay !== undefined) throw bad('--seed and --replay exclude each other')
-  const faults = { without: await classesOf(options.without), include: await classesOf(options.with) }
+  const without = await classesOf(options.without)
   if (replay !== undefined) return one(context, options, await savedPlan(replay), `--replay ${replay}`)
-  if (seed === undefined) return batch(context, options, faults)
+  if (seed === undefined) return batch(context, options, without)
   const { drawPlan } = await import('../../../sim/swarm/draw.ts')
-  const { offByDefault } = await import('../../../sim/swarm/fault-classes.ts')
-  const left = [...offByDefault].filter((id) => !faults.include.includes(id))
-  return one(context, options, drawPlan(seed, { without: new Set([...left, ...faults.without]) }), `--seed ${seed}`)
+  return one(context, options, drawPlan(seed, { without: new Set(without) }), `--seed ${seed}`)
 }
 
 async function classesOf(text: string | undefined): Promise<FaultId[]> {
@@ -109,23 +105,19 @@ async function mutants(context: Context, { seeds, seconds, jobs, only }: SimOpti
   })
 }
 
-async function batch(
-  context: Context,
-  options: SimOptions,
-  faults: { readonly without: readonly FaultId[]; readonly include: readonly FaultId[] },
-): Promise<void> {
+async function batch(context: Context, options: SimOptions, without: readonly FaultId[]): Promise<void> {
   const { runBatch } = await import('../../../sim/swarm/batch.ts')
   const result = await runBatch({
     from: options.from,
     seeds: options.seeds ?? seedsDefault,
     jobs: options.jobs ?? availableParallelism(),
     ...(options.seconds !== undefined && { seconds: options.seconds }),
-    ...faults,
+    without,
     signal: context.signal,
     progress: (done) => context.progress.show(() => progressOf(done, options.seeds ?? seedsDefault)),
   })
   context.progress.clear()
-  await reportReach(context, result, faults)
+  await reportReach(context, result, without)
   for (const { seed, rule, text } of result.failures) {
     const failure = { seed, rule, text, replay: replayOf(seed, options) }
     if (context.json) context.out.json(failure)
@@ -134,23 +126,23 @@ async function batch(
   const [first] = result.failures
   if (first !== undefined && options.shrink && first.rule !== 'ONE') {
     const { drawPlan } = await import('../../../sim/swarm/draw.ts')
-    const { offByDefault } = await import('../../../sim/swarm/fault-classes.ts')
-    const left = [...offByDefault].filter((id) => !faults.include.includes(id))
-    const plan = drawPlan(first.seed, { without: new Set([...left, ...faults.without]) })
+    const plan = drawPlan(first.seed, { without: new Set(without) })
     await reduce(context, options, plan, first.rule)
   }
-  context.out.json(await summaryOf(result, faults.include))
+  context.out.json(await summaryOf(result, without))
   if (context.signal.aborted) throw context.signal.reason
   if (result.failures.length > 0) process.exitCode = exitCodes.failure
 }
 
-async function summaryOf(result: BatchResult, include: readonly FaultId[]): Promise<object> {
-  const { faultIds, offByDefault } = await import('../../../sim/swarm/fault-classes.ts')
-  const defined = faultIds.filter((id) => !offByDefault.has(id) || include.includes(id))
+async function summaryOf(result: BatchResult, without: readonly FaultId[]): Promise<object> {
+  const { faultIds } = await import('../../../sim/swarm/fault-classes.ts')
+  const defined = faultIds.filter((id) => !without.includes(id))
   return {
     seeds: result.seeds,
     violations: result.failures.length,
     seedsPerMinute: perMinute(result),
+    seedsPerCoreMinute: result.cpuMs === 0 ? 0 : Math.round((result.seeds * 60_000) / result.cpuMs),
+    cpuSeconds: Math.round(result.cpuMs / 1000),
     faultsReached: defined.filter((id) => result.reached.has(id)).length,
     faultsDefined: defined.length,
     compared: result.compared,
@@ -159,17 +151,12 @@ async function summaryOf(result: BatchResult, include: readonly FaultId[]): Prom
 }
 
 /** Which classes were reached how often; one that never was is named. */
-async function reportReach(
-  context: Context,
-  result: BatchResult,
-  faults: { readonly without: readonly FaultId[]; readonly include: readonly FaultId[] },
-): Promise<void> {
-  const { faultClasses, faultIds, offByDefault } = await import('../../../sim/swarm/fault-classes.ts')
+async function reportReach(context: Context, result: BatchResult, without: readonly FaultId[]): Promise<void> {
+  const { faultClasses, faultIds } = await import('../../../sim/swarm/fault-classes.ts')
   const rows = faultIds.map((id) => ({ id, count: result.reached.get(id) ?? 0, text: faultClasses[id].text }))
   if (context.json) context.out.json({ reached: Object.fromEntries(rows.map(({ id, count }) => [id, count])) })
   else for (const { id, count, text } of rows) context.note(`${id.padEnd(4)} ${String(count).padStart(9)}  ${text}`)
-  const isOff = (id: FaultId) => faults.without.includes(id) || (offByDefault.has(id) && !faults.include.includes(id))
-  const never = rows.filter(({ id, count }) => count === 0 && !isOff(id))
+  const never = rows.filter(({ id, count }) => count === 0 && !without.includes(id))
   if (never.length > 0) context.warn(`never reached: ${never.map(({ id, text }) => `${id} (${text})`).join(', ')}`)
 }
 
@@ -218,8 +205,8 @@ function sizeText({ operations, faults, servers }: Plan): string {
   return `${operations.length} operations, ${faults.length} faults, ${servers.length} servers`
 }
 
-function replayOf(seed: number, { without, with: include }: SimOptions): string {
-  const more = [...(without === undefined ? [] : ['--without', without]), ...(include ? ['--with', include] : [])]
+function replayOf(seed: number, { without }: SimOptions): string {
+  const more = without === undefined ? [] : ['--without', without]
   return ['npm run sim -- --seed', seed, ...more].join(' ')
 }
 

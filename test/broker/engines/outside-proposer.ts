@@ -27,6 +27,7 @@ export function hostOf(at: number): Host {
     storeFull: () => false,
     sync: 'always',
     askDecider: () => {},
+    askNewest: () => {},
     coordinate: () => {},
   }
 }

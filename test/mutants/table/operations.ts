@@ -120,8 +120,8 @@ export const operationMutants: readonly Mutant[] = [
     edits: [
       {
         file: 'client-sdk/operations/reports.ts',
-        find: 'return ends[operationQuorum(this.#configuration) - 1] ?? 0',
-        replace: 'return ends[0] ?? 0',
+        find: 'const quorum = operationQuorum(this.#configuration)',
+        replace: 'const quorum = Math.min(1, operationQuorum(this.#configuration))',
       },
     ],
     caughtBy: ['I1', 'I3'],
