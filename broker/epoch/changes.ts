@@ -34,6 +34,8 @@ interface Asker {
   readonly request: MessageOf<'reconfigure'>
   /** How often the epoch that it would end was over already. */
   retries: number
+  /** The newest configuration that members told of then. */
+  newest: Configuration | null
 }
 
 interface Running {
@@ -65,7 +67,7 @@ export class Changes {
   }
 
   reconfigure(to: Address, token: number, request: MessageOf<'reconfigure'>, out: Effect[]): void {
-    const asker: Asker = { to, token, request, retries: 0 }
+    const asker: Asker = { to, token, request, retries: 0, newest: null }
     const running = this.#running.get(request.topic)
     const stalled = [...this.#stalled].find(({ coordinator }) => isOf(coordinator, request))
     if (stalled !== undefined) join(stalled.askers, asker)
@@ -141,7 +143,7 @@ export class Changes {
       return
     }
     const found = (configuration: Configuration | null, into: Effect[]) => {
-      const newest = newer(configuration, replica?.state.newest ?? null)
+      const newest = newer(newer(configuration, replica?.state.newest ?? null), asker.newest)
       if (newest === null) this.#refuse(asker, 'unknown-topic', request.topic, into)
       else if (this.#running.has(request.topic)) this.#wait(asker, into)
       else this.#start(asker, newest, into)
@@ -274,6 +276,7 @@ export class Changes {
     this.#replica(newest.topic)?.hear(newest, out)
     for (const asker of askers) {
       const { request } = asker
+      asker.newest = newer(newest, asker.newest)
       if (request.epoch === 0 && asker.retries++ < retriesMax) this.#wait(asker, out)
       else this.#refuse(asker, 'superseded', `epoch ${newest.epoch} has been decided`, out)
     }

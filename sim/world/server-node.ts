@@ -76,6 +76,8 @@ export class ServerNode {
   #running: Running | null = null
   #holdsFlushes = false
   #heldFlushes: (() => void)[] = []
+  /** Of a directory: what is under way, marks of an idle log included. */
+  readonly #flushesOfFiles = new Set<object>()
   #paused = false
   #missed: (() => void)[] = []
 
@@ -175,6 +177,7 @@ export class ServerNode {
     if (running === null) return
     this.#running = null
     this.#heldFlushes = []
+    this.#flushesOfFiles.clear()
     this.#missed = []
     this.#paused = false
     const { store } = running
@@ -229,10 +232,11 @@ export class ServerNode {
     return this.#copy?.storage === this.#storage ? this.#copy.end : null
   }
 
-  /** Copies what is on the disk now. @returns false when it cannot be done: no process runs, or a flush of segments does */
+  /** Copies what is on the disk now. @returns false when it cannot be done: no process runs, or its directory is not at rest */
   backUp(): boolean {
     const store = this.#running?.store
-    if (store === undefined || (store instanceof SegmentDisk && store.dirty)) return false
+    if (store === undefined || this.#flushesOfFiles.size > 0 || (store instanceof SegmentDisk && store.dirty))
+      return false
     const content = store instanceof SegmentDisk ? store.files.clone() : store.records.slice(0, store.flushedCount)
     this.#copy = { storage: this.#storage, end: store.flushedTo, content }
     return true
@@ -412,8 +416,11 @@ export class ServerNode {
   #diskTime(operation: PausedOperation): Promise<void> | undefined {
     this.#world.restless = true
     if (!slow.has(operation)) return undefined
+    const flush = {}
+    this.#flushesOfFiles.add(flush)
     return new Promise((resolve) => {
       this.#flushing(() => {
+        this.#flushesOfFiles.delete(flush)
         this.#world.restless = true
         resolve()
       })

@@ -2,7 +2,9 @@ import type { Mutant } from './mutant.ts'
 import { decisionMutants } from './table/decisions.ts'
 import { epochChangeMutants } from './table/epoch-change.ts'
 import { logMutants } from './table/log.ts'
+import { membershipMutants } from './table/membership.ts'
 import { operationMutants } from './table/operations.ts'
+import { orderMutants } from './table/orders.ts'
 
 /** Every planted bug. */
 export const mutants: readonly Mutant[] = [
@@ -10,4 +12,6 @@ export const mutants: readonly Mutant[] = [
   ...epochChangeMutants,
   ...decisionMutants,
   ...logMutants,
+  ...orderMutants,
+  ...membershipMutants,
 ]

@@ -2,7 +2,16 @@
 // beside a right one that is nearly the same.
 import { describe, expect, it } from 'vitest'
 import type { Configuration, Decision, Order } from '../../proto/configuration.ts'
-import { epoch, type PublisherId, sequence, topicName } from '../../proto/ids.ts'
+import {
+  epoch,
+  type PublisherId,
+  sequence,
+  sequencerPublisher,
+  serverId,
+  serverName,
+  topicName,
+} from '../../proto/ids.ts'
+import { messageBytes } from '../../proto/wire/codec.ts'
 import type { Batch } from '../../proto/wire/messages.ts'
 import { checkOrders } from '../../sim/check/order-rules.ts'
 import type { WorldEvent } from '../../sim/world/events.ts'
@@ -76,6 +85,25 @@ class Story {
     const next = this.#configuration(reader.topic, of + 1)
     const decision: Decision = { changeId: `r${of}`, next, closing: new Map(ends) }
     reader.step({ kind: 'epoch', decision, included: 0, dropped: 0 })
+  }
+
+  /** The sequencer's record: these come next. */
+  rank(...messages: readonly string[]): void {
+    const ends = messages.map((message) => ({ publisher: this.id(message).publisher, end: Number(message.slice(1)) }))
+    const body = messageBytes({
+      kind: 'batch',
+      topic: topicName('t'),
+      epoch: epoch(1),
+      publisher: sequencerPublisher,
+      first: 1,
+      last: 1,
+      time: 0,
+      check: 0,
+      body: new Uint8Array([1, 0]),
+      ranks: { ends },
+    })
+    const server = serverName(serverId('1'), '00000000-0000-4000-8000-000000000001')
+    this.trace.push({ what: 'flush', at: 0, server, records: [{ kind: 'batch', body, position: 0 }] })
   }
 
   add(message: string): Operation {
@@ -244,7 +272,7 @@ describe('rules of order', () => {
   })
 
   it('F3: where every member stores, an Add that was done comes before one that begins then', () => {
-    const added = (mode: Configuration['mode'], isLater: boolean) =>
+    const added = (mode: Configuration['mode'], isLater: boolean, isRanked = true) =>
       told(
         'total',
         (story) => {
@@ -252,6 +280,7 @@ describe('rules of order', () => {
           const second = isLater ? null : story.add('y1')
           story.send('x1')
           story.send('y1')
+          if (isRanked) story.rank('y1', 'x1')
           story.added(first, 'x1')
           story.added(second ?? story.add('y1'), 'y1')
           const reader = story.reader('z')
@@ -263,6 +292,7 @@ describe('rules of order', () => {
       )
     expect(added('fault-recovery', true)).toEqual(['F3'])
     expect(added('fault-recovery', false)).toEqual([])
+    expect(added('fault-recovery', true, false)).toEqual([])
     expect(added('fault-masking', true)).toEqual([])
   })
 

@@ -30,7 +30,25 @@ describe('seeds', () => {
   }
 
   it('reach the common classes of faults', () => {
-    const rare = ['P6', 'P5b', 'D1', 'D2', 'D3', 'D4', 'R5', 'R14', 'R15', 'R21', 'N11', 'P4']
+    const rare = [
+      'P5b',
+      'D1',
+      'D2',
+      'D3',
+      'D4',
+      'R5',
+      'R14',
+      'R15',
+      'R21',
+      'N11',
+      'P4',
+      'E2',
+      'E3',
+      'E4',
+      'E5',
+      'S4',
+      'S8',
+    ]
     const missed = faultIds.filter((id) => !reached.has(id) && !rare.includes(id))
     expect(missed.map((id) => `${id}: ${faultClasses[id].text}`)).toEqual([])
   })
