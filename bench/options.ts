@@ -3,6 +3,7 @@ import type { Command } from 'commander'
 import { toMode, wholeNumber, wordOf } from '../broker/cli/arguments.ts'
 import { type Mode, modes } from '../proto/configuration.ts'
 import { EpochcastError } from '../proto/errors.ts'
+import { parseSync, type Sync } from '../proto/sync.ts'
 import { type Transport, transports } from './cluster/cluster.ts'
 import type { PublishApi } from './load/contract.ts'
 import { payloadBytesMin } from './load/payload.ts'
@@ -21,7 +22,7 @@ export interface LoadOptions extends CommonOptions {
   readonly publishers: number
   readonly publisherProcesses: number
   readonly topics: number
-  readonly sync: string
+  readonly sync: Sync
   readonly transport: Transport
   readonly rate?: number
   readonly window: number
@@ -29,7 +30,6 @@ export interface LoadOptions extends CommonOptions {
   readonly serveArgs: readonly string[]
 }
 
-const syncs = ['always', 'interval', 'memory'] as const
 const mebibyte = 1024 * 1024
 
 export function addCommonOptions(command: Command): Command {
@@ -57,10 +57,15 @@ export function addLoadOptions(command: Command, defaultRate: number | null): Co
     .option('--publishers <n>', 'clients that publish', number('publishers', 1, 1000), 1)
     .option('--publisher-processes <n>', 'processes that they share', number('publisher processes', 1, 64), 1)
     .option('--topics <n>', 'topics that each of them publishes to, by turns', number('topics', 1, 10_000), 1)
-    .option('--sync <mode>', 'when servers flush', wordOf('sync mode', syncs), 'always')
+    .option('--sync <when>', 'always, interval (50 ms), "interval MS" or memory: when servers flush', sync, 'always')
     .option('--transport <name>', 'what carries the frames', wordOf('transport', transports), 'tcp')
     .option('--rate <n>', rateText, number('rate', 0, 10_000_000), ...(defaultRate === null ? [] : [defaultRate]))
-    .option('--window <n>', 'pending publishes of all publishers at most', number('window', 1, 5_000_000), 20_000)
+    .option(
+      '--window <n>',
+      'pending publishes of all publishers at most, and 64 MiB of each',
+      number('window', 1, 5_000_000),
+      20_000,
+    )
     .option('--api <call>', 'publish, publishMany', wordOf('call', ['publish', 'publishMany'] as const), 'publish')
     .option('--serve-args <text>', 'what `epochcast serve` is told besides, separated by spaces', words, [])
 }
@@ -114,6 +119,11 @@ export function rateOf(options: LoadOptions): number | null {
 
 export function topicNames(count: number): string[] {
   return Array.from({ length: count }, (_, at) => `bench-${at}`)
+}
+
+/** As `serve` takes it; an interval has a length where nobody says one. */
+function sync(text: string): Sync {
+  return parseSync(text === 'interval' ? 'interval 50' : text)
 }
 
 function words(text: string): string[] {

@@ -2,6 +2,7 @@ import type { Configuration, Decision, Intent, Member } from '../proto/configura
 import type { Address, ServerName, TopicName } from '../proto/ids.ts'
 import type { Effect } from '../proto/machine/contract.ts'
 import type { Random } from '../proto/machine/ports.ts'
+import type { Sync } from '../proto/sync.ts'
 
 /** What the machines of one server share. */
 export interface Host {
@@ -21,6 +22,8 @@ export interface Host {
   isCutOff(): boolean
   /** True when only protocol records fit on the disk. */
   storeFull(): boolean
+  /** When batches are flushed here: what an acknowledgement of this server means. */
+  readonly sync: Sync
   /** Asks the engine outside of the cluster that decides how this epoch ends, if there is one; told only if it has ended. */
   askDecider(of: Configuration, done: (decision: Decision, out: Effect[]) => void, out: Effect[]): void
   /** Asks whoever keeps the newest configurations; told only if there is one. */

@@ -2,6 +2,7 @@
 import { EpochcastError } from '../proto/errors.ts'
 import { type Address, address, serverId } from '../proto/ids.ts'
 import { tickMs } from '../proto/machine/contract.ts'
+import type { Sync } from '../proto/sync.ts'
 import type { NatsOptions } from '../proto/transport/nats-options.ts'
 import { natsServerAddress } from '../proto/transport/nats-subjects.ts'
 import type { Transport, TransportHandler } from '../proto/transport/port.ts'
@@ -11,13 +12,18 @@ import type { EngineClient } from './engines/client.ts'
 import { type EngineConfig, openEngine } from './engines/open.ts'
 import type { TopicDefaults } from './finder.ts'
 import type { Limits } from './host.ts'
-import { openDirectory, openLog } from './log/directory.ts'
+import { openDirectory } from './log/directory.ts'
+import type { LostStorage } from './log/unflushed.ts'
 import { Server } from './server.ts'
 
 export interface LaunchOptions {
   readonly id: string
   /** Data directory, of this server alone. */
   readonly data: string
+  /** When it flushes; `always` unless said otherwise. */
+  readonly sync?: Sync
+  /** The boot of this machine, or null where it is not known; what the system says unless said otherwise. */
+  readonly boot?: string | null
   /** Where it listens on TCP. */
   readonly host?: string
   readonly port?: number
@@ -45,6 +51,8 @@ const replaceDeadAfterMs = { recovery: 150, masking: 30_000 }
 export interface LaunchedServer {
   readonly server: Server
   readonly address: Address
+  /** What it was before: set aside, because the machine stopped while not all of it was on disk. */
+  readonly lost: LostStorage | null
   /** Ends it and gives its directory back. */
   stop(): Promise<void>
 }
@@ -54,17 +62,21 @@ export interface LaunchedServer {
  *   `EC_BAD_ARGUMENT` when the address is in use or not allowed
  */
 export async function launch(options: LaunchOptions): Promise<LaunchedServer> {
-  const { defaults, limits, onFatal } = options
+  const { defaults, limits, onFatal, boot, sync = 'always' } = options
   const { at, listen } = await listening(options)
-  const directory = await openDirectory(options.data, { serverId: serverId(options.id) })
+  const directory = await openDirectory(options.data, {
+    serverId: serverId(options.id),
+    ...(boot !== undefined && { boot }),
+  })
   const engines: EngineClient[] = []
   try {
     for (const engine of options.engines ?? []) engines.push(await openEngine(engine))
-    const store = openLog(directory)
+    const store = directory.openLog({ sync })
     const server = await Server.start({
       id: options.id,
       storage: directory.identity.storage,
       store,
+      sync,
       address: at,
       seeds: (options.seeds ?? []).map(address),
       listen,
@@ -77,7 +89,7 @@ export async function launch(options: LaunchOptions): Promise<LaunchedServer> {
       await server.stop()
       await directory.close()
     }
-    return { server, address: at, stop }
+    return { server, address: at, lost: directory.lost, stop }
   } catch (error) {
     for (const engine of engines) await engine.close()
     await directory.close()

@@ -8,6 +8,7 @@ import type { Address, ClusterId, ServerName, TopicName } from '../proto/ids.ts'
 import { type DurableMachine, type Effect, type Input, send } from '../proto/machine/contract.ts'
 import type { Clock, Random } from '../proto/machine/ports.ts'
 import type { Position, RecordKind } from '../proto/machine/store.ts'
+import type { Sync } from '../proto/sync.ts'
 import { decodeMessage, type Frame, ownFrame } from '../proto/wire/codec.ts'
 import { isTopical, type Message, type MessageOf } from '../proto/wire/messages.ts'
 import { Arbiter } from './engines/arbiter.ts'
@@ -23,6 +24,7 @@ import { ShownPositions } from './membership/shown-positions.ts'
 import { StorageProof } from './membership/storage-proof.ts'
 import { answerAbsent } from './replica/answers.ts'
 import { Replica, type ReplicaMessage } from './replica/replica.ts'
+import { Wakeful } from './replica/wakeful.ts'
 
 export interface ServerMachineOptions {
   readonly self: Member
@@ -34,8 +36,10 @@ export interface ServerMachineOptions {
   readonly storeFull?: () => boolean
   /** Decision engines outside of the cluster that this server may ask. */
   readonly engines?: readonly OutsideEngine[]
-  /** How much of the log is on disk. Without it nobody finds out that a disk is an old copy. */
-  readonly flushedTo?: () => Position
+  /** How much of the log this storage will always have. Without it nobody finds out that a disk is an old copy. */
+  readonly writtenTo?: () => Position
+  /** When the log is flushed; `always` unless said otherwise. */
+  readonly sync?: Sync
   readonly limits?: Partial<Limits>
 }
 
@@ -77,7 +81,7 @@ export class ServerMachine implements DurableMachine {
   readonly #options: ServerMachineOptions
   readonly #limits: Limits
   readonly #host: Host
-  readonly #replicas = new Map<TopicName, Replica>()
+  readonly #replicas = new Wakeful()
   readonly #touched = new Set<Replica>()
   readonly #belonging: Belonging
   readonly #positions = new ShownPositions()
@@ -99,10 +103,11 @@ export class ServerMachine implements DurableMachine {
     this.#options = options
     this.#limits = { ...defaultLimits, ...options.limits }
     const shows = () => {
-      if (options.flushedTo === undefined || !this.#proof.isServing) return null
-      return { incarnation: this.#host.incarnation, position: options.flushedTo() }
+      if (options.writtenTo === undefined || !this.#proof.isServing) return null
+      return { incarnation: this.#host.incarnation, position: options.writtenTo() }
     }
-    this.directory = new Directory(options.self, options.seeds, shows, () => this.#positions.old())
+    const old = () => this.#positions.old()
+    this.directory = new Directory(options.self, options.seeds, shows, old, options.sync)
     this.#belonging = new Belonging(options.self, this.directory, options.seeds.length > 0)
     this.#token = options.random.below(0x7fff_ffff)
     this.#host = this.#makeHost()
@@ -135,7 +140,7 @@ export class ServerMachine implements DurableMachine {
   }
 
   get topics(): readonly Replica[] {
-    return [...this.#replicas.values()]
+    return this.#replicas.all
   }
 
   recover(kind: RecordKind, bytes: Uint8Array, position: Position): void {
@@ -161,7 +166,7 @@ export class ServerMachine implements DurableMachine {
         return this.#outside.take(input.engine, input.token, input.answer, out)
       case 'peer':
         if (!input.up) this.directory.peerDown(input.address, out)
-        if (!input.up) for (const replica of this.#replicas.values()) replica.peerDown(input.address)
+        if (!input.up) this.#peerDown(input.address)
         return
     }
   }
@@ -306,19 +311,19 @@ export class ServerMachine implements DurableMachine {
     this.#outside.tick(out)
     this.#changes.tick(out)
     this.#finder.tick(out)
-    for (const replica of this.#replicas.values()) {
-      replica.tick(out)
-      // What quiet topics cost is this loop: whatever comes in for one touches it by itself.
+    // What quiet topics cost is next to nothing: whatever comes in for one touches it by itself.
+    const told = (replica: Replica) => {
       if (replica.isStaging) this.#touched.add(replica)
     }
+    this.#replicas.tick(this.directory.alive().length, told, out)
   }
 
   /** Everything has been read from the disk. Who belongs to no cluster has promised nothing to anybody. */
   #begin(out: Effect[]): void {
-    const { flushedTo, seeds } = this.#options
+    const { writtenTo, seeds } = this.#options
     const { arbiters, id } = this.#belonging
     const others = [...seeds, ...arbiters.map((arbiter) => arbiter.address)]
-    this.#proof.begin(flushedTo?.() ?? 0, id === '' || flushedTo === undefined ? [] : others, out)
+    this.#proof.begin(writtenTo?.() ?? 0, id === '' || writtenTo === undefined ? [] : others, out)
   }
 
   #onAlive(from: Address, message: MessageOf<'alive'>, out: Effect[]): void {
@@ -329,6 +334,11 @@ export class ServerMachine implements DurableMachine {
       this.#positions.note(member.name, incarnation, position)
     }
     this.directory.onAlive(from, message, out)
+  }
+
+  #peerDown(address: Address): void {
+    this.#replicas.wakeAll()
+    for (const replica of this.#replicas.all) replica.peerDown(address)
   }
 
   #hold(from: Address, frame: Frame): void {
@@ -359,13 +369,13 @@ export class ServerMachine implements DurableMachine {
     let replica = this.#replicas.get(topic)
     if (replica === undefined) {
       replica = new Replica(topic, this.#host, this.#limits)
-      this.#replicas.set(topic, replica)
+      this.#replicas.add(topic, replica)
     }
     return replica
   }
 
   #makeHost(): Host {
-    const { self, random, storeFull } = this.#options
+    const { self, random, storeFull, sync = 'always' } = this.#options
     return {
       self,
       incarnation: random.below(0xffff_ffff),
@@ -376,12 +386,13 @@ export class ServerMachine implements DurableMachine {
       alive: () => this.directory.alive(),
       isCutOff: () => this.directory.isCutOff,
       storeFull: storeFull ?? (() => false),
+      sync,
       askDecider: (of, done, out) => this.#deciders.learn(of, done, out),
       askNewest: (topic, done, out) => {
         this.#arbiters.lookup(topic, (newest, into) => newest !== null && done(newest, into), out)
       },
       coordinate: (topic: TopicName, intent: Intent, out: Effect[]) => {
-        const wedged = this.#replicas.get(topic)?.phase === 'wedged'
+        const wedged = this.#replicas.peek(topic)?.phase === 'wedged'
         this.#changes.finish(topic, intent, wedged, out)
       },
     }

@@ -5,6 +5,7 @@ import { type Address, type ClusterId, type ServerId, type ServerName, serverId,
 import { Loop } from '../proto/machine/loop.ts'
 import type { Clock, Random } from '../proto/machine/ports.ts'
 import type { Store } from '../proto/machine/store.ts'
+import type { Sync } from '../proto/sync.ts'
 import type { Transport, TransportHandler } from '../proto/transport/port.ts'
 import type { EngineClient } from './engines/client.ts'
 import { EngineClients } from './engines/clients.ts'
@@ -17,6 +18,8 @@ export interface ServerOptions {
   /** UUID of the storage behind `store`. */
   readonly storage: string
   readonly store: Store
+  /** When `store` flushes; `always` unless said otherwise. */
+  readonly sync?: Sync
   /** Begins to listen; called once everything that is on disk has been read. */
   readonly listen: (handler: TransportHandler) => Promise<Transport>
   /** Where this server will be reached, as far as that is known before it listens. */
@@ -61,7 +64,8 @@ export class Server implements AsyncDisposable {
       defaults: options.defaults ?? anyTopic,
       storeFull: () => this.#store.full,
       engines: this.#engines.engines,
-      flushedTo: () => this.#store.flushedTo,
+      writtenTo: () => this.#store.writtenTo,
+      sync: options.sync ?? 'always',
       ...(options.limits && { limits: options.limits }),
     })
     this.#loop = new Loop({

@@ -11,6 +11,7 @@ import {
   topicName,
 } from '../proto/ids.ts'
 import type { Loop } from '../proto/machine/loop.ts'
+import type { Sync } from '../proto/sync.ts'
 import type { EngineState, Message, MessageOf } from '../proto/wire/messages.ts'
 import { companionPrefixes, isCompanion, isCompanionOf, isLike, likeTopic } from './companion.ts'
 import { Inspection } from './inspection.ts'
@@ -36,6 +37,8 @@ export interface ServerInfo {
   readonly alive: boolean
   /** It came back with an old copy of its disk and stopped: its storage is lost, and it takes an empty one to come back. */
   readonly hasOldDisk: boolean
+  /** When it flushes, as it said itself to the server that was asked; `always` also where it has said nothing yet. */
+  readonly sync: Sync
 }
 
 /** One topic on one server. */
@@ -154,6 +157,7 @@ export class Admin {
       address,
       alive: !message.silent.includes(name),
       hasOldDisk: message.old.includes(name),
+      sync: message.syncs.find((one) => one.name === name)?.sync ?? 'always',
     }))
   }
 

@@ -14,9 +14,13 @@ const noHeader = new Uint8Array(0)
 /** Headers by the place of their message in the body. */
 export type Headers = Map<number, Uint8Array>
 
+/** The least is little: who publishes to thousands of topics has a buffer for each, and one under way for each batch. */
+const bufferBytesMin = 512
+const bufferBytesMax = 256 * 1024
+
 /** Body of one batch under construction; grows by doubling, and begins the next as large as the last. */
 export class BodyWriter {
-  #buffer: Buffer = Buffer.allocUnsafe(4096)
+  #buffer: Buffer = Buffer.allocUnsafe(bufferBytesMin)
   #length = 0
   #count = 0
 
@@ -46,7 +50,7 @@ export class BodyWriter {
   /** @returns the body; the writer begins anew */
   take(): Uint8Array {
     const body = this.#buffer.subarray(0, this.#length)
-    this.#buffer = Buffer.allocUnsafe(Math.max(4096, Math.min(this.#length, 256 * 1024)))
+    this.#buffer = Buffer.allocUnsafe(Math.max(bufferBytesMin, Math.min(this.#length, bufferBytesMax)))
     this.#length = 0
     this.#count = 0
     return body

@@ -12,6 +12,7 @@
  */
 export type { Configuration, Decider, Decision, Member, Mode, Order } from '../proto/configuration.ts'
 export { EpochcastError, type ErrorCode, errorCodes } from '../proto/errors.ts'
+export type { Sync } from '../proto/sync.ts'
 export type { NatsOptions, NatsTls } from '../proto/transport/nats-options.ts'
 export type { GetLevel } from '../proto/wire/messages.ts'
 export { Admin, type ReplicaInfo, type ServerEngines, type ServerInfo } from './admin.ts'

@@ -22,6 +22,7 @@ export interface ClusterSpec {
 
 const names = 'abcdefghijklmnopqrstuvwxyz'
 const pollMs = 5
+const createdAtOnce = 16
 const natsPrefix = 'epochcast-bench'
 const natsName = 'n1'
 
@@ -103,13 +104,18 @@ export class Cluster {
   async createTopics(names: readonly string[], mode: Mode, members: readonly string[], order?: Order): Promise<void> {
     const { signal } = this.#session
     const options = { mode, members, signal, timeoutMs: 30_000, ...(order !== undefined && { order }) }
-    for (const name of names) {
-      try {
-        await this.admin.createTopic(name, options)
-      } catch (error) {
-        // Nobody else is here: asked twice, a slow machine finds what the first request made.
-        if (!(error instanceof EpochcastError) || error.code !== 'EC_TOPIC_EXISTS') throw error
-      }
+    for (let at = 0; at < names.length; at += createdAtOnce) {
+      const some = names.slice(at, at + createdAtOnce)
+      await Promise.all(some.map((name) => this.#createTopic(name, options)))
+    }
+  }
+
+  async #createTopic(name: string, options: Parameters<Admin['createTopic']>[1]): Promise<void> {
+    try {
+      await this.admin.createTopic(name, options)
+    } catch (error) {
+      // Nobody else is here: asked twice, a slow machine finds what the first request made.
+      if (!(error instanceof EpochcastError) || error.code !== 'EC_TOPIC_EXISTS') throw error
     }
   }
 

@@ -11,6 +11,7 @@ import {
   addLoadOptions,
   type LoadOptions,
   listOf,
+  number,
   numbers,
   rateOf,
   seconds,
@@ -34,11 +35,23 @@ const points: Readonly<Record<Axis, readonly number[]>> = {
   held: [0, 10_000, 100_000, 1_000_000, 10_000_000],
 }
 
+/** The same for who wants to know soon. */
+const quickPoints: Readonly<Record<Axis, readonly number[]>> = {
+  topics: [1, 100, 1_000],
+  publishers: [1, 10, 100],
+  subscribers: [1, 10, 50],
+  held: [0, 100_000, 1_000_000],
+}
+const quickSeconds = 2
+const warmupSecondsPerTopic = 0.002
+
 interface Options extends LoadOptions {
   readonly axis: readonly Axis[]
   readonly points?: readonly number[]
-  readonly seconds: number
+  readonly seconds?: number
   readonly warmup: number
+  readonly minutes: number
+  readonly quick: boolean
 }
 
 interface Point {
@@ -61,6 +74,8 @@ interface Point {
 export interface ScaleSummary {
   readonly command: 'scale'
   readonly axes: Readonly<Record<string, readonly Point[]>>
+  /** Points that the time did not suffice for. */
+  readonly notMeasured: readonly string[]
   readonly limit: { readonly msgsPerSecond: number }
   readonly options: object
 }
@@ -74,8 +89,10 @@ export function addScale(parent: Command): void {
       'how far, separated by commas (default: 1 to 2,000 topics and so on)',
       numbers('point', 0, 1e9),
     )
-    .option('--seconds <s>', 'how long each point is measured', seconds('--seconds'), 4)
+    .option('--seconds <s>', 'how long each point is measured (default: 4, quick: 2)', seconds('--seconds'))
     .option('--warmup <s>', 'how long it runs before', seconds('--warmup'), 1)
+    .option('--minutes <n>', 'no point is begun after so long', number('minutes', 1, 24 * 60), 10)
+    .option('--quick', 'fewer points, not so far', false)
     .action((options: Options) => Session.run(options, (session) => scale(session, options)))
 }
 
@@ -98,19 +115,29 @@ async function scale(session: Session, options: Options): Promise<Report<ScaleSu
     seconds: 2,
   })
   const taken = new Map<Axis, Taken[]>()
-  for (const axis of options.axis) {
+  const notMeasured: string[] = []
+  const endsAt = performance.now() + options.minutes * 60_000
+  for (const [at, axis] of options.axis.entries()) {
     const each: Taken[] = []
     taken.set(axis, each)
-    for (const value of options.points ?? points[axis]) {
-      session.now(`${axis} ${whole(value)}`)
-      const one = await measureOnce(session, options, servers, axis, value)
-      each.push(one)
-      session.say(`${axis} ${whole(value)}: ${whole(one.measured.msgsPerSecond)} messages/s`)
+    // Those that come later have their share of the time.
+    const axisEndsAt = performance.now() + (endsAt - performance.now()) / (options.axis.length - at)
+    for (const value of options.points ?? (options.quick ? quickPoints : points)[axis]) {
+      const point = `${axis} ${whole(value)}`
+      session.now(point)
+      const began = performance.now()
+      const one = began > axisEndsAt ? null : await measureOnce(session, options, servers, axis, value, axisEndsAt)
+      if (one === null) notMeasured.push(point)
+      else each.push(one)
+      const took = `in ${((performance.now() - began) / 1000).toFixed(0)} s`
+      const result = one === null ? 'not measured, the time is over' : `${whole(one.measured.msgsPerSecond)} messages/s`
+      session.say(`${point}: ${result}, ${took}`)
     }
   }
   const summary: ScaleSummary = {
     command: 'scale',
     axes: Object.fromEntries([...taken].map(([axis, each]) => [axis, each.map((one) => pointOf(one, each[0], limit))])),
+    notMeasured,
     limit: { msgsPerSecond: Math.round(limit) },
     options: loadOptionsOf(options, servers),
   }
@@ -124,7 +151,8 @@ async function measureOnce(
   servers: number,
   axis: Axis,
   value: number,
-): Promise<Taken> {
+  endsAt: number,
+): Promise<Taken | null> {
   const cluster = await Cluster.start(session, {
     servers,
     serveArgs: serveArgsOf(options),
@@ -147,9 +175,12 @@ async function measureOnce(
       api: options.api,
     } as const
     const before = sum(cluster.memory.map((one) => one.rssMb))
-    const held = axis === 'held' && value > 0 ? await fill(session, cluster, spec, value) : 0
+    const held = axis === 'held' && value > 0 ? await fill(session, cluster, spec, value, endsAt) : 0
+    if (held === null) return null
     const grown = sum(cluster.memory.map((one) => one.rssMb)) - before
-    const course = { warmupSeconds: options.warmup, seconds: options.seconds, verify: held === 0 }
+    // Each topic has its first message, which costs more than later ones.
+    const warmupSeconds = options.warmup + topics.length * warmupSecondsPerTopic
+    const course = { warmupSeconds, seconds: secondsOf(options), verify: held === 0 }
     const measured = await measureLoad(session, spec, cluster, course)
     const bytesPerHeldMessage = held === 0 ? null : round((grown * 1024 * 1024) / servers / held)
     return { value, measured, bytesPerHeldMessage }
@@ -158,17 +189,23 @@ async function measureOnce(
   }
 }
 
-/** Publishes so many messages as fast as it goes. @returns how many they became */
+function secondsOf({ seconds, quick }: Options): number {
+  return seconds ?? (quick ? quickSeconds : 4)
+}
+
+/** Publishes so many messages as fast as it goes. @returns how many they became; null when there was not enough time */
 async function fill(
   session: Session,
   cluster: Cluster,
   spec: Parameters<typeof measureLoad>[1],
   count: number,
-): Promise<number> {
+  endsAt: number,
+): Promise<number | null> {
   const { doing } = session
   let held = 0
   // By stretches of some seconds, as long as it takes at the speed that the ones before had.
   for (let stretch = 1; held < count; ) {
+    if (performance.now() > endsAt) return null
     session.now(`${doing}: holding ${whole(held)}`)
     const { result } = await measureLoad(session, { ...spec, subscribers: 0, rate: null }, cluster, {
       warmupSeconds: 0,
@@ -205,7 +242,7 @@ function pictureOf(summary: ScaleSummary, options: Options): Picture {
   return {
     title: 'How cost grows as the work grows',
     subtitle: `${options.payload}-byte messages, ${options.mode}, ${serversFor(options.mode, options.servers)} servers`,
-    charts: Object.entries(summary.axes).map(([axis, each]) => ({
+    charts: measuredAxes(summary).map(([axis, each]) => ({
       kind: 'bars' as const,
       title: `Messages a second by ${axis === 'held' ? 'messages held' : axis}`,
       unit: 'messages/s',
@@ -218,6 +255,10 @@ function pictureOf(summary: ScaleSummary, options: Options): Picture {
       })),
     })),
   }
+}
+
+function measuredAxes(summary: ScaleSummary): [string, readonly Point[]][] {
+  return Object.entries(summary.axes).filter(([, each]) => each.length > 0)
 }
 
 function text(summary: ScaleSummary): string {
@@ -235,27 +276,27 @@ function text(summary: ScaleSummary): string {
     'lost',
     'duplicated',
   ]
-  return Object.entries(summary.axes)
-    .map(([axis, each]) => {
-      const rows = each.map((point) => [
-        whole(point.value),
-        whole(point.msgsPerSecond),
-        percent(point.ofFirst),
-        percent(point.ofLimit),
-        whole(point.deliveredPerSecond),
-        ms(point.ackMs.p50),
-        ms(point.ackMs.p99),
-        point.serverCpuSecondsPerMillion?.toFixed(2) ?? '-',
-        whole(point.serverRssMb),
-        point.bytesPerHeldMessage?.toFixed(1) ?? '-',
-        whole(point.lost),
-        whole(point.duplicated),
-      ])
-      return textTable(
-        [axis, ...headings.slice(1)],
-        rows,
-        headings.map((_, at) => at),
-      )
-    })
-    .join('\n\n')
+  const tables = measuredAxes(summary).map(([axis, each]) => {
+    const rows = each.map((point) => [
+      whole(point.value),
+      whole(point.msgsPerSecond),
+      percent(point.ofFirst),
+      percent(point.ofLimit),
+      whole(point.deliveredPerSecond),
+      ms(point.ackMs.p50),
+      ms(point.ackMs.p99),
+      point.serverCpuSecondsPerMillion?.toFixed(2) ?? '-',
+      whole(point.serverRssMb),
+      point.bytesPerHeldMessage?.toFixed(1) ?? '-',
+      whole(point.lost),
+      whole(point.duplicated),
+    ])
+    return textTable(
+      [axis, ...headings.slice(1)],
+      rows,
+      headings.map((_, at) => at),
+    )
+  })
+  if (summary.notMeasured.length > 0) tables.push(`not measured, the time was over: ${summary.notMeasured.join('; ')}`)
+  return tables.join('\n\n')
 }

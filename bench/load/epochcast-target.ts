@@ -12,6 +12,7 @@ import type { PublisherPort, Settling, Target, TargetSpec } from './target.ts'
 type Spec = Extract<TargetSpec, { kind: 'epochcast' }>
 
 const connectTimeoutMs = 20_000
+const findTimeoutMs = 60_000
 
 export class EpochcastTarget implements Target {
   readonly copies = true
@@ -29,6 +30,8 @@ export class EpochcastTarget implements Target {
 
   async publisher(): Promise<PublisherPort> {
     const topics = this.#topics()
+    // Finding thousands of topics is no part of the load.
+    await Promise.all(topics.map((topic) => topic.configuration({ timeoutMs: findTimeoutMs })))
     return {
       publish(topic, payload, settling) {
         const to = topics[topic]

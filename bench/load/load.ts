@@ -9,6 +9,9 @@ import { countLost } from './seen.ts'
 import type { TargetSpec } from './target.ts'
 import { WorkerProcess } from './worker-process.ts'
 
+/** Payloads that one publisher has under way at most: well below what a client takes before it refuses. */
+const windowBytesMax = 64 * 1024 * 1024
+
 export interface LoadSpec {
   readonly target: TargetSpec
   readonly topics: number
@@ -78,7 +81,8 @@ export class Load {
         const worker = new WorkerProcess(failed)
         load.#publishers.push(worker)
         const rate = spec.rate === null ? null : spec.rate * share
-        const window = Math.max(1, Math.floor(spec.window / spec.publishers))
+        const fitting = Math.floor(windowBytesMax / spec.payloadBytes)
+        const window = Math.max(1, Math.min(fitting, Math.floor(spec.window / spec.publishers)))
         opening.push(
           worker.open({ role: 'publisher', target, topics, clients, firstClient, payloadBytes, rate, window, api }),
         )

@@ -148,7 +148,7 @@ export class PublisherLoad {
   }
 
   #burst(client: Client, count: number, dueUs: number): void {
-    const { topics, api } = this.#spec
+    const { topics, api, rate, window } = this.#spec
     if (api === 'publishMany') {
       for (let left = count; left > 0; left -= manyMax) {
         this.#many(client, client.turn++ % topics, Math.min(left, manyMax), dueUs)
@@ -157,9 +157,12 @@ export class PublisherLoad {
     }
     // A burst of several topics would have no single range: as many bursts as topics.
     const settlings: Settling[] = []
-    const each = Math.ceil(count / topics)
+    // At saturation each topic has its share of the window at once: what one acknowledgement makes room for is not spread over
+    // all topics, message by message.
+    const stride = rate === null ? Math.max(1, Math.floor(window / topics)) : 1
+    const each = Math.min(count, stride * (Math.ceil(count / (stride * topics)) + 1))
     for (let sent = 0; sent < count; sent++) {
-      const topic = client.turn++ % topics
+      const topic = Math.floor(client.turn++ / stride) % topics
       const sequence = client.next[topic] ?? 0
       client.next[topic] = sequence + 1
       settlings[topic] ??= this.#settling(client, topic, sequence, each, dueUs)

@@ -4,6 +4,7 @@ import { type Decider, type Mode, modes, type Order, orders } from '../../proto/
 import { outsideEngine, parseDecider } from '../../proto/decider.ts'
 import { EpochcastError } from '../../proto/errors.ts'
 import { type Address, address, serverId } from '../../proto/ids.ts'
+import { parseSync, type Sync } from '../../proto/sync.ts'
 import { defaultNatsUrl, isNatsUrl, type NatsOptions, parseNatsUrl } from '../../proto/transport/nats-options.ts'
 import { isNatsServer } from '../../proto/transport/nats-subjects.ts'
 import { parseHostPort } from '../../proto/transport/tcp-address.ts'
@@ -29,6 +30,9 @@ export function toDecider(text: string): Decider {
   const hint = 'decider: stakes, engine (the arbiters), or engine:ID as the configuration of the servers names it'
   throw bad(`${JSON.stringify(text)} is no decider${didYouMean(text, words)}`, hint)
 }
+
+/** `always`, `interval N` or `memory`. */
+export const toSync = (text: string): Sync => parseSync(text)
 
 export function wholeNumber(what: string, min: number, max: number): (text: string) => number {
   return (text) => {

@@ -6,9 +6,10 @@ import type { Context } from './context.ts'
 /** How long a message may go without an outcome, unless the user says. */
 export const publishTimeoutMs = 10_000
 
-export function showOutcome(context: Context, { id, epoch, status }: PublishResult): void {
-  if (context.json) context.out.json({ id, epoch, status })
-  else context.out.line(`${id} ${status}`)
+export function showOutcome(context: Context, { id, epoch, status, sync }: PublishResult): void {
+  const isLater = sync !== null && sync !== 'always'
+  if (context.json) context.out.json({ id, epoch, status, ...(isLater && { sync }) })
+  else context.out.line(`${id} ${status}${isLater ? ` (sync: ${sync})` : ''}`)
 }
 
 /** The same error, with the command that asks again. */

@@ -3,6 +3,7 @@ import { readFile } from 'node:fs/promises'
 import { dirname, resolve } from 'node:path'
 import { type Decider, defaultDecider, defaultSizes, type Mode, type Order } from '../../proto/configuration.ts'
 import { EpochcastError } from '../../proto/errors.ts'
+import type { Sync } from '../../proto/sync.ts'
 import type { NatsOptions } from '../../proto/transport/nats-options.ts'
 import { natsServerAddress } from '../../proto/transport/nats-subjects.ts'
 import type { EngineConfig } from '../engines/open.ts'
@@ -23,6 +24,8 @@ export interface ServerConfig {
   /** Absolute path of its data directory. */
   readonly data: string
   readonly insecure: boolean
+  /** When it flushes. */
+  readonly sync: Sync
 }
 
 /** What is left out is not said, and stays as it is where the topic runs already. */
@@ -46,6 +49,8 @@ export interface Config {
   /** The one that decides about new topics; null for the arbiters. */
   readonly engine: string | null
   readonly autoCreate: boolean
+  /** When servers flush that the file does not name. */
+  readonly sync: Sync
   /** Milliseconds until a dead member is replaced, by mode; left out where the file says nothing, 0 for never. */
   readonly replaceDeadAfterMs: { readonly recovery?: number; readonly masking?: number }
   readonly defaults: TopicConfig
@@ -165,13 +170,16 @@ async function read(file: string): Promise<string> {
 }
 
 function configOf(raw: RawConfig, file: string, base: string): Config {
-  const servers = Object.entries(raw.cluster?.servers ?? {}).map(([id, { listen, data, advertise, insecure }]) => ({
-    id,
-    listen: listen ?? null,
-    address: advertise ?? listen ?? natsServerAddress(id),
-    data: resolve(base, data),
-    insecure: insecure ?? false,
-  }))
+  const servers = Object.entries(raw.cluster?.servers ?? {}).map(
+    ([id, { listen, data, advertise, insecure, sync }]) => ({
+      id,
+      listen: listen ?? null,
+      address: advertise ?? listen ?? natsServerAddress(id),
+      data: resolve(base, data),
+      insecure: insecure ?? false,
+      sync: sync ?? raw.sync,
+    }),
+  )
   const topics = Object.entries(raw.topics ?? {}).map(([name, topic]) => [name, topicOf(topic)] as const)
   const { 'fault-recovery': recovery, 'fault-masking': masking } = raw.replaceDeadAfterMs
   return {
@@ -181,6 +189,7 @@ function configOf(raw: RawConfig, file: string, base: string): Config {
     engines: Object.entries(raw.engines ?? {}).map(([id, engine]) => engineConfigOf(id, engine, base)),
     engine: raw.cluster?.engine ?? null,
     autoCreate: raw.autoCreate,
+    sync: raw.sync,
     replaceDeadAfterMs: { ...(recovery !== undefined && { recovery }), ...(masking !== undefined && { masking }) },
     defaults: topicOf(raw.defaults),
     topics: new Map(topics),

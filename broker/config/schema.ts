@@ -4,6 +4,7 @@ import { modes, orders } from '../../proto/configuration.ts'
 import { type Decider, engineId, outsideEngine, parseDecider } from '../../proto/decider.ts'
 import { EpochcastError } from '../../proto/errors.ts'
 import { serverId, topicName } from '../../proto/ids.ts'
+import { parseSync, type Sync } from '../../proto/sync.ts'
 import { parseHostPort } from '../../proto/transport/tcp-address.ts'
 import { engineTypes } from '../engines/open.ts'
 import { didYouMean } from './closest.ts'
@@ -40,6 +41,18 @@ const hostPort = z.string().refine((text) => parseHostPort(text) !== undefined, 
 
 const text = z.string().min(1)
 
+/** How servers flush. */
+const sync = z.string().transform((given, context): Sync => {
+  try {
+    return parseSync(given)
+  } catch (error) {
+    if (!(error instanceof EpochcastError)) throw error
+    const near = didYouMean(given, ['always', 'memory'])
+    context.addIssue({ code: 'custom', message: `${error.message}${near === '' ? `; ${error.hint}` : near}` })
+    return z.NEVER
+  }
+})
+
 /** How NATS is reached. */
 const natsShape = {
   servers: z.union([text, z.array(text).min(1)]).optional(),
@@ -74,6 +87,8 @@ const server = z.strictObject({
   data: z.string().min(1),
   advertise: hostPort.optional(),
   insecure: z.boolean().optional(),
+  /** Of this server alone. */
+  sync: sync.optional(),
 })
 
 const topic = z.strictObject({ ...topicShape, members: z.array(z.string()).min(1).optional() })
@@ -94,6 +109,8 @@ export const schema = z.strictObject({
   transport: transport.optional(),
   engines: z.record(named(engineId), engine).optional(),
   autoCreate: z.boolean().default(true),
+  /** When servers flush that do not say so themselves. */
+  sync: sync.default('always'),
   replaceDeadAfterMs: z.strictObject(replaceShape).default({}),
   defaults: z.strictObject(topicShape).default({}),
   // `orders:` without anything behind it is a topic that is all defaults.

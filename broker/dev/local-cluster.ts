@@ -3,6 +3,7 @@ import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import { EpochcastError } from '../../proto/errors.ts'
 import { type Address, address } from '../../proto/ids.ts'
+import type { Sync } from '../../proto/sync.ts'
 import { dialTcp } from '../../proto/transport/tcp.ts'
 import { formatHostPort } from '../../proto/transport/tcp-address.ts'
 import { bootstrap } from '../bootstrap.ts'
@@ -15,6 +16,7 @@ export interface LocalClusterOptions {
   /** Of the first server; the others take the ports behind it. */
   readonly port: number
   readonly servers: number
+  readonly sync?: Sync
   readonly signal?: AbortSignal
   readonly onFatal: (error: Error) => void
 }
@@ -43,9 +45,10 @@ export class LocalCluster implements AsyncDisposable {
     const servers: LaunchedServer[] = []
     try {
       for (const [at, id] of ids.entries()) {
-        const { host, onFatal } = options
+        const { host, onFatal, sync = 'always' } = options
         const seeds = addresses.filter((_, other) => other !== at)
-        servers.push(await launch({ id, data: join(options.data, id), host, port: options.port + at, seeds, onFatal }))
+        const [data, port] = [join(options.data, id), options.port + at]
+        servers.push(await launch({ id, data, host, port, seeds, sync, onFatal }))
       }
       const created = servers.every(({ server }) => server.cluster === '')
       if (created) await bootstrapLocal(addresses)

@@ -58,6 +58,11 @@ export class Opening {
     return this.#waiting.size > 0 || this.#pending !== null
   }
 
+  /** Staging, or holding what a coordinator may count on. */
+  get isBusy(): boolean {
+    return this.staging || this.isPromised
+  }
+
   get stagedFor(): Epoch | null {
     return this.#stagedFor
   }

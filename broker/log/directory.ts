@@ -3,6 +3,7 @@ import { mkdir } from 'node:fs/promises'
 import { dirname, join, resolve } from 'node:path'
 import { EpochcastError } from '../../proto/errors.ts'
 import type { ServerId } from '../../proto/ids.ts'
+import { bootOfMachine } from './boot.ts'
 import { DiskFiles, flushDirectoryEntry } from './disk-files.ts'
 import { diskFailed } from './failure.ts'
 import type { Files } from './files.ts'
@@ -11,19 +12,42 @@ import { lockDirectory } from './lock.ts'
 import type { LogOptions } from './options.ts'
 import { SegmentLog } from './segment-log.ts'
 import { parseSegmentName } from './segment-name.ts'
+import { type LostStorage, setAside } from './unflushed.ts'
+
+interface Opened {
+  readonly identity: Identity
+  readonly lost: LostStorage | null
+  readonly boot: string | null
+}
+
+export interface DirectoryOptions {
+  readonly serverId: ServerId
+  /** The boot of this machine, or null where it is not known; without it, what the system says. */
+  readonly boot?: string | null
+}
 
 /** The data directory of one server, locked for this process until `close`. */
 export class DataDirectory {
   readonly path: string
   readonly files: Files
   readonly identity: Identity
+  /** What was found and set aside, because the machine stopped while not all of it was on disk. */
+  readonly lost: LostStorage | null
+  readonly #boot: string | null
   readonly #unlock: () => void
 
-  constructor(path: string, files: Files, identity: Identity, unlock: () => void) {
+  constructor(path: string, files: Files, opened: Opened, unlock: () => void) {
     this.path = path
     this.files = files
-    this.identity = identity
+    this.identity = opened.identity
+    this.lost = opened.lost
+    this.#boot = opened.boot
     this.#unlock = unlock
+  }
+
+  /** The log in here; call `recover` before anything else. One at a time. */
+  openLog(options: Partial<Omit<LogOptions, 'seed' | 'boot'>> = {}): SegmentLog {
+    return new SegmentLog(this.files, { ...options, seed: this.identity.seed, boot: this.#boot })
   }
 
   /** Gives the directory back; close its log first. */
@@ -33,29 +57,28 @@ export class DataDirectory {
 }
 
 /**
- * Opens the data directory of a server for this process alone; makes it, with a new storage, when it is missing or empty.
+ * Opens the data directory of a server for this process alone; makes it, with a new storage, when it is missing or empty, and
+ * when the machine stopped while not all that was acknowledged was on disk (`sync` weaker than `always`).
  * @throws EpochcastError `EC_LOG_LOCKED` when it is in use, `EC_LOG_FOREIGN` when it belongs to another server,
  * `EC_LOG_FORMAT` when a newer version wrote it, `EC_LOG_DAMAGED` when its identity is not intact, or missing beside a log
  */
-export async function openDirectory(path: string, options: { serverId: ServerId }): Promise<DataDirectory> {
+export async function openDirectory(path: string, options: DirectoryOptions): Promise<DataDirectory> {
   const absolute = resolve(path)
   await makeDirectory(absolute)
   let unlock = () => {}
   try {
     unlock = lockDirectory(absolute, join(absolute, 'lock'))
     const files = new DiskFiles(absolute)
-    const identity = (await readIdentity(files)) ?? (await newIdentity(files, options.serverId))
-    if (identity.server !== options.serverId) throw foreign(absolute, identity.server, options.serverId)
-    return new DataDirectory(absolute, files, identity, unlock)
+    const { serverId, boot = bootOfMachine() } = options
+    const found = await readIdentity(files)
+    if (found !== null && found.server !== serverId) throw foreign(absolute, found.server, serverId)
+    const lost = await setAside(files, boot)
+    const identity = found !== null && lost === null ? found : await newIdentity(files, serverId)
+    return new DataDirectory(absolute, files, { identity, lost, boot }, unlock)
   } catch (error) {
     unlock()
     throw diskFailed(`open ${absolute}`, error)
   }
-}
-
-/** The log in a data directory; call `recover` before anything else. One at a time. */
-export function openLog(directory: DataDirectory, options: Partial<Omit<LogOptions, 'seed'>> = {}): SegmentLog {
-  return new SegmentLog(directory.files, { ...options, seed: directory.identity.seed })
 }
 
 /** Makes what is missing of the path, each new name flushed in its parent. */

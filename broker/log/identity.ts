@@ -15,7 +15,7 @@ export interface Identity {
   readonly seed: number
 }
 
-const fileName = 'identity.json'
+export const identityFileName = 'identity.json'
 const temporaryName = 'identity.json.new'
 const format = 1
 const uuidPattern = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/
@@ -25,8 +25,8 @@ const uuidPattern = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/
  * @throws EpochcastError `EC_LOG_FORMAT` for one of a newer version, `EC_LOG_DAMAGED` for one that is not intact
  */
 export async function readIdentity(files: Files): Promise<Identity | null> {
-  if (!(await files.list()).includes(fileName)) return null
-  const file = await files.open(fileName)
+  if (!(await files.list()).includes(identityFileName)) return null
+  const file = await files.open(identityFileName)
   const buffer = Buffer.alloc(file.bytes)
   await file.read(buffer, 0)
   await file.close()
@@ -47,10 +47,10 @@ export async function writeIdentity(files: Files, identity: Identity): Promise<v
     } finally {
       await file.close()
     }
-    await files.rename(temporaryName, fileName)
+    await files.rename(temporaryName, identityFileName)
     await files.flushDirectory()
   } catch (error) {
-    throw diskFailed(`write ${fileName}`, error)
+    throw diskFailed(`write ${identityFileName}`, error)
   }
 }
 
@@ -86,14 +86,14 @@ function checksum(fields: { readonly [key: string]: JsonValue }): number {
 }
 
 export function damagedIdentity(what: string, cause?: unknown): EpochcastError {
-  return new EpochcastError('EC_LOG_DAMAGED', `${fileName} is damaged: ${what}`, {
+  return new EpochcastError('EC_LOG_DAMAGED', `${identityFileName} is damaged: ${what}`, {
     cause,
     hint: 'Put back an intact copy of this file, or start the server with an empty directory: it is then another server.',
   })
 }
 
 function newerFormat(found: number): EpochcastError {
-  return new EpochcastError('EC_LOG_FORMAT', `${fileName} has format ${found}, this version knows ${format}`, {
+  return new EpochcastError('EC_LOG_FORMAT', `${identityFileName} has format ${found}, this version knows ${format}`, {
     hint: 'A newer version wrote this directory: start that version.',
   })
 }

@@ -28,6 +28,10 @@ export class MemoryStore implements Store {
     return this.#records[this.#flushed]?.position ?? this.#end
   }
 
+  get writtenTo(): Position {
+    return this.flushedTo
+  }
+
   append(kind: RecordKind, body: Uint8Array): Position {
     this.#mustBeOpen()
     const position = this.#end
@@ -57,6 +61,8 @@ export class MemoryStore implements Store {
   }
 
   idle(): void {}
+
+  tick(): void {}
 
   async close(): Promise<void> {
     if (this.#phase === 'open') await this.flush()

@@ -1,4 +1,5 @@
 import { EpochcastError } from '../../proto/errors.ts'
+import type { Sync } from '../../proto/sync.ts'
 
 export interface LogOptions {
   /** Size of one segment file; a multiple of 4096. */
@@ -13,6 +14,10 @@ export interface LogOptions {
   readonly sizeBytesMax: number
   /** 32 bits of this storage that every checksum begins with. */
   readonly seed: number
+  /** When batches are flushed; all other records are before anything follows from them, always. */
+  readonly sync: Sync
+  /** The boot of this machine; null where it is not known. Only weaker ways to flush need it. */
+  readonly boot: string | null
 }
 
 const mebibyte = 1024 * 1024
@@ -24,6 +29,8 @@ const defaults: LogOptions = {
   diskReserveBytes: 32 * mebibyte,
   sizeBytesMax: Number.POSITIVE_INFINITY,
   seed: 0,
+  sync: 'always',
+  boot: null,
 }
 
 /** What a segment holds beside its largest record: a mark, the end, the headers. */

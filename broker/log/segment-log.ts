@@ -2,18 +2,23 @@
  * The message log of a server: one sequence of records in preallocated segments, group commit, crash recovery.
  *
  * A commit is one gathered write and one flush per segment that it touches (nearly always one). One is in flight; all
- * that is appended meanwhile goes with the next. Each begins with a mark that says where the one before ended, so
+ * that is appended meanwhile goes with the next. Each begins with a mark that says up to where all had been flushed, so
  * recovery can tell a torn tail, which it cuts, from damage, which it never cuts.
+ *
+ * Where `sync` is weaker than `always`, a commit of batches alone is only written. What is flushed later, by the clock or
+ * together with the next record of another kind, is everything that was written before, in the order of the log.
  */
 import { EpochcastError, InvariantViolation } from '../../proto/errors.ts'
 import type { Position, RecordKind, Store } from '../../proto/machine/store.ts'
 import { damaged, diskFailed } from './failure.ts'
 import type { Files } from './files.ts'
+import { Flushing } from './flushing.ts'
 import { type LogOptions, logOptions } from './options.ts'
 import { checkRecord, claimedLength, codeAt, codes, headerBytes, kindOf, markBodyBytes, recordBytes } from './record.ts'
 import { recoverLog, type VisitRecord } from './recovery.ts'
 import { Segments } from './segments.ts'
 import { Tail } from './tail.ts'
+import { mayLack, removeNote, writeNote } from './unflushed.ts'
 
 const markBytes = recordBytes(markBodyBytes)
 /** Largest records that the turns between two questions after `full` may append. */
@@ -33,6 +38,7 @@ export class SegmentLog implements Store {
   readonly #options: LogOptions
   readonly #segments: Segments
   readonly #newestRecords: Tail
+  readonly #flushing: Flushing
   #phase: 'new' | 'open' | 'closed' = 'new'
   #failure: EpochcastError | null = null
 
@@ -42,8 +48,8 @@ export class SegmentLog implements Store {
   #tail: Position = 0
   #segment: Position = 0
   #segmentEnd: Position = 0
-  /** Everything below is on disk. */
-  #flushedTo: Position = 0
+  /** Everything below is at least with the system: the end of this process loses none of it. */
+  #writtenTo: Position = 0
   /** The newest record that is not the log's own. */
   #newest: Position = -1
   /** The last commit was a mark alone. */
@@ -51,7 +57,13 @@ export class SegmentLog implements Store {
 
   /** What the next commit writes. */
   #runs: Run[] = []
+  /** It is on disk before anything follows from it. */
+  #mustFlush: boolean
   #running: Promise<void> | null = null
+  /** The commit in flight is being flushed, or will be. */
+  #isFlushing = false
+  /** After a failure: the note that nothing which was only written can be relied on. */
+  #distrusted: Promise<void> = Promise.resolve()
   #queued: Promise<void> | null = null
 
   /** @throws EpochcastError `EC_BAD_ARGUMENT` for options that cannot work together */
@@ -60,10 +72,12 @@ export class SegmentLog implements Store {
     this.#options = logOptions(options)
     this.#segments = new Segments(files, this.#options, (error) => this.#fail('make a segment', error))
     this.#newestRecords = new Tail(this.#options.cacheBytesMax, this.#options.seed)
+    this.#mustFlush = this.#isStrict
+    this.#flushing = new Flushing(this.#segments, this.#options.sync)
   }
 
   get dirty(): boolean {
-    return this.#newest >= this.#flushedTo
+    return this.#newest >= this.#writtenTo
   }
 
   /** Leaves room for what one turn may append after it asked. */
@@ -75,7 +89,12 @@ export class SegmentLog implements Store {
 
   /** Everything below this position is on disk; never goes back within one storage. */
   get flushedTo(): Position {
-    return this.#flushedTo
+    return this.#flushing.flushedTo
+  }
+
+  /** Everything below this position survives the end of this process; never goes back within one storage. */
+  get writtenTo(): Position {
+    return this.#writtenTo
   }
 
   /** Bytes of all segment files. */
@@ -90,6 +109,7 @@ export class SegmentLog implements Store {
     const bytes = recordBytes(body.length)
     if (body.length > this.#options.recordBytesMax) throw this.#tooLarge(body.length)
     if (kind !== 'protocol' && this.#segments.refusesBatch(this.#tail + markBytes + bytes)) throw this.#full()
+    if (kind !== 'batch') this.#mustFlush = true
     if (this.#runs.length === 0) this.#mark()
     const position = this.#place(bytes)
     this.#newestRecords.record(codes[kind], position, body)
@@ -112,10 +132,17 @@ export class SegmentLog implements Store {
   /** Writes a mark alone when the last commit has none behind it. A flush that comes meanwhile waits for it. */
   idle(): void {
     if (this.#phase !== 'open' || this.#failure !== null || this.#marked) return
-    if (this.#running !== null || this.#runs.length > 0) return
+    if (this.#running !== null || this.#runs.length > 0 || this.#flushing.flushedTo < this.#writtenTo) return
     this.#mark()
     this.#marked = true
     this.#commit().catch(() => {})
+  }
+
+  /** Flushes by the clock what was only written. A flush that failed ends the log like any other. */
+  tick(): void {
+    if (this.#failure !== null && this.#phase === 'open') throw this.#failure
+    if (this.#phase !== 'open' || this.#isFlushing || !this.#flushing.isDue(this.#writtenTo)) return
+    this.#flushBehind().catch(() => {})
   }
 
   read(position: Position): Uint8Array | Promise<Uint8Array> {
@@ -125,7 +152,9 @@ export class SegmentLog implements Store {
   async recover(visit: VisitRecord): Promise<void> {
     if (this.#phase !== 'new') throw new InvariantViolation('log', 'recover was called twice')
     let visiting = false
+    const { sync, boot } = this.#options
     try {
+      if (await mayLack(this.#files, boot)) throw suspect()
       const { segments, start, end } = await recoverLog(this.#files, this.#options, (kind, body, position) => {
         this.#newest = position
         visiting = true
@@ -134,8 +163,12 @@ export class SegmentLog implements Store {
       })
       this.#start = start
       this.#tail = end
-      this.#flushedTo = end
+      this.#flushing.flushedTo = end
+      this.#writtenTo = end
       this.#marked = this.#newest < 0
+      // Recovery has flushed what was only written: from here on it counts what this process adds.
+      if (this.#isStrict) await removeNote(this.#files)
+      else await writeNote(this.#files, sync, boot)
       await this.#segments.start(segments, end)
       this.#segment = this.#segments.firstOf(end)
       this.#segmentEnd = this.#segments.endOf(this.#segment)
@@ -155,28 +188,37 @@ export class SegmentLog implements Store {
     this.#start = Math.min(this.#segments.firstOf(position), this.#segment)
     // The mark goes first: a log whose first segments are missing without it is damaged.
     this.#mark()
+    this.#mustFlush = true
     await this.flush()
     await this.#segments.dropBelow(this.#start).catch((error) => {
       throw this.#fail('remove a segment', error)
     })
   }
 
-  /** Flushes what was appended and a mark behind it, then closes the files. Does not reject for an earlier failure. */
+  /** Flushes all that was appended and a mark behind it, then closes the files. Does not reject for an earlier failure. */
   async close(): Promise<void> {
     if (this.#phase === 'closed') return
     if (this.#phase === 'open' && this.#failure === null) {
       await this.flush().catch(() => {})
       await this.#running?.catch(() => {})
+      await this.#flushBehind().catch(() => {})
       this.idle()
     }
     this.#phase = 'closed'
     await this.#running?.catch(() => {})
+    const isWhole = this.#failure === null && this.#newest < this.#flushing.flushedTo
+    if (isWhole && !this.#isStrict) await removeNote(this.#files).catch((error) => this.#fail('close', error))
+    await this.#distrusted
     await this.#segments.close()
   }
 
+  get #isStrict(): boolean {
+    return this.#options.sync === 'always'
+  }
+
   #mark(): void {
-    // At the beginning of a commit the one before is on disk by the time this is written.
-    const flushedTo = this.#runs.length === 0 ? this.#tail : this.#flushedTo
+    // At the beginning of a commit the one before is on disk by the time this is written, where each is flushed.
+    const flushedTo = this.#runs.length === 0 && this.#isStrict ? this.#tail : this.#flushing.flushedTo
     const mark = { flushedTo, start: this.#start }
     this.#newestRecords.mark(this.#place(markBytes), mark)
   }
@@ -214,23 +256,23 @@ export class SegmentLog implements Store {
   #commit(): Promise<void> {
     const runs = this.#runs
     this.#runs = []
-    this.#running = this.#perform(runs, this.#tail)
+    this.#isFlushing = this.#mustFlush
+    this.#mustFlush = this.#isStrict
+    this.#running = this.#perform(runs, this.#tail, this.#isFlushing)
     return this.#running
   }
 
-  async #perform(runs: readonly Run[], to: Position): Promise<void> {
+  async #perform(runs: readonly Run[], to: Position, isFlushed: boolean): Promise<void> {
     try {
-      const alone = this.#newest < this.#flushedTo
+      const alone = this.#newest < this.#writtenTo
       for (const { segment, from, to } of runs) {
         const file = this.#segments.writable(segment)
         const open = file instanceof Promise ? await file : file
         const written = open.writev(this.#newestRecords.parts(from, to), from - segment)
         if (written !== undefined) await written
+        this.#flushing.wrote(segment)
       }
-      for (const { segment } of runs) {
-        const file = this.#segments.writable(segment)
-        await (file instanceof Promise ? await file : file).datasync()
-      }
+      if (isFlushed) await this.#flushing.commit(to)
       // The mark of this commit may have taken the place of an idle one only when nothing else went with it.
       if (!alone) this.#marked = false
     } catch (error) {
@@ -238,9 +280,19 @@ export class SegmentLog implements Store {
     }
     if (this.#failure !== null) throw this.#failure
     this.#segments.released(runs.at(-1)?.segment ?? this.#segment)
-    this.#flushedTo = to
+    this.#writtenTo = to
     this.#newestRecords.trim(to)
+    this.#isFlushing = false
     this.#running = null
+  }
+
+  /** Brings to the disk what was only written; the next commit may be written meanwhile. */
+  async #flushBehind(): Promise<void> {
+    try {
+      await this.#flushing.behind(this.#writtenTo)
+    } catch (error) {
+      throw this.#fail('flush', error)
+    }
   }
 
   async #readFromDisk(position: Position): Promise<Uint8Array> {
@@ -271,7 +323,12 @@ export class SegmentLog implements Store {
   }
 
   #fail(doing: string, cause: unknown): EpochcastError {
-    this.#failure ??= diskFailed(doing, cause)
+    if (this.#failure !== null) return this.#failure
+    this.#failure = diskFailed(doing, cause)
+    // What was only written may be lost although the machine goes on: no boot is one that kept it.
+    if (!this.#isStrict && this.#phase === 'open') {
+      this.#distrusted = writeNote(this.#files, this.#options.sync, null).catch(() => {})
+    }
     return this.#failure
   }
 
@@ -290,4 +347,11 @@ export class SegmentLog implements Store {
       hint: 'Free space on the disk of this server, or move its topics away with `epochcast reconfig`.',
     })
   }
+}
+
+/** Whoever opens the directory sets such a log aside: see `unflushed.ts`. */
+function suspect(): EpochcastError {
+  return new EpochcastError('EC_LOG_DAMAGED', 'the machine stopped before all that was acknowledged was on disk', {
+    hint: 'Start this server with an empty directory: it is then another server.',
+  })
 }

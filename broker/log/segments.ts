@@ -95,6 +95,20 @@ export class Segments {
     return this.#at(first)?.file ?? this.#make(first)
   }
 
+  /** Flushes what was written to the segment that begins at `first`; nothing where it was given back. */
+  async datasync(first: Position): Promise<void> {
+    const segment = this.#at(first)
+    if (segment === undefined) return
+    segment.users++
+    try {
+      const file = segment.file ?? (await this.#openFile(segment))
+      await file.datasync()
+    } finally {
+      segment.users--
+      if (segment.dropped && segment.users === 0) await segment.file?.close()
+    }
+  }
+
   /** Segments before that of `position` are no longer written. */
   released(position: Position): void {
     if (this.#writingFrom === position) return

@@ -5,12 +5,15 @@
 import type { Member } from '../../proto/configuration.ts'
 import { type Address, type ServerId, type ServerName, serverIdOf } from '../../proto/ids.ts'
 import { type Effect, send } from '../../proto/machine/contract.ts'
+import type { Sync } from '../../proto/sync.ts'
 import type { MessageOf } from '../../proto/wire/messages.ts'
 
 interface Known {
   member: Member
   /** Ticks since it was last heard of directly; what others tell does not count. */
   silentTicks: number
+  /** As it said itself. */
+  sync: Sync
 }
 
 const heartbeatTicks = 20
@@ -26,18 +29,26 @@ export class Directory {
   readonly #known = new Map<ServerId, Known>()
   readonly #shows: Shows
   readonly #old: () => readonly ServerName[]
+  readonly #says: { readonly sync?: Sync }
   /** Made again when somebody new is known. */
   #sorted: Member[] | null = null
   #listDigest: number | null = null
   #ticks = 0
 
   /** @param old servers whose disk is an old copy, for whoever asks */
-  constructor(self: Member, seeds: readonly Address[], shows: Shows = () => null, old: () => ServerName[] = () => []) {
+  constructor(
+    self: Member,
+    seeds: readonly Address[],
+    shows: Shows = () => null,
+    old: () => ServerName[] = () => [],
+    sync: Sync = 'always',
+  ) {
     this.#self = self
     this.#shows = shows
     this.#old = old
     this.#seeds = seeds.filter((seed) => seed !== self.address)
-    this.#known.set(serverIdOf(self.name), { member: self, silentTicks: 0 })
+    this.#says = sync === 'always' ? {} : { sync }
+    this.#known.set(serverIdOf(self.name), { member: self, silentTicks: 0, sync })
   }
 
   /** Every server that was heard of, this one included, in the order of their names. */
@@ -108,6 +119,12 @@ export class Directory {
     else this.#note(id, member, 0)
   }
 
+  /** Servers that flush later than `always`, as far as they have said so. */
+  syncs(): MessageOf<'directory'>['syncs'] {
+    const all = [...this.#known.values()].map(({ member: { name }, sync }) => ({ name, sync }))
+    return all.filter(({ sync }) => sync !== 'always')
+  }
+
   /** Others told of it: it is asked itself before it counts as alive. */
   told(members: readonly Member[], out: Effect[]): void {
     const strange = members.filter((member) => !this.#known.has(serverIdOf(member.name)))
@@ -116,9 +133,12 @@ export class Directory {
   }
 
   onAlive(from: Address, message: MessageOf<'alive'>, out: Effect[]): void {
-    this.heard(message.member)
+    const { member, sync = 'always' } = message
+    this.heard(member)
+    const known = this.#known.get(serverIdOf(member.name))
+    if (known?.member.name === member.name && member.name !== this.#self.name) known.sync = sync
     if (message.directory !== this.#digest())
-      send(out, from, { kind: 'directory', servers: this.servers(), silent: [], old: [] })
+      send(out, from, { kind: 'directory', servers: this.servers(), silent: [], old: [], syncs: [] })
   }
 
   tick(out: Effect[]): void {
@@ -138,16 +158,19 @@ export class Directory {
 
   /** Everything that is known of servers, for whoever asks. */
   describe(): MessageOf<'directory'> {
-    return { kind: 'directory', servers: this.servers(), silent: this.silent(), old: this.#old() }
+    const [servers, silent, old] = [this.servers(), this.silent(), this.#old()]
+    return { kind: 'directory', servers, silent, old, syncs: this.syncs() }
   }
 
   #greet(members: readonly Member[], out: Effect[]): void {
     const to = members.map((member) => member.address)
-    if (to.length > 0) send(out, to, { kind: 'alive', member: this.#self, directory: this.#digest(), ...this.#shows() })
+    if (to.length === 0) return
+    const said = { member: this.#self, directory: this.#digest(), ...this.#shows(), ...this.#says }
+    send(out, to, { kind: 'alive', ...said })
   }
 
   #note(id: ServerId, member: Member, silentTicks: number): void {
-    this.#known.set(id, { member, silentTicks })
+    this.#known.set(id, { member, silentTicks, sync: 'always' })
     this.#sorted = null
     this.#listDigest = null
   }

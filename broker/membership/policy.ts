@@ -39,6 +39,11 @@ export class Policy {
     this.#limits = limits
   }
 
+  /** All members answer, and it has not acted for so long that it would act at once. */
+  get isCalm(): boolean {
+    return this.#deadTicks.size === 0 && this.#pauseTicks === 0 && this.#nextPauseTicks === pauseTicksMin
+  }
+
   /** @param serving the epoch that takes stores here, if there is one */
   tick(serving: Configuration | null, out: Effect[]): void {
     if (this.#pauseTicks > 0) this.#pauseTicks--

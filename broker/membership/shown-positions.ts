@@ -1,7 +1,7 @@
 /**
  * How far the log of every other server was seen to reach. A server that comes back with less has been given an old copy of its
- * disk, and this is how it finds out (design 2, fault P6). Only what was flushed is ever shown, so a crash never takes a server
- * below what it had shown.
+ * disk, and this is how it finds out (design 2, fault P6). Only what its storage will always have is ever shown, so a crash never
+ * takes a server below what it had shown.
  *
  * Kept in memory, and in the log when it has grown by much: a position that grows because of such a record alone is not worth
  * the next one, or idle servers would write for each other for ever.

@@ -28,6 +28,10 @@ export class CatchUp {
     this.#learn = learn
   }
 
+  get isAsking(): boolean {
+    return this.#token !== 0
+  }
+
   /** Another server is in a later epoch, or says that this one is over. */
   ask(from: Address, out: Effect[], since: Epoch = this.#state.opened?.configuration.epoch ?? beforeFirst): void {
     if (this.#token !== 0 && this.#ticks < this.#limits.requestTicks) return

@@ -38,6 +38,10 @@ export class Feeds {
     this.#state = state
   }
 
+  get isEmpty(): boolean {
+    return this.#feeds.size === 0
+  }
+
   subscribe(from: Address, token: number, message: MessageOf<'subscribe'>, holdings: Holdings, out: Effect[]): void {
     const key = `${from} ${token}`
     if (this.#feeds.size >= feedsMax && !this.#feeds.has(key)) return

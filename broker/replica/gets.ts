@@ -33,6 +33,10 @@ export class Gets {
     this.#repair = repair
   }
 
+  get isEmpty(): boolean {
+    return this.#completions.length === 0
+  }
+
   collect(from: Address, token: number, message: MessageOf<'collect'>, out: Effect[]): void {
     this.#held(from, token, message, out)
   }

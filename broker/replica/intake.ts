@@ -8,6 +8,7 @@
 import { crc32 } from 'node:zlib'
 import type { Address, Epoch, PublisherId } from '../../proto/ids.ts'
 import { type Effect, send } from '../../proto/machine/contract.ts'
+import type { Sync } from '../../proto/sync.ts'
 import type { Batch, Refusal } from '../../proto/wire/messages.ts'
 import type { Limits } from '../host.ts'
 import type { Sequencer } from '../services/sequencer.ts'
@@ -21,6 +22,8 @@ export type Verdict = 'stored' | 'repeated' | 'early' | Refusal
 export class Intake {
   readonly #state: TopicState
   readonly #limits: Limits
+  /** What an acknowledgement says of itself where it is not on disk yet. */
+  readonly #meaning: { readonly sync?: Sync }
   /** Who gets an acknowledgement at the end of this turn. */
   readonly #acknowledge = new Map<PublisherId, Address>()
   /** Who is told at the end of this turn which batch is expected. */
@@ -32,9 +35,10 @@ export class Intake {
   /** Of the opened epoch, where this process orders it. */
   sequencer: Sequencer | null = null
 
-  constructor(state: TopicState, limits: Limits) {
+  constructor(state: TopicState, limits: Limits, sync: Sync) {
     this.#state = state
     this.#limits = limits
+    this.#meaning = sync === 'always' ? {} : { sync }
   }
 
   /** Another epoch has been opened: its publishers begin at 1. */
@@ -83,7 +87,8 @@ export class Intake {
     if (opened !== null && opened.wedgedFor === null) {
       const epoch = opened.configuration.epoch
       for (const [publisher, to] of this.#acknowledge) {
-        send(out, to, { kind: 'stored', topic, epoch, publisher, end: opened.holdings.endOf(publisher) })
+        const end = opened.holdings.endOf(publisher)
+        send(out, to, { kind: 'stored', topic, epoch, publisher, end, ...this.#meaning })
       }
       this.#tellExpected(opened, epoch, out)
     }

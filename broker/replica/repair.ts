@@ -25,6 +25,8 @@ export class Repair {
   #ticks = 0
   #token = 0
   #silentTicks = 0
+  /** At the last look all members had told the same, and this one had told them. */
+  #isSettled = false
 
   constructor(state: TopicState, intake: Intake, host: Host, limits: Limits) {
     this.#state = state
@@ -37,6 +39,16 @@ export class Repair {
     this.#peers = new Map()
     this.#told = new Map()
     this.#token = 0
+    this.#isSettled = false
+  }
+
+  get isSettled(): boolean {
+    return this.#isSettled && this.#token === 0
+  }
+
+  /** Something was stored. */
+  changed(): void {
+    this.#isSettled = false
   }
 
   /** What this server knows to be on the disks of an operation's quorum. */
@@ -54,6 +66,7 @@ export class Repair {
     const before = this.#peers.get(name)
     const known: MessageSet = message.whole || before === undefined ? message.stored : union([before, message.stored])
     this.#peers.set(name, known)
+    this.#isSettled = false
     // Who reports has started: so this epoch is known to be enabled here too, by one that has been started again.
     const { configuration } = opened
     if (this.#peers.size + 1 >= enabledQuorum(configuration)) this.#state.noteEnabled(configuration.epoch)
@@ -100,7 +113,9 @@ export class Repair {
     const behind =
       this.#peers.size + 1 < configuration.members.length ||
       [...this.#peers.values()].some((peer) => !sameSet(peer, stored))
-    if (sameSet(stored, this.#told) && !(behind && this.#ticks % (this.#limits.reportTicks * 10) === 0)) return
+    const isTold = sameSet(stored, this.#told)
+    this.#isSettled = isTold && !behind
+    if (isTold && !(behind && this.#ticks % (this.#limits.reportTicks * 10) === 0)) return
     this.#told = stored
     const others = configuration.members.filter((member) => member.name !== this.#host.self.name)
     const to = others.map((member) => this.#host.addressOf(member))

@@ -84,7 +84,7 @@ export class Replica {
     this.state = new TopicState(topic, host.self.name)
     this.#host = host
     this.#limits = limits
-    this.#intake = new Intake(this.state, limits)
+    this.#intake = new Intake(this.state, limits, host.sync)
     this.#feeds = new Feeds(this.state)
     this.#repair = new Repair(this.state, this.#intake, host, limits)
     this.#gets = new Gets(this.state, this.#repair)
@@ -114,6 +114,15 @@ export class Replica {
     const { opened, newest } = this.state
     if (this.phase !== 'open' || opened === null) return null
     return newest !== null && newest.epoch > opened.configuration.epoch ? null : opened.configuration
+  }
+
+  /** Nothing here waits for time to pass: it may be told of it late. */
+  get isQuiet(): boolean {
+    if (this.#opening.isBusy || this.#transfer.busy || this.#catchUp.isAsking) return false
+    const { serving } = this
+    if (serving === null) return this.phase === 'closed' && this.state.successorEnabled
+    const isCommon = serving.sequencer === undefined && !this.#intake.crowded && this.#policy.isCalm
+    return isCommon && this.#repair.isSettled && this.#feeds.isEmpty && this.#gets.isEmpty
   }
 
   take(from: Address, frame: Frame, message: ReplicaMessage, out: Effect[]): void {
@@ -219,7 +228,10 @@ export class Replica {
     if (this.phase === 'open') this.#intake.sequencer?.settle(out)
     const { changed } = this.#intake
     this.#feeds.settle(changed, out)
-    if (changed.size > 0) this.#gets.settle(out)
+    if (changed.size > 0) {
+      this.#gets.settle(out)
+      this.#repair.changed()
+    }
     this.#intake.settle(out)
   }
 
@@ -332,8 +344,8 @@ export class Replica {
   /** Staged for an attempt whose coordinator is silent: perhaps it lost, and this server is not needed. */
   #askForEnd(out: Effect[]): void {
     const staged = this.#opening.forgottenFor(this.#limits.takeoverTicks * 2)
-    const source = this.#transfer.anySource
     if (staged === null) return
+    const source = this.#transfer.anySource
     if (source !== undefined) this.#catchUp.ask(this.#host.addressOf(source.member), out, staged)
     // Perhaps it was decided, and everybody who heard it is gone: an engine still knows.
     const old = this.state.configurationOf(staged)

@@ -2,6 +2,7 @@
 import { type Configuration, type Member, operationQuorum } from '../../proto/configuration.ts'
 import type { Address, PublisherId, ServerName } from '../../proto/ids.ts'
 import { type Effect, send } from '../../proto/machine/contract.ts'
+import { type Sync, weakness } from '../../proto/sync.ts'
 import type { MessageOf } from '../../proto/wire/messages.ts'
 import type { Servers } from '../servers.ts'
 import type { Outgoing } from './outgoing.ts'
@@ -33,8 +34,9 @@ const pauseTicks = 3
 /** One member, as this publisher sees it. */
 interface MemberView {
   readonly member: Member
-  /** Last sequence that it acknowledged. */
+  /** Last sequence that it acknowledged, and what it means by that. */
   acked: number
+  sync: Sync
   /** It said that it has not begun this epoch; it tells when it has. */
   absent: boolean
   silentTicks: number
@@ -69,7 +71,7 @@ export class EpochWindow {
     this.#publisher = publisher
     this.#servers = servers
     this.#limits = limits
-    const fresh = { acked: 0, absent: false, silentTicks: 0, ticksSinceResend: 0 }
+    const fresh = { acked: 0, sync: 'always' as Sync, absent: false, silentTicks: 0, ticksSinceResend: 0 }
     this.#members = configuration.members.map((member) => ({ member, ...fresh }))
   }
 
@@ -105,6 +107,7 @@ export class EpochWindow {
     const view = this.#viewOf(from, message.epoch)
     if (view === undefined || message.end <= view.acked) return []
     view.acked = message.end
+    view.sync = message.sync ?? 'always'
     view.silentTicks = 0
     if (view.absent) this.#present(view, out)
     return this.#acknowledge()
@@ -205,10 +208,12 @@ export class EpochWindow {
     const durable = ends[operationQuorum(this.configuration) - 1] ?? 0
     const done: Outgoing[] = []
     if (durable > this.durableEnd) {
+      const sync = this.#syncOf(durable)
       this.durableEnd = durable
       for (; this.#durableCount < this.#sent.length; this.#durableCount++) {
         const outgoing = this.#sent[this.#durableCount]
         if (outgoing === undefined || outgoing.last > durable) break
+        outgoing.acknowledged(sync)
         done.push(outgoing)
         this.#windowBytes -= outgoing.body.length
         this.#retainedBytes += outgoing.body.length
@@ -216,6 +221,14 @@ export class EpochWindow {
     }
     this.#forget(ends[ends.length - 1] ?? 0)
     return done
+  }
+
+  /** What the acknowledgements up to `end` mean together: the weakest among the strongest quorum. */
+  #syncOf(end: number): Sync {
+    const syncs = this.#members.filter((view) => view.acked >= end).map((view) => view.sync)
+    if (syncs.every((sync) => sync === 'always')) return 'always'
+    syncs.sort((a, b) => weakness(a) - weakness(b))
+    return syncs[operationQuorum(this.configuration) - 1] ?? 'memory'
   }
 
   /** Drops what all members have, and what is durable beyond what is kept for members that are behind. */

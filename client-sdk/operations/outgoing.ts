@@ -1,6 +1,7 @@
 import type { EpochcastError } from '../../proto/errors.ts'
 import { type Epoch, formatMessageId, type PublisherId, type Sequence } from '../../proto/ids.ts'
 import type { Settleable } from '../../proto/machine/contract.ts'
+import type { Sync } from '../../proto/sync.ts'
 import type { Batch } from '../../proto/wire/messages.ts'
 import { BodyWriter, type Headers, readEntries } from '../entries.ts'
 import { Nobody, type PublishStatus, type Waiter } from './waiters.ts'
@@ -28,6 +29,7 @@ export class Outgoing implements Settleable {
   /** How many messages its publisher had taken before its first. */
   ordinal = 0
   #status: PublishStatus = 'durable'
+  #sync: Sync = 'always'
   #publisher: PublisherId | null = null
 
   constructor(
@@ -57,6 +59,11 @@ export class Outgoing implements Settleable {
 
   get assigned(): boolean {
     return this.epoch !== null
+  }
+
+  /** Its quorum has acknowledged it. */
+  acknowledged(sync: Sync): void {
+    this.#sync = sync
   }
 
   conclude(status: PublishStatus): void {
@@ -146,9 +153,10 @@ export class Outgoing implements Settleable {
     const { epoch } = this
     const publisher = this.#publisher
     if (epoch === null || publisher === null) return
+    const sync = status === 'durable' ? this.#sync : null
     let { first } = this
     for (const waiter of waiters) {
-      waiter.settled(status, epoch, publisher, first)
+      waiter.settled(status, epoch, publisher, first, sync)
       first += waiter.count
     }
   }

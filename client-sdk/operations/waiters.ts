@@ -1,10 +1,11 @@
 /** Who waits for the outcome of what was published: one message, or a part of many. */
 import type { EpochcastError } from '../../proto/errors.ts'
 import { type Epoch, formatMessageId, type PublisherId, type Sequence } from '../../proto/ids.ts'
+import type { Sync } from '../../proto/sync.ts'
 
 /**
  * What became of a publish.
- * - durable: on the disks of the mode's quorum
+ * - durable: on the disks of the mode's quorum, or as safe there as `sync` says
  * - included: its epoch ended, and the closing set holds it
  * - dropped: its epoch ended, and the closing set does not hold it; it will never appear
  */
@@ -15,6 +16,11 @@ export interface PublishResult {
   readonly id: string
   readonly epoch: Epoch
   readonly status: PublishStatus
+  /**
+   * What the quorum's acknowledgements meant, where the status is `durable`: `always` for on disk; else what may be lost, if
+   * machines of more members than the mode tolerates stop at once. Null where no acknowledgement was counted.
+   */
+  readonly sync: Sync | null
 }
 
 /** Messages of one `publishMany` that had their outcome together: neighbours, in the order of the call. */
@@ -25,6 +31,8 @@ export interface PublishedRun {
   readonly count: number
   readonly epoch: Epoch
   readonly status: PublishStatus
+  /** As of a `PublishResult`. */
+  readonly sync: Sync | null
 }
 
 /** Somebody who waits for `count` messages that follow one another in one store. */
@@ -33,7 +41,7 @@ export interface Waiter {
   /** Wants to know that their epoch dropped them, instead of having them added again. */
   readonly settleAtEpochEnd: boolean
   /** @param first sequence of the first of them */
-  settled(status: PublishStatus, epoch: Epoch, publisher: PublisherId, first: number): void
+  settled(status: PublishStatus, epoch: Epoch, publisher: PublisherId, first: number, sync: Sync | null): void
   reject(error: EpochcastError): void
 }
 
@@ -54,8 +62,8 @@ export class One implements Waiter {
     this.settleAtEpochEnd = settleAtEpochEnd
   }
 
-  settled(status: PublishStatus, epoch: Epoch, publisher: PublisherId, first: number): void {
-    this.resolve({ id: idOf(epoch, publisher, first), epoch, status })
+  settled(status: PublishStatus, epoch: Epoch, publisher: PublisherId, first: number, sync: Sync | null): void {
+    this.resolve({ id: idOf(epoch, publisher, first), epoch, status, sync })
   }
 }
 
@@ -123,10 +131,10 @@ class Part implements Waiter {
     return this.#of.settleAtEpochEnd
   }
 
-  settled(status: PublishStatus, epoch: Epoch, publisher: PublisherId, first: number): void {
+  settled(status: PublishStatus, epoch: Epoch, publisher: PublisherId, first: number, sync: Sync | null): void {
     const { count } = this
     const lastId = idOf(epoch, publisher, first + count - 1)
-    this.run = { firstId: idOf(epoch, publisher, first), lastId, count, epoch, status }
+    this.run = { firstId: idOf(epoch, publisher, first), lastId, count, epoch, status, sync }
     this.#of.told()
   }
 

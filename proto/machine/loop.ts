@@ -112,6 +112,11 @@ export class Loop<Call = never> implements TransportHandler {
     if (this.#stopped) return
     this.#inputs.push(tick)
     if (!this.#scheduled) this.#turn()
+    try {
+      if (!this.#stopped) this.#options.store?.tick()
+    } catch (error) {
+      this.#fatal(error)
+    }
   }
 
   #schedule(): void {

@@ -11,18 +11,26 @@ export type Position = number
  */
 export interface Store {
   /**
-   * Adds one record behind all others. Synchronous and without IO: it is on disk when a `flush` that began later has
+   * Adds one record behind all others. Synchronous and without IO: it is safe when a `flush` that began later has
    * resolved. `body` is copied.
    * @throws EpochcastError `EC_DISK_FULL` (retryable) for a batch when only the space kept for protocol records is left
    */
   append(kind: RecordKind, body: Uint8Array): Position
-  /** Flushes what was appended before the call. A rejection is final: the server must stop, no second try. */
+  /**
+   * Makes safe what was appended before the call: on disk, and where the store was told so (`Sync`), batches alone only
+   * written. A rejection is final: the server must stop, no second try.
+   */
   flush(): Promise<void>
   /** True when batches must be refused: soon only protocol records will fit. Asked before a turn's batches are taken. */
   readonly full: boolean
   /** Everything below is on disk; never goes back within one storage, whatever crashes. */
   readonly flushedTo: Position
-  /** True when something appended is not on disk yet. */
+  /**
+   * Everything below is safe as `flush` makes it: `flushedTo` or more. Never goes back within one storage: one that may
+   * have lost what was only written is another storage.
+   */
+  readonly writtenTo: Position
+  /** True when something appended is not safe yet. */
   readonly dirty: boolean
   /** The body of a record: at once from memory, else from disk. Rejects with `EC_LOG_DAMAGED` when it is not intact. */
   read(position: Position): Uint8Array | Promise<Uint8Array>
@@ -30,5 +38,7 @@ export interface Store {
   recover(visit: (kind: RecordKind, body: Uint8Array, position: Position) => void): Promise<void>
   /** Called by the loop while nothing happens, so that a mark can follow the last commit. */
   idle(): void
+  /** Called by the loop at every tick, for what is flushed by the clock. @throws EpochcastError when such a flush failed */
+  tick(): void
   close(): Promise<void>
 }

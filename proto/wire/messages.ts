@@ -25,9 +25,11 @@ import {
   publisherType,
   ranks,
   serverNameType,
+  serverSync,
   shownPosition,
   source,
   stake,
+  syncType,
   topicType,
 } from './types.ts'
 
@@ -82,8 +84,8 @@ export const shapes = {
     /** The sequencer's records alone. */
     ranks: optional(11, ranks),
   },
-  /** Acknowledgement: everything of the publisher up to `end` is on this member's disk. */
-  stored: { ...topical, publisher: one(4, publisherType), end: one(5, uint()) },
+  /** Acknowledgement: everything of the publisher up to `end` is on this member's disk, or as safe as `sync` says. */
+  stored: { ...topical, publisher: one(4, publisherType), end: one(5, uint()), sync: optional(6, syncType) },
   /** A batch came early: the next one taken starts at `next`. */
   expected: { ...topical, publisher: one(4, publisherType), next: one(5, uint()) },
   refused: { ...topical, refusal: one(4, word(refusals)), detail: one(5, text(1000)) },
@@ -219,15 +221,24 @@ export const shapes = {
   identity: { member: one(2, member), cluster: optional(3, clusterRecord) },
   join: { cluster: one(2, clusterRecord) },
   joined: { member: one(2, member) },
-  /** `position`: how much of this life's log is on disk; without it from one that does not speak for its topics yet. */
+  /**
+   * `position`: how much of this life's log its storage will always have; without it from one that does not speak for its
+   * topics yet. `sync`: where it is weaker than `always`.
+   */
   alive: {
     member: one(2, member),
     directory: one(3, uint()),
     incarnation: optional(4, uint()),
     position: optional(5, uint()),
+    sync: optional(6, syncType),
   },
-  /** `old`: their disk is an old copy, so they do not serve. */
-  directory: { servers: many(2, member), silent: many(3, serverNameType), old: many(4, serverNameType) },
+  /** `old`: their disk is an old copy, so they do not serve. `syncs`: of those that flush later than `always`. */
+  directory: {
+    servers: many(2, member),
+    silent: many(3, serverNameType),
+    old: many(4, serverNameType),
+    syncs: many(5, serverSync),
+  },
   'list-servers': {},
 
   // Only in the log.

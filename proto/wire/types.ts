@@ -3,6 +3,7 @@ import { modes, orders, services } from '../configuration.ts'
 import { parseDecider } from '../decider.ts'
 import { address, clusterId, epoch, parseServerName, publisherId, topicName } from '../ids.ts'
 import type { Frontier, MessageSet } from '../message-set.ts'
+import { parseSync, type Sync } from '../sync.ts'
 import { badMessage, type FieldType, flag, many, nested, one, optional, text, uint, word } from './fields.ts'
 
 export const topicType = text(200, topicName)
@@ -173,6 +174,14 @@ export const engineState = nested(
   },
   'EngineState',
 )
+
+/** When a server flushes; said only where it is weaker than `always`. */
+export const syncType = text(20, (given): Sync => {
+  const sync = parseSync(given)
+  if (sync !== given) throw badMessage(`${JSON.stringify(given)} is another way to write ${sync}`)
+  return sync
+})
+export const serverSync = nested({ name: one(1, serverNameType), sync: one(2, syncType) }, 'ServerSync')
 
 /** How far the log of a server was seen to reach: by which of its lives, and by earlier or other ones. */
 export const shownPosition = nested(

@@ -18,6 +18,7 @@ const words: Readonly<Record<string, readonly string[]>> = {
   verdict: ['ok', 'warn', 'fail'],
 }
 const deciders = ['stakes', 'engine', 'engine:main', 'engine:main@0123456789abcdef']
+const syncs = ['always', 'interval 50', 'memory']
 const letters = 'abcdeXYZ019'
 const named = new Set(['sequencer', 'coordinator', 'silent', 'old', 'retirable'])
 const manyMax = 4
@@ -59,6 +60,7 @@ export class MessageGenerator {
     const list = words[key]
     if (list !== undefined && type.proto === 'uint32') return pick(random, list)
     if (key === 'decider') return pick(random, deciders)
+    if (key === 'sync') return pick(random, syncs)
     if (key === 'publisher') return hexDigits(random, 16)
     if (key === 'id') return uuid(random)
     if (key === 'name' || named.has(key)) return serverNameBy(random)

@@ -1,6 +1,7 @@
 /** One seed draws one plan. Each part has a stream of its own, so that a change in one does not shift the others. */
 import type { Decider, Mode } from '../../proto/configuration.ts'
 import type { Random } from '../../proto/machine/ports.ts'
+import type { Sync } from '../../proto/sync.ts'
 import { logUniform, pick, shuffled, streamOf } from './chance.ts'
 import { drawFaults } from './draw-faults.ts'
 import { drawEngine, drawTopics } from './draw-topics.ts'
@@ -45,6 +46,7 @@ export function drawPlan(seed: number, options: DrawOptions = {}): Plan {
   const drift: Record<string, number> = {}
   for (const id of servers) drift[id] = drifts ? 0.8 + timing.below(41) / 100 : 1
   const disks = timing.below(4) === 0 ? 'segments' : 'records'
+  const sync = drawSync(streamOf(seed, 6), servers)
   return {
     format: planFormat,
     seed,
@@ -54,6 +56,7 @@ export function drawPlan(seed: number, options: DrawOptions = {}): Plan {
     second,
     engine,
     disks,
+    ...(sync !== null && { sync }),
     // A flush of a real disk takes long enough to die in it.
     delays:
       disks === 'records'
@@ -70,6 +73,13 @@ export function drawPlan(seed: number, options: DrawOptions = {}): Plan {
     healAt,
     deadForGood: timing.below(3) === 0 ? shuffled(timing, servers).slice(0, 1 + timing.below(2)) : [],
   }
+}
+
+/** In one world of eight, some servers flush later than they acknowledge. */
+function drawSync(random: Random, servers: readonly string[]): Record<string, Sync> | null {
+  if (random.below(8) > 0) return null
+  const lax = servers.filter(() => random.below(3) > 0)
+  return Object.fromEntries(lax.map((id) => [id, pick(random, ['interval 20', 'interval 300', 'memory'] as const)]))
 }
 
 function drawDelays(random: Random): Delays {

@@ -252,7 +252,7 @@ export class Injector {
         return 'from the beginning'
       case 'P4': {
         const alive = [...world.servers.values()].filter((server) => server.alive)
-        for (const server of alive) server.kill()
+        for (const server of alive) server.kill(this.#mayLosePower(server))
         world.queue.after(fault.lasts, () => this.#startAgain(alive), true)
         return alive.map(({ id }) => id).join(',')
       }
@@ -271,7 +271,7 @@ export class Injector {
       case 'R6':
       case 'R7':
         // Half of the time only the process dies, and its machine goes on.
-        server.kill(this.#random.below(2) === 0)
+        server.kill(this.#random.below(2) === 0 && this.#mayLosePower(server))
         world.queue.after(fault.lasts, () => this.#startAgain([server]), true)
         return server.id
       case 'P5':
@@ -287,7 +287,7 @@ export class Injector {
         this.#later(fault.lasts, () => server.resume())
         return server.id
       case 'D4': {
-        if (server.files === null) return null
+        if (server.files === null || !this.#mayLosePower(server)) return null
         let isDone = false
         server.files.fault = (operation) => {
           if (operation !== 'datasync' || isDone) return null
@@ -305,6 +305,11 @@ export class Injector {
       default:
         return null
     }
+  }
+
+  /** With its power, or by a flush that fails, a server that flushes later than it acknowledges loses its storage. */
+  #mayLosePower(server: ServerNode): boolean {
+    return !server.isLax || this.#needs.tolerance.lose([server.name])
   }
 
   #fill(fault: PlannedFault, server: ServerNode): string | null {

@@ -4,6 +4,7 @@
  */
 import type { Durability } from '../../client-sdk/operations/reading.ts'
 import type { Decider, Mode, Order } from '../../proto/configuration.ts'
+import type { Sync } from '../../proto/sync.ts'
 import type { GetLevel } from '../../proto/wire/messages.ts'
 import type { FaultId } from './fault-classes.ts'
 
@@ -21,6 +22,8 @@ export interface Plan {
   /** An engine outside of the cluster that every server has, and what it decides: some epochs, or new topics, too. */
   readonly engine: 'none' | 'beside' | 'founding'
   readonly disks: 'records' | 'segments'
+  /** How servers flush that do not flush before each acknowledgement; left out where all do. */
+  readonly sync?: Readonly<Record<string, Sync>>
   readonly delays: Delays
   /** Speed of time by server. */
   readonly drift: Readonly<Record<string, number>>

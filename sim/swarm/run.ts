@@ -111,6 +111,7 @@ class Run {
       seed: plan.seed,
       keepTrace: false,
       disks: plan.disks,
+      sync: (server) => plan.sync?.[server] ?? 'always',
       points: true,
       limits,
       fate: (parcel) => this.#injector?.fate(parcel) ?? [0],

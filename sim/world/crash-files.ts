@@ -183,6 +183,10 @@ export class CrashFiles implements Files {
     inode.dirty.clear()
   }
 
+  has(name: string): boolean {
+    return this.#names.has(name)
+  }
+
   /** What reading would show. */
   bytesOf(name: string): Uint8Array {
     return this.#inode(name).cached

@@ -5,6 +5,7 @@
 import type { LogOptions } from '../../broker/log/options.ts'
 import { SegmentLog } from '../../broker/log/segment-log.ts'
 import type { Position, RecordKind, Store } from '../../proto/machine/store.ts'
+import type { Sync } from '../../proto/sync.ts'
 import type { CrashFiles } from './crash-files.ts'
 import type { DiskOwner, DiskRecord } from './virtual-disk.ts'
 
@@ -26,10 +27,11 @@ export class SegmentDisk implements Store {
   #unflushed: DiskRecord[] = []
   #detached = false
 
-  constructor(files: CrashFiles, owner: Pick<DiskOwner, 'appended' | 'flushed'>) {
+  /** @param boot of the machine, which is another one after every loss of power */
+  constructor(files: CrashFiles, owner: Pick<DiskOwner, 'appended' | 'flushed'>, sync: Sync, boot: string) {
     this.files = files
     this.#owner = owner
-    this.#log = new SegmentLog(files, logOptions)
+    this.#log = new SegmentLog(files, { ...logOptions, sync, boot })
   }
 
   get full(): boolean {
@@ -38,6 +40,10 @@ export class SegmentDisk implements Store {
 
   get flushedTo(): Position {
     return this.#log.flushedTo
+  }
+
+  get writtenTo(): Position {
+    return this.#log.writtenTo
   }
 
   get dirty(): boolean {
@@ -68,6 +74,10 @@ export class SegmentDisk implements Store {
     this.#log.idle()
   }
 
+  tick(): void {
+    this.#log.tick()
+  }
+
   close(): Promise<void> {
     return this.#log.close()
   }
@@ -80,7 +90,7 @@ export class SegmentDisk implements Store {
   /** A commit that had to wait takes along what was appended after the call. */
   #tell(): void {
     if (this.#detached) return
-    const end = this.#unflushed.findIndex(({ position }) => position >= this.#log.flushedTo)
+    const end = this.#unflushed.findIndex(({ position }) => position >= this.#log.writtenTo)
     const flushed = this.#unflushed.splice(0, end < 0 ? this.#unflushed.length : end)
     if (flushed.length > 0) this.#owner.flushed(flushed)
   }

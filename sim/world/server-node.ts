@@ -1,11 +1,13 @@
 /** One server of a virtual world: its storages, and the process that runs on the newest of them. */
 import type { TopicDefaults } from '../../broker/finder.ts'
 import type { Limits } from '../../broker/host.ts'
+import { noteFileName, saysMayLack, setAside } from '../../broker/log/unflushed.ts'
 import { ServerMachine } from '../../broker/server-machine.ts'
 import { type Address, address, type ServerName, serverId, serverName } from '../../proto/ids.ts'
 import { Loop, type LoopTimers } from '../../proto/machine/loop.ts'
 import type { Clock, Random } from '../../proto/machine/ports.ts'
 import type { Position, RecordKind, Store } from '../../proto/machine/store.ts'
+import type { Sync } from '../../proto/sync.ts'
 import { CrashFiles, type PausedOperation } from './crash-files.ts'
 import type { EventQueue } from './event-queue.ts'
 import type { PointHook, WorldEvent } from './events.ts'
@@ -25,6 +27,7 @@ export interface Surroundings {
     readonly limits?: Partial<Limits>
     readonly defaults?: TopicDefaults
     readonly flushTime?: (server: string) => number
+    readonly sync?: (server: string) => Sync
   }
   readonly onPoint: PointHook | null
   /** Promises may have moved. */
@@ -68,6 +71,8 @@ export class ServerNode {
   #files: CrashFiles | null = null
   /** Everything below was told to be on disk. */
   #toldTo: Position = -1
+  /** How often its machine has started. */
+  #boots = 1
   #running: Running | null = null
   #holdsFlushes = false
   #heldFlushes: (() => void)[] = []
@@ -133,7 +138,8 @@ export class ServerNode {
       defaults: world.options.defaults ?? { autoCreate: false, template: { members: [] } },
       storeFull: () => store.full,
       engines: world.enginesOf(this.id).map(({ id }) => ({ id, type: 'virtual' })),
-      flushedTo: () => store.flushedTo,
+      writtenTo: () => store.writtenTo,
+      sync: this.#sync,
       ...(world.options.limits && { limits: world.options.limits }),
     })
     const loop: Loop = new Loop({
@@ -162,7 +168,10 @@ export class ServerNode {
     }
   }
 
-  /** Gone at once, and with it what it had not flushed. `power`: the whole machine; a real disk keeps any part of it then. */
+  /**
+   * Gone at once, and with it what it had not flushed. `power`: the whole machine; a real disk keeps any part of it then, and
+   * a server that had not flushed what it acknowledged comes back as another storage.
+   */
   kill(power = true): void {
     const running = this.#running
     if (running === null) return
@@ -172,7 +181,7 @@ export class ServerNode {
     this.#missed = []
     this.#paused = false
     const { store } = running
-    if (store instanceof VirtualDisk) this.#records = store.crash()
+    if (store instanceof VirtualDisk) this.#records = store.crash(power)
     else {
       store.detach()
       this.#files = power ? store.files.powerLoss() : store.files.restart()
@@ -181,16 +190,36 @@ export class ServerNode {
     this.#world.network.detach(address(this.id))
     const loss = power ? this.#files?.loss : undefined
     this.#world.tell({ what: 'crash', at: this.#world.now, server: this.name, ...(loss && { loss }) })
+    if (power) this.#boots++
+    // The next process will see by itself what it has to make of what it finds; the world wants to know its name.
+    const mayLack = store instanceof VirtualDisk ? power && this.#sync !== 'always' : this.#saysMayLack()
+    if (mayLack) this.#renew()
+  }
+
+  /** The server was told to flush later than it acknowledges. */
+  get isLax(): boolean {
+    return this.#sync !== 'always'
+  }
+
+  #saysMayLack(): boolean {
+    if (this.#files?.has(noteFileName) !== true) return false
+    return saysMayLack(Buffer.from(this.#files.bytesOf(noteFileName)).toString(), this.#boot)
+  }
+
+  /** From now on it is another storage. */
+  #renew(): void {
+    this.#world.tell({ what: 'disk-lost', at: this.#world.now, server: this.name })
+    this.#records = []
+    this.#toldTo = -1
+    this.storages.push(this.#world.newStorage())
   }
 
   /** Comes back under the same id with an empty disk. */
   loseDisk(): void {
+    const { name } = this
     this.kill()
-    this.#world.tell({ what: 'disk-lost', at: this.#world.now, server: this.name })
-    this.#records = []
     this.#files = null
-    this.#toldTo = -1
-    this.storages.push(this.#world.newStorage())
+    if (this.name === name) this.#renew()
   }
 
   /** Everything below is on the disk; null while no process runs. */
@@ -266,7 +295,8 @@ export class ServerNode {
       running.machine.recover(kind, body, position)
     }
     world.restless = true
-    store.recover(visit).then(
+    const recovered = setAside(store.files, this.#boot).then(() => store.recover(visit))
+    recovered.then(
       () => {
         if (this.#running !== running) return
         // What was on its way when the process ended, and is on disk now.
@@ -293,7 +323,16 @@ export class ServerNode {
         flushing: (end) => this.#flushing(end),
       },
       this.#records,
+      this.#sync,
     )
+  }
+
+  get #sync(): Sync {
+    return this.#world.options.sync?.(this.id) ?? 'always'
+  }
+
+  get #boot(): string {
+    return String(this.#boots)
   }
 
   #openSegments(name: ServerName): SegmentDisk {
@@ -304,10 +343,11 @@ export class ServerNode {
       sectorBytes: 64,
       pause: (operation) => this.#diskTime(operation),
     })
-    return new SegmentDisk(this.#files, {
-      appended: (record) => world.tell({ what: 'append', at: world.now, server: name, record }),
-      flushed: (records) => this.#flushed(name, records),
-    })
+    const owner = {
+      appended: (record: DiskRecord) => world.tell({ what: 'append', at: world.now, server: name, record }),
+      flushed: (records: readonly DiskRecord[]) => this.#flushed(name, records),
+    }
+    return new SegmentDisk(this.#files, owner, this.#sync, this.#boot)
   }
 
   #flushed(server: ServerName, records: readonly DiskRecord[]): void {
@@ -345,6 +385,9 @@ export class ServerNode {
       get flushedTo() {
         return store.flushedTo
       },
+      get writtenTo() {
+        return store.writtenTo
+      },
       read: (position) => {
         const body = store.read(position)
         if (body instanceof Promise) world.restless = true
@@ -354,6 +397,10 @@ export class ServerNode {
       idle: () => {
         if (store instanceof SegmentDisk) world.restless = true
         store.idle()
+      },
+      tick: () => {
+        if (store instanceof SegmentDisk) world.restless = true
+        store.tick()
       },
       close: () => store.close(),
     }

@@ -1,8 +1,11 @@
 /**
  * A disk in virtual time: a flush ends when the world says so, and a crash keeps what was flushed by then. Everything is
- * synchronous, so one event of the world is one step of one machine.
+ * synchronous, so one event of the world is one step of one machine. Where `sync` is weaker than `always`, batches alone are
+ * written at once; the end of the process keeps them, and a loss of power only what was flushed.
  */
+import { tickMs } from '../../proto/machine/contract.ts'
 import type { Position, RecordKind, Store } from '../../proto/machine/store.ts'
+import { intervalMsOf, type Sync } from '../../proto/sync.ts'
 
 export interface DiskRecord {
   readonly kind: RecordKind
@@ -15,7 +18,7 @@ export interface DiskOwner {
   /** Ends the flush, now or later, or never. */
   flushing(end: () => void): void
   appended(record: DiskRecord): void
-  /** These are on disk now, in this order. */
+  /** These are safe now, in this order: on disk, or written where that is enough. */
   flushed(records: readonly DiskRecord[]): void
 }
 
@@ -24,18 +27,25 @@ export class VirtualDisk implements Store {
   readonly #owner: DiskOwner
   readonly #records: DiskRecord[] = []
   readonly #byPosition = new Map<Position, Uint8Array>()
+  readonly #sync: Sync
+  readonly #intervalTicks: number
+  #written = 0
   #flushed = 0
+  #ticks = 0
   #end: Position = 0
   #detached = false
 
-  constructor(owner: DiskOwner, records: readonly DiskRecord[] = []) {
+  constructor(owner: DiskOwner, records: readonly DiskRecord[] = [], sync: Sync = 'always') {
     this.#owner = owner
+    this.#sync = sync
+    this.#intervalTicks = Math.ceil((intervalMsOf(sync) ?? 0) / tickMs)
     for (const record of records) this.#keep(record)
+    this.#written = this.#records.length
     this.#flushed = this.#records.length
   }
 
   get dirty(): boolean {
-    return this.#flushed < this.#records.length
+    return this.#written < this.#records.length
   }
 
   get flushedCount(): number {
@@ -44,6 +54,10 @@ export class VirtualDisk implements Store {
 
   get flushedTo(): Position {
     return this.#records[this.#flushed]?.position ?? this.#end
+  }
+
+  get writtenTo(): Position {
+    return this.#records[this.#written]?.position ?? this.#end
   }
 
   get records(): readonly DiskRecord[] {
@@ -60,14 +74,17 @@ export class VirtualDisk implements Store {
   flush(): Promise<void> {
     const count = this.#records.length
     const completion = new Completion()
+    const isWrittenOnly =
+      this.#sync !== 'always' && this.#records.slice(this.#written).every(({ kind }) => kind === 'batch')
     const end = () => {
       if (this.#detached) return
-      const fresh = this.#records.slice(this.#flushed, count)
-      this.#flushed = Math.max(this.#flushed, count)
+      const fresh = this.#records.slice(this.#written, count)
+      this.#written = Math.max(this.#written, count)
+      if (!isWrittenOnly) this.#flushed = Math.max(this.#flushed, count)
       if (fresh.length > 0) this.#owner.flushed(fresh)
       completion.end()
     }
-    if (count === this.#flushed) end()
+    if (isWrittenOnly || count === this.#written) end()
     else this.#owner.flushing(end)
     // The loop only calls `then`; a real promise would end in a turn of its own, outside of virtual time.
     return completion as unknown as Promise<void>
@@ -90,12 +107,21 @@ export class VirtualDisk implements Store {
 
   idle(): void {}
 
+  tick(): void {
+    if (this.#intervalTicks === 0 || ++this.#ticks < this.#intervalTicks || this.#flushed === this.#written) return
+    this.#ticks = 0
+    const count = this.#written
+    this.#owner.flushing(() => {
+      if (!this.#detached) this.#flushed = Math.max(this.#flushed, count)
+    })
+  }
+
   async close(): Promise<void> {}
 
-  /** The process is gone: what was being flushed never ends. @returns what the next one finds */
-  crash(): readonly DiskRecord[] {
+  /** The process is gone, or all of the machine: what was being flushed never ends. @returns what the next one finds */
+  crash(power: boolean): readonly DiskRecord[] {
     this.#detached = true
-    return this.#records.slice(0, this.#flushed)
+    return this.#records.slice(0, power ? this.#flushed : this.#written)
   }
 
   #keep(record: DiskRecord): void {

@@ -11,6 +11,7 @@ import { address, type ClusterId, clusterId, type ServerName } from '../../proto
 import { tickMs } from '../../proto/machine/contract.ts'
 import type { LoopTimers } from '../../proto/machine/loop.ts'
 import type { Clock, Random } from '../../proto/machine/ports.ts'
+import type { Sync } from '../../proto/sync.ts'
 import { encodeEnvelope, messageBytes } from '../../proto/wire/codec.ts'
 import type { ClusterRecord, GetLevel, Message } from '../../proto/wire/messages.ts'
 import { seededRandom } from '../seeded-random.ts'
@@ -30,6 +31,8 @@ export interface WorldOptions {
   readonly latency?: (parcel: Parcel) => number
   /** Milliseconds that a flush takes; 0 without it. */
   readonly flushTime?: (server: string) => number
+  /** When servers flush; `always` without it. */
+  readonly sync?: (server: string) => Sync
   /** What people's clocks show; no decision may depend on it. */
   readonly clock?: (id: string, now: number) => number
   /** Keeps every event in `trace`; true by default. */

@@ -122,6 +122,7 @@ class Process {
       askDecider: () => {},
       askNewest: () => {},
       storeFull: () => false,
+      sync: 'always',
       coordinate: () => {},
     }
   }

@@ -3,6 +3,7 @@ import { type Decider, type Mode, modes, orders } from '../../proto/configuratio
 import { parseDecider, withoutInstance } from '../../proto/decider.ts'
 import { type Epoch, formatMessageId, topicName } from '../../proto/ids.ts'
 import { emptySet } from '../../proto/message-set.ts'
+import { parseSync, type Sync } from '../../proto/sync.ts'
 import { getLevels, type Message, kinds as messageKinds } from '../../proto/wire/messages.ts'
 import { checkHistory } from '../../sim/check/history-rules.ts'
 import { checkOrders } from '../../sim/check/order-rules.ts'
@@ -44,7 +45,9 @@ const runs: Record<string, Run> = {
   replay: (s, c) => s.say(`replayed ${s.world.replay(selection(c))}`),
   cut: (s, c) => s.cut(c),
   heal: (s, c) => s.world.network.heal(c.options.has('servers') ? list(c, 'servers') : []),
+  sync: (s, c) => s.sync(c),
   kill: (s, c) => s.each(c, (server) => server.kill()),
+  'kill-process': (s, c) => s.each(c, (server) => server.kill(false)),
   restart: (s, c) => s.each(c, (server) => server.start()),
   'lose-disk': (s, c) => s.each(c, (server) => server.loseDisk()),
   'back-up': (s, c) => s.each(c, (server) => server.backUp()),
@@ -84,9 +87,10 @@ class Scenario {
   #lines: string[] = []
   #topic = 't'
   #watched: readonly string[] = []
+  readonly #syncs = new Map<string, Sync>()
 
   constructor(options: WorldOptions) {
-    this.world = new World(options)
+    this.world = new World({ sync: (server) => this.#syncs.get(server) ?? 'always', ...options })
     this.#names = new Names(this.world)
     watchRules(this.world, (text) => this.say(`VIOLATION ${this.#names.plain(text)}`))
     this.world.watchers.push((event) => this.#see(event))
@@ -132,6 +136,11 @@ class Scenario {
     engine.loseAnswers(number('lose-answers'))
     const delay = number('delay')
     if (command.options.has('delay')) engine.delay = () => delay
+  }
+
+  /** Before `cluster`: how these servers flush. */
+  sync(command: Command): void {
+    for (const id of list(command, 'servers')) this.#syncs.set(id, parseSync(command.words[0] ?? ''))
   }
 
   cluster(servers: readonly string[], arbiters: readonly string[], founding: string | null): void {

@@ -48,6 +48,7 @@ class Register {
       alive: () => [],
       isCutOff: () => false,
       storeFull: () => false,
+      sync: 'always',
       askDecider: () => {},
       askNewest: () => {},
       coordinate: () => {},

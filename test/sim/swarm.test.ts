@@ -102,7 +102,7 @@ describe('a plan that breaks a rule', () => {
       const { disk } = world.server('a')
       if (disk === null) return
       const crash = disk.crash.bind(disk)
-      disk.crash = () => crash().slice(0, -1)
+      disk.crash = (power) => crash(power).slice(0, -1)
     },
   }
 

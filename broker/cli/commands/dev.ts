@@ -1,17 +1,21 @@
+import { join } from 'node:path'
 import type { Command } from 'commander'
 import { EpochcastError } from '../../../proto/errors.ts'
+import type { Sync } from '../../../proto/sync.ts'
 import { formatHostPort, isLoopback } from '../../../proto/transport/tcp-address.ts'
 import { LocalCluster, localIdsLeftOut, localServersMax } from '../../dev/local-cluster.ts'
-import { bad, wholeNumber } from '../arguments.ts'
+import { bad, toSync, wholeNumber } from '../arguments.ts'
 import { type Context, handle } from '../context.ts'
 import { list } from '../describe.ts'
 import { Lifetime } from '../process.ts'
+import { syncHelp, warnOfLost, warnOfSync } from '../sync.ts'
 
 interface DevOptions {
   readonly data: string
   readonly host: string
   readonly port: number
   readonly servers: number
+  readonly sync: Sync
 }
 
 const defaultPort = 7400
@@ -27,6 +31,7 @@ export function addDev(program: Command): void {
     .option('--data <dir>', 'where the servers keep their logs', './data')
     .option('--port <port>', 'port of the first server', wholeNumber('port', 1, 65_535), defaultPort)
     .option('--servers <n>', 'how many servers', wholeNumber('number of servers', 1, localServersMax), 3)
+    .option('--sync <when>', syncHelp, toSync, 'always')
     .option('--host <address>', 'loopback address to listen on', '127.0.0.1')
   handle<DevOptions>(command, dev)
 }
@@ -48,6 +53,7 @@ async function dev(context: Context, options: DevOptions): Promise<void> {
   const lifetime = new Lifetime(signal)
   const cluster = await start({ ...options, signal, onFatal: lifetime.fail })
   try {
+    for (const server of cluster.servers) warnOfLost(context, join(options.data, server.server.id), server)
     announce(context, options, cluster)
     await lifetime.over()
   } finally {
@@ -88,13 +94,15 @@ function announce(context: Context, options: DevOptions, cluster: LocalCluster):
   if (context.json) {
     const servers = cluster.servers.map(({ server, address }) => ({ id: server.id, name: server.name, address }))
     const { cluster: id, created } = cluster
-    out.json({ ready: true, url, cluster: id, created, data: options.data, servers, try: attempts })
+    const { data, sync } = options
+    out.json({ ready: true, url, cluster: id, created, data, sync, servers, try: attempts })
     return
   }
   const state = cluster.created ? 'new cluster' : 'same cluster as before'
   out.line(
     `${colors.green('ready')} ${colors.bold(url)}  ${colors.dim(`servers ${list(ids)}; ${options.data}: ${state}`)}`,
   )
+  warnOfSync(context, options.sync)
   out.line(`\nTry in another terminal:\n${attempts.map((attempt) => `  ${attempt}\n`).join('')}`)
   out.line(colors.dim('Ctrl-C stops it; what was published stays.'))
 }

@@ -1,13 +1,16 @@
 import type { Command } from 'commander'
 import type { Client, Configuration, ServerEngines, ServerInfo } from '../../../client-sdk/index.ts'
+import { toleratedFailures } from '../../../proto/configuration.ts'
 import { type Decider, outsideEngine, withoutInstance } from '../../../proto/decider.ts'
 import { EpochcastError } from '../../../proto/errors.ts'
+import { serverIdOf } from '../../../proto/ids.ts'
 import type { Finding } from '../../../proto/wire/messages.ts'
 import type { Config } from '../../config/config.ts'
 import { clusterUrl } from '../cluster-url.ts'
 import { type Context, handle } from '../context.ts'
 import { count, list } from '../describe.ts'
 import { healthOf } from '../health.ts'
+import { syncOf } from '../sync.ts'
 
 interface DoctorOptions {
   readonly config?: string
@@ -92,7 +95,7 @@ async function lookAround(context: Context, client: Client, config: Config | nul
   const engines = await client.admin.engines(context.limits(memberTimeoutMs))
   const topics = await client.admin.topics(limits)
   const lines = [...serverLines(client.cluster, servers), ...engineLines(engines, config)]
-  for (const { topic } of topics) lines.push(...(await topicLines(context, client, topic, engines)))
+  for (const { topic } of topics) lines.push(...(await topicLines(context, client, topic, engines, servers)))
   return lines
 }
 
@@ -104,6 +107,13 @@ function serverLines(cluster: string, servers: readonly ServerInfo[]): Line[] {
     return { about: `server ${id}`, verdict: 'fail', text: `does not answer at ${address}`, hint }
   })
   const alive = servers.length - silent.length
+  for (const { id, sync } of servers) {
+    if (sync === 'always') continue
+    const text = `flushes later than it acknowledges (sync: ${sync}): if its machine stops, it is another server`
+    const hint =
+      'start it with sync: always, or keep it to topics whose messages may be lost; a lost arbiter is not replaced'
+    lines.push({ about: `server ${id}`, verdict: 'warn', text, hint })
+  }
   if (silent.length === 0) lines.unshift({ about, verdict: 'ok', text: `${count(alive, 'server')}, all answer` })
   return lines
 }
@@ -165,6 +175,7 @@ async function topicLines(
   client: Client,
   name: string,
   engines: readonly ServerEngines[],
+  servers: readonly ServerInfo[],
 ): Promise<Line[]> {
   const configuration = await client.admin.topic(name, context.limits())
   const replicas = await client.admin.replicas(name, { signal: context.signal })
@@ -172,7 +183,20 @@ async function topicLines(
   const verdict = state === 'open' ? (toleratesNow > 0 || configuration.mode === 'single' ? 'ok' : 'warn') : 'fail'
   const about = `topic ${name}`
   const hint = `see: epochcast status ${name}`
-  return [{ about, verdict, text, hint }, ...deciderLines(about, configuration, engines)]
+  const health: Line = { about, verdict, text, hint }
+  return [health, ...syncLines(about, configuration, servers), ...deciderLines(about, configuration, engines)]
+}
+
+/** What the mode tolerates covers machines that stop at once, as long as they are no more than that. */
+function syncLines(about: string, { mode, members }: Configuration, servers: readonly ServerInfo[]): Line[] {
+  const lax = members.filter((member) => syncOf([member], servers) !== 'always')
+  const tolerated = toleratedFailures(mode, members.length)
+  if (lax.length <= tolerated) return []
+  const who = list(lax.map(({ name }) => serverIdOf(name)).sort())
+  const what = tolerated === 0 ? 'if its machine stops' : `if the machines of ${tolerated + 1} of them stop at once`
+  const text = `${who} ${lax.length === 1 ? 'flushes' : 'flush'} later than acknowledged: ${what}, the topic is lost`
+  const hint = `start ${lax.length - tolerated} of them with sync: always`
+  return [{ about, verdict: 'warn', text, hint }]
 }
 
 function deciderLines(about: string, { decider, members }: Configuration, engines: readonly ServerEngines[]): Line[] {

@@ -1,15 +1,17 @@
 import type { Command } from 'commander'
 import { EpochcastError } from '../../../proto/errors.ts'
 import { type Address, address } from '../../../proto/ids.ts'
+import type { Sync } from '../../../proto/sync.ts'
 import type { NatsOptions } from '../../../proto/transport/nats-options.ts'
 import { isLoopback, isWildcard, parseHostPort } from '../../../proto/transport/tcp-address.ts'
 import { didYouMean } from '../../config/closest.ts'
 import type { Config, TopicConfig } from '../../config/config.ts'
 import { type LaunchOptions, launch } from '../../launch.ts'
-import { bad, toAddress, toAddresses, toNats } from '../arguments.ts'
+import { bad, toAddress, toAddresses, toNats, toSync } from '../arguments.ts'
 import { type Context, handle } from '../context.ts'
 import { list } from '../describe.ts'
 import { Lifetime } from '../process.ts'
+import { syncHelp, warnOfLost, warnOfSync } from '../sync.ts'
 
 type NewTopicOf = typeof import('../../config/config.ts').newTopic
 
@@ -22,6 +24,7 @@ interface ServeOptions {
   readonly config?: string
   readonly insecure?: boolean
   readonly nats?: NatsOptions
+  readonly sync?: Sync
   /** False for --no-replace. */
   readonly replace: boolean
 }
@@ -41,6 +44,7 @@ export function addServe(program: Command): void {
     .option('--peers <addresses>', 'other servers, separated by commas', toAddresses)
     .option('--config <file>', 'configuration of the cluster')
     .option('--nats <url>', 'listen on NATS instead: nats://HOST:PORT', toNats)
+    .option('--sync <when>', syncHelp, toSync)
     .option('--insecure', 'listen beyond loopback although nothing is encrypted')
     .option('--no-replace', 'leave dead members of topics where they are, until somebody asks for a change')
   handle<ServeOptions>(command, serve)
@@ -48,17 +52,23 @@ export function addServe(program: Command): void {
 
 async function serve(context: Context, options: ServeOptions): Promise<void> {
   const lifetime = new Lifetime(context.signal)
-  const launched = await launch({ ...(await launchOptions(options)), onFatal: lifetime.fail })
+  const wanted = await launchOptions(options)
+  const launched = await launch({ ...wanted, onFatal: lifetime.fail })
+  warnOfLost(context, wanted.data, launched)
   try {
     const { server } = launched
     const cluster = server.cluster === '' ? null : server.cluster
     if (context.json) {
-      context.out.json({ ready: true, id: server.id, name: server.name, address: launched.address, cluster })
+      const { address, lost } = launched
+      const { sync = 'always' } = wanted
+      const { id, name } = server
+      context.out.json({ ready: true, id, name, address, cluster, sync, ...(lost && { setAside: lost.files }) })
     } else {
       const state = cluster === null ? 'no cluster yet' : `cluster ${cluster}`
       context.out.line(
         `${context.colors.green('ready')} ${server.id} at ${launched.address}, ${state} (${server.name})`,
       )
+      warnOfSync(context, wanted.sync)
     }
     if (cluster === null && options.peers === undefined && options.config === undefined && context.forPeople) {
       context.note(`make one of several servers: epochcast bootstrap ${launched.address} …`)
@@ -89,6 +99,7 @@ async function launchOptions(options: ServeOptions): Promise<LaunchOptions> {
   const common = {
     id,
     data,
+    sync: options.sync ?? known?.sync ?? config?.sync ?? 'always',
     seeds: options.peers ?? others ?? [],
     engines: config?.engines ?? [],
     ...(config !== null && reader !== null && { defaults: topicDefaults(config, reader.newTopic) }),

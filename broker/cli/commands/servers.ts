@@ -28,10 +28,11 @@ export function serverColumns(colors: Colors): Column<ServerInfo>[] {
       of: ({ alive, hasOldDisk }) => (hasOldDisk ? 'old disk' : alive ? 'answers' : 'silent'),
       paint: (text) => (text === 'answers' ? colors.green(text) : colors.red(text)),
     },
+    { title: 'sync', of: ({ sync }) => sync, paint: (text) => (text === 'always' ? text : colors.yellow(text)) },
     { title: 'name', of: ({ name }) => name, paint: colors.dim },
   ]
 }
 
-export function serverJson({ id, name, address, alive, hasOldDisk }: ServerInfo): object {
-  return { id, name, address, alive, ...(hasOldDisk && { hasOldDisk }) }
+export function serverJson({ id, name, address, alive, hasOldDisk, sync }: ServerInfo): object {
+  return { id, name, address, alive, sync, ...(hasOldDisk && { hasOldDisk }) }
 }

@@ -1,14 +1,15 @@
 import type { Command } from 'commander'
-import type { Client, ReplicaInfo } from '../../../client-sdk/index.ts'
+import type { Client, ReplicaInfo, ServerInfo } from '../../../client-sdk/index.ts'
 import { type Configuration, operationQuorum } from '../../../proto/configuration.ts'
 import { outsideEngine } from '../../../proto/decider.ts'
 import { type Context, handle } from '../context.ts'
-import { configurationJson, count, idsOf, list } from '../describe.ts'
+import { count, idsOf, list } from '../describe.ts'
 import { type Health, healthOf } from '../health.ts'
+import { syncOf, syncText } from '../sync.ts'
 import { table } from '../terminal/table.ts'
 import { findTopic } from '../topics.ts'
 import { serverColumns, serverJson } from './servers.ts'
-import { topicColumns } from './topics.ts'
+import { topicColumns, topicJson } from './topics.ts'
 
 export function addStatus(program: Command): void {
   const command = program
@@ -38,7 +39,7 @@ async function clusterStatus(context: Context, client: Client): Promise<void> {
       cluster: client.cluster,
       alive,
       servers: servers.map(serverJson),
-      topics: topics.map(configurationJson),
+      topics: topics.map((one) => topicJson(one, servers)),
     })
     return
   }
@@ -46,13 +47,14 @@ async function clusterStatus(context: Context, client: Client): Promise<void> {
   out.write(table(servers, serverColumns(colors), colors))
   out.line('')
   if (topics.length === 0) context.note('there is no topic yet')
-  else out.write(table(topics, topicColumns, colors))
+  else out.write(table(topics, topicColumns(servers), colors))
 }
 
 async function topicStatus(context: Context, client: Client, name: string): Promise<void> {
   const configuration = await findTopic(client, name, context.limits())
   const replicas = await client.admin.replicas(name, { signal: context.signal })
   const health = healthOf(configuration, replicas)
+  const servers = await client.admin.servers(context.limits())
   const deciding = await decidingOf(context, client, configuration)
   if (!context.forPeople) {
     const shown = replicas.map(({ server, phase, epoch, storedCount, stagedCount, heldEpochs }) => ({
@@ -63,10 +65,11 @@ async function topicStatus(context: Context, client: Client, name: string): Prom
       staged: stagedCount,
       heldEpochs,
     }))
-    context.out.json({ ...configurationJson(configuration), health, replicas: shown, ...(deciding && { deciding }) })
+    const topic = topicJson(configuration, servers)
+    context.out.json({ ...topic, health, replicas: shown, ...(deciding && { deciding }) })
     return
   }
-  showTopic(context, configuration, replicas, health)
+  showTopic(context, configuration, replicas, health, servers)
   if (deciding === null) return
   const { out, colors } = context
   const { engine, ready, unready, without } = deciding
@@ -110,6 +113,7 @@ function showTopic(
   configuration: Configuration,
   replicas: readonly ReplicaInfo[],
   health: Health,
+  servers: readonly ServerInfo[],
 ): void {
   const { out, colors } = context
   const { topic, epoch, mode, members } = configuration
@@ -131,5 +135,7 @@ function showTopic(
   const paint = health.state === 'open' ? colors.green : health.state === 'changing' ? colors.yellow : colors.red
   out.line(`\n${paint(health.state)}: ${health.text}`)
   if (health.silent.length > 0) out.line(`${colors.red('silent')}: ${list(health.silent)}`)
+  const sync = syncOf(members, servers)
+  if (sync !== 'always') out.line(`${colors.yellow('sync')}: ${syncText(members, servers)}`)
   out.line(colors.dim(`${count(configuration.base, 'message')} in earlier epochs`))
 }

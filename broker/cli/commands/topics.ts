@@ -1,5 +1,5 @@
 import type { Command } from 'commander'
-import type { Decider, Mode, Order, TopicOptions } from '../../../client-sdk/index.ts'
+import type { Decider, Mode, Order, ServerInfo, TopicOptions } from '../../../client-sdk/index.ts'
 import {
   type Configuration,
   defaultDecider,
@@ -14,6 +14,7 @@ import { bad, toDecider, toMode, toOrder, toServerIds, wholeNumber } from '../ar
 import { type Context, handle } from '../context.ts'
 import { configurationJson, count, idsOf, list } from '../describe.ts'
 import { checkTarget, serversOf } from '../plan.ts'
+import { syncOf, syncText } from '../sync.ts'
 import type { Column } from '../terminal/table.ts'
 import { findTopic } from '../topics.ts'
 
@@ -52,14 +53,23 @@ export function addTopics(program: Command): void {
   handle<CreateOptions>(make, create)
 }
 
-export const topicColumns: readonly Column<Configuration>[] = [
-  { title: 'topic', of: ({ topic }) => topic },
-  { title: 'epoch', of: ({ epoch }) => epoch },
-  { title: 'mode', of: ({ mode }) => mode },
-  { title: 'members', of: (configuration) => idsOf(configuration).join(',') },
-  { title: 'tolerates', of: ({ mode, members }) => count(toleratedFailures(mode, members.length), 'failure') },
-  { title: 'decider', of: ({ decider }) => withoutInstance(decider) },
-]
+/** @param servers as they have said how they flush */
+export function topicColumns(servers: readonly ServerInfo[]): readonly Column<Configuration>[] {
+  return [
+    { title: 'topic', of: ({ topic }) => topic },
+    { title: 'epoch', of: ({ epoch }) => epoch },
+    { title: 'mode', of: ({ mode }) => mode },
+    { title: 'members', of: (configuration) => idsOf(configuration).join(',') },
+    { title: 'tolerates', of: ({ mode, members }) => count(toleratedFailures(mode, members.length), 'failure') },
+    { title: 'sync', of: ({ members }) => syncOf(members, servers) },
+    { title: 'decider', of: ({ decider }) => withoutInstance(decider) },
+  ]
+}
+
+/** A configuration, and how the weakest of its members flushes. */
+export function topicJson(configuration: Configuration, servers: readonly ServerInfo[]): object {
+  return { ...configurationJson(configuration), sync: syncOf(configuration.members, servers) }
+}
 
 async function ls(context: Context, _options: object, [stray]: readonly string[]): Promise<void> {
   if (stray !== undefined) {
@@ -69,12 +79,16 @@ async function ls(context: Context, _options: object, [stray]: readonly string[]
 
   await context.withClient(async (client) => {
     const found = await client.admin.topics(context.limits())
-    context.records(found, topicColumns, configurationJson, 'there is no topic yet')
+    const servers = await client.admin.servers(context.limits())
+    context.records(found, topicColumns(servers), (one) => topicJson(one, servers), 'there is no topic yet')
   })
 }
 
 async function info(context: Context, _options: object, [name = '']: readonly string[]): Promise<void> {
-  await context.withClient(async (client) => showOne(context, await findTopic(client, name, context.limits())))
+  await context.withClient(async (client) => {
+    const configuration = await findTopic(client, name, context.limits())
+    showOne(context, configuration, await client.admin.servers(context.limits()))
+  })
 }
 
 async function create(context: Context, options: CreateOptions, [name = '']: readonly string[]): Promise<void> {
@@ -95,7 +109,7 @@ async function create(context: Context, options: CreateOptions, [name = '']: rea
     }
     const made = await client.admin.createTopic(name, { ...wanted, ...context.limits() })
     if (context.forPeople) context.out.line(`${context.colors.green('made')} ${made.topic}`)
-    showOne(context, made)
+    showOne(context, made, await client.admin.servers(context.limits()))
   })
 }
 
@@ -110,9 +124,9 @@ function wantedOf({ mode, size, members, decider, min, order }: CreateOptions): 
   }
 }
 
-function showOne(context: Context, configuration: Configuration): void {
+function showOne(context: Context, configuration: Configuration, servers: readonly ServerInfo[]): void {
   if (!context.forPeople) {
-    context.out.json(configurationJson(configuration))
+    context.out.json(topicJson(configuration, servers))
     return
   }
   const { epoch, mode, decider, members, membersMin, order, floor, base } = configuration
@@ -123,6 +137,7 @@ function showOne(context: Context, configuration: Configuration): void {
     ['mode', `${mode}, tolerates ${tolerated}`],
     ['members', list(addresses)],
     ['quorum', `${operationQuorum(configuration)} of ${members.length}`],
+    ['sync', syncText(members, servers)],
     ['decider', withoutInstance(decider)],
     ['minimum', String(membersMin)],
     ['order', order],

@@ -44,6 +44,7 @@ topics:
       address: '127.0.0.1:7400',
       data: '/etc/epochcast/data/a',
       insecure: false,
+      sync: 'always',
     })
     expect(config.autoCreate).toBe(false)
     expect(config.defaults).toEqual({ mode: 'fault-masking', size: 3, membersMin: 2 })
@@ -98,6 +99,24 @@ topics:
     expect(parseConfig(servers, 'x.yaml').replaceDeadAfterMs).toEqual({})
     expect(mistakes(`${servers}replaceDeadAfterMs: { recovery: 1 }`)[0]).toMatch(/fault-recovery/)
     expect(mistakes(`${servers}replaceDeadAfterMs: { fault-masking: -1 }`)).toHaveLength(1)
+  })
+
+  it('says how servers flush, all of them or one', () => {
+    const lax = servers.replace('data: ./data/b', 'data: ./data/b, sync: memory')
+    const config = parseConfig(`${lax}sync: interval 50`, 'x.yaml')
+    expect(config.servers.map(({ sync }) => sync)).toEqual(['interval 50', 'memory', 'interval 50'])
+    expect(config.sync).toBe('interval 50')
+    expect(parseConfig(servers, 'x.yaml').sync).toBe('always')
+    expect(mistakes(`${servers}sync: interval`)).toEqual([
+      '6:7 sync: "interval" is no way to flush: it does not say how many milliseconds; ' +
+        'sync: always, interval <milliseconds> from 10 to 60000, or memory',
+    ])
+    expect(mistakes(`${servers}sync: interval 5`)[0]).toContain('shorter than 10 ms is "always"')
+    expect(mistakes(`${servers}sync: alway`)).toEqual(['6:7 sync: "alway" is no way to flush; did you mean always?'])
+    expect(mistakes(`${servers}sync: 50`)[0]).toMatch(/^6:7 sync: /)
+    expect(mistakes(servers.replace('data: ./data/a', 'data: ./data/a, sync: never'))[0]).toMatch(
+      /^3:\d+ cluster.servers.a.sync: "never" is no way to flush/,
+    )
   })
 
   it('fills in what a new topic is from the defaults of the same mode', () => {

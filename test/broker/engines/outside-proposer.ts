@@ -25,6 +25,7 @@ export function hostOf(at: number): Host {
     alive: () => [],
     isCutOff: () => false,
     storeFull: () => false,
+    sync: 'always',
     askDecider: () => {},
     askNewest: () => {},
     coordinate: () => {},

@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
 import { afterAll, describe, expect, it } from 'vitest'
-import { openDirectory, openLog } from '../../../broker/log/directory.ts'
+import { openDirectory } from '../../../broker/log/directory.ts'
 import { readIdentity, writeIdentity } from '../../../broker/log/identity.ts'
 import { serverId } from '../../../proto/ids.ts'
 import { seededRandom } from '../../../sim/seeded-random.ts'
@@ -118,7 +118,7 @@ describe('the identity', () => {
   it('that is missing or empty beside a log is damage, not a new storage', async () => {
     const path = newPath()
     const directory = await openDirectory(path, a)
-    const log = openLog(directory, small)
+    const log = directory.openLog(small)
     await recovered(log)
     await log.close()
     await directory.close()
@@ -157,7 +157,7 @@ it('a log in a directory is found again', async () => {
   const path = newPath()
   for (let life = 0; life < 3; life++) {
     const directory = await openDirectory(path, a)
-    const log = openLog(directory, small)
+    const log = directory.openLog(small)
     expect(texts(await recovered(log))).toEqual(['0', '1', '2'].slice(0, life))
     log.append('batch', bytes(`${life}`))
     await log.flush()

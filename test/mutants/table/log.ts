@@ -7,9 +7,9 @@ export const logMutants: readonly Mutant[] = [
     title: 'the error of a flush is swallowed',
     edits: [
       {
-        file: 'broker/log/segment-log.ts',
-        find: '        await (file instanceof Promise ? await file : file).datasync()\n',
-        replace: '        await (file instanceof Promise ? await file : file).datasync().catch(() => {})\n',
+        file: 'broker/log/segments.ts',
+        find: '      await file.datasync()\n',
+        replace: '      await file.datasync().catch(() => {})\n',
       },
     ],
     caughtBy: ['I8'],
@@ -46,11 +46,9 @@ export const logMutants: readonly Mutant[] = [
     title: 'a flush that failed is tried once more',
     edits: [
       {
-        file: 'broker/log/segment-log.ts',
-        find: '        await (file instanceof Promise ? await file : file).datasync()\n',
-        replace: `        const open = file instanceof Promise ? await file : file
-        await open.datasync().catch(() => open.datasync())
-`,
+        file: 'broker/log/segments.ts',
+        find: '      await file.datasync()\n',
+        replace: '      await file.datasync().catch(() => file.datasync())\n',
       },
     ],
     caughtBy: ['I8'],
@@ -132,9 +130,9 @@ export const logMutants: readonly Mutant[] = [
     title: 'a commit is called flushed when it is written',
     edits: [
       {
-        file: 'broker/log/segment-log.ts',
-        find: '        await (file instanceof Promise ? await file : file).datasync()\n',
-        replace: '        if (file instanceof Promise) await file\n',
+        file: 'broker/log/segments.ts',
+        find: '      await file.datasync()\n',
+        replace: '',
       },
     ],
     caughtBy: ['I8'],
@@ -153,5 +151,44 @@ export const logMutants: readonly Mutant[] = [
     caughtBy: ['test', 'I11', 'I8'],
     stories: ['log'],
     tests: ['test/broker/log/recovery.test.ts', 'test/broker/log/segment-log.test.ts'],
+  },
+  {
+    id: 'E7',
+    title: 'a storage whose machine stopped before all was on disk is taken for whole',
+    edits: [
+      {
+        file: 'broker/log/unflushed.ts',
+        find: '  return boot === null || note.boot !== boot\n',
+        replace: '  return boot === null && note.boot !== boot\n',
+      },
+    ],
+    caughtBy: ['test', 'I8', 'I1'],
+    tests: ['test/broker/log/sync.test.ts'],
+  },
+  {
+    id: 'E8',
+    title: 'a mark says that what is only written is flushed',
+    edits: [
+      {
+        file: 'broker/log/segment-log.ts',
+        find: 'this.#runs.length === 0 && this.#isStrict ? this.#tail : this.#flushing.flushedTo',
+        replace: 'this.#runs.length === 0 ? this.#tail : this.#flushing.flushedTo',
+      },
+    ],
+    caughtBy: ['test'],
+    tests: ['test/broker/log/sync.test.ts'],
+  },
+  {
+    id: 'E9',
+    title: 'what the protocol promises is only written, like a batch',
+    edits: [
+      {
+        file: 'broker/log/segment-log.ts',
+        find: "    if (kind !== 'batch') this.#mustFlush = true\n",
+        replace: '',
+      },
+    ],
+    caughtBy: ['test'],
+    tests: ['test/broker/log/sync.test.ts'],
   },
 ]

@@ -33,6 +33,7 @@ const byName: Record<string, fc.Arbitrary<unknown>> = {
   coordinator: serverName,
   sequencer: serverName,
   silent: serverName,
+  sync: fc.constantFrom('always', 'interval 50', 'memory'),
   old: serverName,
   retirable: serverName,
 }

@@ -1,0 +1,120 @@
+/**
+ * The note that a log with a weaker `sync` leaves in its directory while it runs: written before the first batch is
+ * acknowledged unflushed, removed when everything is on disk and the log is closed. Who finds it finds a log that did not
+ * end by itself. Where the machine has not stopped since, the page cache has kept all that was written. Else nobody knows
+ * what is missing: then it is no longer the storage that it was, as if the disk were lost.
+ */
+import type { Sync } from '../../proto/sync.ts'
+import { diskFailed } from './failure.ts'
+import type { Files } from './files.ts'
+import { identityFileName } from './identity.ts'
+import { parseSegmentName } from './segment-name.ts'
+
+export const noteFileName = 'unflushed.json'
+const temporaryName = 'unflushed.json.new'
+const lostSuffix = '.lost-'
+
+interface Note {
+  readonly sync: string
+  /** The boot of the machine under which it was written; empty where the machine does not say. */
+  readonly boot: string
+}
+
+/** What was set aside. */
+export interface LostStorage {
+  /** How the server flushed that was writing it. */
+  readonly sync: string
+  /** Files of the old log, renamed, in the same directory. */
+  readonly files: readonly string[]
+}
+
+/** Says that from now on things are acknowledged here that are not on disk. @param boot null where it is not known */
+export async function writeNote(files: Files, sync: Sync, boot: string | null): Promise<void> {
+  const note: Note = { sync, boot: boot ?? '' }
+  const bytes = Buffer.from(`${JSON.stringify(note)}\n`)
+  const file = await files.create(temporaryName, bytes.length)
+  try {
+    await file.writev([bytes], 0)
+    await file.datasync()
+  } finally {
+    await file.close()
+  }
+  await files.rename(temporaryName, noteFileName)
+  await files.flushDirectory()
+}
+
+/** Everything is on disk. */
+export async function removeNote(files: Files): Promise<void> {
+  if (!(await files.list()).includes(noteFileName)) return
+  await files.remove(noteFileName)
+  await files.flushDirectory()
+}
+
+/** Whether something may be missing that this storage has acknowledged. @param boot null where it is not known */
+export async function mayLack(files: Files, boot: string | null): Promise<boolean> {
+  const note = await readNote(files)
+  return note !== null && isOfAnotherBoot(note, boot)
+}
+
+/** The same of the text of a note. */
+export function saysMayLack(text: string, boot: string | null): boolean {
+  return isOfAnotherBoot(parseNote(text), boot)
+}
+
+/**
+ * Takes the log and the identity out of the way where something may be missing; the next identity is another storage. The
+ * files stay: they may be all that is left of messages. A crash in the middle changes nothing: the note goes last.
+ * @returns null where nothing is missing
+ * @throws EpochcastError `EC_DISK_FAILED`
+ */
+export async function setAside(files: Files, boot: string | null): Promise<LostStorage | null> {
+  try {
+    if (!(await mayLack(files, boot))) return null
+    const note = await readNote(files)
+    const names = await files.list()
+    const number = nextNumber(names)
+    for (const name of names) {
+      if (parseSegmentName(name) === null && name !== identityFileName) continue
+      await files.rename(name, `${name}${lostSuffix}${number}`)
+    }
+    await files.flushDirectory()
+    await removeNote(files)
+    const lost = (await files.list()).filter((name) => name.endsWith(`${lostSuffix}${number}`))
+    return { sync: note?.sync ?? '', files: lost.sort() }
+  } catch (error) {
+    throw diskFailed('set an old log aside', error)
+  }
+}
+
+function isOfAnotherBoot(note: Note, boot: string | null): boolean {
+  return boot === null || note.boot !== boot
+}
+
+async function readNote(files: Files): Promise<Note | null> {
+  if (!(await files.list()).includes(noteFileName)) return null
+  const file = await files.open(noteFileName)
+  const buffer = Buffer.alloc(file.bytes)
+  try {
+    await file.read(buffer, 0)
+  } finally {
+    await file.close()
+  }
+  return parseNote(buffer.toString('utf8'))
+}
+
+/** A note that cannot be read says nothing good. */
+function parseNote(text: string): Note {
+  try {
+    const { sync, boot } = JSON.parse(text) as Partial<Note>
+    if (typeof sync === 'string' && typeof boot === 'string' && boot !== '') return { sync, boot }
+  } catch {
+    // It is not JSON: the boot under which it was written is not known.
+  }
+  return { sync: '', boot: '?' }
+}
+
+/** One more than the storages that were set aside before; the same again after a crash in the middle. */
+function nextNumber(names: readonly string[]): number {
+  const done = names.filter((name) => name.startsWith(`${identityFileName}${lostSuffix}`)).length
+  return names.includes(identityFileName) ? done + 1 : Math.max(1, done)
+}
