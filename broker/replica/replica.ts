@@ -331,8 +331,8 @@ export class Replica {
   /** Staged for an attempt whose coordinator is silent: perhaps it lost, and this server is not needed. */
   #askForEnd(out: Effect[]): void {
     const staged = this.#opening.forgottenFor(this.#limits.takeoverTicks * 2)
-    const source = this.#transfer.anySource
     if (staged === null) return
+    const source = this.#transfer.anySource
     if (source !== undefined) this.#catchUp.ask(this.#host.addressOf(source.member), out, staged)
     // Perhaps it was decided, and everybody who heard it is gone: an engine still knows.
     const old = this.state.configurationOf(staged)

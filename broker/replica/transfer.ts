@@ -16,8 +16,9 @@ import type { TopicState } from './topic-state.ts'
 interface Goal {
   /** The epoch that ends. */
   readonly epoch: Epoch
-  /** What must be here of it; null: whatever the sources hold now. */
-  readonly closing: MessageSet | null
+  /** What must be here of it: the closing set, or what the sources held when they were asked. */
+  readonly wanted: MessageSet
+  readonly isClosing: boolean
   readonly sources: readonly Source[]
 }
 
@@ -39,8 +40,10 @@ export class Transfer {
   #request: Request | null = null
   /** Which source is asked; moves on when one is silent or does not hold what is asked. */
   #source = 0
-  /** Without a closing set: a source said that there is no more. */
-  #drained = false
+  /** Without a closing set: the sources may hold more by now than they told. */
+  #isLooking = false
+  /** Sources that had nothing, in a row. */
+  #fruitless = 0
   /** Where the source that was asked last goes on. */
   #resume: { readonly source: number; readonly epoch: Epoch; readonly slot: number } | null = null
   /** Unanswered requests in a row. */
@@ -67,8 +70,13 @@ export class Transfer {
     const others = sources.filter((one) => one.member.name !== this.#host.self.name)
     const isAlive = ({ member }: Source) => this.#host.isAlive(member.name)
     others.sort((one, other) => Number(isAlive(other)) - Number(isAlive(one)))
-    if (closing !== null || this.#goal?.closing !== null || this.#goal.epoch !== epoch) this.#drained = false
-    this.#goal = { epoch, closing, sources: others }
+    const wanted = closing ?? union(others.map(({ stored }) => stored))
+    const before = this.#goal
+    // Asked for again, the same is not looked for in vain again.
+    const isSame = before !== null && before.epoch === epoch && contains(before.wanted, wanted)
+    if (!isSame || before.isClosing !== (closing !== null)) this.#fruitless = 0
+    this.#goal = { epoch, wanted, isClosing: closing !== null, sources: others }
+    this.#isLooking = closing === null
     if (closing !== null) this.#state.dropForgeries(epoch, closing)
     if (this.#request === null) this.#next(out)
   }
@@ -99,11 +107,16 @@ export class Transfer {
     return missing
   }
 
-  /** Before there is a closing set: what the sources said they hold, until one of them has no more. */
+  /** Before there is a closing set: what the sources said they hold, as far as one of them still has it. */
   #missingNow(epoch: Epoch): number {
-    if (this.#drained || this.#goal === null) return this.#drained ? 0 : 1
-    const held = union(this.#goal.sources.map((source) => source.stored))
-    return Math.max(1, this.#state.missing(epoch, held))
+    const goal = this.#goal
+    if (goal === null || goal.epoch !== epoch || goal.sources.length === 0) return 1
+    return this.#isExhausted(goal) ? 0 : this.#state.missing(epoch, goal.wanted)
+  }
+
+  /** Nobody has what is still wanted: its holder died, or it was never stored as its publisher told. */
+  #isExhausted({ isClosing, sources }: Goal): boolean {
+    return !isClosing && this.#fruitless >= sources.length
   }
 
   isOwn(token: number): boolean {
@@ -129,10 +142,11 @@ export class Transfer {
     if (message.more) {
       this.#resume = { source: this.#source, epoch: message.epoch, slot: message.resume }
     } else {
-      if (!message.unheld && message.epoch === this.#goal?.epoch) this.#drained = true
       // What does not fit is asked of the same source again, from the beginning.
       // Who gave something is asked for the next epoch too; who had nothing is not.
-      if (!request.isMismatched && request.batches === 0) this.#source++
+      const isFruitless = !request.isMismatched && request.batches === 0
+      if (isFruitless) this.#source++
+      this.#fruitless = isFruitless ? this.#fruitless + 1 : 0
     }
     // A source that had nothing of what is missing: the next one is asked at the next tick, not in a hot circle.
     if (message.more || request.batches > 0 || request.isMismatched) this.#next(out)
@@ -154,6 +168,7 @@ export class Transfer {
     if (this.#request !== null && ++this.#request.silentTicks > this.#limits.requestTicks) {
       this.#request = null
       this.#source++
+      this.#fruitless++
       this.#failures++
     }
     if (this.#goal !== null && this.#request === null) this.#next(out)
@@ -174,12 +189,11 @@ export class Transfer {
       this.#ask('bodies', past, closing, goal, out)
       return
     }
-    if (goal.closing === null) {
-      if (!this.#drained) this.#ask('bodies', goal.epoch, undefined, goal, out)
-    } else if (this.#state.missing(goal.epoch, goal.closing) > 0) {
-      this.#chooseHolder(goal)
-      this.#ask('bodies', goal.epoch, goal.closing, goal, out)
-    }
+    const isMissing = this.#state.missing(goal.epoch, goal.wanted) > 0 && !this.#isExhausted(goal)
+    if (!isMissing && !this.#isLooking) return
+    this.#isLooking = false
+    if (isMissing) this.#chooseHolder(goal)
+    this.#ask('bodies', goal.epoch, goal.isClosing ? goal.wanted : undefined, goal, out)
   }
 
   #ask(what: Request['what'], epoch: Epoch, until: MessageSet | undefined, goal: Goal, out: Effect[]): void {
