@@ -48,11 +48,17 @@ export class Transfer {
   #resume: { readonly source: number; readonly epoch: Epoch; readonly slot: number } | null = null
   /** Unanswered requests in a row. */
   #failures = 0
+  /**
+   * What the next pull asks for. At a busy source an answer takes a tenth of a second and more; whoever fetches a little each time
+   * never catches up with those who publish.
+   */
+  #bytes: number
 
   constructor(state: TopicState, host: Host, limits: Limits) {
     this.#state = state
     this.#host = host
     this.#limits = limits
+    this.#bytes = limits.pullBytes
   }
 
   /** Somebody who may know how the epoch ended that is staged for. */
@@ -139,6 +145,8 @@ export class Transfer {
     const request = this.#request
     this.#request = null
     if (request === null) return
+    const { pullBytes, pullBytesMax } = this.#limits
+    this.#bytes = message.more ? Math.min(this.#bytes * 2, pullBytesMax) : pullBytes
     if (message.more) {
       this.#resume = { source: this.#source, epoch: message.epoch, slot: message.resume }
     } else {
@@ -208,7 +216,7 @@ export class Transfer {
       return
     }
     const since = this.#state.present(epoch)
-    const bytesMax = this.#limits.pullBytesMax
+    const bytesMax = this.#bytes
     const goesOn = this.#resume?.source === this.#source && this.#resume.epoch === epoch
     const resume = goesOn ? (this.#resume?.slot ?? 0) : 0
     send(out, to, { kind: 'pull', topic, epoch, since, ...(until && { until }), bytesMax, resume }, token)
