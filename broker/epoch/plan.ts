@@ -135,7 +135,10 @@ export class Plan {
     if (this.#phase !== 'preloading' || !this.#oldAnswer()) return
     if (this.#isComplete()) this.#endRound(out)
     // Somebody does not get what it lacks: enough others are ready.
-    else if (this.#isReady() && this.#ticksSinceProgress > this.#limits.stageTicks) this.#end(out)
+    else if (this.#isReady() && this.#ticksSinceProgress > this.#limits.stageTicks) {
+      this.#phase = 'over'
+      this.#listener.planned(out)
+    }
   }
 
   #beginRound(out: Effect[]): void {
@@ -153,19 +156,14 @@ export class Plan {
         this.#ask(this.#old.members, { kind: 'inquire', topic: this.#old.topic, epoch: this.#old.epoch }, out)
         return
       case 'enough':
-        return this.#end(out)
+        this.#phase = 'over'
+        this.#listener.planned(out)
+        return
       case 'hopeless':
         this.#phase = 'over'
         this.#listener.failed('transfer-failed', 'new members fetch no faster than others publish', out)
         return
     }
-  }
-
-  #end(out: Effect[]): void {
-    this.#phase = 'over'
-    // What came during the last round is on its way while the old members wedge.
-    this.#preload(this.#fetching(), out)
-    this.#listener.planned(out)
   }
 
   /** The old members told what they hold by now; one that does not any more is not waited for. */

@@ -8,9 +8,10 @@
  */
 import { type Epoch, nextEpoch, previousEpoch } from '../../proto/ids.ts'
 import { type Effect, send } from '../../proto/machine/contract.ts'
-import { contains, type MessageSet, union } from '../../proto/message-set.ts'
+import { contains, emptySet, type MessageSet, missingCount, union } from '../../proto/message-set.ts'
 import type { Batch, MessageOf, Source } from '../../proto/wire/messages.ts'
 import type { Host, Limits } from '../host.ts'
+import { Following } from './following.ts'
 import type { TopicState } from './topic-state.ts'
 
 interface Goal {
@@ -40,10 +41,12 @@ export class Transfer {
   #request: Request | null = null
   /** Which source is asked; moves on when one is silent or does not hold what is asked. */
   #source = 0
-  /** Without a closing set: the sources may hold more by now than they told. */
-  #isLooking = false
-  /** Sources that had nothing, in a row. */
+  readonly #following: Following
+  /** Sources that had nothing of what is wanted, in a row. */
   #fruitless = 0
+  /** Of what is wanted, and since when it does not get less. */
+  #leastMissing = Number.POSITIVE_INFINITY
+  #stuckTicks = 0
   /** Where the source that was asked last goes on. */
   #resume: { readonly source: number; readonly epoch: Epoch; readonly slot: number } | null = null
   /** Unanswered requests in a row. */
@@ -59,6 +62,7 @@ export class Transfer {
     this.#host = host
     this.#limits = limits
     this.#bytes = limits.pullBytes
+    this.#following = new Following(state.topic, limits.pullBytesMax)
   }
 
   /** Somebody who may know how the epoch ended that is staged for. */
@@ -76,20 +80,28 @@ export class Transfer {
     const others = sources.filter((one) => one.member.name !== this.#host.self.name)
     const isAlive = ({ member }: Source) => this.#host.isAlive(member.name)
     others.sort((one, other) => Number(isAlive(other)) - Number(isAlive(one)))
-    const wanted = closing ?? union(others.map(({ stored }) => stored))
+    const wanted = closing ?? union(others.filter(isAlive).map(({ stored }) => stored))
+    const isClosing = closing !== null
     const before = this.#goal
     // Asked for again, the same is not looked for in vain again.
-    const isSame = before !== null && before.epoch === epoch && contains(before.wanted, wanted)
-    if (!isSame || before.isClosing !== (closing !== null)) this.#fruitless = 0
-    this.#goal = { epoch, wanted, isClosing: closing !== null, sources: others }
-    this.#isLooking = closing === null
+    const isSame = before?.epoch === epoch && before.isClosing === isClosing && contains(before.wanted, wanted)
+    if (!isSame) this.#newRound()
+    this.#goal = { epoch, wanted, isClosing, sources: others }
+    if (isClosing && !this.#comesByItself(this.#goal)) this.#following.end()
     if (closing !== null) this.#state.dropForgeries(epoch, closing)
     if (this.#request === null) this.#next(out)
+  }
+
+  #newRound(): void {
+    this.#fruitless = 0
+    this.#leastMissing = Number.POSITIVE_INFINITY
+    this.#stuckTicks = 0
   }
 
   stop(): void {
     this.#goal = null
     this.#request = null
+    this.#following.end()
   }
 
   /** Goals of epochs before that one are reached. */
@@ -126,10 +138,14 @@ export class Transfer {
   }
 
   isOwn(token: number): boolean {
-    return this.#request !== null && token === this.#request.token
+    return (this.#request !== null && token === this.#request.token) || this.#following.isOwn(token)
   }
 
-  batch(batch: Batch, bytes: Uint8Array, out: Effect[]): void {
+  batch(token: number, batch: Batch, bytes: Uint8Array, out: Effect[]): void {
+    if (this.#following.isOwn(token)) {
+      this.#follow(batch, bytes, out)
+      return
+    }
     if (this.#request === null || batch.epoch !== this.#request.epoch) return
     this.#request.silentTicks = 0
     this.#failures = 0
@@ -173,6 +189,8 @@ export class Transfer {
   }
 
   tick(out: Effect[]): void {
+    this.#following.tick(out)
+    if (this.#goal !== null && this.#following.isOf(this.#goal.epoch)) this.#watch(this.#goal)
     if (this.#request !== null && ++this.#request.silentTicks > this.#limits.requestTicks) {
       this.#request = null
       this.#source++
@@ -197,11 +215,58 @@ export class Transfer {
       this.#ask('bodies', past, closing, goal, out)
       return
     }
-    const isMissing = this.#state.missing(goal.epoch, goal.wanted) > 0 && !this.#isExhausted(goal)
-    if (!isMissing && !this.#isLooking) return
-    this.#isLooking = false
-    if (isMissing) this.#chooseHolder(goal)
-    this.#ask('bodies', goal.epoch, goal.isClosing ? goal.wanted : undefined, goal, out)
+    if (!goal.isClosing) this.#beginFollowing(goal, out)
+    if (this.#isExhausted(goal) || this.#comesByItself(goal)) return
+    this.#chooseHolder(goal)
+    this.#ask('bodies', goal.epoch, goal.wanted, goal, out)
+  }
+
+  // Reading along.
+
+  #beginFollowing(goal: Goal, out: Effect[]): void {
+    if (this.#following.isOf(goal.epoch)) return
+    if (this.#state.missing(goal.epoch, goal.wanted) > 0) this.#chooseHolder(goal)
+    const source = goal.sources[this.#source % goal.sources.length]
+    if (source === undefined) return
+    const { name } = source.member
+    const since = this.#state.present(goal.epoch)
+    const to = this.#host.addressOf(source.member)
+    this.#following.begin(goal.epoch, name, to, this.#host.nextToken(), since, out)
+  }
+
+  #follow(batch: Batch, bytes: Uint8Array, out: Effect[]): void {
+    if (batch.epoch !== this.#following.epoch) return
+    this.#failures = 0
+    this.#following.received(batch.body.length, out)
+    if (this.#state.stageContinues(batch)) this.#state.stage(batch, bytes, out)
+    // What does not fit is asked of the same source again, from the beginning.
+    else if (this.#state.dropMismatch(batch)) this.#following.end()
+  }
+
+  /** Whether nothing is missing but what the member that is followed said that it holds. */
+  #comesByItself({ epoch, wanted, sources }: Goal): boolean {
+    const isFollowing = this.#following.isOf(epoch)
+    const source = sources.find(({ member }) => isFollowing && member.name === this.#following.source)
+    const coming = source?.stored ?? emptySet
+    return missingCount(wanted, union([this.#state.present(epoch), coming])) === 0
+  }
+
+  /** One that does not bring what is wanted: another one is followed, or asked. */
+  #watch(goal: Goal): void {
+    const missing = this.#state.missing(goal.epoch, goal.wanted)
+    this.#stuckTicks++
+    if (missing < this.#leastMissing) {
+      this.#leastMissing = missing
+      this.#stuckTicks = 0
+      this.#fruitless = 0
+    }
+    const { resendTicks, requestTicks, stageTicks } = this.#limits
+    const patience = goal.isClosing ? resendTicks : this.#following.isSilent ? requestTicks : stageTicks
+    if (missing === 0 || this.#stuckTicks <= patience || this.#isExhausted(goal)) return
+    this.#stuckTicks = 0
+    this.#following.end()
+    this.#source++
+    this.#fruitless++
   }
 
   #ask(what: Request['what'], epoch: Epoch, until: MessageSet | undefined, goal: Goal, out: Effect[]): void {
