@@ -36,6 +36,8 @@ export interface Host {
 export interface Limits {
   /** Publishers in one epoch; three quarters of them roll the epoch. */
   readonly publishersMax: number
+  /** Body bytes that are asked for at first; twice as many each time that there are more. */
+  readonly pullBytes: number
   /** Body bytes in one answer to a pull. */
   readonly pullBytesMax: number
   /** Silence after which a request between servers is made again elsewhere. */
@@ -64,7 +66,8 @@ export interface Limits {
 
 export const limits: Limits = {
   publishersMax: 1024,
-  pullBytesMax: 1024 * 1024,
+  pullBytes: 1024 * 1024,
+  pullBytesMax: 8 * 1024 * 1024,
   requestTicks: 30,
   reportTicks: 10,
   takeoverTicks: 60,

@@ -130,6 +130,8 @@ export class Opening {
   tick(out: Effect[]): void {
     this.#ticks++
     this.#ticksSinceAsked++
+    // The plan that asked came to nothing: nobody is read along with any more.
+    if (this.#ticksSinceAsked === this.#limits.planTicks && this.#pending === null) this.#transfer.stop()
     if (this.#ticks % this.#limits.resendTicks !== 0) return
     this.#answer(true, out)
     if (this.#pending !== null && !this.#transfer.busy) this.#fetch(this.#pending, out)

@@ -1,6 +1,6 @@
 /**
  * Plan: everything that can be found out and carried over before anything is stopped. The decider answers, enough of the next
- * members answer, and new ones have fetched what there is. A plan that fails has changed nothing.
+ * members answer, and new ones have fetched what there is, in rounds until little is left. A plan that fails has changed nothing.
  *
  * Source: section 3 ("s' speculatively copies the state from s ... before the reconfiguration is even initiated"), section 9.3.
  */
@@ -19,6 +19,7 @@ import { type Effect, send } from '../../proto/machine/contract.ts'
 import type { Message, MessageOf, Refusal, Source } from '../../proto/wire/messages.ts'
 import type { Host, Limits } from '../host.ts'
 import { idsOf } from './change.ts'
+import { Rounds } from './rounds.ts'
 
 /** An engine outside of the cluster that is away comes back, or is mended: a plan waits so long for it. */
 const engineTicksMax = 6_000
@@ -45,9 +46,13 @@ export class Plan {
   #engineReady: boolean
   /** Why the engine that decides is waited for; nothing is stopped meanwhile. */
   #silence: string | null = null
-  #phase: 'asking' | 'preloading' | 'over' = 'asking'
+  readonly #rounds: Rounds
+  /** Old members that told again what they hold, before the next round. */
+  readonly #refreshed = new Set<ServerName>()
+  #phase: 'asking' | 'preloading' | 'refreshing' | 'over' = 'asking'
   #ticks = 0
   #ticksSinceProgress = 0
+  #ticksSinceRefresh = 0
 
   constructor(old: Configuration, intent: Intent, token: number, host: Host, limits: Limits, listener: PlanListener) {
     this.#old = old
@@ -57,6 +62,7 @@ export class Plan {
     this.#limits = limits
     this.#listener = listener
     this.#engineReady = old.decider === 'stakes'
+    this.#rounds = new Rounds(limits)
   }
 
   begin(out: Effect[]): void {
@@ -94,6 +100,8 @@ export class Plan {
     if (this.#phase === 'over') return
     this.#ticks++
     this.#ticksSinceProgress++
+    this.#ticksSinceRefresh++
+    this.#rounds.tick()
     const isOutside = !this.#engineReady && outsideEngine(this.#old.decider) !== null
     if (this.#ticksSinceProgress > (isOutside ? engineTicksMax : this.#limits.planTicks)) {
       this.#phase = 'over'
@@ -113,20 +121,55 @@ export class Plan {
     }
     if (!this.#conditions.has(from)) this.#ticksSinceProgress = 0
     this.#conditions.set(from, message)
+    this.#refreshed.add(from)
     this.#goOn(out)
   }
 
   #goOn(out: Effect[]): void {
     if (this.#phase === 'asking' && this.#answered()) {
-      this.#phase = 'preloading'
-      const newcomers = this.#newcomers().filter((member) => this.#conditions.has(member.name))
-      if (newcomers.length > 0) this.#listener.preloading(idsOf(newcomers), out)
-      this.#preload(newcomers, out)
+      const fetching = this.#fetching()
+      if (fetching.length > 0) this.#listener.preloading(idsOf(fetching), out)
+      this.#beginRound(out)
     }
-    if (this.#phase === 'preloading' && this.#preloaded()) {
+    if (this.#phase === 'refreshing' && this.#isRefreshed()) this.#beginRound(out)
+    if (this.#phase !== 'preloading' || !this.#oldAnswer()) return
+    if (this.#isComplete()) this.#endRound(out)
+    // Somebody does not get what it lacks: enough others are ready.
+    else if (this.#isReady() && this.#ticksSinceProgress > this.#limits.stageTicks) {
       this.#phase = 'over'
       this.#listener.planned(out)
     }
+  }
+
+  #beginRound(out: Effect[]): void {
+    this.#phase = 'preloading'
+    this.#missing.clear()
+    this.#preload(this.#fetching(), out)
+  }
+
+  #endRound(out: Effect[]): void {
+    switch (this.#rounds.ended()) {
+      case 'again':
+        this.#phase = 'refreshing'
+        this.#refreshed.clear()
+        this.#ticksSinceRefresh = 0
+        this.#ask(this.#old.members, { kind: 'inquire', topic: this.#old.topic, epoch: this.#old.epoch }, out)
+        return
+      case 'enough':
+        this.#phase = 'over'
+        this.#listener.planned(out)
+        return
+      case 'hopeless':
+        this.#phase = 'over'
+        this.#listener.failed('transfer-failed', 'new members fetch no faster than others publish', out)
+        return
+    }
+  }
+
+  /** The old members told what they hold by now; one that does not any more is not waited for. */
+  #isRefreshed(): boolean {
+    const silent = this.#old.members.filter((member) => this.#isOpenAt(member) && !this.#refreshed.has(member.name))
+    return silent.length === 0 || this.#ticksSinceRefresh >= this.#limits.resendTicks * 2
   }
 
   /** Enough members answered; those that did not are waited for a moment. */
@@ -150,14 +193,20 @@ export class Plan {
     return alive.length >= enabledQuorum(this.#intent)
   }
 
-  #preloaded(): boolean {
-    const ready = this.#intent.members.filter(
-      (member) =>
-        (isMember(this.#old, member.name) && this.#conditions.has(member.name)) || this.#missing.get(member.name) === 0,
-    )
+  /** Every next member that answers has what was asked of it. */
+  #isComplete(): boolean {
     const answering = this.#intent.members.filter((member) => this.#conditions.has(member.name))
-    if (ready.length >= answering.length) return this.#oldAnswer()
-    return ready.length >= enabledQuorum(this.#intent) && this.#ticksSinceProgress > this.#limits.stageTicks
+    return this.#ready().length >= answering.length
+  }
+
+  #isReady(): boolean {
+    return this.#ready().length >= enabledQuorum(this.#intent)
+  }
+
+  #ready(): Member[] {
+    return this.#intent.members.filter(
+      ({ name }) => (isMember(this.#old, name) && this.#conditions.has(name)) || this.#missing.get(name) === 0,
+    )
   }
 
   #repeat(out: Effect[]): void {
@@ -177,7 +226,12 @@ export class Plan {
       const stored = this.#conditions.get(member.name)?.stored
       if (stored !== undefined && this.#isOpenAt(member)) sources.push({ member, stored })
     }
-    this.#ask(to, { kind: 'preload', topic: this.#old.topic, epoch: this.#old.epoch, sources }, out)
+    // Each begins with another source, so that no old member carries them all.
+    for (const [at, member] of to.entries()) {
+      const first = at % Math.max(1, sources.length)
+      const inTurn = [...sources.slice(first), ...sources.slice(0, first)]
+      this.#ask([member], { kind: 'preload', topic: this.#old.topic, epoch: this.#old.epoch, sources: inTurn }, out)
+    }
   }
 
   #isOpenAt(member: Member): boolean {
@@ -187,6 +241,11 @@ export class Plan {
 
   #newcomers(): Member[] {
     return this.#intent.members.filter((member) => !isMember(this.#old, member.name))
+  }
+
+  /** New members that answered. */
+  #fetching(): Member[] {
+    return this.#newcomers().filter((member) => this.#conditions.has(member.name))
   }
 
   #everyone(): Member[] {

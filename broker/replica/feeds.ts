@@ -17,6 +17,8 @@ interface Feed {
   readonly token: number
   /** What the subscriber had when it subscribed. */
   readonly since: MessageSet
+  /** Is not told what is on disk here. */
+  readonly isQuiet: boolean
   /** Next slot of the epoch's index to look at. */
   slot: number
   /** Body bytes that the subscriber made room for, and those sent, both since it subscribed. */
@@ -26,6 +28,8 @@ interface Feed {
 }
 
 const wholeReportTicks = 100
+/** Batches that one subscription gets in a turn: who has much to catch up with does not hold up the others. */
+const turnBatchesMax = 512
 /** Subscriptions of one topic; more are not heard, and look for another server. */
 const feedsMax = 10_000
 
@@ -49,12 +53,13 @@ export class Feeds {
       to: from,
       token,
       since: message.since,
+      isQuiet: message.quiet === true,
       slot: 0,
       creditBytes: message.creditBytes,
       sentBytes: 0,
       silentTicks: 0,
     })
-    this.#report([from], message.epoch, holdings.snapshot(), true, out)
+    if (message.quiet !== true) this.#report([from], message.epoch, holdings.snapshot(), true, out)
   }
 
   credit(from: Address, token: number, message: MessageOf<'credit'>): void {
@@ -77,8 +82,10 @@ export class Feeds {
     this.#feeds.clear()
   }
 
+  /** Who is told what is on disk here, and how the epoch ended. */
   addresses(): Set<Address> {
-    return new Set([...this.#feeds.values()].map((feed) => feed.to))
+    const listeners = [...this.#feeds.values()].filter(({ isQuiet }) => !isQuiet)
+    return new Set(listeners.map(({ to }) => to))
   }
 
   /** The end of a turn: bodies as far as credit goes, then what changed on this disk. */
@@ -96,22 +103,27 @@ export class Feeds {
     const { opened } = this.#state
     this.#ticks++
     for (const [key, feed] of this.#feeds) if (++feed.silentTicks > silentTicksMax) this.#feeds.delete(key)
-    if (opened === null || this.#feeds.size === 0 || this.#ticks % wholeReportTicks !== 0) return
-    this.#report([...this.addresses()], opened.configuration.epoch, opened.holdings.snapshot(), true, out)
+    if (opened === null || this.#feeds.size === 0) return
+    // What did not fit into the last turn.
+    for (const feed of this.#feeds.values()) this.#push(feed, opened.holdings, out)
+    if (this.#ticks % wholeReportTicks === 0)
+      this.#report([...this.addresses()], opened.configuration.epoch, opened.holdings.snapshot(), true, out)
   }
 
   #push(feed: Feed, holdings: Holdings, out: Effect[]): void {
     const { index } = holdings
-    while (feed.slot < index.length && feed.sentBytes < feed.creditBytes) {
+    let batches = 0
+    while (feed.slot < index.length && feed.sentBytes < feed.creditBytes && batches < turnBatchesMax) {
       if (holdings.shows(feed.slot, feed.since)) {
         out.push({ kind: 'send-record', to: feed.to, token: feed.token, placement: index, slot: feed.slot })
         feed.sentBytes += index.sizeOf(feed.slot)
+        batches++
       }
       feed.slot++
     }
   }
 
   #report(to: readonly Address[], epoch: Epoch, stored: MessageSet, whole: boolean, out: Effect[]): void {
-    send(out, to, { kind: 'report', topic: this.#state.topic, epoch, stored, whole })
+    if (to.length > 0) send(out, to, { kind: 'report', topic: this.#state.topic, epoch, stored, whole })
   }
 }

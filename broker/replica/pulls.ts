@@ -6,6 +6,8 @@ import type { TopicState } from './topic-state.ts'
 
 /** About what a batch takes in a frame without its body. */
 const bareBytes = 100
+/** Batches in one answer: small ones cost as much as large ones, and everybody else waits for the turn to end. */
+const batchesMax = 512
 
 /**
  * Sends the batches that a pull asks for, at least one where there is one, then `pulled`. Reads what this server stored or,
@@ -28,12 +30,14 @@ export function answerPull(
   const { index } = holdings
   const room = Math.min(pull.bytesMax, bytesMax)
   let sent = 0
+  let batches = 0
   let slot = pull.resume
-  for (; slot < index.length && sent < room; slot++) {
+  for (; slot < index.length && sent < room && batches < batchesMax; slot++) {
     if (!holdings.shows(slot, pull.since, pull.until)) continue
     const isBare = pull.bare === true
     out.push({ kind: 'send-record', to, token, placement: index, slot, ...(isBare && { bare: true }) })
     sent += isBare ? bareBytes : index.sizeOf(slot) + 1
+    batches++
   }
   const more = slot < index.length
   send(out, to, { kind: 'pulled', topic, epoch: pull.epoch, more, unheld: false, resume: slot }, token)

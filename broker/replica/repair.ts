@@ -129,7 +129,7 @@ export class Repair {
     this.#silentTicks = 0
     const since = opened.holdings.snapshot()
     const { epoch } = opened.configuration
-    const bytesMax = this.#limits.pullBytesMax
+    const bytesMax = this.#limits.pullBytes
     send(out, from, { kind: 'pull', topic, epoch, since, bytesMax, resume }, this.#token)
   }
 }

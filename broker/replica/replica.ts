@@ -238,7 +238,7 @@ export class Replica {
   #onBatch(from: Address, frame: Frame, message: MessageOf<'batch'>, out: Effect[]): void {
     const { token } = frame.envelope
     if (token !== 0) {
-      if (this.#transfer.isOwn(token)) this.#transfer.batch(message, frame.bytes, out)
+      if (this.#transfer.isOwn(token)) this.#transfer.batch(token, message, frame.bytes, out)
       else if (this.#repair.isOwn(token) && this.#current(message.epoch) && this.phase === 'open') {
         this.#repair.batch(message, frame.bytes, out)
       } else this.dropped++

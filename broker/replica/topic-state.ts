@@ -260,9 +260,11 @@ export class TopicState {
     const closing = this.#decisions.get(past)?.closing
     if (closing === undefined)
       throw new InvariantViolation('I6', `epoch ${past} is opened over without its closing set`)
-    const holdings = this.#holdings.get(past) ?? new Holdings()
+    const staged = this.#staged.get(past)
+    // Who stored nothing of it keeps what was staged as it stands: going through it would hold up the beginning of the next.
+    const holdings = this.#holdings.get(past) ?? staged ?? new Holdings()
     if (holdings.closed) return
-    holdings.close(closing, this.#staged.get(past))
+    holdings.close(closing, holdings === staged ? undefined : staged)
     this.#staged.delete(past)
     this.#holdings.set(past, holdings)
     for (const [publisher, { end }] of closing) {

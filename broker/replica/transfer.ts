@@ -8,16 +8,18 @@
  */
 import { type Epoch, nextEpoch, previousEpoch } from '../../proto/ids.ts'
 import { type Effect, send } from '../../proto/machine/contract.ts'
-import { contains, type MessageSet, union } from '../../proto/message-set.ts'
+import { contains, emptySet, type MessageSet, missingCount, union } from '../../proto/message-set.ts'
 import type { Batch, MessageOf, Source } from '../../proto/wire/messages.ts'
 import type { Host, Limits } from '../host.ts'
+import { Following } from './following.ts'
 import type { TopicState } from './topic-state.ts'
 
 interface Goal {
   /** The epoch that ends. */
   readonly epoch: Epoch
-  /** What must be here of it; null: whatever the sources hold now. */
-  readonly closing: MessageSet | null
+  /** What must be here of it: the closing set, or what the sources held when they were asked. */
+  readonly wanted: MessageSet
+  readonly isClosing: boolean
   readonly sources: readonly Source[]
 }
 
@@ -39,17 +41,28 @@ export class Transfer {
   #request: Request | null = null
   /** Which source is asked; moves on when one is silent or does not hold what is asked. */
   #source = 0
-  /** Without a closing set: a source said that there is no more. */
-  #drained = false
+  readonly #following: Following
+  /** Sources that had nothing of what is wanted, in a row. */
+  #fruitless = 0
+  /** Of what is wanted, and since when it does not get less. */
+  #leastMissing = Number.POSITIVE_INFINITY
+  #stuckTicks = 0
   /** Where the source that was asked last goes on. */
   #resume: { readonly source: number; readonly epoch: Epoch; readonly slot: number } | null = null
   /** Unanswered requests in a row. */
   #failures = 0
+  /**
+   * What the next pull asks for. At a busy source an answer takes a tenth of a second and more; whoever fetches a little each time
+   * never catches up with those who publish.
+   */
+  #bytes: number
 
   constructor(state: TopicState, host: Host, limits: Limits) {
     this.#state = state
     this.#host = host
     this.#limits = limits
+    this.#bytes = limits.pullBytes
+    this.#following = new Following(state.topic, limits.pullBytesMax)
   }
 
   /** Somebody who may know how the epoch ended that is staged for. */
@@ -67,15 +80,28 @@ export class Transfer {
     const others = sources.filter((one) => one.member.name !== this.#host.self.name)
     const isAlive = ({ member }: Source) => this.#host.isAlive(member.name)
     others.sort((one, other) => Number(isAlive(other)) - Number(isAlive(one)))
-    if (closing !== null || this.#goal?.closing !== null || this.#goal.epoch !== epoch) this.#drained = false
-    this.#goal = { epoch, closing, sources: others }
+    const wanted = closing ?? union(others.filter(isAlive).map(({ stored }) => stored))
+    const isClosing = closing !== null
+    const before = this.#goal
+    // Asked for again, the same is not looked for in vain again.
+    const isSame = before?.epoch === epoch && before.isClosing === isClosing && contains(before.wanted, wanted)
+    if (!isSame) this.#newRound()
+    this.#goal = { epoch, wanted, isClosing, sources: others }
+    if (isClosing && !this.#comesByItself(this.#goal)) this.#following.end()
     if (closing !== null) this.#state.dropForgeries(epoch, closing)
     if (this.#request === null) this.#next(out)
+  }
+
+  #newRound(): void {
+    this.#fruitless = 0
+    this.#leastMissing = Number.POSITIVE_INFINITY
+    this.#stuckTicks = 0
   }
 
   stop(): void {
     this.#goal = null
     this.#request = null
+    this.#following.end()
   }
 
   /** Goals of epochs before that one are reached. */
@@ -99,18 +125,27 @@ export class Transfer {
     return missing
   }
 
-  /** Before there is a closing set: what the sources said they hold, until one of them has no more. */
+  /** Before there is a closing set: what the sources said they hold, as far as one of them still has it. */
   #missingNow(epoch: Epoch): number {
-    if (this.#drained || this.#goal === null) return this.#drained ? 0 : 1
-    const held = union(this.#goal.sources.map((source) => source.stored))
-    return Math.max(1, this.#state.missing(epoch, held))
+    const goal = this.#goal
+    if (goal === null || goal.epoch !== epoch || goal.sources.length === 0) return 1
+    return this.#isExhausted(goal) ? 0 : this.#state.missing(epoch, goal.wanted)
+  }
+
+  /** Nobody has what is still wanted: its holder died, or it was never stored as its publisher told. */
+  #isExhausted({ isClosing, sources }: Goal): boolean {
+    return !isClosing && this.#fruitless >= sources.length
   }
 
   isOwn(token: number): boolean {
-    return this.#request !== null && token === this.#request.token
+    return (this.#request !== null && token === this.#request.token) || this.#following.isOwn(token)
   }
 
-  batch(batch: Batch, bytes: Uint8Array, out: Effect[]): void {
+  batch(token: number, batch: Batch, bytes: Uint8Array, out: Effect[]): void {
+    if (this.#following.isOwn(token)) {
+      this.#follow(batch, bytes, out)
+      return
+    }
     if (this.#request === null || batch.epoch !== this.#request.epoch) return
     this.#request.silentTicks = 0
     this.#failures = 0
@@ -126,13 +161,16 @@ export class Transfer {
     const request = this.#request
     this.#request = null
     if (request === null) return
+    const { pullBytes, pullBytesMax } = this.#limits
+    this.#bytes = message.more ? Math.min(this.#bytes * 2, pullBytesMax) : pullBytes
     if (message.more) {
       this.#resume = { source: this.#source, epoch: message.epoch, slot: message.resume }
     } else {
-      if (!message.unheld && message.epoch === this.#goal?.epoch) this.#drained = true
       // What does not fit is asked of the same source again, from the beginning.
       // Who gave something is asked for the next epoch too; who had nothing is not.
-      if (!request.isMismatched && request.batches === 0) this.#source++
+      const isFruitless = !request.isMismatched && request.batches === 0
+      if (isFruitless) this.#source++
+      this.#fruitless = isFruitless ? this.#fruitless + 1 : 0
     }
     // A source that had nothing of what is missing: the next one is asked at the next tick, not in a hot circle.
     if (message.more || request.batches > 0 || request.isMismatched) this.#next(out)
@@ -151,9 +189,12 @@ export class Transfer {
   }
 
   tick(out: Effect[]): void {
+    this.#following.tick(out)
+    if (this.#goal !== null && this.#following.isOf(this.#goal.epoch)) this.#watch(this.#goal)
     if (this.#request !== null && ++this.#request.silentTicks > this.#limits.requestTicks) {
       this.#request = null
       this.#source++
+      this.#fruitless++
       this.#failures++
     }
     if (this.#goal !== null && this.#request === null) this.#next(out)
@@ -174,12 +215,58 @@ export class Transfer {
       this.#ask('bodies', past, closing, goal, out)
       return
     }
-    if (goal.closing === null) {
-      if (!this.#drained) this.#ask('bodies', goal.epoch, undefined, goal, out)
-    } else if (this.#state.missing(goal.epoch, goal.closing) > 0) {
-      this.#chooseHolder(goal)
-      this.#ask('bodies', goal.epoch, goal.closing, goal, out)
+    if (!goal.isClosing) this.#beginFollowing(goal, out)
+    if (this.#isExhausted(goal) || this.#comesByItself(goal)) return
+    this.#chooseHolder(goal)
+    this.#ask('bodies', goal.epoch, goal.wanted, goal, out)
+  }
+
+  // Reading along.
+
+  #beginFollowing(goal: Goal, out: Effect[]): void {
+    if (this.#following.isOf(goal.epoch)) return
+    if (this.#state.missing(goal.epoch, goal.wanted) > 0) this.#chooseHolder(goal)
+    const source = goal.sources[this.#source % goal.sources.length]
+    if (source === undefined) return
+    const { name } = source.member
+    const since = this.#state.present(goal.epoch)
+    const to = this.#host.addressOf(source.member)
+    this.#following.begin(goal.epoch, name, to, this.#host.nextToken(), since, out)
+  }
+
+  #follow(batch: Batch, bytes: Uint8Array, out: Effect[]): void {
+    if (batch.epoch !== this.#following.epoch) return
+    this.#failures = 0
+    this.#following.received(batch.body.length, out)
+    if (this.#state.stageContinues(batch)) this.#state.stage(batch, bytes, out)
+    // What does not fit is asked of the same source again, from the beginning.
+    else if (this.#state.dropMismatch(batch)) this.#following.end()
+  }
+
+  /** Whether nothing is missing but what the member that is followed said that it holds. */
+  #comesByItself({ epoch, wanted, sources }: Goal): boolean {
+    const isFollowing = this.#following.isOf(epoch)
+    const source = sources.find(({ member }) => isFollowing && member.name === this.#following.source)
+    const coming = source?.stored ?? emptySet
+    return missingCount(wanted, union([this.#state.present(epoch), coming])) === 0
+  }
+
+  /** One that does not bring what is wanted: another one is followed, or asked. */
+  #watch(goal: Goal): void {
+    const missing = this.#state.missing(goal.epoch, goal.wanted)
+    this.#stuckTicks++
+    if (missing < this.#leastMissing) {
+      this.#leastMissing = missing
+      this.#stuckTicks = 0
+      this.#fruitless = 0
     }
+    const { resendTicks, requestTicks, stageTicks } = this.#limits
+    const patience = goal.isClosing ? resendTicks : this.#following.isSilent ? requestTicks : stageTicks
+    if (missing === 0 || this.#stuckTicks <= patience || this.#isExhausted(goal)) return
+    this.#stuckTicks = 0
+    this.#following.end()
+    this.#source++
+    this.#fruitless++
   }
 
   #ask(what: Request['what'], epoch: Epoch, until: MessageSet | undefined, goal: Goal, out: Effect[]): void {
@@ -194,7 +281,7 @@ export class Transfer {
       return
     }
     const since = this.#state.present(epoch)
-    const bytesMax = this.#limits.pullBytesMax
+    const bytesMax = this.#bytes
     const goesOn = this.#resume?.source === this.#source && this.#resume.epoch === epoch
     const resume = goesOn ? (this.#resume?.slot ?? 0) : 0
     send(out, to, { kind: 'pull', topic, epoch, since, ...(until && { until }), bytesMax, resume }, token)

@@ -93,7 +93,13 @@ export const shapes = {
   moved: { ...topical, decision: optional(4, decision), newest: one(5, configuration) },
   /** For those that were answered `not-yet`: the epoch is served here now. */
   opened: { ...topical },
-  subscribe: { ...topical, since: one(4, messageSet), creditBytes: one(5, uint()) },
+  subscribe: {
+    ...topical,
+    since: one(4, messageSet),
+    creditBytes: one(5, uint()),
+    /** Bodies alone: who reads along to become a member counts no quorum. */
+    quiet: optional(6, flag),
+  },
   /** Total of body bytes that the subscriber has made room for since it subscribed. */
   credit: { ...topical, creditBytes: one(4, uint()) },
   unsubscribe: { ...topical },

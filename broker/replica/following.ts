@@ -1,0 +1,82 @@
+/**
+ * A new member reads along with an old one before the epoch ends: a subscription to bodies alone. What is published while it
+ * fetches what was there comes by itself, and little is left to fetch when the epoch stands still.
+ *
+ * Source: section 9.3 (transfer in advance).
+ */
+import type { Address, Epoch, ServerName, TopicName } from '../../proto/ids.ts'
+import { type Effect, send } from '../../proto/machine/contract.ts'
+import type { MessageSet } from '../../proto/message-set.ts'
+
+export class Following {
+  readonly #topic: TopicName
+  /** Bytes of bodies that may be on their way. */
+  readonly #windowBytes: number
+  #to: Address | null = null
+  #token = 0
+  #creditBytes = 0
+  #receivedBytes = 0
+  source: ServerName | null = null
+  epoch: Epoch | null = null
+  /** Nobody needs it any more; the source is told at the next tick. */
+  #isOver = false
+
+  constructor(topic: TopicName, windowBytes: number) {
+    this.#topic = topic
+    this.#windowBytes = windowBytes
+  }
+
+  /** Nothing has come yet. */
+  get isSilent(): boolean {
+    return this.#receivedBytes === 0
+  }
+
+  isOf(epoch: Epoch): boolean {
+    return this.epoch === epoch && !this.#isOver
+  }
+
+  isOwn(token: number): boolean {
+    return this.#token !== 0 && token === this.#token && !this.#isOver
+  }
+
+  begin(epoch: Epoch, source: ServerName, to: Address, token: number, since: MessageSet, out: Effect[]): void {
+    this.#stop(out)
+    this.#to = to
+    this.#token = token
+    this.source = source
+    this.epoch = epoch
+    this.#creditBytes = this.#windowBytes
+    this.#receivedBytes = 0
+    const creditBytes = this.#creditBytes
+    send(out, to, { kind: 'subscribe', topic: this.#topic, epoch, since, creditBytes, quiet: true }, token)
+  }
+
+  /** A batch came: there is room for more once half of what was granted has been used. */
+  received(bytes: number, out: Effect[]): void {
+    this.#receivedBytes += bytes
+    if (this.#to === null || this.epoch === null) return
+    if (this.#creditBytes - this.#receivedBytes > this.#windowBytes / 2) return
+    this.#creditBytes = this.#receivedBytes + this.#windowBytes
+    const { epoch } = this
+    send(out, this.#to, { kind: 'credit', topic: this.#topic, epoch, creditBytes: this.#creditBytes }, this.#token)
+  }
+
+  end(): void {
+    if (this.#to !== null) this.#isOver = true
+  }
+
+  tick(out: Effect[]): void {
+    if (this.#isOver) this.#stop(out)
+  }
+
+  #stop(out: Effect[]): void {
+    if (this.#to !== null && this.epoch !== null) {
+      send(out, this.#to, { kind: 'unsubscribe', topic: this.#topic, epoch: this.epoch }, this.#token)
+    }
+    this.#to = null
+    this.#token = 0
+    this.source = null
+    this.epoch = null
+    this.#isOver = false
+  }
+}
