@@ -19,6 +19,8 @@ interface Feed {
   readonly since: MessageSet
   /** Is not told what is on disk here. */
   readonly isQuiet: boolean
+  /** Gets its bodies at the end of this turn, and not only at the next tick. */
+  isDue: boolean
   /** Next slot of the epoch's index to look at. */
   slot: number
   /** Body bytes that the subscriber made room for, and those sent, both since it subscribed. */
@@ -54,6 +56,7 @@ export class Feeds {
       token,
       since: message.since,
       isQuiet: message.quiet === true,
+      isDue: true,
       slot: 0,
       creditBytes: message.creditBytes,
       sentBytes: 0,
@@ -66,6 +69,7 @@ export class Feeds {
     const feed = this.#feeds.get(`${from} ${token}`)
     if (feed === undefined) return
     feed.silentTicks = 0
+    feed.isDue = true
     feed.creditBytes = Math.max(feed.creditBytes, message.creditBytes)
   }
 
@@ -92,7 +96,11 @@ export class Feeds {
   settle(changed: ReadonlySet<PublisherId>, out: Effect[]): void {
     const { opened } = this.#state
     if (opened === null || this.#feeds.size === 0) return
-    for (const feed of this.#feeds.values()) this.#push(feed, opened.holdings, out)
+    for (const feed of this.#feeds.values()) {
+      // Who reads along to become a member stores it for later: a little late in larger pieces costs it, and this server, less.
+      if (feed.isDue || opened.wedgedFor !== null) this.#push(feed, opened.holdings, out)
+      feed.isDue = !feed.isQuiet
+    }
     if (changed.size === 0) return
     const frontiers = opened.holdings.frontiersOf(changed)
     this.#report([...this.addresses()], opened.configuration.epoch, frontiers, false, out)
@@ -104,7 +112,7 @@ export class Feeds {
     this.#ticks++
     for (const [key, feed] of this.#feeds) if (++feed.silentTicks > silentTicksMax) this.#feeds.delete(key)
     if (opened === null || this.#feeds.size === 0) return
-    // What did not fit into the last turn.
+    // What did not fit into the last turn, and what can wait.
     for (const feed of this.#feeds.values()) this.#push(feed, opened.holdings, out)
     if (this.#ticks % wholeReportTicks === 0)
       this.#report([...this.addresses()], opened.configuration.epoch, opened.holdings.snapshot(), true, out)

@@ -18,17 +18,14 @@ export class Following {
   #receivedBytes = 0
   source: ServerName | null = null
   epoch: Epoch | null = null
+  /** Since something came, or was asked for. */
+  silentTicks = 0
   /** Nobody needs it any more; the source is told at the next tick. */
   #isOver = false
 
   constructor(topic: TopicName, windowBytes: number) {
     this.#topic = topic
     this.#windowBytes = windowBytes
-  }
-
-  /** Nothing has come yet. */
-  get isSilent(): boolean {
-    return this.#receivedBytes === 0
   }
 
   isOf(epoch: Epoch): boolean {
@@ -47,12 +44,14 @@ export class Following {
     this.epoch = epoch
     this.#creditBytes = this.#windowBytes
     this.#receivedBytes = 0
+    this.silentTicks = 0
     const creditBytes = this.#creditBytes
     send(out, to, { kind: 'subscribe', topic: this.#topic, epoch, since, creditBytes, quiet: true }, token)
   }
 
   /** A batch came: there is room for more once half of what was granted has been used. */
   received(bytes: number, out: Effect[]): void {
+    this.silentTicks = 0
     this.#receivedBytes += bytes
     if (this.#to === null || this.epoch === null) return
     if (this.#creditBytes - this.#receivedBytes > this.#windowBytes / 2) return
@@ -65,7 +64,12 @@ export class Following {
     if (this.#to !== null) this.#isOver = true
   }
 
+  peerDown(address: Address): void {
+    if (address === this.#to) this.end()
+  }
+
   tick(out: Effect[]): void {
+    this.silentTicks++
     if (this.#isOver) this.#stop(out)
   }
 

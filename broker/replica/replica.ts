@@ -181,8 +181,9 @@ export class Replica {
     const concerned = opened?.configuration.epoch === closed || isNamed || this.#opening.stagedFor === closed
     if (!concerned) return
     if (this.state.decisionOf(closed) === undefined) {
-      this.state.record({ kind: 'decided', topic, epoch: closed, decision }, out)
+      // Those who publish here need not wait for this disk: what is decided is on those that decided it.
       if (opened?.configuration.epoch === closed) this.#tellMoved(decision, out)
+      this.state.record({ kind: 'decided', topic, epoch: closed, decision }, out)
     } else this.state.confirm(closed, decision)
     if (this.#opening.stagedFor === closed && !isNamed) this.#opening.forget()
     this.#opening.decided(decision, out)
@@ -195,6 +196,7 @@ export class Replica {
 
   peerDown(address: Address): void {
     this.#feeds.forget(address)
+    this.#transfer.peerDown(address)
     this.#closing.peerDown(address)
   }
 

@@ -132,7 +132,7 @@ export class TopicState {
    */
   dropMismatch(batch: Batch): boolean {
     const staged = this.#staged.get(batch.epoch)
-    const end = staged?.has(batch.publisher) === true ? staged.endOf(batch.publisher) : this.#storedEnd(batch)
+    const end = this.#stagedEnd(batch)
     if (batch.first > end || batch.last <= end) return false
     staged?.discard(batch.publisher)
     this.staged(batch.epoch).continueFrom(batch.publisher, noFrontier)
@@ -158,9 +158,12 @@ export class TopicState {
 
   /** Whether the batch is what state transfer wants next of its publisher. */
   stageContinues(batch: Batch): boolean {
-    const staged = this.#staged.get(batch.epoch)
-    const end = staged?.has(batch.publisher) === true ? staged.endOf(batch.publisher) : this.#storedEnd(batch)
-    return batch.first === end + 1
+    return batch.first === this.#stagedEnd(batch) + 1
+  }
+
+  /** Whether one before it is not here. */
+  stageSkips(batch: Batch): boolean {
+    return batch.first > this.#stagedEnd(batch) + 1
   }
 
   /** Checks that a decision which is told again is the one that is known. */
@@ -203,6 +206,11 @@ export class TopicState {
       staged.continueFrom(batch.publisher, stored.frontierOf(batch.publisher))
     }
     return staged
+  }
+
+  #stagedEnd(batch: Batch): number {
+    const staged = this.#staged.get(batch.epoch)
+    return staged?.has(batch.publisher) === true ? staged.endOf(batch.publisher) : this.#storedEnd(batch)
   }
 
   #storedEnd(batch: Batch): number {

@@ -6,7 +6,7 @@
  * Source: section 4.2 step 4 and section 5.2 ("out-of-band channel, directly from the servers in the current epoch"), section
  * 9.3 (transfer in advance).
  */
-import { type Epoch, nextEpoch, previousEpoch } from '../../proto/ids.ts'
+import { type Address, type Epoch, nextEpoch, previousEpoch } from '../../proto/ids.ts'
 import { type Effect, send } from '../../proto/machine/contract.ts'
 import { contains, emptySet, type MessageSet, missingCount, union } from '../../proto/message-set.ts'
 import type { Batch, MessageOf, Source } from '../../proto/wire/messages.ts'
@@ -42,6 +42,8 @@ export class Transfer {
   /** Which source is asked; moves on when one is silent or does not hold what is asked. */
   #source = 0
   readonly #following: Following
+  /** Epoch in which the sources hold different batches of one publisher. */
+  #mixed: Epoch | null = null
   /** Sources that had nothing of what is wanted, in a row. */
   #fruitless = 0
   /** Of what is wanted, and since when it does not get less. */
@@ -150,7 +152,9 @@ export class Transfer {
     this.#request.silentTicks = 0
     this.#failures = 0
     if (!this.#state.stageContinues(batch)) {
-      if (this.#state.dropMismatch(batch)) this.#request.isMismatched = true
+      if (!this.#state.dropMismatch(batch)) return
+      this.#request.isMismatched = true
+      this.#stopMixing(batch.epoch)
       return
     }
     this.#request.batches++
@@ -224,7 +228,7 @@ export class Transfer {
   // Reading along.
 
   #beginFollowing(goal: Goal, out: Effect[]): void {
-    if (this.#following.isOf(goal.epoch)) return
+    if (this.#following.isOf(goal.epoch) || this.#mixed === goal.epoch) return
     if (this.#state.missing(goal.epoch, goal.wanted) > 0) this.#chooseHolder(goal)
     const source = goal.sources[this.#source % goal.sources.length]
     if (source === undefined) return
@@ -239,8 +243,20 @@ export class Transfer {
     this.#failures = 0
     this.#following.received(batch.body.length, out)
     if (this.#state.stageContinues(batch)) this.#state.stage(batch, bytes, out)
-    // What does not fit is asked of the same source again, from the beginning.
-    else if (this.#state.dropMismatch(batch)) this.#following.end()
+    else if (this.#state.dropMismatch(batch)) this.#stopMixing(batch.epoch)
+    // One before it was lost: it begins anew behind what is here.
+    else if (this.#state.stageSkips(batch)) this.#following.end()
+  }
+
+  /** Two sources hold different batches under the same numbers: from now on one is asked at a time. */
+  #stopMixing(epoch: Epoch): void {
+    this.#mixed = epoch
+    this.#following.end()
+  }
+
+  /** A connection broke: whoever was behind it has forgotten who reads along. */
+  peerDown(address: Address): void {
+    this.#following.peerDown(address)
   }
 
   /** Whether nothing is missing but what the member that is followed said that it holds. */
@@ -261,8 +277,8 @@ export class Transfer {
       this.#fruitless = 0
     }
     const { resendTicks, requestTicks, stageTicks } = this.#limits
-    const patience = goal.isClosing ? resendTicks : this.#following.isSilent ? requestTicks : stageTicks
-    if (missing === 0 || this.#stuckTicks <= patience || this.#isExhausted(goal)) return
+    const isSilent = this.#following.silentTicks > (goal.isClosing ? resendTicks : requestTicks)
+    if (missing === 0 || (!isSilent && this.#stuckTicks <= stageTicks)) return
     this.#stuckTicks = 0
     this.#following.end()
     this.#source++

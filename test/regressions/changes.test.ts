@@ -14,10 +14,10 @@ async function withMessages(cluster: FilteredCluster, count: number) {
   return client
 }
 
-/** Pages to d come later by `delayMs`. */
+/** Batches come to d later by `delayMs`, each asked for when the one before it has come. */
 function slowDown(cluster: FilteredCluster, delayMs: number): void {
   cluster.lose(({ to, message, repeat }) => {
-    if (to !== at('d') || message.kind !== 'pulled') return false
+    if (to !== at('d') || message.kind !== 'batch') return false
     setTimeout(repeat, delayMs)
     return true
   })
@@ -30,6 +30,24 @@ describe('a change', () => {
     slowDown(cluster, 20)
     const change = admin.reconfigure('t', { members: ['d'], mode: 'single', timeoutMs: 10_000 })
     expect((await change.enabled).configuration.epoch).toBe(2)
+  })
+
+  it('ends while somebody publishes faster than a new member is told that it has everything', async () => {
+    // One message is on its way to the new member at a time, and for each that comes another one is published.
+    const limits = { pullBytes: 1, pullBytesMax: 1, planTicks: 50 }
+    await using cluster = await createFilteredCluster({ servers: 4, limits })
+    const client = await withMessages(cluster, 20)
+    const { admin } = client
+    const topic = client.topic('t', { codec: text() })
+    let published = 0
+    cluster.watch(({ to, message }) => {
+      if (to !== at('d') || message.kind !== 'batch' || published >= 2_000) return
+      published++
+      topic.publish('more').catch(() => {})
+    })
+    const change = admin.reconfigure('t', { members: ['b', 'c', 'd'], timeoutMs: 10_000 })
+    expect((await change.enabled).configuration.epoch).toBe(2)
+    expect(published).toBeLessThan(2_000)
   })
 
   it('is left to the server that works on it, however long that takes', async () => {
