@@ -167,7 +167,7 @@ export class Replica {
       case 'enabled':
         return this.#onEnabled(from, message, out)
       case 'working':
-        return this.#closing.working(from)
+        return this.#onWorking(from, frame.envelope.token, message.epoch, out)
       default:
         return unreachable(message)
     }
@@ -363,6 +363,12 @@ export class Replica {
       this.#closing.working(from)
       this.#opening.stage(from, token, message, out)
     }
+  }
+
+  /** A coordinator that waits for its next members alone hears of nobody else that the epoch is over. */
+  #onWorking(from: Address, token: number, epoch: Epoch, out: Effect[]): void {
+    if (this.state.decisionOf(epoch) === undefined) this.#closing.working(from)
+    else this.#moved(from, token, epoch, out)
   }
 
   #onStart(from: Address, name: ServerName, message: MessageOf<'start'>, out: Effect[]): void {

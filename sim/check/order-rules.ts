@@ -11,6 +11,7 @@
  * - F5: in the end everybody was given everything durable that was published after the start
  * - F6: who passes the end of an epoch was given its closing set before, and epochs only grow
  */
+import { entriesOf } from '../../client-sdk/entries.ts'
 import { type Configuration, isStamped, type Mode, type Order } from '../../proto/configuration.ts'
 import {
   type Epoch,
@@ -32,6 +33,9 @@ export interface OrderRulesOptions {
   /** Everything that can happen has happened: F5 is checked, too. */
   readonly isOver?: boolean
 }
+
+const text = new TextDecoder()
+const nothing = new Uint8Array(0)
 
 /** Ends by place: `topic epoch publisher`. */
 type Past = Map<string, number>
@@ -97,6 +101,10 @@ export class OrderRules {
   readonly #groups = new Map<string, Reader[]>()
   /** By client: what it sent and was given so far. */
   readonly #pasts = new Map<string, Past>()
+  /** By client, topic and value: what had been given when it was published, and when that was. */
+  readonly #published = new Map<string, { readonly at: number; readonly given: Past }>()
+  /** By client and place: when each of its messages was published. */
+  readonly #own = new Map<string, number[]>()
   /** By place: what the sender of each message had sent and been given, in sequence. */
   readonly #causes = new Map<string, Past[]>()
   /** The same with the causes of causes, by topics that are followed, place and sequence. */
@@ -132,6 +140,10 @@ export class OrderRules {
     if (event.what !== 'operation') return
     const { operation, step } = event
     if (step.kind === 'invoked') this.#began.set(operation, at)
+    if (step.kind === 'invoked' && operation.kind === 'add') {
+      const key = `${operation.client} ${operation.topic} ${operation.label}`
+      this.#published.set(key, { at, given: new Map(this.#pastOf(operation.client)) })
+    }
     if (step.kind === 'located') this.#learn(step.message.configuration)
     if (step.kind === 'changed') this.#learn(step.message.decision.next)
     if (step.kind === 'epoch') this.#learn(step.decision.next)
@@ -182,18 +194,45 @@ export class OrderRules {
     return ranks.some((rank) => rank.publisher === publisher && rank.end >= sequence && rank.record <= recordsEnd)
   }
 
-  /** The first time that a client sends a message: what it knows then happened before. */
+  /**
+   * The first time that a client sends a message: before it happened what the client had been given, and had published, when it
+   * published that message. It may have left later, and meanwhile more may have come.
+   */
   #sent(client: string, batch: Batch): void {
     const { topic, epoch, publisher, first, last } = batch
     if (isSystemPublisher(publisher)) return
-    const at = place(topic, epoch, publisher)
-    const causes = this.#causes.get(at) ?? []
-    this.#causes.set(at, causes)
+    const here = place(topic, epoch, publisher)
+    const causes = this.#causes.get(here) ?? []
+    this.#causes.set(here, causes)
     if (causes.length >= last) return
     const past = this.#pastOf(client)
-    const before = new Map(past)
-    for (let number = first; number <= last; number++) causes[number - 1] = before
-    past.set(at, last)
+    const own = this.#own.get(`${client} ${here}`) ?? []
+    this.#own.set(`${client} ${here}`, own)
+    for (const [index, payload] of entriesOf(batch).entries()) {
+      const number = first + index
+      if (causes[number - 1] !== undefined) continue
+      const published = this.#published.get(`${client} ${topic} ${text.decode(payload ?? nothing)}`)
+      own[number - 1] = published?.at ?? Number.POSITIVE_INFINITY
+      causes[number - 1] = published === undefined ? new Map(past) : this.#pastAt(client, past, published)
+    }
+    past.set(here, last)
+  }
+
+  /** Of what a client knows now: what it knew at an earlier moment. */
+  #pastAt(client: string, now: Past, { at, given }: { readonly at: number; readonly given: Past }): Past {
+    const past: Past = new Map()
+    for (const [where, end] of now) {
+      const own = this.#own.get(`${client} ${where}`)
+      if (own === undefined) {
+        const known = given.get(where)
+        if (known !== undefined) past.set(where, known)
+        continue
+      }
+      let known = end
+      while (known > 0 && (own[known - 1] ?? 0) > at) known--
+      if (known > 0) past.set(where, known)
+    }
+    return past
   }
 
   #read(reader: Reader, step: Step, at: number): void {
