@@ -102,7 +102,8 @@ export class MemberReports {
       const patience = this.#reports.has(member.name) ? reportSilenceTicks : firstReportTicks
       this.#silence.set(member.name, ticks >= patience ? 0 : ticks)
       if (ticks >= patience) silent.push(member)
-      else if (this.#reports.has(member.name)) heard++
+      const heardAt = this.#heard.get(member.name)
+      if (heardAt !== undefined && this.#ticks - heardAt <= reportSilenceTicks) heard++
     }
     this.#deafTicks = heard < operationQuorum(this.#configuration) ? this.#deafTicks + 1 : 0
     return silent

@@ -28,7 +28,7 @@ const { results, failing } = await runMutants(wanted, {
   workers: Number(values.workers),
   seedsMax: Number(values.seeds),
   budgetMs: Number(values.seconds) * 1000,
-  foundBudgetMs: Math.min(10, Number(values.seconds)) * 1000,
+  foundBudgetMs: Math.min(3, Number(values.seconds)) * 1000,
   onResult: (result) => console.log(lineOf(result)),
 })
 
