@@ -9,11 +9,9 @@ const leadUs = 120
 /** As text, so that the thread needs no loader for the language that this is written in. */
 const thread = `
 const { parentPort, workerData: { startUs, periodUs, leadUs } } = require('node:worker_threads')
-const [seconds, nanoseconds] = process.hrtime()
-const offsetUs = seconds * 1e6 + nanoseconds / 1e3 - performance.now() * 1e3
 const lock = new Int32Array(new SharedArrayBuffer(4))
 for (let strike = 0; ; strike++) {
-  const waitUs = startUs + strike * periodUs - leadUs - performance.now() * 1e3 - offsetUs
+  const waitUs = startUs + strike * periodUs - leadUs - Number(process.hrtime.bigint()) / 1e3
   // A stall does not make it strike for everything that it missed.
   if (waitUs < -periodUs) strike += Math.floor(-waitUs / periodUs)
   if (waitUs > 0) Atomics.wait(lock, 0, 0, waitUs / 1000)
