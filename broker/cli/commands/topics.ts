@@ -35,6 +35,7 @@ export function addTopics(program: Command): void {
     .helpCommand(false)
   const all = topics
     .command('ls', { isDefault: true })
+    .alias('list')
     .description('Lists all topics, as the arbiters have noted them.')
     .allowExcessArguments()
   handle(all, ls)

@@ -135,6 +135,7 @@ describe('topics, reconfig and epochs', () => {
     expect(made.code).toBe(0)
     expect(jsonLines(made.stdout)[0]).toMatchObject({ mode: 'fault-recovery', members: ['b', 'c'], minimum: 2 })
     const again = await epochcast('topics', 'create', 't', '--mode', 'single')
+    expect((await epochcast('topics', 'list')).stdout).toBe((await epochcast('topics', 'ls')).stdout)
     expect(again).toMatchObject({ code: 1, stdout: '' })
     expect(again.stderr).toContain('topic t exists already')
     expect(await info('t')).toMatchObject({ epoch: 1, mode: 'fault-recovery' })
