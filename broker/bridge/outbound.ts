@@ -27,7 +27,6 @@ const waitingBytesMax = 16 * 1024 * 1024
 const retryMs = 100
 const saveMs = 200
 const endTimeoutMs = 2_000
-/** Header by which JetStream tells messages that come twice. */
 
 interface Waiting {
   readonly message: Message<Uint8Array>

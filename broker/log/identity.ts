@@ -3,6 +3,7 @@ import { EpochcastError } from '../../proto/errors.ts'
 import type { ServerId } from '../../proto/ids.ts'
 import { diskFailed } from './failure.ts'
 import type { Files } from './files.ts'
+import { replaceFile } from './replace-file.ts'
 
 type JsonValue = null | boolean | number | string | readonly JsonValue[] | { readonly [key: string]: JsonValue }
 
@@ -16,7 +17,6 @@ export interface Identity {
 }
 
 export const identityFileName = 'identity.json'
-const temporaryName = 'identity.json.new'
 const format = 1
 const uuidPattern = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/
 
@@ -39,16 +39,7 @@ export async function writeIdentity(files: Files, identity: Identity): Promise<v
   const fields = { format, server, storage, seed }
   const text = `${JSON.stringify({ ...fields, crc32: checksum(fields) }, null, 2)}\n`
   try {
-    const bytes = Buffer.from(text)
-    const file = await files.create(temporaryName, bytes.length)
-    try {
-      await file.writev([bytes], 0)
-      await file.datasync()
-    } finally {
-      await file.close()
-    }
-    await files.rename(temporaryName, identityFileName)
-    await files.flushDirectory()
+    await replaceFile(files, identityFileName, text)
   } catch (error) {
     throw diskFailed(`write ${identityFileName}`, error)
   }

@@ -8,10 +8,10 @@ import type { Sync } from '../../proto/sync.ts'
 import { diskFailed } from './failure.ts'
 import type { Files } from './files.ts'
 import { identityFileName } from './identity.ts'
+import { replaceFile } from './replace-file.ts'
 import { parseSegmentName } from './segment-name.ts'
 
 export const noteFileName = 'unflushed.json'
-const temporaryName = 'unflushed.json.new'
 const lostSuffix = '.lost-'
 
 interface Note {
@@ -31,16 +31,7 @@ export interface LostStorage {
 /** Says that from now on things are acknowledged here that are not on disk. @param boot null where it is not known */
 export async function writeNote(files: Files, sync: Sync, boot: string | null): Promise<void> {
   const note: Note = { sync, boot: boot ?? '' }
-  const bytes = Buffer.from(`${JSON.stringify(note)}\n`)
-  const file = await files.create(temporaryName, bytes.length)
-  try {
-    await file.writev([bytes], 0)
-    await file.datasync()
-  } finally {
-    await file.close()
-  }
-  await files.rename(temporaryName, noteFileName)
-  await files.flushDirectory()
+  await replaceFile(files, noteFileName, `${JSON.stringify(note)}\n`)
 }
 
 /** Everything is on disk. */
@@ -69,8 +60,8 @@ export function saysMayLack(text: string, boot: string | null): boolean {
  */
 export async function setAside(files: Files, boot: string | null): Promise<LostStorage | null> {
   try {
-    if (!(await mayLack(files, boot))) return null
     const note = await readNote(files)
+    if (note === null || !isOfAnotherBoot(note, boot)) return null
     const names = await files.list()
     const number = nextNumber(names)
     for (const name of names) {
@@ -80,7 +71,7 @@ export async function setAside(files: Files, boot: string | null): Promise<LostS
     await files.flushDirectory()
     await removeNote(files)
     const lost = (await files.list()).filter((name) => name.endsWith(`${lostSuffix}${number}`))
-    return { sync: note?.sync ?? '', files: lost.sort() }
+    return { sync: note.sync, files: lost.sort() }
   } catch (error) {
     throw diskFailed('set an old log aside', error)
   }
