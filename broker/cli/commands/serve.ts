@@ -47,7 +47,7 @@ export function addServe(program: Command): void {
     .option('--sync <when>', syncHelp, toSync)
     .option('--insecure', 'listen beyond loopback although nothing is encrypted')
     .option('--no-replace', 'leave dead members of topics where they are, until somebody asks for a change')
-  handle<ServeOptions>(command, serve)
+  handle<ServeOptions>(command, serve, { time: 'refused' })
 }
 
 async function serve(context: Context, options: ServeOptions): Promise<void> {
