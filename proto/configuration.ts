@@ -124,6 +124,12 @@ export function defaultDecider(mode: Mode, engine: Decider = 'engine'): Decider 
   return mode === 'fault-masking' ? 'stakes' : engine
 }
 
+/** The mode of a topic that nobody described: the one that tolerates a failure on so many servers, masked where possible. */
+export function defaultMode(servers: number): Mode {
+  if (servers >= defaultSizes['fault-masking']) return 'fault-masking'
+  return servers >= defaultSizes['fault-recovery'] ? 'fault-recovery' : 'single'
+}
+
 export const defaultSizes: Record<Mode, number> = { single: 1, 'fault-recovery': 2, 'fault-masking': 3 }
 
 /**
