@@ -248,8 +248,11 @@ export class Admin {
         const own = await this.#ownDecision(current, id, error)
         if (own === null) throw error
         told.decided(own)
-        told.enabled(own)
-        told.retirable([])
+        // Asked for again by its id, it is followed to its end: that it was decided does not show that it is enabled.
+        const again = { ...options, expectEpoch: own.configuration.epoch - 1 }
+        await requestChange(this.#waits, current, id, again, servers, (question) => this.#request(question), first)
+        await this.#moveCompanions(current.topic, options)
+        told.retirable(retirable)
       }
     }
     return follow(id, run)

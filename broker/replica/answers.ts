@@ -25,7 +25,7 @@ export function answerChain(state: TopicState, since: Epoch): Message {
     // It is over, but how is not known here: that is no answer, another server has one.
     return { ...refused, refusal: 'not-yet', detail: `how epoch ${since} ended is not known here` }
   }
-  return { kind: 'decisions', topic, epoch: since, decisions, newest }
+  return { kind: 'decisions', topic, epoch: since, decisions, newest, enabled: state.enabledEpoch }
 }
 
 /** The replica's state, for people and for the plan of a change. */

@@ -403,7 +403,7 @@ export class Replica {
   /** Whoever still works for the beginning of the epoch after `closed` need not: a later one is enabled. */
   #tellEnabled(to: Address, token: number, closed: Epoch, out: Effect[]): void {
     const { topic, enabledEpoch } = this.state
-    if (enabledEpoch > nextEpoch(closed)) send(out, to, { kind: 'enabled', topic, epoch: enabledEpoch as Epoch }, token)
+    if (enabledEpoch > nextEpoch(closed)) send(out, to, { kind: 'enabled', topic, epoch: enabledEpoch }, token)
   }
 
   #onOpened(out: Effect[]): void {

@@ -7,7 +7,7 @@
 import type { Configuration, Decision, Intent } from '../../proto/configuration.ts'
 import { intentOf, isMember } from '../../proto/configuration.ts'
 import { InvariantViolation } from '../../proto/errors.ts'
-import { type Epoch, nextEpoch, previousEpoch, type ServerName, type TopicName } from '../../proto/ids.ts'
+import { beforeFirst, type Epoch, nextEpoch, previousEpoch, type ServerName, type TopicName } from '../../proto/ids.ts'
 import type { Effect } from '../../proto/machine/contract.ts'
 import type { Position, RecordKind } from '../../proto/machine/store.ts'
 import { endOf, fingerprint, type MessageSet, missingCount, noFrontier } from '../../proto/message-set.ts'
@@ -33,7 +33,7 @@ export class TopicState {
   /** Highest configuration that is known to be decided. */
   newest: Configuration | null = null
   /** Highest epoch that is known to be enabled. Not kept: it is asked again. */
-  #enabledEpoch = 0
+  #enabledEpoch: Epoch = beforeFirst
   readonly #decisions = new Map<Epoch, Decision>()
   readonly #holdings = new Map<Epoch, Holdings>()
   readonly #staged = new Map<Epoch, Holdings>()
@@ -45,7 +45,7 @@ export class TopicState {
     this.self = self
   }
 
-  get enabledEpoch(): number {
+  get enabledEpoch(): Epoch {
     return this.#enabledEpoch
   }
 
@@ -55,7 +55,7 @@ export class TopicState {
   }
 
   noteEnabled(epoch: Epoch): void {
-    this.#enabledEpoch = Math.max(this.#enabledEpoch, epoch)
+    if (epoch > this.#enabledEpoch) this.#enabledEpoch = epoch
   }
 
   /** Somebody who knows told of a decided configuration; kept only until the next restart. */
@@ -98,7 +98,7 @@ export class TopicState {
     const enabled = this.#enabledEpoch
     if (newest === null || newest.epoch < enabled || isMember(newest, self)) return false
     if (enabled <= (opened?.configuration.epoch ?? 0) || this.#promised.size > 0) return false
-    for (let of = enabled as Epoch; of < newest.epoch; of = nextEpoch(of)) {
+    for (let of = enabled; of < newest.epoch; of = nextEpoch(of)) {
       const next = this.#decisions.get(of)?.next
       if (next !== undefined && isMember(next, self)) return false
     }

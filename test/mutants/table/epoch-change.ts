@@ -328,7 +328,7 @@ export const epochChangeMutants: readonly Mutant[] = [
     edits: [
       {
         file: 'broker/replica/replica.ts',
-        find: "if (enabledEpoch > nextEpoch(closed)) send(out, to, { kind: 'enabled', topic, epoch: enabledEpoch as Epoch }, token)",
+        find: "if (enabledEpoch > nextEpoch(closed)) send(out, to, { kind: 'enabled', topic, epoch: enabledEpoch }, token)",
         replace: `const known = Math.max(enabledEpoch, this.state.newest?.epoch ?? 0) as Epoch
     if (known >= nextEpoch(closed)) send(out, to, { kind: 'enabled', topic, epoch: known }, token)`,
       },
