@@ -80,6 +80,33 @@ describe('in fault-recovery mode', () => {
     bounded.check()
   })
 
+  it('never leaves a topic of two to one server: it waits for a spare', () => {
+    const { world, check } = worldOf('fault-recovery', ['x', 'y'], ['x', 'y', 'z'])
+    world.server('z').kill()
+    world.server('y').kill()
+    const stuck = world.client('p').add(topic, 'a')
+    world.tick(2000)
+    expect(served(world)).toBe('1:xy')
+    expect(stuck.over).toBe(false)
+    world.server('y').start()
+    world.tick(100)
+    expect(served(world)).toBe('1:xy')
+    expect(stuck.over).toBe(true)
+    check()
+  })
+
+  it('takes a member that came back with an empty disk for a spare in its own place', () => {
+    const { world, check } = worldOf('fault-recovery', ['a', 'b'], ['a', 'b', 'x', 'y', 'z'])
+    world.server('b').loseDisk()
+    world.server('b').start()
+    world.tick(400)
+    expect(served(world)).toBe('2:ab')
+    const last = world.client('p').add(topic, 'after')
+    world.tick(20)
+    expect(last.over).toBe(true)
+    check()
+  })
+
   it('leaves a member alone whose connection broke and came back', () => {
     const { world, check } = worldOf('fault-recovery', ['a', 'b'], ['a', 'b', 'c', 'x', 'y', 'z'])
     world.server('b').kill()
