@@ -68,6 +68,13 @@ export class Opening {
     return this.#held() !== null
   }
 
+  /** The epoch that this server is to begin, or may be, as far as it knows. */
+  get upcoming(): Epoch | null {
+    if (this.#pending !== null) return this.#pending.next.epoch
+    const held = this.#held()
+    return held === null ? null : nextEpoch(held)
+  }
+
   /** Whether the end of this epoch decides what becomes of what is staged here. */
   awaits(end: Epoch): boolean {
     return this.#askedFor === end || this.#state.promised.has(end)

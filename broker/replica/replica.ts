@@ -152,7 +152,7 @@ export class Replica {
         this.#catchUp.moved(from, message, out)
         return this.#releaseSpent()
       case 'inquire':
-        return send(out, from, describeCondition(this.state, this.phase, message.epoch), frame.envelope.token)
+        return this.#onInquire(from, frame.envelope.token, message.epoch, out)
       case 'preload':
         return this.#onStage(from, frame.envelope.token, message, out)
       case 'stage':
@@ -172,6 +172,10 @@ export class Replica {
       default:
         return unreachable(message)
     }
+  }
+
+  #onInquire(from: Address, token: number, epoch: Epoch, out: Effect[]): void {
+    send(out, from, describeCondition(this.state, this.phase, this.#opening.upcoming, epoch), token)
   }
 
   /** The decision that closed an epoch, from somebody who knows that it was made. */

@@ -150,6 +150,10 @@ export const shapes = {
     stagedCount: one(7, uint()),
     promised: optional(8, stake),
     heldEpochs: one(9, uint()),
+    /** The highest epoch that this server knows to be enabled, 0 where it knows of none. */
+    enabled: one(10, epochType),
+    /** The epoch that this server has fetched for, or is fetching for, and has not begun. */
+    upcoming: optional(11, epochType),
   },
 
   // Epoch change: plan, wedge, collect, stage, decide, start, enabled.
