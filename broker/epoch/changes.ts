@@ -85,9 +85,21 @@ export class Changes {
   /** A member of a wedged epoch finishes what its coordinator left. */
   finish(topic: TopicName, intent: Intent, finishing: boolean, out: Effect[]): void {
     const old = this.#replica(topic)?.state.opened?.configuration
-    if (old === undefined || this.#running.has(topic)) return
-    // Whoever cannot ask who decides leaves it to the other members.
+    if (old === undefined) return
+    const running = this.#running.get(topic)
+    if (running !== undefined) {
+      if (running.coordinator.old.epoch >= old.epoch) return
+      // That change is decided, and this server has begun the epoch that it made; the end of that one does not wait for the others.
+      this.#setAside(topic, running)
+    }
+    // A server that cannot ask the decider leaves it to the other members.
     if (this.#needs.deciders.has(old.decider)) this.#run(old, intent, [], finishing, out)
+  }
+
+  /** Followed to its end, and in nobody's way any more. */
+  #setAside(topic: TopicName, running: Running): void {
+    this.#stalled.add(running)
+    this.#running.delete(topic)
   }
 
   take(from: ServerName, token: number, message: Message, out: Effect[]): void {
@@ -117,8 +129,7 @@ export class Changes {
       coordinator.tick(out)
       if (coordinator.over) this.#next(topic, coordinator, out)
       else if (coordinator.isStalled && this.#waiting.has(topic)) {
-        this.#stalled.add(running)
-        this.#running.delete(topic)
+        this.#setAside(topic, running)
         this.#beginWaiting(topic, out)
       }
     }

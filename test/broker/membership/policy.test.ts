@@ -112,6 +112,20 @@ describe('in fault-recovery mode', () => {
     check()
   })
 
+  it('replaces a member that dies before its epoch begins, also where this server still waits for that', () => {
+    const { world, check } = worldOf('fault-recovery', ['a', 'b'], ['a', 'b', 'c', 'x', 'y', 'z'])
+    world.network.addRule('drop', { kinds: ['decided'], to: ['c'] })
+    world.client('p').reconfigure(topic, { by: ['a'], changeId: 'm', epoch: 0, members: ['a', 'c'] })
+    world.tick(10)
+    expect(served(world)).toBe('2:ac')
+    world.server('c').kill()
+    const stuck = world.client('p').add(topic, 'a')
+    world.tick(150)
+    expect(served(world)).toMatch(/^3:a[bxyz]$/)
+    expect(stuck.over).toBe(true)
+    check()
+  })
+
   it('leaves a member alone whose connection broke and came back', () => {
     const { world, check } = worldOf('fault-recovery', ['a', 'b'], ['a', 'b', 'c', 'x', 'y', 'z'])
     world.server('b').kill()

@@ -512,14 +512,19 @@ export const epochChangeMutants: readonly Mutant[] = [
   },
   {
     id: 'B20',
-    title: 'a member that restarts before it has begun its epoch does not take the decision up again',
+    title: 'a proposal that was accepted is forgotten by a restart, so that nobody adopts it',
     edits: [
       {
-        file: 'broker/replica/catch-up.ts',
-        find: 'else this.#learn(decision, out)',
-        replace: 'else if (this.#ticks < 0) this.#learn(decision, out)',
+        file: 'broker/replica/topic-state.ts',
+        find: "    if (message.kind !== 'batch') {\n      this.#apply(message)",
+        replace: `    if (message.kind === 'accept') {
+      const { topic, epoch, stake, decision } = message
+      return this.#apply({ kind: 'wedge', topic, epoch, stake, intent: intentOf(decision) })
+    }
+    if (message.kind !== 'batch') {
+      this.#apply(message)`,
       },
     ],
-    caughtBy: ['L1', 'L2', 'trace', 'hang'],
+    caughtBy: ['I4', 'I5', 'stop I4'],
   },
 ]
