@@ -27,6 +27,7 @@ import {
   templateOf,
 } from './reconfigure.ts'
 import { refusalError } from './refusals.ts'
+import { type ReplicaInfo, replicasOf } from './replicas.ts'
 import type { Question } from './requests.ts'
 import { type OpenWaits, type WaitOptions, waitFor } from './waiting.ts'
 
@@ -39,17 +40,6 @@ export interface ServerInfo {
   readonly hasOldDisk: boolean
   /** When it flushes, as it said itself to the server that was asked; `always` also where it has said nothing yet. */
   readonly sync: Sync
-}
-
-/** One topic on one server. */
-export interface ReplicaInfo {
-  readonly server: string
-  readonly phase: string
-  readonly epoch: Epoch | null
-  readonly storedCount: number
-  readonly stored: MessageOf<'condition'>['stored']
-  readonly stagedCount: number
-  readonly heldEpochs: number
 }
 
 /** The decision engines that one server has, and how it sees them. */
@@ -173,42 +163,21 @@ export class Admin {
     }
   }
 
-  /** State of a topic on every member that answers within `timeoutMs` (default 1,000). */
+  /**
+   * State of a topic on every member that answers within `timeoutMs` (default 1,000), and on the members before them for as long as
+   * the newest epoch is not known to be enabled: they have to stay up.
+   */
   async replicas(name: string, options: WaitOptions = {}): Promise<readonly ReplicaInfo[]> {
     const configuration = await this.topic(name, options)
-    const asked = configuration.members.map(async (member): Promise<ReplicaInfo> => {
-      const server = serverIdOf(member.name)
-      const to = [this.#machine.servers.addressOf(member)]
-      const inquiry: Message = { kind: 'inquire', topic: topicName(name), epoch: configuration.epoch }
-      const limits = { timeoutMs: 1_000, ...options }
-      try {
-        const condition = await this.#ask(inquiry, 'condition', `state of ${server}`, limits, to)
-        const { phase, stored, stagedCount, heldEpochs } = condition
-        let storedCount = 0
-        for (const { end } of stored.values()) storedCount += end
-        return {
-          server,
-          phase,
-          epoch: condition.configuration?.epoch ?? null,
-          storedCount,
-          stored,
-          stagedCount,
-          heldEpochs,
-        }
-      } catch (error) {
-        if (!(error instanceof EpochcastError) || error.code !== 'EC_TIMEOUT') throw error
-        return {
-          server,
-          phase: 'silent',
-          epoch: null,
-          storedCount: 0,
-          stored: new Map(),
-          stagedCount: 0,
-          heldEpochs: 0,
-        }
-      }
+    const limits = { timeoutMs: 1_000, ...options }
+    return replicasOf(configuration, {
+      condition: (member, of) => {
+        const inquiry: Message = { kind: 'inquire', topic: configuration.topic, epoch: of }
+        const to = [this.#machine.servers.addressOf(member)]
+        return this.#ask(inquiry, 'condition', `state of ${serverIdOf(member.name)}`, limits, to)
+      },
+      chain: (from) => this.#chain(name, from, this.#machine.servers.addresses(), limits),
     })
-    return Promise.all(asked)
   }
 
   /** Decision engines outside of the cluster, as each server that answers within `timeoutMs` (default 1,000) sees them. */
@@ -248,8 +217,11 @@ export class Admin {
         const own = await this.#ownDecision(current, id, error)
         if (own === null) throw error
         told.decided(own)
-        told.enabled(own)
-        told.retirable([])
+        // Asked for again by its id, it is followed to its end: that it was decided does not show that it is enabled.
+        const again = { ...options, expectEpoch: own.configuration.epoch - 1 }
+        await requestChange(this.#waits, current, id, again, servers, (question) => this.#request(question), first)
+        await this.#moveCompanions(current.topic, options)
+        told.retirable(retirable)
       }
     }
     return follow(id, run)

@@ -123,7 +123,8 @@ export const shapes = {
   pulled: { ...topical, more: one(4, flag), unheld: one(5, flag), resume: one(6, uint()) },
   /** Asks for the decisions that closed `epoch` and later ones. */
   chain: { ...topical },
-  decisions: { ...topical, decisions: many(4, decision), newest: one(5, configuration) },
+  /** `newest` is decided; `enabled`: the highest epoch that this member knows to be enabled, 0 where it knows of none. */
+  decisions: { ...topical, decisions: many(4, decision), newest: one(5, configuration), enabled: one(6, epochType) },
 
   // Finding topics.
   /**
@@ -149,6 +150,10 @@ export const shapes = {
     stagedCount: one(7, uint()),
     promised: optional(8, stake),
     heldEpochs: one(9, uint()),
+    /** The highest epoch that this server knows to be enabled, 0 where it knows of none. */
+    enabled: one(10, epochType),
+    /** The epoch that this server has fetched for, or is fetching for, and has not begun. */
+    upcoming: optional(11, epochType),
   },
 
   // Epoch change: plan, wedge, collect, stage, decide, start, enabled.
@@ -185,7 +190,10 @@ export const shapes = {
   /** A higher stake has been promised. */
   outranked: { ...topical, promised: one(4, stake) },
   stage: { ...topical, stake: one(4, stake), closing: one(5, messageSet), sources: many(6, source) },
-  /** `missing` messages are not on disk here yet; 0 when staged. */
+  /**
+   * `missing` messages are not on disk here yet; 0 when staged. In the log: this server has promised to keep what it staged for the
+   * end of that epoch until it knows the decision.
+   */
   staged: { ...topical, stake: one(4, stake), missing: one(5, uint()) },
   accept: { ...topical, stake: one(4, stake), decision: one(5, decision) },
   accepted: { ...topical, stake: one(4, stake) },

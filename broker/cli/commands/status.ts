@@ -57,10 +57,11 @@ async function topicStatus(context: Context, client: Client, name: string): Prom
   const servers = await client.admin.servers(context.limits())
   const deciding = await decidingOf(context, client, configuration)
   if (!context.forPeople) {
-    const shown = replicas.map(({ server, phase, epoch, storedCount, stagedCount, heldEpochs }) => ({
+    const shown = replicas.map(({ server, phase, epoch, isOld, storedCount, stagedCount, heldEpochs }) => ({
       server,
       phase,
       epoch,
+      old: isOld,
       stored: storedCount,
       staged: stagedCount,
       heldEpochs,
@@ -120,7 +121,7 @@ function showTopic(
   const quorum = `${operationQuorum(configuration)} of ${members.length} make a quorum`
   out.line(`${colors.bold(topic)}  epoch ${epoch}, ${mode} on ${list(idsOf(configuration))}; ${quorum}\n`)
   const columns = [
-    { title: 'server', of: ({ server }: ReplicaInfo) => server },
+    { title: 'server', of: ({ server, isOld }: ReplicaInfo) => (isOld ? `${server} (old)` : server) },
     {
       title: 'phase',
       of: ({ phase }: ReplicaInfo) => phase,
@@ -132,7 +133,7 @@ function showTopic(
     { title: 'epochs held', of: ({ heldEpochs }: ReplicaInfo) => heldEpochs },
   ]
   out.write(table(replicas, columns, colors))
-  const paint = health.state === 'open' ? colors.green : health.state === 'changing' ? colors.yellow : colors.red
+  const paint = health.state === 'open' ? colors.green : health.state === 'stopped' ? colors.red : colors.yellow
   out.line(`\n${paint(health.state)}: ${health.text}`)
   if (health.silent.length > 0) out.line(`${colors.red('silent')}: ${list(health.silent)}`)
   const sync = syncOf(members, servers)
