@@ -271,6 +271,7 @@ const nameOfKind: Record<Operation['kind'], OperationName | null> = {
   follow: null,
   reconfigure: 'reconf',
   outcome: 'outcome',
+  flush: null,
 }
 
 const recorded: ReadonlySet<Message['kind']> = new Set([

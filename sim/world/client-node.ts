@@ -1,5 +1,6 @@
 /** One client of a virtual world: the real machine and operations, without the promises around them. */
 import { readEntries } from '../../client-sdk/entries.ts'
+import { type FlushResult, flushAll } from '../../client-sdk/flushing.ts'
 import type { EpochFollower } from '../../client-sdk/follower.ts'
 import { type ClientCall, ClientMachine } from '../../client-sdk/machine.ts'
 import type { Publisher } from '../../client-sdk/operations/add.ts'
@@ -135,6 +136,15 @@ export class ClientNode {
       const given = result.given.flatMap(({ batch, skip }) => messagesOf(batch, skip))
       operation.step({ kind: 'got', epoch: result.position.epoch, floor: result.floor, given }, true)
     })
+    return operation
+  }
+
+  /** Of all topics of this client. */
+  flush(topic: string): Operation {
+    const operation = this.#begin('flush', topic, topic)
+    const told = ({ durableCount, dropped }: FlushResult) =>
+      operation.step({ kind: 'flushed', durableCount, dropped: dropped.map(parseMessageId) }, true)
+    this.#loop.call(() => flushAll(this.machine, null, told))
     return operation
   }
 

@@ -31,6 +31,7 @@ const runs: Record<string, Run> = {
   },
   add: (s, c) => s.add(c),
   get: (s, c) => void s.client(c).get(s.topicOf(c), oneOf(getLevels, c, 'level') ?? 'linearizable'),
+  flush: (s, c) => void s.client(c).flush(s.topicOf(c)),
   subscribe: (s, c) => s.subscribe(c),
   follow: (s, c) => void s.client(c).follow(s.topicOf(c)),
   outcome: (s, c) => s.outcome(c),
@@ -416,6 +417,8 @@ class Scenario {
       case 'confirmed':
       case 'retracted':
         return `${name}: ${step.kind === 'confirmed' ? '+' : '-'}${this.#names.valueOf(step.id)}`
+      case 'flushed':
+        return `${name}: ${step.durableCount} durable, dropped ${braces(step.dropped.map((id) => this.#names.valueOf(id)))}`
       case 'position':
         return null
       case 'epoch':
@@ -499,6 +502,8 @@ function nameOf({ kind, client, label }: Operation): string {
       return `${client} get`
     case 'outcome':
       return `${client} outcome`
+    case 'flush':
+      return `${client} flush`
     case 'follow':
       return client
     default:
