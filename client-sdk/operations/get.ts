@@ -56,6 +56,8 @@ export class Get implements EpochFollower, FetchListener, Settleable {
   #fetch: Fetch | null = null
   #at: Epoch = epoch(0)
   #ticks = 0
+  /** Members that were asked for bodies in vain, one after the other. */
+  #vainCount = 0
   #outcome: GetResult | EpochcastError | null = null
 
   /** @param since leaves out what came before; `numbers`: no bodies at all, only the position */
@@ -107,8 +109,10 @@ export class Get implements EpochFollower, FetchListener, Settleable {
   }
 
   refused(message: MessageOf<'refused'>, out: Effect[]): void {
-    if (this.#step === 'fetching') this.#fetch?.refused()
-    else if (message.refusal !== 'wedged' && message.refusal !== 'not-yet') this.#follower.suspect(out)
+    if (this.#step === 'fetching') {
+      this.#fetch?.refused()
+      this.#inVain(out)
+    } else if (message.refusal !== 'wedged' && message.refusal !== 'not-yet') this.#follower.suspect(out)
   }
 
   batch(batch: Batch, out: Effect[]): void {
@@ -139,6 +143,7 @@ export class Get implements EpochFollower, FetchListener, Settleable {
   }
 
   fetched(batch: Batch, skip: number): void {
+    this.#vainCount = 0
     if (!isSystemPublisher(batch.publisher)) this.#given.push({ batch, skip })
   }
 
@@ -155,10 +160,17 @@ export class Get implements EpochFollower, FetchListener, Settleable {
 
   stalled(out: Effect[]): void {
     this.#follower.suspect(out)
+    this.#inVain(out)
   }
 
   settle(): void {
     if (this.#outcome !== null) this.#done(this.#outcome)
+  }
+
+  /** A member did not have what is lacking. Where none has it, its only holder died after the collect, which begins again. */
+  #inVain(out: Effect[]): void {
+    const configuration = this.#configuration
+    if (configuration !== null && ++this.#vainCount >= configuration.members.length) this.#begin(configuration, out)
   }
 
   #begin(configuration: Configuration, out: Effect[]): void {
@@ -166,6 +178,8 @@ export class Get implements EpochFollower, FetchListener, Settleable {
     this.#configuration = configuration
     this.#step = 'collecting'
     this.#ticks = 0
+    this.#vainCount = 0
+    this.#fetch?.cancel()
     this.#held.clear()
     this.#completed.clear()
     this.#fetch = null
@@ -283,12 +297,11 @@ export class Get implements EpochFollower, FetchListener, Settleable {
 
   #finish(configuration: Configuration, out: Effect[]): void {
     const position = { epoch: configuration.epoch, seen: this.#result }
+    const given = trimmed(this.#given, configuration.epoch, this.#result)
+    for (const { batch } of given) this.#follower.noteGiven(batch, batch.last)
     if (this.#level !== 'early')
       for (const [publisher, { end }] of this.#result) this.#follower.noteKnown(configuration.epoch, publisher, end)
-    this.#end(
-      { given: trimmed(this.#given, configuration.epoch, this.#result), position, floor: configuration.floor },
-      out,
-    )
+    this.#end({ given, position, floor: configuration.floor }, out)
   }
 
   #end(outcome: GetResult | EpochcastError, out: Effect[]): void {

@@ -207,7 +207,7 @@ class Run {
     if (this.#hash !== null && 'parcel' in event) {
       this.#hash.update(`${event.what} ${event.at} ${event.parcel.from} ${event.parcel.to}`).update(event.parcel.bytes)
     }
-    if (event.what === 'operation' && event.step.kind === 'delivered') this.#answer(event.operation.client)
+    if (event.what === 'operation' && isGiven(event.step)) this.#answer(event.operation.client)
     if (event.what === 'gone') this.#answers.delete(event.client)
     if (event.what !== 'fatal') return
     const node = [...this.#world.servers.values()].find(({ name }) => name === event.server)
@@ -458,4 +458,9 @@ function valuesGiven(steps: readonly Step[]): Set<string> {
 
 function isOpen({ over, kind }: { readonly over: boolean; readonly kind: string }): boolean {
   return !over && kind !== 'subscribe' && kind !== 'follow'
+}
+
+/** The client was given something. */
+function isGiven(step: Step): boolean {
+  return step.kind === 'delivered' || (step.kind === 'got' && step.given.length > 0)
 }
