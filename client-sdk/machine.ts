@@ -80,9 +80,14 @@ export class ClientMachine implements Machine<ClientCall> {
         this.servers.peer(input.address, input.up)
         if (!input.up) this.requests.peerDown(input.address, out)
         for (const subscription of this.#subscriptions.values()) subscription.peer(input.address, input.up, out)
-        if (input.up) for (const publisher of this.#publishers.values()) publisher.peerUp(input.address, out)
+        if (input.up) this.#reached(input.address, out)
         return
     }
+  }
+
+  /** What waits for this server can leave now. */
+  #reached(address: Address, out: Effect[]): void {
+    for (const publisher of this.#publishers.values()) publisher.peerUp(address, out)
   }
 
   follower(topic: TopicName): Follower {
@@ -163,6 +168,8 @@ export class ClientMachine implements Machine<ClientCall> {
 
   #onFrame(from: Address, frame: Frame, out: Effect[]): void {
     const { message, envelope } = frame
+    // A hint may be wrong, or be lost: where a frame comes from there is a connection.
+    if (this.servers.peer(from, true)) this.#reached(from, out)
     if (message.kind === 'identity') {
       this.#onIdentity(message.cluster, message.member)
       return

@@ -88,12 +88,3 @@ function decisionOf(
     return undefined
   })
 }
-
-/** The caller gave up on a publish that was under way. */
-export function unknownOutcome(id: string, cause: EpochcastError): EpochcastError {
-  return new EpochcastError('EC_OUTCOME_UNKNOWN', `${cause.message}; whether ${id} was stored is not known`, {
-    cause,
-    messageId: id,
-    hint: `ask outcome('${id}')`,
-  })
-}

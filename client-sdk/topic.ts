@@ -17,7 +17,7 @@ import type { Reading } from './operations/reading.ts'
 import { Subscription } from './operations/subscribe.ts'
 import type { Together } from './operations/together.ts'
 import { Many, One, type PublishedRun, type PublishResult, type Waiter } from './operations/waiters.ts'
-import { durableNow, type Outcome, type OutcomeOptions, outcomeOf, unknownOutcome } from './outcome.ts'
+import { durableNow, type Outcome, type OutcomeOptions, outcomeOf } from './outcome.ts'
 import { type AllProperties, encodeProperties } from './properties.ts'
 import { epochAt, isTime, knownPosition, SinceTime, type Start, startOf } from './replay.ts'
 import { Requester, Responder, respond } from './replies.ts'
@@ -67,8 +67,8 @@ export class Topic<T> {
    * @param value encoded at once by the topic's codec, at most `messageBytesMax` bytes
    * @returns the id, epoch and status of the Add that had an outcome; after an epoch change that is not the first one
    * @throws EpochcastError `EC_MESSAGE_TOO_LARGE`, `EC_QUEUE_FULL` (retryable), `EC_OUTCOME_UNKNOWN` when the caller gave up
-   *   while it was under way (`messageId` says which Add to ask `outcome` about), `EC_TIMEOUT` or `EC_ABORTED` when it had not
-   *   been sent, `EC_UNKNOWN_TOPIC`
+   *   while it was under way (`messageId` says which Add to ask `outcome` about), `EC_TIMEOUT`, `EC_ABORTED` or `EC_CLOSED` when
+   *   it had not left this client: then it is withdrawn, and never will; `EC_UNKNOWN_TOPIC`
    */
   publish(value: T, options: PublishOptions = noOptions): Promise<PublishResult> {
     return new Promise((resolve, reject) => {
@@ -84,7 +84,8 @@ export class Topic<T> {
    * Publishes many messages, in their order, with one promise for all of them: much cheaper than a promise for each.
    * @param values encoded at once, each at most `messageBytesMax` bytes; all are taken or none is
    * @returns neighbours that had their outcome together, in the order of `values`: one run, or a few
-   * @throws EpochcastError as `publish`; `EC_OUTCOME_UNKNOWN` names the first message that had no outcome
+   * @throws EpochcastError as `publish`; `EC_OUTCOME_UNKNOWN` names the first message that had left; those behind it may have
+   *   left, too, or be withdrawn, and have the numbers that follow
    */
   publishMany(values: Iterable<T>, options: PublishOptions = noOptions): Promise<readonly PublishedRun[]> {
     return new Promise((resolve, reject) => {
@@ -108,7 +109,7 @@ export class Topic<T> {
         isSettled,
       )
       if (options.signal !== undefined || options.timeoutMs !== undefined) {
-        unwatch = watch(options, `publish to ${this.name}`, (error) => this.#abandon(many.parts, error))
+        unwatch = watch(options, `publish to ${this.name}`, (error) => this.#publishing().giveUp(many, error))
       }
       this.#publishing().publishMany(payloads, many, header)
     })
@@ -394,7 +395,7 @@ export class Topic<T> {
   }
 
   #addPatiently(payload: Uint8Array, header: Uint8Array, waiter: One, options: PublishOptions): void {
-    const unwatch = watch(options, `publish to ${this.name}`, (error) => this.#abandon([patient], error))
+    const unwatch = watch(options, `publish to ${this.name}`, (error) => this.#publishing().giveUp(patient, error))
     const patient = new One(
       (result) => {
         unwatch()
@@ -407,12 +408,6 @@ export class Topic<T> {
       waiter.settleAtEpochEnd,
     )
     this.#add(payload, header, patient)
-  }
-
-  #abandon(waiters: readonly Waiter[], error: EpochcastError): void {
-    for (const waiter of waiters) {
-      this.#publisher?.abandon(waiter, (id) => (id === null ? error : unknownOutcome(id, error)))
-    }
   }
 }
 

@@ -38,7 +38,8 @@ export function drawPlan(seed: number, options: DrawOptions = {}): Plan {
     operations: drawOperations(streamOf(seed, 3), servers, healAt),
   } as const
   const ordered = drawTopics(streamOf(seed, 7), plain, { servers, clients, until: healAt })
-  const { topic, second, operations, engine } = drawEngine(streamOf(seed, 8), ordered)
+  const { topic, second, operations: patient, engine } = drawEngine(streamOf(seed, 8), ordered)
+  const operations = drawPatience(streamOf(seed, 9), patient)
   const around = { servers, arbiters, clients, healAt, hasEngine: engine !== 'none' }
   const faults = drawFaults(streamOf(seed, 4), around, options.without ?? new Set())
   const timing = streamOf(seed, 5)
@@ -73,6 +74,14 @@ export function drawPlan(seed: number, options: DrawOptions = {}): Plan {
     healAt,
     deadForGood: timing.below(3) === 0 ? shuffled(timing, servers).slice(0, 1 + timing.below(2)) : [],
   }
+}
+
+/** In one world of two, some callers of Adds give up soon. */
+function drawPatience(random: Random, operations: readonly PlannedOperation[]): PlannedOperation[] {
+  if (random.below(2) === 0) return [...operations]
+  return operations.map((one) =>
+    one.do === 'add' && random.below(3) === 0 ? { ...one, patience: logUniform(random, 1, 200) } : one,
+  )
 }
 
 /** In one world of eight, some servers flush later than they acknowledge. */

@@ -262,9 +262,16 @@ class Run {
     }
     const topic = operation.topic ?? firstTopic
     switch (operation.do) {
-      case 'add':
-        client.add(topic, operation.value, operation.onEpochEnd)
+      case 'add': {
+        const { value, onEpochEnd, patience } = operation
+        const added = client.add(topic, value, onEpochEnd)
+        if (patience === undefined) return
+        const giveUp = () => {
+          if (this.#world.clients.get(client.id) === client) client.giveUp(added)
+        }
+        this.#world.queue.after(patience, giveUp, true)
         return
+      }
       case 'answer': {
         const { value } = operation
         const waiting = this.#answers.get(client.id) ?? []

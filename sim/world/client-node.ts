@@ -61,6 +61,8 @@ export class ClientNode {
   readonly #needs: ClientNeeds
   readonly #loop: Loop<ClientCall>
   readonly #publishers = new Map<string, Publisher>()
+  /** Callers that wait for what they published, by its operation. */
+  readonly #waiters = new Map<Operation, One>()
 
   constructor(needs: ClientNeeds) {
     this.id = needs.id
@@ -125,9 +127,19 @@ export class ClientNode {
       (error) => operation.step({ kind: 'failed', code: error.code, text: error.message }, true),
       onEpochEnd === 'settle',
     )
+    this.#waiters.set(operation, waiter)
     publisher.publish(Buffer.from(value), waiter)
     this.#loop.call(() => {})
     return operation
+  }
+
+  /** The caller of an Add gives up, if it still waits. */
+  giveUp(operation: Operation): void {
+    const waiter = this.#waiters.get(operation)
+    const publisher = this.#publishers.get(operation.topic)
+    if (operation.over || waiter === undefined || publisher === undefined) return
+    publisher.giveUp(waiter, new EpochcastError('EC_TIMEOUT', `publish to ${operation.topic} took too long`))
+    this.#loop.call(() => {})
   }
 
   get(topic: string, level: GetLevel = 'linearizable'): Operation {

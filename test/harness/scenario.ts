@@ -30,6 +30,7 @@ const runs: Record<string, Run> = {
     for (const id of c.words) s.world.client(id)
   },
   add: (s, c) => s.add(c),
+  'give-up': (s, c) => s.giveUp(c),
   get: (s, c) => void s.client(c).get(s.topicOf(c), oneOf(getLevels, c, 'level') ?? 'linearizable'),
   flush: (s, c) => void s.client(c).flush(s.topicOf(c)),
   subscribe: (s, c) => s.subscribe(c),
@@ -178,6 +179,12 @@ class Scenario {
     const client = this.client(command)
     if (command.options.has('reach')) this.#limitReach(client.id, value, list(command, 'reach'))
     client.add(this.topicOf(command), value, command.words.includes('settle') ? 'settle' : 'republish')
+  }
+
+  giveUp(command: Command): void {
+    const [client, value] = [this.client(command), need(command, 'value')]
+    for (const one of this.world.operations)
+      if (one.kind === 'add' && one.client === client.id && one.label === value) client.giveUp(one)
   }
 
   subscribe(command: Command): void {

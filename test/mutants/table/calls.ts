@@ -42,4 +42,43 @@ export const callMutants: readonly Mutant[] = [
     caughtBy: ['trace'],
     stories: ['flush-at-an-end'],
   },
+  {
+    id: 'C4',
+    title: 'what was withdrawn before it left is sent all the same',
+    edits: [
+      {
+        file: 'client-sdk/operations/add.ts',
+        find: '(outgoing.isStale ? this.#rewritten(outgoing) : [outgoing])',
+        replace: '[outgoing]',
+      },
+    ],
+    caughtBy: ['I3', 'trace'],
+    stories: ['withdrawn'],
+  },
+  {
+    id: 'C5',
+    title: 'a store is handed to a connection that is not there yet',
+    edits: [
+      {
+        file: 'client-sdk/operations/epoch-window.ts',
+        find: ' && this.#takers().length > 0',
+        replace: '',
+      },
+    ],
+    caughtBy: ['trace'],
+    stories: ['withdrawn'],
+  },
+  {
+    id: 'C6',
+    title: 'what its caller gave up on is added again in the next epoch',
+    edits: [
+      {
+        file: 'client-sdk/operations/add.ts',
+        find: 'if (!outgoing.needsRewriting) return [outgoing]',
+        replace: 'if (outgoing.count > 0) return [outgoing]',
+      },
+    ],
+    caughtBy: ['I3', 'trace'],
+    stories: ['withdrawn'],
+  },
 ]
