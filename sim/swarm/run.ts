@@ -185,6 +185,8 @@ class Run {
     }
   }
 
+  /** From now on every call must end well: no caller gives up any more. */
+  #isHealed = false
   #tolerance: Tolerance | null = null
   #oldDisks: OldDisks | null = null
   #orders: OrderRules | null = null
@@ -267,7 +269,7 @@ class Run {
         const added = client.add(topic, value, onEpochEnd)
         if (patience === undefined) return
         const giveUp = () => {
-          if (this.#world.clients.get(client.id) === client) client.giveUp(added)
+          if (!this.#isHealed && this.#world.clients.get(client.id) === client) client.giveUp(added)
         }
         this.#world.queue.after(patience, giveUp, true)
         return
@@ -319,6 +321,7 @@ class Run {
   /** All faults end; what is dead comes back, but for those that the rest can do without. */
   async #heal(tolerance: Tolerance): Promise<void> {
     const world = this.#world
+    this.#isHealed = true
     this.#injector?.heal()
     const gone: string[] = []
     for (const id of this.#plan.deadForGood) {
