@@ -75,6 +75,13 @@ export class Follower {
     this.#requests = requests
   }
 
+  /** Operations that follow this topic, its publisher aside. */
+  get followerCount(): number {
+    let count = 0
+    for (const one of this.#followers) if (one.isPublisher !== true) count++
+    return count
+  }
+
   get epoch(): Epoch | null {
     return this.configuration?.epoch ?? null
   }

@@ -148,6 +148,14 @@ export class ClientMachine implements Machine<ClientCall> {
     if (this.#watches.delete(watch)) watch.close(out)
   }
 
+  /** Operations that have not ended. */
+  get openCount(): number {
+    const [gets, subscriptions, watches] = [this.#gets.size, this.#subscriptions.size, this.#watches.size]
+    let count = gets + subscriptions + watches + this.#togethers.size + this.requests.openCount
+    for (const follower of this.#followers.values()) count += follower.followerCount
+    return count
+  }
+
   publishers(): readonly Publisher[] {
     return [...this.#publishers.values()]
   }

@@ -11,9 +11,9 @@
  */
 import { type Configuration, type Decision, majority, operationQuorum } from '../../proto/configuration.ts'
 import { EpochcastError } from '../../proto/errors.ts'
-import { type Epoch, epoch, isSystemPublisher, nextEpoch, type ServerName } from '../../proto/ids.ts'
+import { type Epoch, epoch, isSystemPublisher, type MessageId, nextEpoch, type ServerName } from '../../proto/ids.ts'
 import { type Effect, type Settleable, send } from '../../proto/machine/contract.ts'
-import { contains, emptySet, heldBy, intersection, type MessageSet, union } from '../../proto/message-set.ts'
+import { contains, emptySet, endOf, heldBy, intersection, type MessageSet, union } from '../../proto/message-set.ts'
 import type { Batch, GetLevel, MessageOf, Source } from '../../proto/wire/messages.ts'
 import type { Position } from '../cursor.ts'
 import type { EpochFollower, Follower } from '../follower.ts'
@@ -43,6 +43,7 @@ export class Get implements EpochFollower, FetchListener, Settleable {
   readonly #level: GetLevel
   readonly #since: Position | null
   readonly #wantsBodies: boolean
+  readonly #about: MessageId | null
   readonly #follower: Follower
   readonly #servers: Servers
   readonly #requests: Requests
@@ -60,7 +61,11 @@ export class Get implements EpochFollower, FetchListener, Settleable {
   #vainCount = 0
   #outcome: GetResult | EpochcastError | null = null
 
-  /** @param since leaves out what came before; `numbers`: no bodies at all, only the position */
+  /**
+   * @param since leaves out what came before; `numbers`: no bodies at all, only the position
+   * @param about of a linearizable Get of numbers: one message that is asked for; the answer need not be complete once so many
+   *   members are without it that no quorum holds it
+   */
   constructor(
     level: GetLevel,
     since: Position | 'numbers' | null,
@@ -68,7 +73,9 @@ export class Get implements EpochFollower, FetchListener, Settleable {
     servers: Servers,
     requests: Requests,
     done: (result: GetResult | EpochcastError) => void,
+    about: MessageId | null = null,
   ) {
+    this.#about = about
     this.#level = level
     this.#since = since === 'numbers' ? null : since
     this.#wantsBodies = since !== 'numbers'
@@ -211,6 +218,10 @@ export class Get implements EpochFollower, FetchListener, Settleable {
     const isAll = answers.length === configuration.members.length
     switch (this.#level) {
       case 'linearizable': {
+        if (this.#about !== null && isShort(stored, this.#about, configuration)) {
+          this.#deliver(heldBy(stored, quorum), configuration, out)
+          return
+        }
         if (answers.length < quorum) return
         if (configuration.mode !== 'fault-masking') {
           this.#deliver(intersection(stored), configuration, out)
@@ -312,6 +323,12 @@ export class Get implements EpochFollower, FetchListener, Settleable {
     this.#follower.remove(this)
     out.push({ kind: 'settle', target: this })
   }
+}
+
+/** So many of the answers are without a message of this epoch that no quorum can hold it. */
+function isShort(answers: readonly MessageSet[], id: MessageId, configuration: Configuration): boolean {
+  const without = answers.filter((stored) => endOf(stored, id.publisher) < id.sequence).length
+  return id.epoch === configuration.epoch && without > configuration.members.length - operationQuorum(configuration)
 }
 
 /** Leaves out what a page brought beyond the result. */

@@ -222,7 +222,10 @@ export class Subscription implements Reader, FetchListener, ReleaseListener {
 
   /** No further delivery. */
   close(out: Effect[]): void {
+    if (this.#over) return
     this.#over = true
+    this.#held.clear()
+    this.#fetch?.cancel()
     this.hasGoneOn = true
     this.#filter = null
     this.#confirming.wake(null)

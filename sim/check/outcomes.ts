@@ -18,6 +18,8 @@ export function checkOutcomes(indexed: Indexed, broken: Broken): void {
   const givenUp = new Set<string>()
   /** Those of them that never left their clients. */
   const withdrawn = new Set<string>()
+  /** When messages were told to be durable in the open epoch. */
+  const durable = new Map<string, number>()
   const say = (topic: string, id: string, included: boolean, i: number, who: string) => {
     const key = `${topic} ${id}`
     const before = told.get(key)
@@ -57,6 +59,12 @@ export function checkOutcomes(indexed: Indexed, broken: Broken): void {
       continue
     }
     if (event.f === 'add') say(topic, event.id, true, event.i, client)
+    if (event.f === 'add' && event.status === 'durable') durable.set(`${topic} ${event.id}`, event.i)
+    if (event.f === 'outcome' && event.outcome === 'pending') {
+      const since = durable.get(`${topic} ${invocation.id}`) ?? Number.POSITIVE_INFINITY
+      if (since < invocation.i)
+        broken('I3', event.i, `${invocation.id} is pending, and was durable before it was asked about`)
+    }
     if (event.f !== 'outcome' || invocation.id === undefined) continue
     if (event.outcome === 'dropped') say(topic, invocation.id, false, event.i, client)
     if (event.outcome === 'durable' || event.outcome === 'included') say(topic, invocation.id, true, event.i, client)

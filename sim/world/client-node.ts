@@ -236,7 +236,7 @@ export class ClientNode {
     return operation
   }
 
-  /** What became of one Add: a durable Get without bodies while its epoch is open, else the decision that ended it. */
+  /** What became of one Add: a Get without bodies about it while its epoch is open, else the decision that ended it. */
   outcome(topic: string, id: MessageId): Operation {
     const label = `${id.epoch}-${id.publisher}-${id.sequence}`
     const operation = this.#begin('outcome', topic, label)
@@ -248,12 +248,13 @@ export class ClientNode {
         operation.step({ kind: 'outcome', outcome }, true)
       }
     }
-    this.#collect(operation, 'durable', 'numbers', ({ position }) => {
+    const told = ({ position }: GetResult) => {
       if (position.epoch === id.epoch) {
         const outcome = endOf(position.seen, id.publisher) >= id.sequence ? 'durable' : 'pending'
         operation.step({ kind: 'outcome', outcome }, true)
       } else this.#loop.call((out) => follower.want(id.epoch, ended, out))
-    })
+    }
+    this.#collect(operation, 'linearizable', 'numbers', told, id)
     return operation
   }
 
@@ -269,7 +270,13 @@ export class ClientNode {
     return operation
   }
 
-  #collect(operation: Operation, level: GetLevel, since: 'numbers' | null, told: (result: GetResult) => void): void {
+  #collect(
+    operation: Operation,
+    level: GetLevel,
+    since: 'numbers' | null,
+    told: (result: GetResult) => void,
+    about: MessageId | null = null,
+  ): void {
     const { topic } = operation
     const { servers, requests } = this.machine
     const follower = this.machine.follower(topicName(topic))
@@ -278,7 +285,7 @@ export class ClientNode {
         operation.step({ kind: 'failed', code: result.code, text: result.message }, true)
       else told(result)
     }
-    const get = new Get(level, since, follower, servers, requests, done)
+    const get = new Get(level, since, follower, servers, requests, done, about)
     this.#loop.call((out) => this.machine.addGet(get, topicName(topic), out))
   }
 

@@ -81,4 +81,17 @@ export const callMutants: readonly Mutant[] = [
     caughtBy: ['I3', 'trace'],
     stories: ['withdrawn'],
   },
+  {
+    id: 'C7',
+    title: 'a message is called pending because one member is without it',
+    edits: [
+      {
+        file: 'client-sdk/operations/get.ts',
+        find: 'without > configuration.members.length - operationQuorum(configuration)',
+        replace: 'without > 0',
+      },
+    ],
+    caughtBy: ['I3', 'trace'],
+    stories: ['pending-is-not-durable'],
+  },
 ]
