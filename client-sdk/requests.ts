@@ -31,6 +31,10 @@ export class Requests {
     this.#token = first
   }
 
+  get openCount(): number {
+    return this.#open.size
+  }
+
   /** A number that no other request or subscription of this client carries. */
   nextToken(): number {
     return ++this.#token
