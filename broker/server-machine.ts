@@ -2,7 +2,7 @@
  * One server: routes what arrives to the topic, the arbiter, the changes or the directory that it belongs to. No IO, no clock,
  * no chance: those come in through the ports.
  */
-import type { Intent, Member } from '../proto/configuration.ts'
+import type { Configuration, Intent, Member } from '../proto/configuration.ts'
 import { InvariantViolation } from '../proto/errors.ts'
 import type { Address, ClusterId, ServerName, TopicName } from '../proto/ids.ts'
 import { type DurableMachine, type Effect, type Input, send } from '../proto/machine/contract.ts'
@@ -389,7 +389,10 @@ export class ServerMachine implements DurableMachine {
       sync,
       askDecider: (of, done, out) => this.#deciders.learn(of, done, out),
       askNewest: (topic, done, out) => {
-        this.#arbiters.lookup(topic, (newest, into) => newest !== null && done(newest, into), out)
+        const found = (newest: Configuration | null, into: Effect[]) => {
+          if (newest !== null) done(newest, into)
+        }
+        this.#arbiters.lookup(topic, { found, unanswered: () => {} }, out)
       },
       coordinate: (topic: TopicName, intent: Intent, out: Effect[]) => {
         const wedged = this.#replicas.peek(topic)?.phase === 'wedged'

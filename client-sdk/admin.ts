@@ -27,7 +27,7 @@ import {
   templateOf,
 } from './reconfigure.ts'
 import { refusalError } from './refusals.ts'
-import type { Question } from './requests.ts'
+import { ofOneServer, type Question } from './requests.ts'
 import { type OpenWaits, type WaitOptions, waitFor } from './waiting.ts'
 
 export interface ServerInfo {
@@ -335,7 +335,8 @@ export class Admin {
     try {
       return (await this.#locate(topic, false, { ...options, timeoutMs: notesTimeoutMs }, known)).configuration
     } catch (error) {
-      if (error instanceof EpochcastError && error.code === 'EC_TIMEOUT') return null
+      if (error instanceof EpochcastError && (error.code === 'EC_TIMEOUT' || error.code === 'EC_NO_DECIDER'))
+        return null
       throw error
     }
   }
@@ -381,7 +382,7 @@ export class Admin {
       const answer = (reply: Message): boolean => {
         // Another server may know what this one does not.
         if (reply.kind === 'refused' && reply.refusal === 'not-yet' && to?.length !== 1) return false
-        if (reply.kind === 'refused') {
+        if (reply.kind === 'refused' || reply.kind === 'declined') {
           reject(refusalError('topic' in message ? message.topic : '', reply))
           return true
         }
@@ -393,6 +394,7 @@ export class Admin {
         message,
         to: () => (to === undefined ? this.#machine.servers.addresses() : this.#machine.servers.inOrder(to)),
         answer,
+        ...(to === undefined && { mayDiffer: ofOneServer }),
       })
     })
   }

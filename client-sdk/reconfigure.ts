@@ -65,7 +65,7 @@ export interface Change {
 const coordinatorRetryTicks = 200
 
 /** What one server could not do another one may be doing. */
-const mayComeFromAnother: readonly Refusal[] = ['transfer-failed', 'no-decider', 'busy']
+const mayComeFromAnother: readonly Refusal[] = ['transfer-failed', 'no-decider', 'busy', 'too-few-servers']
 
 /** Who hears how a change goes. */
 export interface ChangeListener {

@@ -51,6 +51,7 @@ export const refusals = [
   'unknown-server',
   'transfer-failed',
   'busy',
+  'too-few-servers',
 ] as const
 export type Refusal = (typeof refusals)[number]
 
@@ -266,6 +267,9 @@ export const shapes = {
   shown: { incarnation: one(2, uint()), position: one(3, uint()) },
   /** Only in the log: what other servers have shown. */
   remembered: { servers: many(2, shownPosition) },
+
+  /** The answer to a question about the cluster as a whole that cannot be answered, and why. */
+  declined: { refusal: one(2, word(refusals)), detail: one(3, text(1000)) },
 } as const
 
 type Shapes = typeof shapes
