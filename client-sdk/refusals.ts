@@ -27,6 +27,7 @@ const meanings: Record<Refusal, Meaning> = {
   'transfer-failed': { code: 'EC_TRANSFER_FAILED', isUnchanged: true },
   busy: { code: 'EC_UNAVAILABLE', hint: 'try again' },
   'too-few-servers': { code: 'EC_UNAVAILABLE' },
+  'still-needed': { code: 'EC_STILL_NEEDED', isUnchanged: true },
 }
 
 export function refusalError(

@@ -15,6 +15,11 @@ export class Servers {
     for (const { name, address } of members) this.#known.set(name, address)
   }
 
+  /** A server is gone for good. */
+  forget(name: ServerName): void {
+    this.#known.delete(name)
+  }
+
   /** A connection came up or broke: who is known to be down is asked last. */
   peer(address: Address, up: boolean): void {
     if (up) this.#down.delete(address)

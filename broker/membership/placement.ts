@@ -32,7 +32,7 @@ export function choose(
   const silent = others.filter((member) => !isAlive(member))
   const members = [...kept, ...living, ...place(topic, silent, size - kept.length - living.length)].slice(0, size)
   if (members.length === size) return members
-  const count = `there ${members.length === 1 ? 'is 1 server' : `are ${members.length} servers`}`
+  const count = `there ${members.length === 1 ? 'is only 1 server' : `are only ${members.length} servers`}`
   throw new EpochcastError('EC_IMPOSSIBLE_MEMBERSHIP', `${mode} on ${size} servers, but ${count}`, {
     hint: 'start more servers, or choose another mode or size',
   })
