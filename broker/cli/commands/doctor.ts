@@ -1,5 +1,5 @@
 import type { Command } from 'commander'
-import type { Client } from '../../../client-sdk/index.ts'
+import type { Client, ServerInfo, WaitOptions } from '../../../client-sdk/index.ts'
 import { EpochcastError } from '../../../proto/errors.ts'
 import type { Config } from '../../config/config.ts'
 import { clusterUrl } from '../cluster-url.ts'
@@ -83,15 +83,53 @@ async function lookAround(context: Context, client: Client, config: Config | nul
   const limits = context.limits()
   const servers = await client.admin.servers(limits)
   const engines = await client.admin.engines(context.limits(memberTimeoutMs))
-  const topics = await client.admin.topics(limits)
-  const view: ClusterView = { context, client, config, servers, engines, topics }
+  const arbiters = await client.admin.arbiters(limits)
+  const view: ClusterView = { context, client, config, servers, arbiters, engines }
   const lines: Line[] = []
   for (const check of checks) lines.push(...((await check.cluster?.(view)) ?? []))
-  for (const { topic: name } of topics) {
-    const configuration = await client.admin.topic(name, limits)
-    const replicas = await client.admin.replicas(name, { signal: context.signal })
-    const topic: TopicView = { about: `topic ${name}`, configuration, replicas }
-    for (const check of checks) lines.push(...((await check.topic?.(topic, view)) ?? []))
-  }
+  for (const name of await topicsOf(client, servers, limits, lines)) lines.push(...(await topicLines(name, view)))
   return lines
+}
+
+/** All topics; those that the servers know of themselves where too few arbiters answer. */
+async function topicsOf(
+  client: Client,
+  servers: readonly ServerInfo[],
+  limits: WaitOptions,
+  lines: Line[],
+): Promise<readonly string[]> {
+  try {
+    return (await client.admin.topics(limits)).map(({ topic }) => topic)
+  } catch (error) {
+    if (!isTrouble(error)) throw error
+    lines.push({ about: 'topics', verdict: 'fail', text: `cannot be listed: ${error.message}`, ...hintOf(error) })
+    const living = servers.filter(({ alive }) => alive)
+    const parts = await Promise.all(living.map(({ id }) => client.admin.parts(id, limits)))
+    return [...new Set(parts.flatMap(({ topics }) => topics))].sort()
+  }
+}
+
+async function topicLines(name: string, view: ClusterView): Promise<Line[]> {
+  const { client, context } = view
+  const about = `topic ${name}`
+  try {
+    const configuration = await client.admin.topic(name, context.limits())
+    const replicas = await client.admin.replicas(name, { signal: context.signal })
+    const topic: TopicView = { about, configuration, replicas }
+    const lines: Line[] = []
+    for (const check of checks) lines.push(...((await check.topic?.(topic, view)) ?? []))
+    return lines
+  } catch (error) {
+    if (!isTrouble(error)) throw error
+    return [{ about, verdict: 'fail', text: error.message, ...hintOf(error) }]
+  }
+}
+
+/** Trouble of the cluster, which the other checks go on after. */
+function isTrouble(error: unknown): error is EpochcastError {
+  return error instanceof EpochcastError && error.code !== 'EC_ABORTED' && error.code !== 'EC_CLOSED'
+}
+
+function hintOf({ hint }: EpochcastError): { readonly hint?: string } {
+  return hint === undefined ? {} : { hint }
 }

@@ -1,5 +1,12 @@
 /** What a check of `epochcast doctor` looks at, and what it says. */
-import type { Client, Configuration, ReplicaInfo, ServerEngines, ServerInfo } from '../../../client-sdk/index.ts'
+import type {
+  ArbiterInfo,
+  Client,
+  Configuration,
+  ReplicaInfo,
+  ServerEngines,
+  ServerInfo,
+} from '../../../client-sdk/index.ts'
 import type { Finding } from '../../../proto/wire/messages.ts'
 import type { Config } from '../../config/config.ts'
 import type { Context } from '../context.ts'
@@ -17,8 +24,8 @@ export interface ClusterView {
   /** The configuration file, where one was named. */
   readonly config: Config | null
   readonly servers: readonly ServerInfo[]
+  readonly arbiters: readonly ArbiterInfo[]
   readonly engines: readonly ServerEngines[]
-  readonly topics: readonly Configuration[]
 }
 
 /** One topic as all checks see it: its newest configuration and the state of its members. */
