@@ -19,7 +19,7 @@ import { endOf, type Frontier } from '../proto/message-set.ts'
 import type { Batch, Message, MessageOf, Template } from '../proto/wire/messages.ts'
 import type { CausalPast, HybridClock } from './causal-past.ts'
 import { refusalError } from './refusals.ts'
-import type { Requests } from './requests.ts'
+import { ofOneServer, type Requests } from './requests.ts'
 import type { Servers } from './servers.ts'
 
 /** What was decided about this client's own messages of an epoch. */
@@ -148,7 +148,7 @@ export class Follower {
     }
     const to = () => this.#servers.addresses()
     const answer = (message: Message, _from: Address, into: Effect[]) => this.#located(message, into)
-    this.#locating = this.#requests.ask({ message: request, to, answer }, out)
+    this.#locating = this.#requests.ask({ message: request, to, answer, mayDiffer: ofOneServer }, out)
   }
 
   /** No answer where one was due: perhaps the topic lives elsewhere by now. */

@@ -39,6 +39,11 @@ export class Servers {
     return this.#up.has(address)
   }
 
+  /** A server is gone for good. */
+  forget(name: ServerName): void {
+    this.#known.delete(name)
+  }
+
   isDown(address: Address | undefined): boolean {
     return address !== undefined && this.#down.has(address)
   }

@@ -98,7 +98,7 @@ export function reportsNeeded(configuration: Configuration): number {
 }
 
 /** Members that must have staged before the proposal, and have started before the epoch is enabled. */
-export function enabledQuorum(next: Pick<Configuration, 'mode' | 'members'>): number {
+export function enabledQuorum(next: { readonly mode: Mode; readonly members: readonly unknown[] }): number {
   return next.mode === 'fault-masking' ? majority(next.members.length) : next.members.length
 }
 

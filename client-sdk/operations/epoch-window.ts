@@ -159,6 +159,9 @@ export class EpochWindow {
       case 'bad-batch':
         view.ticksSinceResend = 0
         return true
+      // A late answer to the question where the topic is, which says nothing of this epoch.
+      case 'no-decider':
+        return true
       default:
         return false
     }

@@ -6,6 +6,7 @@
  * by name, never mapped.
  */
 
+import { serverId } from '../ids.ts'
 import { bytes, flag, many, one, optional, text, uint, type ValueOf, word } from './fields.ts'
 import {
   changeIdType,
@@ -24,6 +25,7 @@ import {
   phaseTimes,
   publisherType,
   ranks,
+  serverLife,
   serverNameType,
   serverSync,
   shownPosition,
@@ -51,6 +53,8 @@ export const refusals = [
   'unknown-server',
   'transfer-failed',
   'busy',
+  'too-few-servers',
+  'still-needed',
 ] as const
 export type Refusal = (typeof refusals)[number]
 
@@ -252,6 +256,9 @@ export const shapes = {
     silent: many(3, serverNameType),
     old: many(4, serverNameType),
     syncs: many(5, serverSync),
+    /** For clients: the arbiters, under the names that they had at the bootstrap. */
+    arbiters: many(6, member),
+    lives: many(7, serverLife),
   },
   'list-servers': {},
 
@@ -274,6 +281,20 @@ export const shapes = {
   shown: { incarnation: one(2, uint()), position: one(3, uint()) },
   /** Only in the log: what other servers have shown. */
   remembered: { servers: many(2, shownPosition) },
+
+  /** Asks what a server is needed for, as far as the one who is asked knows; topics whose names come behind `after`. */
+  'list-parts': { name: one(2, serverNameType), after: one(3, text(200)) },
+  /** `topics`: those that have the server as a member, or need what it holds until a change is over. */
+  parts: { arbiter: one(2, flag), topics: many(3, topicType), more: one(4, flag) },
+  /** Takes a server that is gone for good off the list. */
+  forget: { server: one(2, text(32, serverId)) },
+  /** Done, now or before. */
+  forgot: { name: one(2, serverNameType) },
+  /** Only in the log: servers that were forgotten, or came back after that. */
+  lives: { servers: many(2, serverLife) },
+
+  /** The answer to a question about the cluster as a whole that cannot be answered, and why. */
+  declined: { refusal: one(2, word(refusals)), detail: one(3, text(1000)) },
 } as const
 
 type Shapes = typeof shapes

@@ -206,7 +206,7 @@ describe('topics, reconfig and epochs', () => {
   it('refuses what cannot be, and changes nothing', async () => {
     const attempts: [args: string, text: string][] = [
       ['topics create no --mode single --members a,b', 'mode single takes exactly 1 server'],
-      ['topics create no --size 5 --mode fault-masking', 'only 3 answer'],
+      ['topics create no --size 5 --mode fault-masking', 'only 3 servers'],
       ['topics create no --mode fault-maskin', 'did you mean fault-masking?'],
       ['topics create no --members a,a,b', 'server a is named twice'],
       ['topics create no --mode fault-recovery --decider stakes', 'cannot decide by stakes'],
