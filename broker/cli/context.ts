@@ -145,13 +145,18 @@ export class Context {
     }
   }
 
+  /** Whether somebody sees a question and can answer it. */
+  get canAsk(): boolean {
+    return this.forPeople && process.stdin.isTTY === true
+  }
+
   /**
    * Whether the user agrees to what the plan above says: by `--yes`, or by an answer on a terminal.
    * @throws EpochcastError `EC_BAD_ARGUMENT` where nobody can be asked
    */
   async agree(question: string, yes: boolean | undefined): Promise<boolean> {
     if (yes === true) return true
-    if (this.forPeople && process.stdin.isTTY === true) return this.#ask(question)
+    if (this.canAsk) return this.#ask(question)
     throw bad(
       'nothing was changed: nobody was there to agree to the plan',
       'say --yes to carry it out without a question',

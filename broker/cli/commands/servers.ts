@@ -55,8 +55,8 @@ async function forgetOne(context: Context, options: ForgetOptions, [id = '']: re
     if (server !== undefined) {
       checkGone(server, await client.admin.parts(id, context.limits()))
       showPlan(context, server)
-      const asks = options.yes !== true && context.forPeople && process.stdin.isTTY === true
-      if (asks && !(await context.ask(`Forget ${id}?`))) {
+      // The command names what it forgets, and the server is down and needed for nothing: a script means what it says.
+      if (!(await context.agree(`Forget ${id}?`, options.yes === true || !context.canAsk))) {
         context.note('nothing was changed')
         return
       }
