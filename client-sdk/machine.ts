@@ -15,7 +15,7 @@ import {
 import { type Effect, type Input, type Machine, send } from '../proto/machine/contract.ts'
 import { type Clock, hexDigits, type Random } from '../proto/machine/ports.ts'
 import type { Frame } from '../proto/wire/codec.ts'
-import { isTopical, type Message } from '../proto/wire/messages.ts'
+import { isTopical, type Message, type MessageOf } from '../proto/wire/messages.ts'
 import { CausalPast, HybridClock } from './causal-past.ts'
 import { Follower } from './follower.ts'
 import { Publisher } from './operations/add.ts'
@@ -186,7 +186,7 @@ export class ClientMachine implements Machine<ClientCall> {
     // A hint may be wrong, or be lost: where a frame comes from there is a connection.
     if (this.servers.peer(from, true)) this.#reached(from, out)
     if (message.kind === 'identity') {
-      this.#onIdentity(message.cluster, message.member, out)
+      this.#onIdentity(from, message, out)
       return
     }
     if (envelope.cluster !== this.cluster) return
@@ -240,14 +240,15 @@ export class ClientMachine implements Machine<ClientCall> {
     }
   }
 
-  #onIdentity(cluster: { readonly id: ClusterId } | undefined, member: Member, out: Effect[]): void {
+  #onIdentity(from: Address, { cluster, member }: MessageOf<'identity'>, out: Effect[]): void {
     this.servers.learn([member])
     if (cluster === undefined) {
       this.unclustered++
       return
     }
     if (this.cluster === '') this.cluster = cluster.id
-    if (this.#introduced.length > 0) this.#list(out)
+    // The list of servers is asked of one that answers: others may be gone.
+    if (this.#introduced.length > 0) send(out, from, { kind: 'list-servers' })
   }
 
   /**
@@ -255,7 +256,9 @@ export class ClientMachine implements Machine<ClientCall> {
    * since.
    */
   #list(out: Effect[]): void {
-    const to = this.servers.addresses().slice(0, directoryAskedMax)
+    const all = this.servers.addresses()
+    const isUp = (one: Address) => this.servers.isUp(one)
+    const to = [...all.filter(isUp), ...all.filter((one) => !isUp(one))].slice(0, directoryAskedMax)
     if (this.cluster !== '') send(out, to, { kind: 'list-servers' })
   }
 

@@ -10,7 +10,8 @@ import { type WaitOptions, waitFor } from './waiting.ts'
 /**
  * - durable: on the disks of the quorum of an open epoch
  * - included, dropped: the epoch ended with it, without it
- * - pending: the epoch is open, and no quorum held it when it was asked about
+ * - pending: the epoch is open, and no quorum held it when it was asked about, as far as members answered within two seconds:
+ *   where one is away without which nobody can tell, only the end of the epoch tells
  */
 export type Outcome = 'durable' | 'included' | 'dropped' | 'pending'
 
@@ -19,8 +20,8 @@ export interface OutcomeOptions extends WaitOptions {
   readonly settle?: boolean
 }
 
-/** How long members may take to tell before the epoch is ended instead. */
-const settleMs = 2_000
+/** How long members may take to tell how a message of the open epoch stands. */
+const answerMs = 2_000
 
 type Asking = Pick<TopicContext, 'loop' | 'machine' | 'waits' | 'roll'>
 
@@ -86,19 +87,17 @@ function numbersNow(
 
 /**
  * How a message of the open epoch stands. What is known to be durable may be behind, so before it is called pending the members
- * are asked in a linearizable way. They may not be able to tell while one of them is away; with `settle` the end of the epoch
- * tells, and it is not waited for longer.
+ * are asked in a linearizable way.
  */
 async function standingOf(
   context: Asking,
   topic: TopicName,
   id: MessageId,
-  options: OutcomeOptions,
-): Promise<'durable' | 'pending' | 'unclear' | 'ended'> {
-  const asks = [
-    () => durableNow(context, topic, options),
-    () => numbersNow(context, topic, id, options.settle === true ? within(options, settleMs) : options),
-  ]
+  options: WaitOptions,
+): Promise<'durable' | 'pending' | 'ended'> {
+  const isShort = (options.timeoutMs ?? answerMs + 1) <= answerMs
+  const limits = isShort ? options : { ...options, timeoutMs: answerMs }
+  const asks = [() => durableNow(context, topic, options), () => numbersNow(context, topic, id, limits)]
   try {
     for (const ask of asks) {
       const { position } = await ask()
@@ -107,14 +106,10 @@ async function standingOf(
     }
     return 'pending'
   } catch (error) {
-    const isLate = error instanceof EpochcastError && error.code === 'EC_TIMEOUT'
-    if (!isLate || options.settle !== true || (options.timeoutMs ?? settleMs + 1) <= settleMs) throw error
-    return 'unclear'
+    const isLate = error instanceof EpochcastError && error.code === 'EC_TIMEOUT' && (options.timeoutMs ?? 1) > 0
+    if (!isLate || isShort) throw error
+    return 'pending'
   }
-}
-
-function within(options: WaitOptions, timeoutMs: number): WaitOptions {
-  return { ...options, timeoutMs: Math.min(timeoutMs, options.timeoutMs ?? timeoutMs) }
 }
 
 function decisionOf(

@@ -70,8 +70,8 @@ export class TogetherStream<T> implements AsyncIterableIterator<TogetherEvent<T>
         if (event.done !== true) return { done: false, value: { ...event.value, topic: turn.topic } }
       } else if (this.#failed !== null) {
         const failed = this.#failed
-        this.#failed = null
         await this.#end()
+        this.#failed = null
         await failed.next()
       } else if (this.#closed) return { done: true, value: undefined }
       else {

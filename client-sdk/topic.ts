@@ -36,7 +36,7 @@ import {
   type SubscribeOptions,
 } from './topic-options.ts'
 import { ViewStream } from './views.ts'
-import { type WaitOptions, waitFor, watch } from './waiting.ts'
+import { type WaitOptions, waitFor, watch, wholeCall } from './waiting.ts'
 
 /** What a topic needs of its client. */
 interface Context extends TopicContext {
@@ -325,7 +325,8 @@ export class Topic<T> {
    * @throws EpochcastError `EC_OUTCOME_EXPIRED` when nobody knows any more how that epoch ended
    */
   async outcome(id: string, options: OutcomeOptions = {}): Promise<Outcome> {
-    return outcomeOf(this.#context, id, await this.configuration(options), options)
+    const limits = wholeCall(options)
+    return outcomeOf(this.#context, id, await this.configuration(limits), limits)
   }
 
   /** The newest configuration, as this client knows it. `create`: made when it is not there, where the servers allow that. */

@@ -25,6 +25,18 @@ export function deferred<T>(): Deferred<T> {
   return { promise, resolve, reject }
 }
 
+/** The same limits for each step of a call: `timeoutMs` is what is left of it whenever it is read. */
+export function wholeCall<O extends WaitOptions>(options: O): O {
+  if (options.timeoutMs === undefined) return options
+  const deadline = performance.now() + options.timeoutMs
+  return {
+    ...options,
+    get timeoutMs() {
+      return Math.max(0, deadline - performance.now())
+    },
+  }
+}
+
 /**
  * Calls `onGiveUp` when the caller's patience ends first.
  * @returns a function that takes the watch off again
