@@ -24,6 +24,7 @@ const codes: Partial<Record<ErrorCode, number>> = {
   EC_TIMEOUT: exitCodes.unreachable,
   EC_NO_DECIDER: exitCodes.unreachable,
   EC_OUTCOME_UNKNOWN: exitCodes.unreachable,
+  EC_UNSETTLED: exitCodes.unreachable,
   EC_SUPERSEDED: exitCodes.superseded,
   EC_ABORTED: exitCodes.interrupted,
 }
