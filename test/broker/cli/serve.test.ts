@@ -37,7 +37,7 @@ beforeAll(async () => {
     config('  orders.eu: { mode: fault-recovery, members: [a, b] }\n  logs: { mode: single }'),
   )
   await Promise.all(['a', 'b', 'c'].map(serve))
-}, 240_000)
+})
 
 afterAll(() => place.close())
 
@@ -163,16 +163,16 @@ describe('a server that is gone', () => {
   it('is named by status, and what it leaves open by pub', async () => {
     await epochcast('topics', 'create', 'pair', '--mode', 'fault-recovery', '--members', 'a,c')
     expect(await servers.get('c')?.stop('SIGTERM')).toMatchObject({ code: 0, stderr: '' })
-    const [status, pair, tolerated, line, lines] = await Promise.all([
-      epochcast('status', 'new'),
-      epochcast('status', 'pair'),
-      epochcast('pub', 'new', 'still works', '--timeout', '10s'),
-      epochcast('pub', 'pair', 'x', '--timeout', '500ms', '--json'),
-      place.run(['pub', 'pair', '--timeout', '500ms'], { url, input: 'x\ny\n' }),
+    // A server that is slow to answer is silent too, for that one look.
+    const health = async (topic: string) => jsonLines((await epochcast('status', topic)).stdout)[0]?.health
+    await expect.poll(() => health('new')).toMatchObject({ state: 'open', silent: ['c'], toleratesNow: 0 })
+    await expect.poll(() => health('pair')).toMatchObject({ state: 'stopped', silent: ['c'] })
+    expect((await epochcast('pub', 'new', 'still works', '--timeout', '60s')).code).toBe(0)
+    // Connecting is part of the limit.
+    const [line, lines] = await Promise.all([
+      epochcast('pub', 'pair', 'x', '--timeout', '3s', '--json'),
+      place.run(['pub', 'pair', '--timeout', '3s'], { url, input: 'x\ny\n' }),
     ])
-    expect(jsonLines(status.stdout)[0]?.health).toMatchObject({ state: 'open', silent: ['c'], toleratesNow: 0 })
-    expect(jsonLines(pair.stdout)[0]?.health).toMatchObject({ state: 'stopped', silent: ['c'] })
-    expect(tolerated.code).toBe(0)
     expect(line).toMatchObject({ code: 3, stdout: '' })
     expect(jsonLines(line.stderr)[0]).toMatchObject({ code: 'EC_OUTCOME_UNKNOWN', messageId: expect.any(String) })
     expect(lines.code).toBe(3)
