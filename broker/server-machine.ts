@@ -331,6 +331,7 @@ export class ServerMachine implements DurableMachine {
     this.#outside.tick(out)
     this.#changes.tick(out)
     this.#finder.tick(out)
+    this.#parts.tick(out)
     // What quiet topics cost is next to nothing: whatever comes in for one touches it by itself.
     const told = (replica: Replica) => {
       if (replica.isStaging) this.#touched.add(replica)
