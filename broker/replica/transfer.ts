@@ -10,6 +10,7 @@ import { type Address, type Epoch, nextEpoch, previousEpoch } from '../../proto/
 import { type Effect, send } from '../../proto/machine/contract.ts'
 import { contains, emptySet, type MessageSet, missingCount, union } from '../../proto/message-set.ts'
 import type { Batch, MessageOf, Source } from '../../proto/wire/messages.ts'
+import { grown } from '../epoch/rivalry.ts'
 import type { Host, Limits } from '../host.ts'
 import { Following } from './following.ts'
 import type { TopicState } from './topic-state.ts'
@@ -189,7 +190,7 @@ export class Transfer {
   tick(out: Effect[]): void {
     this.#following.tick(out)
     if (this.#goal !== null && this.#following.isOf(this.#goal.epoch)) this.#watch(this.#goal)
-    if (this.#request !== null && ++this.#request.silentTicks > this.#limits.requestTicks) {
+    if (this.#request !== null && ++this.#request.silentTicks > grown(this.#limits.requestTicks, this.#failures)) {
       this.#request = null
       this.#source++
       this.#fruitless++
