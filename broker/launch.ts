@@ -2,6 +2,7 @@
 import { EpochcastError } from '../proto/errors.ts'
 import { type Address, address, serverId } from '../proto/ids.ts'
 import { tickMs } from '../proto/machine/contract.ts'
+import type { Shortage } from '../proto/shortage.ts'
 import type { Sync } from '../proto/sync.ts'
 import type { NatsOptions } from '../proto/transport/nats-options.ts'
 import { natsServerAddress } from '../proto/transport/nats-subjects.ts'
@@ -42,6 +43,8 @@ export interface LaunchOptions {
   /** Milliseconds until a dead member of a topic is replaced, by the topic's mode; 0 for never. */
   readonly replaceDeadAfterMs?: { readonly recovery?: number; readonly masking?: number }
   readonly onFatal?: (error: Error) => void
+  /** Called when the server begins to be short of something while it goes on, and when that is over. */
+  readonly onShortage?: (shortage: Shortage, begins: boolean) => void
 }
 
 /** Dead members are replaced unless somebody says otherwise. */
@@ -62,7 +65,7 @@ export interface LaunchedServer {
  *   `EC_BAD_ARGUMENT` when the address is in use or not allowed
  */
 export async function launch(options: LaunchOptions): Promise<LaunchedServer> {
-  const { defaults, limits, onFatal, boot, sync = 'always' } = options
+  const { defaults, limits, onFatal, onShortage, boot, sync = 'always' } = options
   const { at, listen } = await listening(options)
   const directory = await openDirectory(options.data, {
     serverId: serverId(options.id),
@@ -84,6 +87,7 @@ export async function launch(options: LaunchOptions): Promise<LaunchedServer> {
       ...(defaults && { defaults }),
       limits: { ...replacing(options), ...limits },
       ...(onFatal && { onFatal }),
+      ...(onShortage && { onShortage }),
     })
     const stop = async () => {
       await server.stop()

@@ -11,6 +11,7 @@ import {
   topicName,
 } from '../proto/ids.ts'
 import type { Loop } from '../proto/machine/loop.ts'
+import type { Shortage } from '../proto/shortage.ts'
 import type { Sync } from '../proto/sync.ts'
 import type { EngineState, Message, MessageOf } from '../proto/wire/messages.ts'
 import { companionPrefixes, isCompanion, isCompanionOf, isLike, likeTopic } from './companion.ts'
@@ -39,6 +40,8 @@ export interface ServerInfo {
   readonly hasOldDisk: boolean
   /** When it flushes, as it said itself to the server that was asked; `always` also where it has said nothing yet. */
   readonly sync: Sync
+  /** What it is short of while it goes on; empty where nothing is missing, or where it is silent. */
+  readonly shortages: readonly Shortage[]
 }
 
 /** One topic on one server. */
@@ -158,6 +161,7 @@ export class Admin {
       alive: !message.silent.includes(name),
       hasOldDisk: message.old.includes(name),
       sync: message.syncs.find((one) => one.name === name)?.sync ?? 'always',
+      shortages: message.short.flatMap((one) => (one.name === name ? [one.shortage] : [])),
     }))
   }
 

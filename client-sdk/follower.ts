@@ -195,6 +195,7 @@ export class Follower {
     if (message.kind !== 'located') return false
     this.#locating = 0
     this.#servers.learn(message.servers)
+    for (const name of message.full) this.#servers.full.note(name, true)
     this.#reach(message.configuration, out)
     return true
   }

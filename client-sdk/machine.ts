@@ -200,6 +200,9 @@ export class ClientMachine implements Machine<ClientCall> {
       case 'report':
         for (const one of this.#of(message.topic, this.#subscriptions)) one.report(name, message, out)
         return
+      case 'room':
+        for (const publisher of this.#publishersOf(message.topic)) publisher.room(name, message, out)
+        return
       case 'opened':
         for (const publisher of this.#publishersOf(message.topic)) publisher.opened(name, message, out)
         for (const one of this.#of(message.topic, this.#subscriptions)) one.opened(from, message, out)

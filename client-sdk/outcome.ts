@@ -89,10 +89,14 @@ function decisionOf(
   })
 }
 
-/** The caller gave up on a publish that was under way. */
-export function unknownOutcome(id: string, cause: EpochcastError): EpochcastError {
-  return new EpochcastError('EC_OUTCOME_UNKNOWN', `${cause.message}; whether ${id} was stored is not known`, {
-    cause,
+/**
+ * The caller gave up on a publish that was under way.
+ * @param why what kept it from an outcome, where that is known
+ */
+export function unknownOutcome(id: string, cause: EpochcastError, why: EpochcastError | null = null): EpochcastError {
+  const reason = why === null ? cause.message : `${cause.message} (${why.message})`
+  return new EpochcastError('EC_OUTCOME_UNKNOWN', `${reason}; whether ${id} was stored is not known`, {
+    cause: why ?? cause,
     messageId: id,
     hint: `ask outcome('${id}')`,
   })

@@ -1,11 +1,13 @@
 import type { Member } from '../proto/configuration.ts'
 import type { Address, ServerName } from '../proto/ids.ts'
+import { FullServers } from './full-servers.ts'
 
 /** Servers that this client knows how to reach. */
 export class Servers {
   readonly #seeds: readonly Address[]
   readonly #known = new Map<ServerName, Address>()
   readonly #down = new Set<Address>()
+  readonly full = new FullServers()
 
   constructor(seeds: readonly Address[]) {
     this.#seeds = seeds

@@ -410,8 +410,9 @@ export class Topic<T> {
   }
 
   #abandon(waiters: readonly Waiter[], error: EpochcastError): void {
+    const why = this.#publisher?.shortage ?? null
     for (const waiter of waiters) {
-      this.#publisher?.abandon(waiter, (id) => (id === null ? error : unknownOutcome(id, error)))
+      this.#publisher?.abandon(waiter, (id) => (id === null ? error : unknownOutcome(id, error, why)))
     }
   }
 }

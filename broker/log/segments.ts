@@ -1,12 +1,14 @@
 import { InvariantViolation } from '../../proto/errors.ts'
 import type { Position } from '../../proto/machine/store.ts'
-import { damaged, diskFailed, isNoSpace } from './failure.ts'
+import { damaged, diskFailed, isNoDescriptor, isNoSpace } from './failure.ts'
 import type { Files, OpenFile } from './files.ts'
 import type { LogOptions } from './options.ts'
 import { segmentName, unfinishedName } from './segment-name.ts'
 
 /** Segment files held open at once, beside those being written. */
-const openFilesMax = 32
+export const openFilesMax = 32
+/** Ticks between two looks for space while the disk is full: it comes without any call of this process. */
+const lookTicks = 50
 
 /** One segment: `bytes` of the log from position `first` on. */
 export interface SegmentFile {
@@ -38,6 +40,7 @@ export class Segments {
   /** Batches may go up to here even when the disk is full. */
   #batchesTo: Position = 0
   #looking = false
+  #ticks = 0
 
   constructor(files: Files, options: LogOptions, onFailure: (error: unknown) => void) {
     this.#files = files
@@ -57,7 +60,7 @@ export class Segments {
     else if (this.#end <= active) await this.#create(this.#end)
     await this.#openFile(this.#at(active) as Segment)
     this.#full = !(await this.#hasRoom(this.#options.segmentBytes))
-    if (await this.#hasRoom(0)) this.#batchesTo = this.#end
+    if (await this.#hasRoom(0)) this.#batchesTo = this.#end - this.#heldBackBytes
     this.prepare(this.#end)
   }
 
@@ -79,15 +82,13 @@ export class Segments {
   /** Whether a batch that ends at `end` would take from the reserve; if so, looks for new space in the background. */
   refusesBatch(end: Position): boolean {
     if (!this.#full || end <= this.#batchesTo) return false
-    if (!this.#looking) {
-      this.#looking = true
-      this.#inTurn(() => this.#prepare(this.#end))
-        .catch(this.#onFailure)
-        .finally(() => {
-          this.#looking = false
-        })
-    }
+    this.#look()
     return true
+  }
+
+  /** Looks for new space now and then while the disk is full, whether anything is to be stored or not. */
+  tick(): void {
+    if (this.#full && ++this.#ticks % lookTicks === 0) this.#look()
   }
 
   /** The file of the segment that begins at `first`, for writing; made now when it does not exist. */
@@ -158,6 +159,21 @@ export class Segments {
     return last === undefined ? 0 : last.first + last.bytes
   }
 
+  /** The end of what is preallocated, kept for protocol records: there they fit even where others fill the disk. */
+  get #heldBackBytes(): number {
+    return this.#options.segmentBytes >>> 2
+  }
+
+  #look(): void {
+    if (this.#looking) return
+    this.#looking = true
+    this.#inTurn(() => this.#prepare(this.#end))
+      .catch(this.#onFailure)
+      .finally(() => {
+        this.#looking = false
+      })
+  }
+
   #inTurn(action: () => Promise<void>): Promise<void> {
     const result = this.#chain.then(action)
     this.#chain = result.catch(() => {})
@@ -170,9 +186,9 @@ export class Segments {
       if (this.#full) return
       try {
         await this.#create(this.#end)
-        this.#batchesTo = this.#end
+        this.#batchesTo = this.#end - this.#heldBackBytes
       } catch (error) {
-        if (!isNoSpace(error)) throw error
+        if (!isNoSpace(error) && !isNoDescriptor(error)) throw error
         this.#full = true
         return
       }
@@ -199,7 +215,8 @@ export class Segments {
     } catch (error) {
       await file?.close().catch(() => {})
       await this.#files.remove(name).catch(() => {})
-      throw isNoSpace(error) ? error : diskFailed(`make ${segmentName(first)}`, error)
+      const mayPass = isNoSpace(error) || isNoDescriptor(error)
+      throw mayPass ? error : diskFailed(`make ${segmentName(first)}`, error)
     }
     const segment = segmentOf(first, bytes, file)
     this.#list.push(segment)

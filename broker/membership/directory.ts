@@ -5,6 +5,7 @@
 import type { Member } from '../../proto/configuration.ts'
 import { type Address, type ServerId, type ServerName, serverIdOf } from '../../proto/ids.ts'
 import { type Effect, send } from '../../proto/machine/contract.ts'
+import type { Shortage } from '../../proto/shortage.ts'
 import type { Sync } from '../../proto/sync.ts'
 import type { MessageOf } from '../../proto/wire/messages.ts'
 
@@ -14,6 +15,8 @@ interface Known {
   silentTicks: number
   /** As it said itself. */
   sync: Sync
+  /** As it said last. */
+  short: readonly Shortage[]
 }
 
 const heartbeatTicks = 20
@@ -30,6 +33,7 @@ export class Directory {
   readonly #shows: Shows
   readonly #old: () => readonly ServerName[]
   readonly #says: { readonly sync?: Sync }
+  readonly #shortages: () => readonly Shortage[]
   /** Made again when somebody new is known. */
   #sorted: Member[] | null = null
   #listDigest: number | null = null
@@ -42,13 +46,15 @@ export class Directory {
     shows: Shows = () => null,
     old: () => ServerName[] = () => [],
     sync: Sync = 'always',
+    shortages: () => readonly Shortage[] = () => [],
   ) {
     this.#self = self
     this.#shows = shows
     this.#old = old
     this.#seeds = seeds.filter((seed) => seed !== self.address)
     this.#says = sync === 'always' ? {} : { sync }
-    this.#known.set(serverIdOf(self.name), { member: self, silentTicks: 0, sync })
+    this.#shortages = shortages
+    this.#known.set(serverIdOf(self.name), { member: self, silentTicks: 0, sync, short: [] })
   }
 
   /** Every server that was heard of, this one included, in the order of their names. */
@@ -125,6 +131,20 @@ export class Directory {
     return all.filter(({ sync }) => sync !== 'always')
   }
 
+  /** What servers that answer are short of, this one included. */
+  short(): MessageOf<'directory'>['short'] {
+    return [...this.#known.values()].flatMap(({ member: { name }, short }) => {
+      const now = name === this.#self.name ? this.#shortages() : this.isAlive(name) ? short : []
+      return now.map((shortage) => ({ name, shortage }))
+    })
+  }
+
+  /** Those of some members whose disks are full. */
+  fullAmong(members: readonly Member[]): ServerName[] {
+    const full = new Set(this.short().flatMap(({ name, shortage }) => (shortage === 'space' ? [name] : [])))
+    return members.map(({ name }) => name).filter((name) => full.has(name))
+  }
+
   /** Others told of it: it is asked itself before it counts as alive. */
   told(members: readonly Member[], out: Effect[]): void {
     const strange = members.filter((member) => !this.#known.has(serverIdOf(member.name)))
@@ -136,9 +156,12 @@ export class Directory {
     const { member, sync = 'always' } = message
     this.heard(member)
     const known = this.#known.get(serverIdOf(member.name))
-    if (known?.member.name === member.name && member.name !== this.#self.name) known.sync = sync
+    if (known?.member.name === member.name && member.name !== this.#self.name) {
+      known.sync = sync
+      known.short = message.short
+    }
     if (message.directory !== this.#digest())
-      send(out, from, { kind: 'directory', servers: this.servers(), silent: [], old: [], syncs: [] })
+      send(out, from, { kind: 'directory', servers: this.servers(), silent: [], old: [], syncs: [], short: [] })
   }
 
   tick(out: Effect[]): void {
@@ -159,18 +182,19 @@ export class Directory {
   /** Everything that is known of servers, for whoever asks. */
   describe(): MessageOf<'directory'> {
     const [servers, silent, old] = [this.servers(), this.silent(), this.#old()]
-    return { kind: 'directory', servers, silent, old, syncs: this.syncs() }
+    return { kind: 'directory', servers, silent, old, syncs: this.syncs(), short: this.short() }
   }
 
   #greet(members: readonly Member[], out: Effect[]): void {
     const to = members.map((member) => member.address)
     if (to.length === 0) return
-    const said = { member: this.#self, directory: this.#digest(), ...this.#shows(), ...this.#says }
+    const short = this.#shortages()
+    const said = { member: this.#self, directory: this.#digest(), ...this.#shows(), ...this.#says, short }
     send(out, to, { kind: 'alive', ...said })
   }
 
   #note(id: ServerId, member: Member, silentTicks: number): void {
-    this.#known.set(id, { member, silentTicks, sync: 'always' })
+    this.#known.set(id, { member, silentTicks, sync: 'always', short: [] })
     this.#sorted = null
     this.#listDigest = null
   }

@@ -95,7 +95,7 @@ export class Repair {
   /** A batch that was pulled: stored like any other, acknowledged to nobody. */
   batch(batch: Batch, bytes: Uint8Array, out: Effect[]): void {
     this.#silentTicks = 0
-    this.#intake.take(batch, bytes, this.#host.storeFull(), out)
+    this.#intake.take(batch, bytes, out)
   }
 
   pulled(from: Address, message: MessageOf<'pulled'>, out: Effect[]): void {
@@ -124,7 +124,7 @@ export class Repair {
 
   #pull(from: Address, out: Effect[], resume = 0): void {
     const { opened, topic } = this.#state
-    if (opened === null || opened.wedgedFor !== null) return
+    if (opened === null || opened.wedgedFor !== null || this.#host.room.full) return
     this.#token = this.#host.nextToken()
     this.#silentTicks = 0
     const since = opened.holdings.snapshot()

@@ -81,7 +81,7 @@ export class Replica {
   dropped = 0
 
   constructor(topic: TopicName, host: Host, limits: Limits) {
-    this.state = new TopicState(topic, host.self.name)
+    this.state = new TopicState(topic, host.self.name, host.room)
     this.#host = host
     this.#limits = limits
     this.#intake = new Intake(this.state, limits, host.sync)
@@ -137,6 +137,7 @@ export class Replica {
       case 'accept':
       case 'credit':
       case 'unsubscribe':
+      case 'ask-room':
         return this.#onEpochBound(from, frame, message, out)
       case 'pull':
         return this.#onPull(from, frame, message, out)
@@ -217,7 +218,11 @@ export class Replica {
   }
 
   /** An answer to what this server's sequencer stored. */
-  answered(from: ServerName, message: MessageOf<'stored' | 'expected' | 'refused' | 'opened'>, out: Effect[]): void {
+  answered(
+    from: ServerName,
+    message: MessageOf<'stored' | 'expected' | 'refused' | 'opened' | 'room'>,
+    out: Effect[],
+  ): void {
     const { sequencer } = this.#intake
     if (message.kind === 'opened') sequencer?.opened(from, message, out)
     else sequencer?.answered(from, message, out)
@@ -251,7 +256,7 @@ export class Replica {
       this.#refuse(from, token, message.epoch, 'bad-batch', `publisher ${message.publisher} is the sequencer's`, out)
       return
     }
-    const verdict = this.#intake.add(from, message, frame.bytes, this.#host.storeFull(), out)
+    const verdict = this.#intake.add(from, message, frame.bytes, out)
     if (verdict === 'stored' || verdict === 'repeated' || verdict === 'early') return
     this.#refuse(from, token, message.epoch, verdict, `publisher ${message.publisher}`, out)
   }
@@ -279,6 +284,10 @@ export class Replica {
         return this.#feeds.credit(from, token, message)
       case 'unsubscribe':
         return this.#feeds.unsubscribe(from, token)
+      case 'ask-room': {
+        const { topic, epoch } = message
+        return send(out, from, { kind: 'room', topic, epoch, isThere: !this.#host.room.full }, token)
+      }
       case 'collect':
         return this.#gets.collect(from, token, message, out)
       case 'complete':

@@ -17,6 +17,10 @@ export interface Transport {
   sendToAll?(to: readonly Address[], parts: readonly Uint8Array[]): void
   /** Frames that were given to `send` and could not be handed on. */
   readonly framesLost: number
+  /** Bytes that wait to be handed on to `to`, as far as they are known here. */
+  waitingBytes?(to: Address): number
+  /** It refuses new connections because it has as many as it may have. */
+  readonly isCrowded?: boolean
   /**
    * Says that none of the frames that were handed over before is looked at any more: their memory may be used again. Whoever
    * keeps frames never calls it.

@@ -25,7 +25,9 @@ import {
   publisherType,
   ranks,
   serverNameType,
+  serverShortage,
   serverSync,
+  shortageType,
   shownPosition,
   source,
   stake,
@@ -138,7 +140,14 @@ export const shapes = {
     changeId: optional(12, changeIdType),
   },
   /** `created`: this request made the topic. */
-  located: { ...topical, configuration: one(4, configuration), servers: many(5, member), created: one(6, flag) },
+  located: {
+    ...topical,
+    configuration: one(4, configuration),
+    servers: many(5, member),
+    created: one(6, flag),
+    /** Members whose disks are full, as far as the one knows that answers. */
+    full: many(7, serverNameType),
+  },
   inquire: { ...topical },
   /** State of one topic on one server, for people and for the plan of a change. */
   condition: {
@@ -237,13 +246,18 @@ export const shapes = {
     incarnation: optional(4, uint()),
     position: optional(5, uint()),
     sync: optional(6, syncType),
+    short: many(7, shortageType),
   },
-  /** `old`: their disk is an old copy, so they do not serve. `syncs`: of those that flush later than `always`. */
+  /**
+   * `old`: their disk is an old copy, so they do not serve. `syncs`: of those that flush later than `always`. `short`: of
+   * those that answer and are short of something.
+   */
   directory: {
     servers: many(2, member),
     silent: many(3, serverNameType),
     old: many(4, serverNameType),
     syncs: many(5, serverSync),
+    short: many(6, serverShortage),
   },
   'list-servers': {},
 
@@ -266,6 +280,10 @@ export const shapes = {
   shown: { incarnation: one(2, uint()), position: one(3, uint()) },
   /** Only in the log: what other servers have shown. */
   remembered: { servers: many(2, shownPosition) },
+
+  // A publisher asks whether a member whose disk was full takes batches again.
+  'ask-room': { ...topical },
+  room: { ...topical, isThere: one(4, flag) },
 } as const
 
 type Shapes = typeof shapes

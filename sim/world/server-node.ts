@@ -136,7 +136,7 @@ export class ServerNode {
       random: world.newRandom(this.id),
       clock: world.clockOf(this.id),
       defaults: world.options.defaults ?? { autoCreate: false, template: { members: [] } },
-      storeFull: () => store.full,
+      store,
       engines: world.enginesOf(this.id).map(({ id }) => ({ id, type: 'virtual' })),
       writtenTo: () => store.writtenTo,
       sync: this.#sync,
@@ -379,6 +379,7 @@ export class ServerNode {
       get full() {
         return store.full
       },
+      admits: (bytes) => store.admits(bytes),
       get dirty() {
         return store.dirty
       },

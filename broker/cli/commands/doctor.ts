@@ -10,6 +10,7 @@ import { clusterUrl } from '../cluster-url.ts'
 import { type Context, handle } from '../context.ts'
 import { count, list } from '../describe.ts'
 import { healthOf } from '../health.ts'
+import { shortageWords } from '../shortages.ts'
 import { syncOf } from '../sync.ts'
 
 interface DoctorOptions {
@@ -114,6 +115,12 @@ function serverLines(cluster: string, servers: readonly ServerInfo[]): Line[] {
       'start it with sync: always, or keep it to topics whose messages may be lost; a lost arbiter is not replaced'
     lines.push({ about: `server ${id}`, verdict: 'warn', text, hint })
   }
+  for (const { id, shortages } of servers) {
+    for (const shortage of shortages) {
+      const { text, hint } = shortageWords[shortage]
+      lines.push({ about: `server ${id}`, verdict: shortage === 'space' ? 'fail' : 'warn', text, hint })
+    }
+  }
   if (silent.length === 0) lines.unshift({ about, verdict: 'ok', text: `${count(alive, 'server')}, all answer` })
   return lines
 }
@@ -179,8 +186,9 @@ async function topicLines(
 ): Promise<Line[]> {
   const configuration = await client.admin.topic(name, context.limits())
   const replicas = await client.admin.replicas(name, { signal: context.signal })
-  const { state, text, toleratesNow } = healthOf(configuration, replicas)
-  const verdict = state === 'open' ? (toleratesNow > 0 || configuration.mode === 'single' ? 'ok' : 'warn') : 'fail'
+  const { state, text, toleratesNow, full } = healthOf(configuration, replicas, servers)
+  const isWell = full.length === 0 && (toleratesNow > 0 || configuration.mode === 'single')
+  const verdict = state === 'open' ? (isWell ? 'ok' : 'warn') : 'fail'
   const about = `topic ${name}`
   const hint = `see: epochcast status ${name}`
   const health: Line = { about, verdict, text, hint }

@@ -1,6 +1,7 @@
 import type { Command } from 'commander'
 import type { ServerInfo } from '../../../client-sdk/index.ts'
 import { type Context, handle } from '../context.ts'
+import { shortageWords } from '../shortages.ts'
 import type { Colors } from '../terminal/colors.ts'
 import type { Column } from '../terminal/table.ts'
 
@@ -25,7 +26,7 @@ export function serverColumns(colors: Colors): Column<ServerInfo>[] {
     { title: 'address', of: ({ address }) => address },
     {
       title: 'state',
-      of: ({ alive, hasOldDisk }) => (hasOldDisk ? 'old disk' : alive ? 'answers' : 'silent'),
+      of: stateOf,
       paint: (text) => (text === 'answers' ? colors.green(text) : colors.red(text)),
     },
     { title: 'sync', of: ({ sync }) => sync, paint: (text) => (text === 'always' ? text : colors.yellow(text)) },
@@ -33,6 +34,13 @@ export function serverColumns(colors: Colors): Column<ServerInfo>[] {
   ]
 }
 
-export function serverJson({ id, name, address, alive, hasOldDisk, sync }: ServerInfo): object {
-  return { id, name, address, alive, sync, ...(hasOldDisk && { hasOldDisk }) }
+function stateOf({ alive, hasOldDisk, shortages }: ServerInfo): string {
+  if (hasOldDisk) return 'old disk'
+  if (!alive) return 'silent'
+  return shortages.length === 0 ? 'answers' : shortages.map((shortage) => shortageWords[shortage].state).join(', ')
+}
+
+export function serverJson({ id, name, address, alive, hasOldDisk, sync, shortages }: ServerInfo): object {
+  const short = shortages.length > 0 && { shortages }
+  return { id, name, address, alive, sync, ...(hasOldDisk && { hasOldDisk }), ...short }
 }

@@ -94,12 +94,13 @@ describe('health', () => {
   const health = (mode: Mode, phases: string) => {
     const members = [...phases].map((_, at) => ({ name: `s${at}@x` }))
     const replicas = [...phases].map((letter, at) => {
-      const phase = { o: 'open', w: 'wedged', '-': 'silent' }[letter] ?? 'absent'
+      const phase = { o: 'open', f: 'open', w: 'wedged', '-': 'silent' }[letter] ?? 'absent'
       return { server: `s${at}`, phase, epoch: phase === 'silent' ? null : 1 } as ReplicaInfo
     })
     const { state, toleratesNow, staysOpenFor } = healthOf(
       { topic: 't', epoch: 1, mode, members } as never as Configuration,
       replicas,
+      [...phases].map((letter, at) => ({ id: `s${at}`, shortages: letter === 'f' ? ['space'] : [] }) as never),
     )
     return `${state} ${toleratesNow} ${staysOpenFor}`
   }
@@ -112,6 +113,10 @@ describe('health', () => {
     ['fault-recovery', 'ooo', 'open 2 0'],
     ['fault-recovery', 'oo-', 'stopped 1 0'],
     ['fault-recovery', 'w-', 'changing 0 0'],
+    ['fault-masking', 'oof', 'open 1 0'],
+    ['fault-masking', 'off', 'full 1 0'],
+    ['fault-recovery', 'of', 'full 1 0'],
+    ['single', 'f', 'full 0 0'],
     ['single', 'o', 'open 0 0'],
     ['single', '-', 'stopped 0 0'],
   ])('of %s with %s is %s', (mode, phases, expected) => {

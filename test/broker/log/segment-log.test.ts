@@ -350,6 +350,6 @@ describe('a full disk', () => {
   it('stops the log only when protocol records find no space at all', async () => {
     const files = simulated(8192 * 6)
     const { log } = await openLog(files)
-    await expect(fill(log, 'protocol')).rejects.toMatchObject({ code: 'EC_DISK_FAILED', cause: { code: 'ENOSPC' } })
+    await expect(fill(log, 'protocol')).rejects.toMatchObject({ code: 'EC_DISK_FULL', cause: { code: 'ENOSPC' } })
   })
 })

@@ -2,6 +2,7 @@
 // acknowledgements by hand.
 import { crc32 } from 'node:zlib'
 import { expect, it } from 'vitest'
+import { FullServers } from '../../../client-sdk/full-servers.ts'
 import { addLimits, EpochWindow } from '../../../client-sdk/operations/epoch-window.ts'
 import { OutgoingDraft } from '../../../client-sdk/operations/outgoing.ts'
 import { One } from '../../../client-sdk/operations/waiters.ts'
@@ -24,7 +25,12 @@ function configuration(mode: 'fault-masking' | 'fault-recovery'): Configuration 
 /** What a message's result says after these members have acknowledged it, in this order. */
 async function syncAfter(mode: 'fault-masking' | 'fault-recovery', acks: readonly [number, Sync][]): Promise<unknown> {
   const of = configuration(mode)
-  const window = new EpochWindow(of, publisher, { addressOf: (member) => member.address }, addLimits)
+  const window = new EpochWindow(
+    of,
+    publisher,
+    { addressOf: (member) => member.address, full: new FullServers() },
+    addLimits,
+  )
   const draft = new OutgoingDraft()
   draft.add(Buffer.from('x'))
   const result = new Promise((resolve, reject) => draft.wait(new One(resolve, reject, false)))
