@@ -9,6 +9,7 @@ import { natsServerAddress } from '../proto/transport/nats-subjects.ts'
 import type { Transport, TransportHandler } from '../proto/transport/port.ts'
 import { listenTcp } from '../proto/transport/tcp.ts'
 import { formatHostPort } from '../proto/transport/tcp-address.ts'
+import { connectionsMax } from './descriptors.ts'
 import type { EngineClient } from './engines/client.ts'
 import { type EngineConfig, openEngine } from './engines/open.ts'
 import type { TopicDefaults } from './finder.ts'
@@ -36,6 +37,8 @@ export interface LaunchOptions {
   readonly insecure?: boolean
   /** Servers to introduce itself to; an empty server joins their cluster. */
   readonly seeds?: readonly string[]
+  /** Servers in this process, which share its file descriptors; 1 unless said otherwise. */
+  readonly servers?: number
   readonly defaults?: TopicDefaults
   readonly limits?: Partial<Limits>
   /** Decision engines outside of the cluster. */
@@ -106,7 +109,7 @@ interface Listening {
   readonly listen: (handler: TransportHandler) => Promise<Transport>
 }
 
-async function listening({ id, host, port, nats, advertise, insecure }: LaunchOptions): Promise<Listening> {
+async function listening({ id, host, port, nats, advertise, insecure, servers }: LaunchOptions): Promise<Listening> {
   if (nats !== undefined) {
     // Loaded only where it is used.
     const { listenNats } = await import('../proto/transport/nats.ts')
@@ -114,10 +117,11 @@ async function listening({ id, host, port, nats, advertise, insecure }: LaunchOp
   }
   if (host === undefined || port === undefined || port === 0)
     throw new EpochcastError('EC_BAD_ARGUMENT', 'a server that others find again needs a port of its own')
+  const limits = { connectionsMax: connectionsMax(servers) }
   const [isInsecure, elsewhere] = [insecure !== undefined && { insecure }, advertise !== undefined && { advertise }]
   return {
     at: address(advertise ?? formatHostPort(host, port)),
-    listen: (handler) => listenTcp({ host, port, handler, ...isInsecure, ...elsewhere }),
+    listen: (handler) => listenTcp({ host, port, handler, limits, ...isInsecure, ...elsewhere }),
   }
 }
 

@@ -51,7 +51,7 @@ export class LocalCluster implements AsyncDisposable {
         const seeds = addresses.filter((_, other) => other !== at)
         const [data, port] = [join(options.data, id), options.port + at]
         const onShortage = (shortage: Shortage, begins: boolean) => options.onShortage?.(id, shortage, begins)
-        servers.push(await launch({ id, data, host, port, seeds, sync, onFatal, onShortage }))
+        servers.push(await launch({ id, data, host, port, seeds, servers: ids.length, sync, onFatal, onShortage }))
       }
       const created = servers.every(({ server }) => server.cluster === '')
       if (created) await bootstrapLocal(addresses)

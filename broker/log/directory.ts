@@ -12,7 +12,11 @@ import { lockDirectory } from './lock.ts'
 import type { LogOptions } from './options.ts'
 import { SegmentLog } from './segment-log.ts'
 import { parseSegmentName } from './segment-name.ts'
+import { openFilesMax } from './segments.ts'
 import { type LostStorage, setAside } from './unflushed.ts'
+
+/** File descriptors that are held for the log: its open segments, those being made, and a directory. */
+export const descriptorsHeld: number = openFilesMax + 8
 
 interface Opened {
   readonly identity: Identity
@@ -69,6 +73,12 @@ export async function openDirectory(path: string, options: DirectoryOptions): Pr
   try {
     unlock = lockDirectory(absolute, join(absolute, 'lock'))
     const files = new DiskFiles(absolute)
+    const held = unlock
+    unlock = () => {
+      files.holdDescriptors(0)
+      held()
+    }
+    files.holdDescriptors(descriptorsHeld)
     const { serverId, boot = bootOfMachine() } = options
     const found = await readIdentity(files)
     if (found !== null && found.server !== serverId) throw foreign(absolute, found.server, serverId)

@@ -158,7 +158,7 @@ export class Directory {
     const known = this.#known.get(serverIdOf(member.name))
     if (known?.member.name === member.name && member.name !== this.#self.name) {
       known.sync = sync
-      known.short = message.short
+      known.short = message.shortages
     }
     if (message.directory !== this.#digest())
       send(out, from, { kind: 'directory', servers: this.servers(), silent: [], old: [], syncs: [], short: [] })
@@ -188,8 +188,8 @@ export class Directory {
   #greet(members: readonly Member[], out: Effect[]): void {
     const to = members.map((member) => member.address)
     if (to.length === 0) return
-    const short = this.#shortages()
-    const said = { member: this.#self, directory: this.#digest(), ...this.#shows(), ...this.#says, short }
+    const shortages = this.#shortages()
+    const said = { member: this.#self, directory: this.#digest(), ...this.#shows(), ...this.#says, shortages }
     send(out, to, { kind: 'alive', ...said })
   }
 

@@ -246,7 +246,7 @@ export const shapes = {
     incarnation: optional(4, uint()),
     position: optional(5, uint()),
     sync: optional(6, syncType),
-    short: many(7, shortageType),
+    shortages: many(7, shortageType),
   },
   /**
    * `old`: their disk is an old copy, so they do not serve. `syncs`: of those that flush later than `always`. `short`: of
