@@ -4,6 +4,7 @@ import type { Effect } from '../proto/machine/contract.ts'
 import type { Random } from '../proto/machine/ports.ts'
 import type { Store } from '../proto/machine/store.ts'
 import type { Sync } from '../proto/sync.ts'
+import type { Outlets } from './outlets.ts'
 
 /** Space for batches and staged bodies; protocol records have their own. */
 export type Room = Pick<Store, 'full' | 'admits'>
@@ -29,6 +30,8 @@ export interface Host {
   isCutOff(): boolean
   /** Space on this server's disk: no batch is stored or staged without it. */
   readonly room: Room
+  /** What waits for each receiver. */
+  readonly outlets: Outlets
   /** When batches are flushed here: what an acknowledgement of this server means. */
   readonly sync: Sync
   /** Asks the engine outside of the cluster that decides how this epoch ends, if there is one; told only if it has ended. */

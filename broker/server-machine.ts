@@ -23,6 +23,7 @@ import { Belonging } from './membership/belonging.ts'
 import { Directory } from './membership/directory.ts'
 import { ShownPositions } from './membership/shown-positions.ts'
 import { StorageProof } from './membership/storage-proof.ts'
+import { Outlets } from './outlets.ts'
 import { answerAbsent } from './replica/answers.ts'
 import { Replica, type ReplicaMessage } from './replica/replica.ts'
 import { Wakeful } from './replica/wakeful.ts'
@@ -36,6 +37,8 @@ export interface ServerMachineOptions {
   readonly defaults: TopicDefaults
   /** Space on the disk; without an end unless said otherwise. */
   readonly store?: Room
+  /** Bytes that wait for a receiver outside of the machine; none unless said otherwise. */
+  readonly waitingBytes?: (to: Address) => number
   /** What this server is short of now; nothing unless said otherwise. */
   readonly shortages?: () => readonly Shortage[]
   /** Decision engines outside of the cluster that this server may ask. */
@@ -86,6 +89,7 @@ export class ServerMachine implements DurableMachine {
   readonly #limits: Limits
   readonly #host: Host
   readonly #replicas = new Wakeful()
+  readonly #outlets: Outlets
   readonly #touched = new Set<Replica>()
   readonly #belonging: Belonging
   readonly #positions = new ShownPositions()
@@ -114,6 +118,7 @@ export class ServerMachine implements DurableMachine {
     this.directory = new Directory(options.self, options.seeds, shows, old, options.sync, options.shortages)
     this.#belonging = new Belonging(options.self, this.directory, options.seeds.length > 0)
     this.#token = options.random.below(0x7fff_ffff)
+    this.#outlets = new Outlets(options.waitingBytes)
     this.#host = this.#makeHost()
     this.#proof = new StorageProof(options.self, this.#host.incarnation)
     this.#arbiters = new Arbiters(this.#host, this.#limits, () => this.#belonging.arbiters)
@@ -163,7 +168,8 @@ export class ServerMachine implements DurableMachine {
       case 'frame':
         return this.#onFrame(input.from, input.frame, out)
       case 'turn':
-        return this.#settle(out)
+        this.#settle(out)
+        return this.#outlets.turnEnded()
       case 'tick':
         return this.#onTick(out)
       case 'engine':
@@ -392,6 +398,7 @@ export class ServerMachine implements DurableMachine {
       alive: () => this.directory.alive(),
       isCutOff: () => this.directory.isCutOff,
       room: store ?? endlessRoom,
+      outlets: this.#outlets,
       sync,
       askDecider: (of, done, out) => this.#deciders.learn(of, done, out),
       askNewest: (topic, done, out) => {

@@ -75,6 +75,7 @@ export class Server implements AsyncDisposable {
       engines: this.#engines.engines,
       writtenTo: () => this.#store.writtenTo,
       shortages: () => this.shortages,
+      waitingBytes: (to) => this.#loop.waitingBytes(to),
       sync: options.sync ?? 'always',
       ...(options.limits && { limits: options.limits }),
     })

@@ -97,6 +97,11 @@ export class Follower {
     return this.#decisions.get(of)
   }
 
+  /** Whether a server is sending bodies to this client now. */
+  isBusy(from: Address): boolean {
+    return this.#servers.isBusy(from)
+  }
+
   addresses(): Address[] {
     return (this.configuration?.members ?? []).map((member) => this.#servers.addressOf(member))
   }

@@ -190,6 +190,7 @@ export class ClientMachine implements Machine<ClientCall> {
       case 'expected':
         return this.#publishers.get(message.publisher)?.expected(name, message, out)
       case 'batch':
+        this.servers.sentBody(from)
         get?.batch(message, out)
         return subscription?.batch(from, message, out)
       case 'pulled':
@@ -245,6 +246,7 @@ export class ClientMachine implements Machine<ClientCall> {
     }
     for (const subscription of this.#subscriptions.values()) subscription.tick(out)
     for (const watch of this.#watches) watch.tick(out)
+    this.servers.ticked()
   }
 
   #of<T extends { readonly topic: TopicName }>(topic: TopicName, all: ReadonlyMap<number, T>): T[] {

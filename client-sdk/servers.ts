@@ -7,6 +7,8 @@ export class Servers {
   readonly #seeds: readonly Address[]
   readonly #known = new Map<ServerName, Address>()
   readonly #down = new Set<Address>()
+  /** Servers that have sent bodies since the last tick. */
+  readonly #busy = new Set<Address>()
   readonly full = new FullServers()
 
   constructor(seeds: readonly Address[]) {
@@ -21,6 +23,20 @@ export class Servers {
   peer(address: Address, up: boolean): void {
     if (up) this.#down.delete(address)
     else this.#down.add(address)
+  }
+
+  /** A server sent a body, to whatever reader of this client. */
+  sentBody(address: Address): void {
+    this.#busy.add(address)
+  }
+
+  /** Whether bodies have come from there since the last tick: what else is asked for waits behind them. */
+  isBusy(address: Address): boolean {
+    return this.#busy.has(address)
+  }
+
+  ticked(): void {
+    this.#busy.clear()
   }
 
   isDown(address: Address | undefined): boolean {

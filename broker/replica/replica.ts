@@ -30,7 +30,7 @@ import { Feeds } from './feeds.ts'
 import { Gets } from './gets.ts'
 import { Intake } from './intake.ts'
 import { type EpochBound, judge, type Phase } from './outcomes.ts'
-import { answerPull } from './pulls.ts'
+import { Pulls } from './pulls.ts'
 import { Repair } from './repair.ts'
 import { Rolling } from './rolling.ts'
 import { TopicState } from './topic-state.ts'
@@ -68,6 +68,7 @@ export class Replica {
   readonly #feeds: Feeds
   readonly #repair: Repair
   readonly #gets: Gets
+  readonly #pulls: Pulls
   readonly #transfer: Transfer
   readonly #opening: Opening
   readonly #closing: Closing
@@ -88,6 +89,7 @@ export class Replica {
     this.#feeds = new Feeds(this.state)
     this.#repair = new Repair(this.state, this.#intake, host, limits)
     this.#gets = new Gets(this.state, this.#repair)
+    this.#pulls = new Pulls(this.state, host.outlets, limits.pullBytesMax)
     this.#transfer = new Transfer(this.state, host, limits)
     this.#opening = new Opening(this.state, this.#transfer, host, limits, (out) => this.#onOpened(out))
     this.#rolling = new Rolling(host, limits)
@@ -118,7 +120,7 @@ export class Replica {
 
   /** Nothing here waits for time to pass: it may be told of it late. */
   get isQuiet(): boolean {
-    if (this.#opening.isBusy || this.#transfer.busy || this.#catchUp.isAsking) return false
+    if (this.#opening.isBusy || this.#transfer.busy || this.#catchUp.isAsking || !this.#pulls.isEmpty) return false
     const { serving } = this
     if (serving === null) return this.phase === 'closed' && this.state.successorEnabled
     const isCommon = serving.sequencer === undefined && !this.#intake.crowded && this.#policy.isCalm
@@ -197,6 +199,7 @@ export class Replica {
 
   peerDown(address: Address): void {
     this.#feeds.forget(address)
+    this.#pulls.forget(address)
     this.#transfer.peerDown(address)
     this.#closing.peerDown(address)
   }
@@ -204,6 +207,7 @@ export class Replica {
   tick(out: Effect[]): void {
     this.#feeds.tick(this.#limits.clientTicks, out)
     this.#gets.tick()
+    this.#pulls.tick(out)
     this.#repair.tick(out)
     this.#transfer.tick(out)
     this.#opening.tick(out)
@@ -231,6 +235,7 @@ export class Replica {
   }
 
   settle(out: Effect[]): void {
+    this.#pulls.settle(out)
     if (this.#opening.staging) this.#opening.settle(out)
     if (this.phase === 'open') this.#intake.sequencer?.settle(out)
     const { changed } = this.#intake
@@ -344,7 +349,7 @@ export class Replica {
     // A retired server serves state transfer; clients are sent on to the members that have taken over.
     if (!isServer && this.#current(message.epoch) && this.phase === 'closed')
       this.#moved(from, token, message.epoch, out)
-    else answerPull(this.state, from, token, message, this.#limits.pullBytesMax, out)
+    else this.#pulls.ask(from, token, message)
   }
 
   #onPulled(from: Address, token: number, message: MessageOf<'pulled'>, out: Effect[]): void {

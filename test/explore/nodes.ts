@@ -9,6 +9,7 @@ import type { Proposal, ProposalListener, Registry } from '../../broker/engines/
 import type { ChangeListener } from '../../broker/epoch/change.ts'
 import { Coordinator } from '../../broker/epoch/coordinator.ts'
 import { endlessRoom, type Host, limits } from '../../broker/host.ts'
+import { Outlets } from '../../broker/outlets.ts'
 import { Replica, type ReplicaMessage } from '../../broker/replica/replica.ts'
 import type { Configuration, Decision, Intent, Member } from '../../proto/configuration.ts'
 import { address, epoch, type ServerName, serverId, serverName, topicName } from '../../proto/ids.ts'
@@ -122,6 +123,7 @@ class Process {
       askDecider: () => {},
       askNewest: () => {},
       room: endlessRoom,
+      outlets: new Outlets(),
       sync: 'always',
       coordinate: () => {},
     }

@@ -24,6 +24,7 @@ function fetchUntil(end: number) {
       isComplete = true
     },
     hasRoom: () => true,
+    isBusy: () => false,
     stalled: () => {},
   })
   fetch.next(out)
