@@ -12,6 +12,7 @@ import type { DiskRecord } from '../world/virtual-disk.ts'
 import type { World } from '../world/world.ts'
 import { decisionText } from './decision-text.ts'
 import { type EndsByPublisher, type HistoryEvent, historyFormat, type NewEvent, type OperationName } from './history.ts'
+import { isRefusedForGood } from './refused-adds.ts'
 
 export class Recorder {
   readonly events: HistoryEvent[] = []
@@ -171,8 +172,9 @@ export class Recorder {
         const f = nameOfKind[operation.kind]
         if (f === null) return
         const code = step.kind === 'refused' ? step.message.refusal : step.code
-        // A change that was refused may have been decided; an Add that failed may have been stored.
-        return this.note({ kind: f === 'get' || f === 'outcome' ? 'fail' : 'info', at, op, f, code })
+        // A change that was refused may have been decided; an Add that failed may have been stored, but for one code.
+        const isDefinite = f === 'get' || f === 'outcome' || (f === 'add' && isRefusedForGood(code))
+        return this.note({ kind: isDefinite ? 'fail' : 'info', at, op, f, code })
       }
       default:
         return

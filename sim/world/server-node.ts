@@ -137,6 +137,7 @@ export class ServerNode {
       clock: world.clockOf(this.id),
       defaults: world.options.defaults ?? { autoCreate: false, template: { members: [] } },
       store,
+      shortages: () => (store.full ? ['space'] : []),
       engines: world.enginesOf(this.id).map(({ id }) => ({ id, type: 'virtual' })),
       writtenTo: () => store.writtenTo,
       sync: this.#sync,
@@ -263,6 +264,11 @@ export class ServerNode {
     const missed = this.#missed
     this.#missed = []
     for (const run of missed) this.#world.queue.after(0, run)
+  }
+
+  /** The disk takes protocol records alone, or all records again. Only disks that are a list of records. */
+  fillDisk(isFull: boolean): void {
+    if (this.disk !== null) this.disk.full = isFull
   }
 
   /** Flushes do not end until they are released. */

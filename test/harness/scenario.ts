@@ -56,6 +56,8 @@ const runs: Record<string, Run> = {
     for (const id of c.words) s.world.killClient(id)
   },
   crash: (s, c) => s.crash(c),
+  fill: (s, c) => s.each(c, (server) => server.fillDisk(true)),
+  empty: (s, c) => s.each(c, (server) => server.fillDisk(false)),
   'hold-flush': (s, c) => s.each(c, (server) => server.holdFlushes()),
   'release-flush': (s, c) => s.each(c, (server) => server.releaseFlushes()),
   watch: (s, c) => s.watch(list(c, 'kind')),
