@@ -36,7 +36,10 @@ export class Segments {
   readonly #open = new Set<Segment>()
   #chain: Promise<void> = Promise.resolve()
   #writingFrom: Position = 0
+  /** No segment can be made without taking from the reserve. */
   #full = false
+  /** Batches may go up to here by the space there was when it was looked at last; not made yet, for the most part. */
+  #roomTo: Position = 0
   /** Batches may go up to here even when the disk is full. */
   #batchesTo: Position = 0
   #looking = false
@@ -59,8 +62,8 @@ export class Segments {
     if (this.#list.length === 0) await this.#create(active)
     else if (this.#end <= active) await this.#create(this.#end)
     await this.#openFile(this.#at(active) as Segment)
-    this.#full = !(await this.#hasRoom(this.#options.segmentBytes))
-    if (await this.#hasRoom(0)) this.#batchesTo = this.#end - this.#heldBackBytes
+    const spare = await this.#measure()
+    if (spare >= 0) this.#batchesTo = this.#end - this.#heldBackBytes
     this.prepare(this.#end)
   }
 
@@ -81,7 +84,7 @@ export class Segments {
 
   /** Whether a batch that ends at `end` would take from the reserve; if so, looks for new space in the background. */
   refusesBatch(end: Position): boolean {
-    if (!this.#full || end <= this.#batchesTo) return false
+    if (end <= this.#batchesTo || (!this.#full && end <= this.#roomTo)) return false
     this.#look()
     return true
   }
@@ -182,7 +185,7 @@ export class Segments {
 
   async #prepare(first: Position): Promise<void> {
     while (this.#end <= first) {
-      this.#full = !(await this.#hasRoom(this.#options.segmentBytes))
+      await this.#measure()
       if (this.#full) return
       try {
         await this.#create(this.#end)
@@ -223,11 +226,15 @@ export class Segments {
     this.#open.add(segment)
   }
 
-  /** Whether `bytes` more leave the reserve untouched. */
-  async #hasRoom(bytes: number): Promise<boolean> {
-    const { diskReserveBytes, sizeBytesMax } = this.#options
-    if (this.sizeBytes + bytes > sizeBytesMax - diskReserveBytes) return false
-    return (await this.#files.freeBytes()) - bytes >= diskReserveBytes
+  /** Looks how many segments can be made. @returns bytes beside the reserve; less than nothing when it is not whole */
+  async #measure(): Promise<number> {
+    const { diskReserveBytes, segmentBytes, sizeBytesMax } = this.#options
+    const free = Math.min(await this.#files.freeBytes(), sizeBytesMax - this.sizeBytes)
+    const spare = free - diskReserveBytes
+    const segments = Math.max(0, Math.floor(spare / segmentBytes))
+    this.#full = segments === 0
+    this.#roomTo = this.#end + segments * segmentBytes - this.#heldBackBytes
+    return spare
   }
 
   /** Binary search among the segments. */

@@ -38,7 +38,14 @@ function checkEnds({ history, invocations, ends }: Indexed, healed: Healed, brok
     const rule = isChange ? 'L2' : 'L1'
     if (end === undefined && until >= bound) broken(rule, last?.i ?? 0, `${textOf(invocation)} never ended`)
     else if (end !== undefined && end.at > bound) broken(rule, end.i, `${textOf(invocation)} ended too late`)
-    else if (end !== undefined && end.kind !== 'ok' && at >= healed.at && !isChange && !isDropped(end) && !isRefusedLate(end, healed))
+    else if (
+      end !== undefined &&
+      end.kind !== 'ok' &&
+      at >= healed.at &&
+      !isChange &&
+      !isDropped(end) &&
+      !isRefusedLate(end, healed)
+    )
       broken('L1', end.i, `${textOf(invocation)} failed: ${end.code}`)
   }
 }

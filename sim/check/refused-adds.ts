@@ -15,11 +15,11 @@ export function isRefusedForGood(code: string): boolean {
 export function checkRefusedAdds({ history, invocations, closings }: Indexed, broken: Broken): void {
   /** Where each value was refused. */
   const refused = new Map<string, number>()
-  const valueOf = ({ topic, value }: Invocation) => `${topic} ${value}`
+  const keyOf = ({ topic, value }: Invocation) => `${topic} ${value}`
   for (const event of history) {
     if (event.kind !== 'fail' || event.f !== 'add' || !isRefusedForGood(event.code)) continue
     const invocation = invocations.get(event.op)
-    if (invocation !== undefined) refused.set(valueOf(invocation), event.i)
+    if (invocation !== undefined) refused.set(keyOf(invocation), event.i)
   }
   if (refused.size === 0) return
   const given = (topic: string, values: readonly (string | undefined)[], i: number, who: string) => {
@@ -28,7 +28,8 @@ export function checkRefusedAdds({ history, invocations, closings }: Indexed, br
     }
   }
   for (const event of history) {
-    if (event.kind === 'dlv' && event.early !== true) given(event.topic, [event.value], event.i, `subscription ${event.sub}`)
+    if (event.kind === 'dlv' && event.early !== true)
+      given(event.topic, [event.value], event.i, `subscription ${event.sub}`)
     else if (event.kind === 'ok' && event.f === 'get') {
       const invocation = invocations.get(event.op)
       const isEarly = invocation?.level === 'early'

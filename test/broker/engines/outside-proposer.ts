@@ -26,7 +26,7 @@ export function hostOf(at: number): Host {
     alive: () => [],
     isCutOff: () => false,
     room: endlessRoom,
-      outlets: new Outlets(),
+    outlets: new Outlets(),
     sync: 'always',
     askDecider: () => {},
     askNewest: () => {},
