@@ -1,11 +1,11 @@
 import { randomInt, randomUUID } from 'node:crypto'
-import { mkdir } from 'node:fs/promises'
+import { access, constants, mkdir } from 'node:fs/promises'
 import { dirname, join, resolve } from 'node:path'
 import { EpochcastError } from '../../proto/errors.ts'
 import type { ServerId } from '../../proto/ids.ts'
 import { bootOfMachine } from './boot.ts'
 import { DiskFiles, flushDirectoryEntry } from './disk-files.ts'
-import { diskFailed } from './failure.ts'
+import { diskFailed, systemCode } from './failure.ts'
 import type { Files } from './files.ts'
 import { damagedIdentity, type Identity, readIdentity, writeIdentity } from './identity.ts'
 import { lockDirectory } from './lock.ts'
@@ -101,7 +101,19 @@ async function makeDirectory(path: string): Promise<void> {
       if (made === topmost) return
     }
   } catch (error) {
-    throw diskFailed(`make ${path}`, error)
+    throw diskFailed(`make ${path}`, systemCode(error) === 'ENOENT' ? await reasonAbove(path, error) : error)
+  }
+}
+
+/** Node says of a directory whose parent may not be written to that it is not there: the reason is looked for above. */
+async function reasonAbove(path: string, error: unknown): Promise<unknown> {
+  for (let above = dirname(path); ; above = dirname(above)) {
+    const refusal: unknown = await access(above, constants.W_OK).then(
+      () => null,
+      (reason: unknown) => reason,
+    )
+    if (systemCode(refusal) !== 'ENOENT') return refusal ?? error
+    if (above === dirname(above)) return error
   }
 }
 

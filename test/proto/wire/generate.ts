@@ -2,8 +2,8 @@
 import fc from 'fast-check'
 import { modes, orders, services } from '../../../proto/configuration.ts'
 import type { PublisherId } from '../../../proto/ids.ts'
-import type { Field, Fields } from '../../../proto/wire/fields.ts'
 import { shortages } from '../../../proto/shortage.ts'
+import type { Field, Fields } from '../../../proto/wire/fields.ts'
 import { getLevels, type Message, type MessageKind, refusals, shapes } from '../../../proto/wire/messages.ts'
 
 const hex = (count: number) =>
