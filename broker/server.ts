@@ -34,6 +34,8 @@ export interface ServerOptions {
   readonly engines?: readonly EngineClient[]
   readonly random?: Random
   readonly clock?: Clock
+  /** This server, which belonged to no cluster, belongs to one. */
+  readonly onJoined?: () => void
   /** This server goes on without something that it needs, and is no longer without it; not called for every refusal. */
   readonly onShortage?: (shortage: Shortage, begins: boolean) => void
   /** The disk failed or a rule of the protocol does not hold; the server has stopped speaking. */
@@ -77,6 +79,7 @@ export class Server implements AsyncDisposable {
       shortages: () => this.shortages,
       waitingBytes: (to) => this.#loop.waitingBytes(to),
       sync: options.sync ?? 'always',
+      ...(options.onJoined && { tellJoined: options.onJoined }),
       ...(options.limits && { limits: options.limits }),
     })
     this.#shortageWatch = new ShortageWatch(options.onShortage ?? (() => {}))
@@ -114,6 +117,11 @@ export class Server implements AsyncDisposable {
     if (this.#store.full) short.push('space')
     if (this.#transport?.isCrowded === true) short.push('descriptors')
     return short
+  }
+
+  /** The arbiter that had the id of this server and lost its disk, where this server came in its place: `id@storage`. */
+  get lostArbiter(): ServerName | null {
+    return this.#machine.lostArbiter?.name ?? null
   }
 
   /** Servers that this one knows and that answer, itself included. */

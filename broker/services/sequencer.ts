@@ -34,8 +34,9 @@ export class Sequencer {
 
   constructor(configuration: Configuration, addressOf: (member: Member) => Member['address']) {
     this.configuration = configuration
-    const servers = { addressOf, full: new FullServers() }
-    this.#window = new EpochWindow(configuration, sequencerPublisher, servers, windowLimits)
+    // Its records have no caller that could give up.
+    const reach = { addressOf, isUp: () => true, full: new FullServers() }
+    this.#window = new EpochWindow(configuration, sequencerPublisher, reach, windowLimits)
   }
 
   /** How long something has been waiting for a cause that is not here. */

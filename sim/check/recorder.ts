@@ -172,9 +172,10 @@ export class Recorder {
         const f = nameOfKind[operation.kind]
         if (f === null) return
         const code = step.kind === 'refused' ? step.message.refusal : step.code
-        // A change that was refused may have been decided; an Add that failed may have been stored, but for one code.
-        const isDefinite = f === 'get' || f === 'outcome' || (f === 'add' && isRefusedForGood(code))
-        return this.note({ kind: isDefinite ? 'fail' : 'info', at, op, f, code })
+        // A change that was refused may have been decided; an Add that failed may have been stored, unless it never left.
+        const hasNotLeft = f === 'add' && (code === 'EC_TIMEOUT' || isRefusedForGood(code))
+        const isOver = f === 'get' || f === 'outcome' || hasNotLeft
+        return this.note({ kind: isOver ? 'fail' : 'info', at, op, f, code })
       }
       default:
         return
@@ -273,6 +274,7 @@ const nameOfKind: Record<Operation['kind'], OperationName | null> = {
   follow: null,
   reconfigure: 'reconf',
   outcome: 'outcome',
+  flush: null,
 }
 
 const recorded: ReadonlySet<Message['kind']> = new Set([
