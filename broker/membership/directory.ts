@@ -5,6 +5,7 @@
 import type { Member } from '../../proto/configuration.ts'
 import { type Address, type ServerId, type ServerName, serverIdOf } from '../../proto/ids.ts'
 import { type Effect, send } from '../../proto/machine/contract.ts'
+import type { Shortage } from '../../proto/shortage.ts'
 import type { Sync } from '../../proto/sync.ts'
 import { messageBytes } from '../../proto/wire/codec.ts'
 import type { MessageOf } from '../../proto/wire/messages.ts'
@@ -16,6 +17,8 @@ interface Known {
   silentTicks: number
   /** As it said itself. */
   sync: Sync
+  /** As it said last. */
+  short: readonly Shortage[]
 }
 
 const heartbeatTicks = 20
@@ -33,6 +36,7 @@ export class Directory {
   readonly #shows: Shows
   readonly #old: () => readonly ServerName[]
   readonly #says: { readonly sync?: Sync }
+  readonly #shortages: () => readonly Shortage[]
   /** Made again when somebody new is known. */
   #sorted: Member[] | null = null
   #listDigest: number | null = null
@@ -45,13 +49,15 @@ export class Directory {
     shows: Shows = () => null,
     old: () => ServerName[] = () => [],
     sync: Sync = 'always',
+    shortages: () => readonly Shortage[] = () => [],
   ) {
     this.#self = self
     this.#shows = shows
     this.#old = old
     this.#seeds = seeds.filter((seed) => seed !== self.address)
     this.#says = sync === 'always' ? {} : { sync }
-    this.#known.set(serverIdOf(self.name), { member: self, silentTicks: 0, sync })
+    this.#shortages = shortages
+    this.#known.set(serverIdOf(self.name), { member: self, silentTicks: 0, sync, short: [] })
   }
 
   /** Every server that was heard of, this one included, in the order of their names. */
@@ -132,6 +138,20 @@ export class Directory {
     return all.filter(({ sync }) => sync !== 'always')
   }
 
+  /** What servers that answer are short of, this one included. */
+  short(): MessageOf<'directory'>['short'] {
+    return [...this.#known.values()].flatMap(({ member: { name }, short }) => {
+      const now = name === this.#self.name ? this.#shortages() : this.isAlive(name) ? short : []
+      return now.map((shortage) => ({ name, shortage }))
+    })
+  }
+
+  /** Those of some members whose disks are full. */
+  fullAmong(members: readonly Member[]): ServerName[] {
+    const full = new Set(this.short().flatMap(({ name, shortage }) => (shortage === 'space' ? [name] : [])))
+    return members.map(({ name }) => name).filter((name) => full.has(name))
+  }
+
   /** Others told of it: it is asked itself before it counts as alive. */
   told(members: readonly Member[], out: Effect[]): void {
     const strange = members.filter(({ name }) => !this.#known.has(serverIdOf(name)) && !this.#lives.isForgotten(name))
@@ -143,10 +163,14 @@ export class Directory {
     const { member, sync = 'always' } = message
     this.heard(member, out)
     const known = this.#known.get(serverIdOf(member.name))
-    if (known?.member.name === member.name && member.name !== this.#self.name) known.sync = sync
+    if (known?.member.name === member.name && member.name !== this.#self.name) {
+      known.sync = sync
+      known.short = message.shortages
+    }
     if (message.directory === this.#digest()) return
     const lives = this.#lives.all()
-    send(out, from, { kind: 'directory', servers: this.servers(), silent: [], old: [], syncs: [], arbiters: [], lives })
+    const nothing = { silent: [], old: [], syncs: [], arbiters: [], short: [] }
+    send(out, from, { kind: 'directory', servers: this.servers(), lives, ...nothing })
   }
 
   /** Takes a server that is gone for good off the list, here and at all others. The caller has made sure that it has no part. */
@@ -197,7 +221,8 @@ export class Directory {
   /** Everything that is known of servers, for whoever asks. */
   describe(arbiters: readonly Member[]): MessageOf<'directory'> {
     const [servers, silent, old] = [this.servers(), this.silent(), this.#old()]
-    return { kind: 'directory', servers, silent, old, syncs: this.syncs(), arbiters, lives: [] }
+    const [syncs, short] = [this.syncs(), this.short()]
+    return { kind: 'directory', servers, silent, old, syncs, arbiters, lives: [], short }
   }
 
   #live(name: ServerName, count: number, out: Effect[]): void {
@@ -216,12 +241,13 @@ export class Directory {
   #greet(members: readonly Member[], out: Effect[]): void {
     const to = members.map((member) => member.address)
     if (to.length === 0) return
-    const said = { member: this.#self, directory: this.#digest(), ...this.#shows(), ...this.#says }
+    const shortages = this.#shortages()
+    const said = { member: this.#self, directory: this.#digest(), ...this.#shows(), ...this.#says, shortages }
     send(out, to, { kind: 'alive', ...said })
   }
 
   #note(id: ServerId, member: Member, silentTicks: number): void {
-    this.#known.set(id, { member, silentTicks, sync: 'always' })
+    this.#known.set(id, { member, silentTicks, sync: 'always', short: [] })
     this.#sorted = null
     this.#listDigest = null
   }
