@@ -104,9 +104,11 @@ export class Client implements AsyncDisposable {
   readonly #waits = new OpenWaits()
   readonly #publishers = new Map<TopicName, Publisher>()
   readonly #onClose = new Set<() => void>()
+  readonly #onLeave = new Set<() => Promise<unknown>>()
   readonly #messageBytesMax: number
   readonly #seeds: readonly Address[]
   #closed: EpochcastError | null = null
+  #closing: Promise<void> | null = null
 
   constructor(seeds: readonly Address[], options: ConnectOptions) {
     const random = options.random ?? { below: (bound: number) => randomInt(bound) }
@@ -174,6 +176,10 @@ export class Client implements AsyncDisposable {
         this.#onClose.add(run)
         return () => this.#onClose.delete(run)
       },
+      onLeave: (run) => {
+        this.#onLeave.add(run)
+        return () => this.#onLeave.delete(run)
+      },
       admin: this.admin,
       topic: (of) => this.topic(of),
       newId: randomUUID,
@@ -234,9 +240,18 @@ export class Client implements AsyncDisposable {
     await this.close()
   }
 
-  /** Ends everything now. What is pending rejects: with `EC_OUTCOME_UNKNOWN` where it was sent. */
-  async close(): Promise<void> {
+  /**
+   * Ends everything now. What is pending rejects: with `EC_OUTCOME_UNKNOWN` where it was sent. Members of groups leave before,
+   * so that others are given at once what they hold; while no server answers that takes a few seconds.
+   */
+  close(): Promise<void> {
+    this.#closing ??= this.#close()
+    return this.#closing
+  }
+
+  async #close(): Promise<void> {
     if (this.#closed !== null) return
+    if (this.#onLeave.size > 0) await Promise.all([...this.#onLeave].map((leave) => leave()))
     this.#end(new EpochcastError('EC_CLOSED', 'the client is closed'))
     await new Promise<void>((resolve) => setImmediate(resolve))
     this.#loop.stop()

@@ -35,7 +35,7 @@ export type {
   TopicOptions,
 } from './reconfigure.ts'
 export type { From } from './replay.ts'
-export { Responder } from './replies.ts'
+export { Responder } from './responding.ts'
 export {
   type EarlyEvent,
   type EpochEvent,

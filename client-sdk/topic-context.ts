@@ -7,7 +7,7 @@ import type { Publisher } from './operations/add.ts'
 import type { EventStream } from './stream.ts'
 import type { OpenWaits } from './waiting.ts'
 
-/** What the operations of a topic need of its client. */
+/** Parts of a client that the operations of a topic use. */
 export interface TopicContext {
   readonly loop: Loop<ClientCall>
   readonly machine: ClientMachine
@@ -21,6 +21,8 @@ export interface TopicContext {
   track(stream: EventStream<unknown>): void
   /** @returns a function that takes it back */
   onClose(run: () => void): () => void
+  /** Runs before the client closes, within seconds. @returns a function that takes it back */
+  onLeave(run: () => Promise<unknown>): () => void
   readonly admin: Admin
   newId(): string
 }
