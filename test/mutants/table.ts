@@ -1,6 +1,7 @@
 import type { Mutant } from './mutant.ts'
 import { decisionMutants } from './table/decisions.ts'
 import { epochChangeMutants } from './table/epoch-change.ts'
+import { groupMutants } from './table/groups.ts'
 import { logMutants } from './table/log.ts'
 import { membershipMutants } from './table/membership.ts'
 import { operationMutants } from './table/operations.ts'
@@ -14,4 +15,5 @@ export const mutants: readonly Mutant[] = [
   ...logMutants,
   ...orderMutants,
   ...membershipMutants,
+  ...groupMutants,
 ]
