@@ -230,7 +230,7 @@ export class GroupModel {
   finish(isOver: () => boolean, ms = 60_000): boolean {
     for (const endMs = this.nowMs + ms; this.nowMs < endMs; ) {
       if (isOver()) return true
-      this.nowMs += 20
+      this.nowMs += 40
       this.#persist(true)
       this.#decide()
       for (const member of this.members) {
