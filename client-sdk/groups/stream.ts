@@ -3,6 +3,7 @@ import { EpochcastError } from '../../proto/errors.ts'
 import type { TopicName } from '../../proto/ids.ts'
 import type { Codec } from '../codecs.ts'
 import { groupLogName } from '../companion.ts'
+import { Registrations } from '../registrations.ts'
 import { Message } from '../stream.ts'
 import { checkDeadLetter } from './dead-letters.ts'
 import type { Job } from './inbox.ts'
@@ -109,7 +110,7 @@ export class GroupStream<T> implements AsyncIterableIterator<GroupMessage<T>>, A
   readonly #session: GroupSession
   readonly #codec: Codec<T>
   readonly #isAuto: boolean
-  readonly #untrack: () => void
+  readonly #registered = new Registrations()
   #last: GroupMessage<T> | null = null
   #wakes: (() => void)[] = []
 
@@ -126,15 +127,9 @@ export class GroupStream<T> implements AsyncIterableIterator<GroupMessage<T>>, A
     this.#codec = codec
     this.#isAuto = limits.ack !== 'explicit'
     this.#session = new GroupSession(ports, { topic, log, start, ...options }, () => this.#wakeUp())
-    const { signal } = limits
-    const leave = () => void this.return()
-    const untracks = [ports.onClose(() => this.#session.end()), ports.onLeave(() => this.return())]
-    this.#untrack = () => {
-      for (const untrack of untracks) untrack()
-      signal?.removeEventListener('abort', leave)
-    }
-    if (signal?.aborted === true) leave()
-    else signal?.addEventListener('abort', leave, { once: true })
+    this.#registered.add(ports.onClose(() => this.#session.end()))
+    this.#registered.add(ports.onLeave(() => this.return()))
+    this.#registered.onAbort(limits.signal, () => void this.return())
   }
 
   /** Members of the group, as far as this one knows; 0 until it has joined. */
@@ -183,6 +178,7 @@ export class GroupStream<T> implements AsyncIterableIterator<GroupMessage<T>>, A
   /** Leaves the group: what was not answered goes to the others. Takes a few seconds at the most. */
   async return(): Promise<IteratorResult<GroupMessage<T>>> {
     await this.#session.leave()
+    this.#registered.takeBack()
     return { done: true, value: undefined }
   }
 
@@ -201,7 +197,7 @@ export class GroupStream<T> implements AsyncIterableIterator<GroupMessage<T>>, A
   }
 
   #wakeUp(): void {
-    if (this.#session?.isOver === true) this.#untrack()
+    if (this.#session.isOver) this.#registered.takeBack()
     const wakes = this.#wakes
     this.#wakes = []
     for (const wake of wakes) wake()
