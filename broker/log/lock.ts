@@ -10,18 +10,34 @@ import { EpochcastError } from '../../proto/errors.ts'
  */
 export function lockDirectory(path: string, file: string): () => void {
   const fd = fs.openSync(file, 'a+', 0o640)
-  try {
-    if (!tryLock(fd)) throw locked(path, holder(fd))
+  return held(fd, path, () => {
     fs.ftruncateSync(fd)
     fs.writeSync(fd, `${process.pid}\n`)
+  })
+}
+
+/**
+ * Locks a file of the storage itself as well: a lock file that is deleted does not let a second process in.
+ * @returns gives the lock back
+ * @throws EpochcastError `EC_LOG_LOCKED` when it is locked, by this same process too
+ */
+export function lockFile(path: string, file: string): () => void {
+  return held(fs.openSync(file, 'r+'), path, () => {})
+}
+
+/** Locks an open file, which is closed when that fails. */
+function held(fd: number, path: string, whenLocked: () => void): () => void {
+  try {
+    if (!tryLock(fd)) throw locked(path, holder(fd))
+    whenLocked()
   } catch (error) {
     fs.closeSync(fd)
     throw error
   }
-  let held = true
+  let isHeld = true
   return () => {
-    if (held) fs.closeSync(fd)
-    held = false
+    if (isHeld) fs.closeSync(fd)
+    isHeld = false
   }
 }
 

@@ -295,7 +295,7 @@ export class ServerNode {
       running.machine.recover(kind, body, position)
     }
     world.restless = true
-    const recovered = setAside(store.files, this.#boot).then(() => store.recover(visit))
+    const recovered = setAside(store.files, this.#boot, 0).then(() => store.recover(visit))
     recovered.then(
       () => {
         if (this.#running !== running) return
