@@ -20,32 +20,39 @@ const heartbeatTicks = 20
 const suspectTicks = 100
 const settleTicks = 50
 
-/** What a heartbeat says of the log: nothing while this server does not speak for its topics. */
-export type Shows = () => { readonly incarnation: number; readonly position: number } | null
+/** What a heartbeat says of its process, and of the log: of the log nothing while this server does not speak for its topics. */
+export type Shows = () => { readonly incarnation: number; readonly position?: number } | null
+
+/** What servers have found out about each other, for whoever asks. */
+export interface Findings {
+  /** Their disk is an old copy. */
+  old(): readonly ServerName[]
+  /** Processes that were refused, because another one runs under their id. */
+  twins(): readonly Member[]
+}
 
 export class Directory {
   readonly #self: Member
   readonly #seeds: readonly Address[]
   readonly #known = new Map<ServerId, Known>()
   readonly #shows: Shows
-  readonly #old: () => readonly ServerName[]
+  readonly #findings: Findings
   readonly #says: { readonly sync?: Sync }
   /** Made again when somebody new is known. */
   #sorted: Member[] | null = null
   #listDigest: number | null = null
   #ticks = 0
 
-  /** @param old servers whose disk is an old copy, for whoever asks */
   constructor(
     self: Member,
     seeds: readonly Address[],
     shows: Shows = () => null,
-    old: () => ServerName[] = () => [],
+    findings: Findings = { old: () => [], twins: () => [] },
     sync: Sync = 'always',
   ) {
     this.#self = self
     this.#shows = shows
-    this.#old = old
+    this.#findings = findings
     this.#seeds = seeds.filter((seed) => seed !== self.address)
     this.#says = sync === 'always' ? {} : { sync }
     this.#known.set(serverIdOf(self.name), { member: self, silentTicks: 0, sync })
@@ -138,7 +145,7 @@ export class Directory {
     const known = this.#known.get(serverIdOf(member.name))
     if (known?.member.name === member.name && member.name !== this.#self.name) known.sync = sync
     if (message.directory !== this.#digest())
-      send(out, from, { kind: 'directory', servers: this.servers(), silent: [], old: [], syncs: [] })
+      send(out, from, { kind: 'directory', servers: this.servers(), silent: [], old: [], syncs: [], twins: [] })
   }
 
   tick(out: Effect[]): void {
@@ -158,8 +165,8 @@ export class Directory {
 
   /** Everything that is known of servers, for whoever asks. */
   describe(): MessageOf<'directory'> {
-    const [servers, silent, old] = [this.servers(), this.silent(), this.#old()]
-    return { kind: 'directory', servers, silent, old, syncs: this.syncs() }
+    const [servers, silent, syncs] = [this.servers(), this.silent(), this.syncs()]
+    return { kind: 'directory', servers, silent, old: this.#findings.old(), syncs, twins: this.#findings.twins() }
   }
 
   #greet(members: readonly Member[], out: Effect[]): void {

@@ -224,7 +224,8 @@ export const shapes = {
 
   // Servers among themselves.
   introduce: {},
-  identity: { member: one(2, member), cluster: optional(3, clusterRecord) },
+  /** `incarnation`: of the process that answers. */
+  identity: { member: one(2, member), cluster: optional(3, clusterRecord), incarnation: optional(4, uint()) },
   join: { cluster: one(2, clusterRecord) },
   joined: { member: one(2, member) },
   /**
@@ -238,12 +239,16 @@ export const shapes = {
     position: optional(5, uint()),
     sync: optional(6, syncType),
   },
-  /** `old`: their disk is an old copy, so they do not serve. `syncs`: of those that flush later than `always`. */
+  /**
+   * `old`: their disk is an old copy, so they do not serve. `syncs`: of those that flush later than `always`. `twins`: processes
+   * that were refused, because another one runs under their id.
+   */
   directory: {
     servers: many(2, member),
     silent: many(3, serverNameType),
     old: many(4, serverNameType),
     syncs: many(5, serverSync),
+    twins: many(6, member),
   },
   'list-servers': {},
 
@@ -262,8 +267,11 @@ export const shapes = {
   // A server that came back asks whether its disk is as new as it ever was.
   /** `position`: where its log ended when it began. */
   prove: { member: one(2, member), incarnation: one(3, uint()), position: one(4, uint()) },
-  /** The highest position that other lives of the one who asked have shown here. */
-  shown: { incarnation: one(2, uint()), position: one(3, uint()) },
+  /**
+   * The highest position that other lives of the receiver have shown here. `twin`: another process under its id, which was there
+   * before it and is still alive.
+   */
+  shown: { incarnation: one(2, uint()), position: one(3, uint()), twin: optional(4, member) },
   /** Only in the log: what other servers have shown. */
   remembered: { servers: many(2, shownPosition) },
 } as const
