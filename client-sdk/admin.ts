@@ -37,6 +37,8 @@ export interface ServerInfo {
   readonly alive: boolean
   /** It came back with an old copy of its disk and stopped: its storage is lost, and it takes an empty one to come back. */
   readonly hasOldDisk: boolean
+  /** Where other processes ran under its id lately: they came later, and were told to stop. Empty where all is well. */
+  readonly twins: readonly Address[]
   /** When it flushes, as it said itself to the server that was asked; `always` also where it has said nothing yet. */
   readonly sync: Sync
 }
@@ -157,6 +159,7 @@ export class Admin {
       address,
       alive: !message.silent.includes(name),
       hasOldDisk: message.old.includes(name),
+      twins: message.twins.filter((twin) => serverIdOf(twin.name) === serverIdOf(name)).map((twin) => twin.address),
       sync: message.syncs.find((one) => one.name === name)?.sync ?? 'always',
     }))
   }

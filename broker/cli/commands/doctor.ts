@@ -102,10 +102,20 @@ async function lookAround(context: Context, client: Client, config: Config | nul
 function serverLines(cluster: string, servers: readonly ServerInfo[]): Line[] {
   const silent = servers.filter(({ alive }) => !alive)
   const about = `cluster ${cluster}`
-  const lines: Line[] = silent.map(({ id, address }) => {
+  const lines: Line[] = silent.map(({ id, address, hasOldDisk }) => {
+    if (hasOldDisk) {
+      const hint = 'start it with its newest disk, or with an empty directory: it is then another server'
+      return { about: `server ${id}`, verdict: 'fail', text: 'came back with an old copy of its disk, and stopped', hint }
+    }
     const hint = 'start it, or take it out of its topics: epochcast reconfig'
     return { about: `server ${id}`, verdict: 'fail', text: `does not answer at ${address}`, hint }
   })
+  for (const { id, address, twins } of servers) {
+    if (twins.length === 0) continue
+    const text = `runs twice: at ${address}, and at ${list(twins)}, which came later and was told to stop`
+    const hint = 'keep one of the two down for good; a copy of a server needs an id and an empty directory of its own'
+    lines.push({ about: `server ${id}`, verdict: 'fail', text, hint })
+  }
   const alive = servers.length - silent.length
   for (const { id, sync } of servers) {
     if (sync === 'always') continue

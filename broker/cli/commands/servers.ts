@@ -25,7 +25,8 @@ export function serverColumns(colors: Colors): Column<ServerInfo>[] {
     { title: 'address', of: ({ address }) => address },
     {
       title: 'state',
-      of: ({ alive, hasOldDisk }) => (hasOldDisk ? 'old disk' : alive ? 'answers' : 'silent'),
+      of: ({ alive, hasOldDisk, twins }) =>
+        twins.length > 0 ? 'runs twice' : hasOldDisk ? 'old disk' : alive ? 'answers' : 'silent',
       paint: (text) => (text === 'answers' ? colors.green(text) : colors.red(text)),
     },
     { title: 'sync', of: ({ sync }) => sync, paint: (text) => (text === 'always' ? text : colors.yellow(text)) },
@@ -33,6 +34,6 @@ export function serverColumns(colors: Colors): Column<ServerInfo>[] {
   ]
 }
 
-export function serverJson({ id, name, address, alive, hasOldDisk, sync }: ServerInfo): object {
-  return { id, name, address, alive, sync, ...(hasOldDisk && { hasOldDisk }) }
+export function serverJson({ id, name, address, alive, hasOldDisk, twins, sync }: ServerInfo): object {
+  return { id, name, address, alive, sync, ...(hasOldDisk && { hasOldDisk }), ...(twins.length > 0 && { twins }) }
 }
