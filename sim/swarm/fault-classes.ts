@@ -66,6 +66,12 @@ export const faultClasses = {
   S6: { drawn: false, text: 'two topics are given as one causal stream' },
   S7: { drawn: false, text: 'a second topic begins another epoch' },
   S8: { drawn: false, text: 'a message is given whose cause was dropped' },
+  D11: { drawn: true, text: 'files of a server that is down are deleted' },
+  D12: { drawn: true, text: 'files of a server that is down are emptied or cut' },
+  D13: {
+    drawn: true,
+    text: 'files of a server that is down are exchanged for older ones, or for those of another server',
+  },
 } as const satisfies Record<string, { readonly drawn: boolean; readonly text: string }>
 
 export type FaultId = keyof typeof faultClasses

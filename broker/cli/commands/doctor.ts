@@ -105,7 +105,12 @@ function serverLines(cluster: string, servers: readonly ServerInfo[]): Line[] {
   const lines: Line[] = silent.map(({ id, address, hasOldDisk }) => {
     if (hasOldDisk) {
       const hint = 'start it with its newest disk, or with an empty directory: it is then another server'
-      return { about: `server ${id}`, verdict: 'fail', text: 'came back with an old copy of its disk, and stopped', hint }
+      return {
+        about: `server ${id}`,
+        verdict: 'fail',
+        text: 'came back with an old copy of its disk, and stopped',
+        hint,
+      }
     }
     const hint = 'start it, or take it out of its topics: epochcast reconfig'
     return { about: `server ${id}`, verdict: 'fail', text: `does not answer at ${address}`, hint }

@@ -40,8 +40,7 @@ function witness() {
     lives,
     said: () => said.splice(0),
     meets: (of: Member, incarnation: number) => noted((out) => lives.meets(of, incarnation, out)),
-    answers: (of: Member, incarnation: number, to = token) =>
-      noted((out) => lives.answered(to, of, incarnation, out)),
+    answers: (of: Member, incarnation: number, to = token) => noted((out) => lives.answered(to, of, incarnation, out)),
     pass: (ticks: number) => {
       for (let tick = 0; tick < ticks; tick++) lives.tick()
     },
