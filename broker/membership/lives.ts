@@ -123,10 +123,10 @@ export class Lives {
   }
 }
 
-/** Why the process that is told of another one stops. */
+/** The reason why a process that is told of another one stops. */
 export function twinText(self: ServerName, other: Member, witness: string): string {
   if (other.name === self)
-    return `the storage ${self} is in use by another process at ${other.address}, as ${witness} sees: this one came later`
+    return `the storage ${self} is in use by another process at ${other.address}, as ${witness} sees, and that one counts`
   const id = serverIdOf(self)
-  return `another server runs as ${id} at ${other.address} (${other.name}), as ${witness} sees: this one came later`
+  return `another server runs as ${id} at ${other.address} (${other.name}), as ${witness} sees, and that one counts`
 }

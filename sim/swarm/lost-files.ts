@@ -90,8 +90,7 @@ export class LostFiles {
       }
       case 'D13': {
         const old = server.copiedFiles
-        const isOlder = old !== null && old.names().includes(newest) && (server.copyEnd ?? 0) <= toldTo
-        if (isOlder && random.below(2) === 0) {
+        if (old?.has(newest) === true && (server.copyEnd ?? 0) <= toldTo && random.below(2) === 0) {
           files.put(newest, old.bytesOf(newest))
           return `${newest} as it was`
         }

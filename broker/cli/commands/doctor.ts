@@ -117,7 +117,7 @@ function serverLines(cluster: string, servers: readonly ServerInfo[]): Line[] {
   })
   for (const { id, address, twins } of servers) {
     if (twins.length === 0) continue
-    const text = `runs twice: at ${address}, and at ${list(twins)}, which came later and was told to stop`
+    const text = `runs twice: at ${address}, and at ${list(twins)}, which was told to stop`
     const hint = 'keep one of the two down for good; a copy of a server needs an id and an empty directory of its own'
     lines.push({ about: `server ${id}`, verdict: 'fail', text, hint })
   }
