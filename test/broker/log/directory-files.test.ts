@@ -166,6 +166,10 @@ describe('a stopped server whose files were', () => {
         fs.renameSync(`${path}.own`, path)
       }
     }
+    const note = fs.readFileSync(join(path, 'reached'))
+    fs.writeFileSync(join(path, 'reached'), fs.readFileSync(join(same, 'reached')))
+    expect((await tried(path)).code).toBe('EC_LOG_DAMAGED')
+    fs.writeFileSync(join(path, 'reached'), note)
     for (const name of fs.readdirSync(path)) {
       if (name.endsWith('.log')) fs.writeFileSync(join(path, name), fs.readFileSync(join(same, name)))
     }
