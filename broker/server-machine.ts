@@ -20,7 +20,7 @@ import { Finder, type TopicDefaults } from './finder.ts'
 import { limits as defaultLimits, type Host, type Limits } from './host.ts'
 import { Belonging } from './membership/belonging.ts'
 import { Directory } from './membership/directory.ts'
-import { Lives } from './membership/lives.ts'
+import { Incarnations } from './membership/incarnations.ts'
 import { ShownPositions } from './membership/shown-positions.ts'
 import { StorageProof } from './membership/storage-proof.ts'
 import { answerAbsent } from './replica/answers.ts'
@@ -86,7 +86,7 @@ export class ServerMachine implements DurableMachine {
   readonly #touched = new Set<Replica>()
   readonly #belonging: Belonging
   readonly #positions = new ShownPositions()
-  readonly #lives = new Lives(() => this.#host.nextToken())
+  readonly #incarnations = new Incarnations(() => this.#host.nextToken())
   readonly #proof: StorageProof
   #held: { readonly from: Address; readonly frame: Frame }[] = []
   #heldBytes = 0
@@ -109,10 +109,10 @@ export class ServerMachine implements DurableMachine {
       if (options.writtenTo === undefined) return null
       return { incarnation: incarnation(), ...(this.#proof.isServing && { position: options.writtenTo() }) }
     }
-    const findings = { old: () => this.#positions.old(), twins: () => this.#lives.twins() }
+    const findings = { old: () => this.#positions.old(), twins: () => this.#incarnations.twins() }
     this.directory = new Directory(options.self, options.seeds, shows, findings, options.sync)
     const joinsOthers = options.seeds.length > 0
-    this.#belonging = new Belonging(options.self, this.directory, this.#lives, incarnation, joinsOthers)
+    this.#belonging = new Belonging(options.self, this.directory, this.#incarnations, incarnation, joinsOthers)
     this.#token = options.random.below(0x7fff_ffff)
     this.#host = this.#makeHost()
     this.#proof = new StorageProof(options.self, this.#host.incarnation)
@@ -194,7 +194,7 @@ export class ServerMachine implements DurableMachine {
         return
       case 'prove':
         // One that is not known to be the only process under its id gets no answer, and asks again.
-        if (message.member.address === from && this.#lives.meets(message.member, message.incarnation, out))
+        if (message.member.address === from && this.#incarnations.meets(message.member, message.incarnation, out))
           this.#positions.answer(from, envelope.token, message, out)
         return
       case 'shown':
@@ -314,7 +314,7 @@ export class ServerMachine implements DurableMachine {
   #onTick(out: Effect[]): void {
     this.#belonging.tick(out)
     this.directory.tick(out)
-    this.#lives.tick()
+    this.#incarnations.tick()
     this.#proof.tick(out)
     if (!this.#proof.isServing) return
     this.#release(out)
@@ -346,7 +346,7 @@ export class ServerMachine implements DurableMachine {
     const { member, incarnation, position } = message
     // Nobody tells of another how far it reached, or which process it is.
     if (member.address === from && incarnation !== undefined) {
-      if (!this.#lives.meets(member, incarnation, out)) return
+      if (!this.#incarnations.meets(member, incarnation, out)) return
       if (position !== undefined) this.#positions.heard(from, member.name, incarnation, position, out)
     }
     this.directory.onAlive(from, message, out)

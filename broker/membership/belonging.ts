@@ -5,7 +5,7 @@ import { type Effect, send } from '../../proto/machine/contract.ts'
 import { type Frame, messageBytes } from '../../proto/wire/codec.ts'
 import { type ClusterRecord, isTopical, type Message, type MessageOf } from '../../proto/wire/messages.ts'
 import type { Directory } from './directory.ts'
-import type { Lives } from './lives.ts'
+import type { Incarnations } from './incarnations.ts'
 
 /** What somebody may say who does not know the cluster, or belongs to none. */
 const beforeCluster = new Set<Message['kind']>(['introduce', 'identity', 'join', 'joined'])
@@ -13,7 +13,7 @@ const beforeCluster = new Set<Message['kind']>(['introduce', 'identity', 'join',
 export class Belonging {
   readonly #self: Member
   readonly #directory: Directory
-  readonly #lives: Lives
+  readonly #incarnations: Incarnations
   /** Of this process. */
   readonly #incarnation: () => number
   /** An empty server that was told whom to join belongs to their cluster from then on. */
@@ -22,10 +22,16 @@ export class Belonging {
   /** Frames of another cluster, and frames that came before there was one. */
   foreignFrames = 0
 
-  constructor(self: Member, directory: Directory, lives: Lives, incarnation: () => number, joinsOthers: boolean) {
+  constructor(
+    self: Member,
+    directory: Directory,
+    incarnations: Incarnations,
+    incarnation: () => number,
+    joinsOthers: boolean,
+  ) {
     this.#self = self
     this.#directory = directory
-    this.#lives = lives
+    this.#incarnations = incarnations
     this.#incarnation = incarnation
     this.#joinsOthers = joinsOthers
   }
@@ -75,11 +81,11 @@ export class Belonging {
   }
 
   #onIdentity(token: number, { cluster, member, incarnation }: MessageOf<'identity'>, out: Effect[]): void {
-    if (incarnation !== undefined) this.#lives.answered(token, member, incarnation, out)
+    if (incarnation !== undefined) this.#incarnations.answered(token, member, incarnation, out)
     if (cluster === undefined) return
     if (this.#record === null && this.#joinsOthers) this.#adopt(cluster, out)
     if (this.#record?.id !== cluster.id) return
-    if (incarnation !== undefined && !this.#lives.meets(member, incarnation, out)) return
+    if (incarnation !== undefined && !this.#incarnations.meets(member, incarnation, out)) return
     this.#directory.told([member], out)
     // It answered itself, so this is where it is now: after a move, what is noted of it is wrong.
     this.#directory.heard(member)

@@ -13,7 +13,7 @@ import { type Address, type ServerName, serverIdOf } from '../../proto/ids.ts'
 import { type Effect, send } from '../../proto/machine/contract.ts'
 import type { Position } from '../../proto/machine/store.ts'
 import type { MessageOf } from '../../proto/wire/messages.ts'
-import { twinText } from './lives.ts'
+import { twinText } from './incarnations.ts'
 
 const askTicks = 5
 const askLateTicks = 100

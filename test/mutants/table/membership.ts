@@ -164,27 +164,27 @@ export const membershipMutants: readonly Mutant[] = [
     title: 'of two processes under one id none is told to stop',
     edits: [
       {
-        file: 'broker/membership/lives.ts',
+        file: 'broker/membership/incarnations.ts',
         find: "    send(out, member.address, { kind: 'shown', incarnation, position: 0, twin: present.member })\n",
         replace:
           "    if (incarnation < 0) send(out, member.address, { kind: 'shown', incarnation, position: 0, twin: present.member })\n",
       },
     ],
     caughtBy: ['test'],
-    tests: ['test/broker/membership/lives.test.ts'],
+    tests: ['test/broker/membership/incarnations.test.ts'],
   },
   {
     id: 'S14',
     title: 'a frame that comes late from a process that is gone counts as an answer',
     edits: [
       {
-        file: 'broker/membership/lives.ts',
+        file: 'broker/membership/incarnations.ts',
         find: 'answered: new Set(), ticksLeft: patienceTicks }',
         replace: 'answered: new Set([rival.incarnation]), ticksLeft: patienceTicks }',
       },
     ],
     caughtBy: ['test'],
-    tests: ['test/broker/membership/lives.test.ts'],
+    tests: ['test/broker/membership/incarnations.test.ts'],
   },
   {
     id: 'S15',
@@ -215,6 +215,6 @@ export const membershipMutants: readonly Mutant[] = [
       },
     ],
     caughtBy: ['test'],
-    tests: ['test/broker/membership/lives.test.ts'],
+    tests: ['test/broker/membership/incarnations.test.ts'],
   },
 ]

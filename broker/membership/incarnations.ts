@@ -44,7 +44,7 @@ const patienceTicks = 50
 const shownTicks = 1_000
 const beforeMax = 8
 
-export class Lives {
+export class Incarnations {
   readonly #known = new Map<ServerId, Known>()
   readonly #twins = new Map<ServerId, Twin>()
   readonly #nextToken: () => number

@@ -4,7 +4,7 @@
 import { afterEach, describe, expect, it, vi } from 'vitest'
 import { bootstrap } from '../../../broker/bootstrap.ts'
 import { MemoryStore } from '../../../broker/log/memory-store.ts'
-import { Lives } from '../../../broker/membership/lives.ts'
+import { Incarnations } from '../../../broker/membership/incarnations.ts'
 import { Server } from '../../../broker/server.ts'
 import { connect } from '../../../client-sdk/index.ts'
 import type { Member } from '../../../proto/configuration.ts'
@@ -24,7 +24,7 @@ const member = (at: string, storage = 1): Member => ({
 /** A witness, and what it says. */
 function witness() {
   let token = 0
-  const lives = new Lives(() => ++token)
+  const incarnations = new Incarnations(() => ++token)
   const said: string[] = []
   const noted = <T>(act: (out: Effect[]) => T): T => {
     const out: Effect[] = []
@@ -37,12 +37,13 @@ function witness() {
     return result
   }
   return {
-    lives,
+    incarnations,
     said: () => said.splice(0),
-    meets: (of: Member, incarnation: number) => noted((out) => lives.meets(of, incarnation, out)),
-    answers: (of: Member, incarnation: number, to = token) => noted((out) => lives.answered(to, of, incarnation, out)),
+    meets: (of: Member, incarnation: number) => noted((out) => incarnations.meets(of, incarnation, out)),
+    answers: (of: Member, incarnation: number, to = token) =>
+      noted((out) => incarnations.answered(to, of, incarnation, out)),
     pass: (ticks: number) => {
-      for (let tick = 0; tick < ticks; tick++) lives.tick()
+      for (let tick = 0; tick < ticks; tick++) incarnations.tick()
     },
   }
 }
@@ -59,16 +60,16 @@ describe('a witness', () => {
       [1, 2],
       [2, 1],
     ]) {
-      const { lives, meets, answers, said, pass } = witness()
+      const { incarnations, meets, answers, said, pass } = witness()
       meets(member('one'), 1)
       expect(meets(member('two'), 2)).toBe(false)
       expect(said()).toEqual(['one,two introduce'])
       for (const incarnation of order) answers(member(incarnation === 1 ? 'one' : 'two'), incarnation)
       expect(said()).toEqual(['two stop 2'])
-      expect(lives.twins()).toEqual([member('two')])
+      expect(incarnations.twins()).toEqual([member('two')])
       expect([meets(member('one'), 1), meets(member('two'), 2)]).toEqual([true, false])
       pass(2_000)
-      expect(lives.twins()).toEqual([])
+      expect(incarnations.twins()).toEqual([])
     }
   })
 
