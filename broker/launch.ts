@@ -41,6 +41,8 @@ export interface LaunchOptions {
   readonly engines?: readonly EngineConfig[]
   /** Milliseconds until a dead member of a topic is replaced, by the topic's mode; 0 for never. */
   readonly replaceDeadAfterMs?: { readonly recovery?: number; readonly masking?: number }
+  /** The server, which belonged to no cluster, belongs to one. */
+  readonly onJoined?: () => void
   readonly onFatal?: (error: Error) => void
 }
 
@@ -62,7 +64,7 @@ export interface LaunchedServer {
  *   `EC_BAD_ARGUMENT` when the address is in use or not allowed
  */
 export async function launch(options: LaunchOptions): Promise<LaunchedServer> {
-  const { defaults, limits, onFatal, boot, sync = 'always' } = options
+  const { defaults, limits, onJoined, onFatal, boot, sync = 'always' } = options
   const { at, listen } = await listening(options)
   const directory = await openDirectory(options.data, {
     serverId: serverId(options.id),
@@ -83,6 +85,7 @@ export async function launch(options: LaunchOptions): Promise<LaunchedServer> {
       engines,
       ...(defaults && { defaults }),
       limits: { ...replacing(options), ...limits },
+      ...(onJoined && { onJoined }),
       ...(onFatal && { onFatal }),
     })
     const watch = directory.watch(store, (error) => server.fail(error))

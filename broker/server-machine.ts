@@ -2,9 +2,9 @@
  * One server: routes what arrives to the topic, the arbiter, the changes or the directory that it belongs to. No IO, no clock,
  * no chance: those come in through the ports.
  */
-import type { Intent, Member } from '../proto/configuration.ts'
+import type { Configuration, Intent, Member } from '../proto/configuration.ts'
 import { InvariantViolation } from '../proto/errors.ts'
-import type { Address, ClusterId, ServerName, TopicName } from '../proto/ids.ts'
+import { type Address, type ClusterId, type ServerName, serverIdOf, type TopicName } from '../proto/ids.ts'
 import { type DurableMachine, type Effect, type Input, send } from '../proto/machine/contract.ts'
 import type { Clock, Random } from '../proto/machine/ports.ts'
 import type { Position, RecordKind } from '../proto/machine/store.ts'
@@ -21,6 +21,7 @@ import { limits as defaultLimits, type Host, type Limits } from './host.ts'
 import { Belonging } from './membership/belonging.ts'
 import { Directory } from './membership/directory.ts'
 import { Incarnations } from './membership/incarnations.ts'
+import { Parts } from './membership/parts.ts'
 import { ShownPositions } from './membership/shown-positions.ts'
 import { StorageProof } from './membership/storage-proof.ts'
 import { answerAbsent } from './replica/answers.ts'
@@ -42,6 +43,8 @@ export interface ServerMachineOptions {
   /** When the log is flushed; `always` unless said otherwise. */
   readonly sync?: Sync
   readonly limits?: Partial<Limits>
+  /** Called when this server, which belonged to no cluster, belongs to one. */
+  readonly tellJoined?: () => void
 }
 
 /** Messages of servers that may bring a topic here which this server has never heard of. */
@@ -96,6 +99,7 @@ export class ServerMachine implements DurableMachine {
   readonly #deciders: Deciders
   readonly #changes: Changes
   readonly #finder: Finder
+  readonly #parts: Parts
   readonly #rounds = new Map<TopicName, number>()
   #token = 0
   /** Messages between servers that did not come from one that is known. */
@@ -112,7 +116,8 @@ export class ServerMachine implements DurableMachine {
     const findings = { old: () => this.#positions.old(), twins: () => this.#incarnations.twins() }
     this.directory = new Directory(options.self, options.seeds, shows, findings, options.sync)
     const joinsOthers = options.seeds.length > 0
-    this.#belonging = new Belonging(options.self, this.directory, this.#incarnations, incarnation, joinsOthers)
+    const processes = [this.#incarnations, incarnation] as const
+    this.#belonging = new Belonging(options.self, this.directory, ...processes, joinsOthers, options.tellJoined)
     this.#token = options.random.below(0x7fff_ffff)
     this.#host = this.#makeHost()
     this.#proof = new StorageProof(options.self, this.#host.incarnation)
@@ -136,11 +141,20 @@ export class ServerMachine implements DurableMachine {
     this.#changes = new Changes({ ...coordination, nextRound: rounds }, this.directory, replica)
     const { defaults } = options
     const [registry, deciders] = [this.#arbiters, this.#deciders]
+    const states = () => this.#replicas.all.map(({ state }) => state)
+    this.#parts = new Parts(this.directory, registry, () => this.#belonging.arbiters, states)
     this.#finder = new Finder(this.#host, this.#limits, registry, deciders, this.directory, defaults, replica)
   }
 
   get cluster(): ClusterId | '' {
     return this.#belonging.id
+  }
+
+  /** The arbiter that had the id of this server and lost its disk, where this server came in its place. */
+  get lostArbiter(): Member | null {
+    const { self } = this.#options
+    const isOther = ({ name }: Member) => name !== self.name && serverIdOf(name) === serverIdOf(self.name)
+    return this.#belonging.arbiters.find(isOther) ?? null
   }
 
   get topics(): readonly Replica[] {
@@ -151,6 +165,7 @@ export class ServerMachine implements DurableMachine {
     const message = decodeMessage(bytes)
     if (message.kind === 'join') this.#belonging.recover(message)
     else if (message.kind === 'remembered') this.#positions.recover(message)
+    else if (message.kind === 'lives') this.directory.recoverLives(message)
     else if (message.kind === 'arbiter-prepare' || message.kind === 'arbiter-accept' || message.kind === 'note') {
       this.#arbiter.recover(message)
     } else if (isTopical(message)) this.#replica(message.topic).state.recover(kind, message, position)
@@ -202,15 +217,21 @@ export class ServerMachine implements DurableMachine {
         if (this.#proof.isServing) this.#release(out)
         return
       case 'directory':
+        // Only servers tell of others that are gone.
+        if (this.directory.isServer(envelope.from as ServerName, from)) this.directory.learnLives(message.lives, out)
         return this.directory.told(message.servers, out)
       case 'list-servers':
-        send(out, from, this.directory.describe(), envelope.token)
+        send(out, from, this.directory.describe(this.#belonging.arbiters), envelope.token)
         return
       case 'list-engines': {
         const { founding } = this.#deciders
         send(out, from, { kind: 'engines', engines: this.#outside.states(), decider: founding }, envelope.token)
         return
       }
+      case 'list-parts':
+        return this.#parts.list(from, envelope.token, message, out)
+      case 'forget':
+        return this.#parts.forget(from, envelope.token, message, out)
       case 'locate':
         return this.#finder.locate(from, envelope.token, message, out)
       case 'reconfigure':
@@ -405,7 +426,10 @@ export class ServerMachine implements DurableMachine {
       sync,
       askDecider: (of, done, out) => this.#deciders.learn(of, done, out),
       askNewest: (topic, done, out) => {
-        this.#arbiters.lookup(topic, (newest, into) => newest !== null && done(newest, into), out)
+        const found = (newest: Configuration | null, into: Effect[]) => {
+          if (newest !== null) done(newest, into)
+        }
+        this.#arbiters.lookup(topic, { found, unanswered: () => {} }, out)
       },
       coordinate: (topic: TopicName, intent: Intent, out: Effect[]) => {
         const wedged = this.#replicas.peek(topic)?.phase === 'wedged'

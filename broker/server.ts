@@ -32,6 +32,8 @@ export interface ServerOptions {
   readonly engines?: readonly EngineClient[]
   readonly random?: Random
   readonly clock?: Clock
+  /** This server, which belonged to no cluster, belongs to one. */
+  readonly onJoined?: () => void
   /** The disk failed or a rule of the protocol does not hold; the server has stopped speaking. */
   readonly onFatal?: (error: EpochcastError | InvariantViolation | Error) => void
 }
@@ -68,6 +70,7 @@ export class Server implements AsyncDisposable {
       engines: this.#engines.engines,
       writtenTo: () => this.#store.writtenTo,
       sync: options.sync ?? 'always',
+      ...(options.onJoined && { tellJoined: options.onJoined }),
       ...(options.limits && { limits: options.limits }),
     })
     this.#loop = new Loop({
@@ -94,6 +97,11 @@ export class Server implements AsyncDisposable {
 
   get cluster(): ClusterId | '' {
     return this.#machine.cluster
+  }
+
+  /** The arbiter that had the id of this server and lost its disk, where this server came in its place: `id@storage`. */
+  get lostArbiter(): ServerName | null {
+    return this.#machine.lostArbiter?.name ?? null
   }
 
   /** Servers that this one knows and that answer, itself included. */

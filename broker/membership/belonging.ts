@@ -18,6 +18,7 @@ export class Belonging {
   readonly #incarnation: () => number
   /** An empty server that was told whom to join belongs to their cluster from then on. */
   readonly #joinsOthers: boolean
+  readonly #tellJoined: () => void
   #record: ClusterRecord | null = null
   /** Frames of another cluster, and frames that came before there was one. */
   foreignFrames = 0
@@ -28,12 +29,14 @@ export class Belonging {
     incarnations: Incarnations,
     incarnation: () => number,
     joinsOthers: boolean,
+    tellJoined: () => void = () => {},
   ) {
     this.#self = self
     this.#directory = directory
     this.#incarnations = incarnations
     this.#incarnation = incarnation
     this.#joinsOthers = joinsOthers
+    this.#tellJoined = tellJoined
   }
 
   get id(): ClusterId | '' {
@@ -88,7 +91,7 @@ export class Belonging {
     if (incarnation !== undefined && !this.#incarnations.meets(member, incarnation, out)) return
     this.#directory.told([member], out)
     // It answered itself, so this is where it is now: after a move, what is noted of it is wrong.
-    this.#directory.heard(member)
+    this.#directory.heard(member, out)
   }
 
   #onJoin(from: Address, token: number, message: MessageOf<'join'>, out: Effect[]): void {
@@ -101,6 +104,7 @@ export class Belonging {
     this.#record = cluster
     out.push({ kind: 'persist', record: 'protocol', bytes: messageBytes({ kind: 'join', cluster }) })
     this.#directory.told(cluster.arbiters, out)
+    this.#tellJoined()
   }
 
   #refuse(from: Address, { message, envelope }: Frame, out: Effect[]): void {

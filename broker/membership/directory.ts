@@ -6,7 +6,9 @@ import type { Member } from '../../proto/configuration.ts'
 import { type Address, type ServerId, type ServerName, serverIdOf } from '../../proto/ids.ts'
 import { type Effect, send } from '../../proto/machine/contract.ts'
 import type { Sync } from '../../proto/sync.ts'
+import { messageBytes } from '../../proto/wire/codec.ts'
 import type { MessageOf } from '../../proto/wire/messages.ts'
+import { Lives } from './lives.ts'
 
 interface Known {
   member: Member
@@ -35,6 +37,7 @@ export class Directory {
   readonly #self: Member
   readonly #seeds: readonly Address[]
   readonly #known = new Map<ServerId, Known>()
+  readonly #lives = new Lives()
   readonly #shows: Shows
   readonly #findings: Findings
   readonly #says: { readonly sync?: Sync }
@@ -116,11 +119,15 @@ export class Directory {
     return this.#ticks > settleTicks
   }
 
-  /** A server said who it is. A newer storage under the same id is another server and takes its place. */
-  heard(member: Member): void {
+  /**
+   * A server said who it is. A newer storage under the same id is another server and takes its place; one that was forgotten
+   * is a server again.
+   */
+  heard(member: Member, out: Effect[]): void {
     if (member.name === this.#self.name) return
     const id = serverIdOf(member.name)
     if (id === serverIdOf(this.#self.name)) return
+    if (this.#lives.isForgotten(member.name)) this.#live(member.name, this.#lives.next(member.name), out)
     const known = this.#known.get(id)
     if (known?.member.name === member.name && known.member.address === member.address) known.silentTicks = 0
     else this.#note(id, member, 0)
@@ -134,18 +141,50 @@ export class Directory {
 
   /** Others told of it: it is asked itself before it counts as alive. */
   told(members: readonly Member[], out: Effect[]): void {
-    const strange = members.filter((member) => !this.#known.has(serverIdOf(member.name)))
+    const strange = members.filter(({ name }) => !this.#known.has(serverIdOf(name)) && !this.#lives.isForgotten(name))
     for (const member of strange) this.#note(serverIdOf(member.name), member, suspectTicks)
     if (strange.length > 0) this.#greet(strange, out)
   }
 
   onAlive(from: Address, message: MessageOf<'alive'>, out: Effect[]): void {
     const { member, sync = 'always' } = message
-    this.heard(member)
+    this.heard(member, out)
     const known = this.#known.get(serverIdOf(member.name))
     if (known?.member.name === member.name && member.name !== this.#self.name) known.sync = sync
-    if (message.directory !== this.#digest())
-      send(out, from, { kind: 'directory', servers: this.servers(), silent: [], old: [], syncs: [], twins: [] })
+    if (message.directory === this.#digest()) return
+    const lives = this.#lives.all()
+    const lists = { servers: this.servers(), silent: [], old: [], syncs: [], arbiters: [], lives, twins: [] }
+    send(out, from, { kind: 'directory', ...lists })
+  }
+
+  /** Takes a server that is gone for good off the list, here and at all others. The caller has made sure that it has no part. */
+  forget(name: ServerName, out: Effect[]): void {
+    if (this.find(name) !== undefined && !this.isAlive(name)) this.#live(name, this.#lives.next(name), out)
+  }
+
+  /** Whether so many servers were forgotten that no more can be. */
+  get forgotEnough(): boolean {
+    return this.#lives.isFull
+  }
+
+  /** The server of that id that was forgotten last and did not come back, if there is one. */
+  forgotten(id: ServerId): ServerName | undefined {
+    return this.#known.has(id) ? undefined : this.#lives.forgotten(id)
+  }
+
+  /** Servers that others know to have been forgotten, or to have come back after that. */
+  learnLives(lives: MessageOf<'directory'>['lives'], out: Effect[]): void {
+    for (const { name, count } of lives) {
+      if (!this.#lives.isNews(name, count)) continue
+      // This server is not gone, nor is one that was heard of lately.
+      const isHere = Lives.isForgottenAt(count) && this.isAlive(name)
+      this.#live(name, isHere ? count + 1 : count, out)
+    }
+  }
+
+  /** A record that survived a restart. */
+  recoverLives({ servers }: MessageOf<'lives'>): void {
+    for (const { name, count } of servers) if (this.#lives.isNews(name, count)) this.#lives.set(name, count)
   }
 
   tick(out: Effect[]): void {
@@ -164,9 +203,23 @@ export class Directory {
   }
 
   /** Everything that is known of servers, for whoever asks. */
-  describe(): MessageOf<'directory'> {
+  describe(arbiters: readonly Member[]): MessageOf<'directory'> {
     const [servers, silent, syncs] = [this.servers(), this.silent(), this.syncs()]
-    return { kind: 'directory', servers, silent, old: this.#findings.old(), syncs, twins: this.#findings.twins() }
+    const [old, twins] = [this.#findings.old(), this.#findings.twins()]
+    return { kind: 'directory', servers, silent, old, syncs, arbiters, lives: [], twins }
+  }
+
+  #live(name: ServerName, count: number, out: Effect[]): void {
+    out.push({
+      kind: 'persist',
+      record: 'protocol',
+      bytes: messageBytes({ kind: 'lives', servers: [{ name, count }] }),
+    })
+    this.#lives.set(name, count)
+    const id = serverIdOf(name)
+    if (this.#lives.isForgotten(name) && this.#known.get(id)?.member.name === name) this.#known.delete(id)
+    this.#sorted = null
+    this.#listDigest = null
   }
 
   #greet(members: readonly Member[], out: Effect[]): void {
@@ -182,19 +235,20 @@ export class Directory {
     this.#listDigest = null
   }
 
-  /** Two servers with the same list have the same number. */
+  /** Two servers with the same lists have the same number. */
   #digest(): number {
-    this.#listDigest ??= digestOf(this.servers())
+    this.#listDigest ??= digestOf([
+      ...this.servers().flatMap(({ name, address }) => [name, address]),
+      ...this.#lives.all().flatMap(({ name, count }) => [name, String(count)]),
+    ])
     return this.#listDigest
   }
 }
 
-function digestOf(servers: readonly Member[]): number {
+function digestOf(texts: readonly string[]): number {
   let digest = 0
-  for (const { name, address } of servers) {
-    for (const text of [name, address]) {
-      for (let at = 0; at < text.length; at++) digest = (Math.imul(digest, 31) + text.charCodeAt(at)) >>> 0
-    }
+  for (const text of texts) {
+    for (let at = 0; at < text.length; at++) digest = (Math.imul(digest, 31) + text.charCodeAt(at)) >>> 0
   }
   return digest
 }

@@ -147,11 +147,12 @@ export class Replica {
       case 'decisions':
         if (this.#transfer.isOwn(frame.envelope.token)) this.#transfer.decisions(message, out)
         else this.#catchUp.decisions(frame.envelope.token, message, out)
-        return
+        return this.#releaseSpent()
       case 'moved':
-        return this.#catchUp.moved(from, message, out)
+        this.#catchUp.moved(from, message, out)
+        return this.#releaseSpent()
       case 'inquire':
-        return send(out, from, describeCondition(this.state, this.phase, message.epoch), frame.envelope.token)
+        return this.#onInquire(from, frame.envelope.token, message.epoch, out)
       case 'preload':
         return this.#onStage(from, frame.envelope.token, message, out)
       case 'stage':
@@ -173,25 +174,32 @@ export class Replica {
     }
   }
 
+  #onInquire(from: Address, token: number, epoch: Epoch, out: Effect[]): void {
+    send(out, from, describeCondition(this.state, this.phase, this.#opening.upcoming, epoch), token)
+  }
+
   /** The decision that closed an epoch, from somebody who knows that it was made. */
   learn(decision: Decision, out: Effect[]): void {
     const closed = previousEpoch(decision.next.epoch)
     const { topic, opened } = this.state
     const isNamed = isMember(decision.next, this.#host.self.name)
-    const concerned = opened?.configuration.epoch === closed || isNamed || this.#opening.stagedFor === closed
+    const concerned = opened?.configuration.epoch === closed || isNamed || this.#opening.awaits(closed)
     if (!concerned) return
+    const awaited = this.#opening.awaits(closed)
     if (this.state.decisionOf(closed) === undefined) {
       // Those who publish here need not wait for this disk: what is decided is on those that decided it.
       if (opened?.configuration.epoch === closed) this.#tellMoved(decision, out)
       this.state.record({ kind: 'decided', topic, epoch: closed, decision }, out)
     } else this.state.confirm(closed, decision)
-    if (this.#opening.stagedFor === closed && !isNamed) this.#opening.forget()
+    if (awaited && !isNamed) this.#opening.forget(closed)
     this.#opening.decided(decision, out)
+    this.#releaseSpent()
   }
 
   /** Somebody who knows told of a decided configuration. */
   hear(newest: Configuration, out: Effect[]): void {
     this.#catchUp.hear(newest, out)
+    this.#releaseSpent()
   }
 
   peerDown(address: Address): void {
@@ -347,10 +355,15 @@ export class Replica {
   #askForEnd(out: Effect[]): void {
     const staged = this.#opening.forgottenFor(this.#limits.takeoverTicks * 2)
     if (staged === null) return
-    const source = this.#transfer.anySource
-    if (source !== undefined) this.#catchUp.ask(this.#host.addressOf(source.member), out, staged)
-    // Perhaps it was decided, and everybody who heard it is gone: an engine still knows.
+    // This process may have fetched nothing itself: what the one before it promised names the epoch alone.
     const old = this.state.configurationOf(staged)
+    const { newest } = this.state
+    const later = newest !== null && newest.epoch > staged ? newest.members : []
+    const known = [...(old?.members ?? []), ...later].filter(({ name }) => name !== this.#host.self.name)
+    const member = known[this.#host.random.below(Math.max(1, known.length))]
+    if (member !== undefined) this.#catchUp.ask(this.#host.addressOf(member), out, staged)
+    // Members of both epochs may be gone for good: the arbiters know the newest one, an engine how this one ended.
+    this.#host.askNewest(this.state.topic, (found, into) => this.hear(found, into), out)
     if (old !== undefined) this.#host.askDecider(old, (decision, into) => this.learn(decision, into), out)
   }
 
@@ -380,21 +393,21 @@ export class Replica {
   #onEnabled(from: Address, message: MessageOf<'enabled'>, out: Effect[]): void {
     const opened = this.state.opened?.configuration
     this.state.noteEnabled(message.epoch)
-    if (opened !== undefined && message.epoch <= opened.epoch) return
-    // It is over, and how was not heard here.
-    if (opened !== undefined && this.state.decisionOf(opened.epoch) === undefined) this.#catchUp.ask(from, out)
-    const newest = this.state.newest
-    // Nobody reads the old epochs here any more; that they are closed, and by what, stays known.
-    if (newest !== null && newest.epoch >= message.epoch && !isMember(newest, this.#host.self.name)) {
-      // What is staged for a later epoch may count on what is here.
-      if (!this.#opening.isPromised) this.state.release()
-    }
+    // The opened epoch is over, and its decision has not been heard here.
+    const isOver = opened !== undefined && message.epoch > opened.epoch
+    if (isOver && this.state.decisionOf(opened.epoch) === undefined) this.#catchUp.ask(from, out)
+    this.#releaseSpent()
+  }
+
+  /** Forgets bodies that nothing depends on any more; that their epochs are closed, and by which decisions, stays known. */
+  #releaseSpent(): void {
+    if (this.state.isSpent && !this.#opening.isHolding) this.state.release()
   }
 
   /** Whoever still works for the beginning of the epoch after `closed` need not: a later one is enabled. */
   #tellEnabled(to: Address, token: number, closed: Epoch, out: Effect[]): void {
     const { topic, enabledEpoch } = this.state
-    if (enabledEpoch > nextEpoch(closed)) send(out, to, { kind: 'enabled', topic, epoch: enabledEpoch as Epoch }, token)
+    if (enabledEpoch > nextEpoch(closed)) send(out, to, { kind: 'enabled', topic, epoch: enabledEpoch }, token)
   }
 
   #onOpened(out: Effect[]): void {

@@ -67,12 +67,6 @@ export class Transfer {
     this.#following = new Following(state.topic, limits.pullBytesMax)
   }
 
-  /** Somebody who may know how the epoch ended that is staged for. */
-  get anySource(): Source | undefined {
-    const sources = this.#goal?.sources ?? []
-    return sources[this.#host.random.below(Math.max(1, sources.length))]
-  }
-
   get busy(): boolean {
     return this.#goal !== null
   }

@@ -33,7 +33,9 @@ export class Sequencer {
 
   constructor(configuration: Configuration, addressOf: (member: Member) => Member['address']) {
     this.configuration = configuration
-    this.#window = new EpochWindow(configuration, sequencerPublisher, { addressOf }, windowLimits)
+    // Its records have no caller that could give up.
+    const reach = { addressOf, isUp: () => true }
+    this.#window = new EpochWindow(configuration, sequencerPublisher, reach, windowLimits)
   }
 
   /** How long something has been waiting for a cause that is not here. */

@@ -3,6 +3,7 @@ import { EpochcastError } from '../../proto/errors.ts'
 import { type TopicName, topicName } from '../../proto/ids.ts'
 import type { Codec } from '../codecs.ts'
 import { groupLogName } from '../companion.ts'
+import { Registrations } from '../registrations.ts'
 import { Message } from '../stream.ts'
 import type { Job } from './inbox.ts'
 import type { Start } from './messages.ts'
@@ -82,7 +83,7 @@ export class GroupStream<T> implements AsyncIterableIterator<GroupMessage<T>>, A
   readonly #session: GroupSession
   readonly #codec: Codec<T>
   readonly #isAuto: boolean
-  readonly #untrack: () => void
+  readonly #registered = new Registrations()
   #last: GroupMessage<T> | null = null
   #wakes: (() => void)[] = []
 
@@ -99,9 +100,8 @@ export class GroupStream<T> implements AsyncIterableIterator<GroupMessage<T>>, A
     this.#codec = codec
     this.#isAuto = limits.ack !== 'explicit'
     this.#session = new GroupSession(ports, { topic, log, start, ...options }, () => this.#wakeUp())
-    this.#untrack = ports.onClose(() => this.#session.end())
-    if (limits.signal?.aborted === true) void this.return()
-    else limits.signal?.addEventListener('abort', () => void this.return(), { once: true })
+    this.#registered.add(ports.onClose(() => this.#session.end()))
+    this.#registered.onAbort(limits.signal, () => void this.return())
   }
 
   /** Members of the group, as far as this one knows; 0 until it has joined. */
@@ -140,7 +140,7 @@ export class GroupStream<T> implements AsyncIterableIterator<GroupMessage<T>>, A
   /** Leaves the group: what was not answered goes to the others. */
   async return(): Promise<IteratorResult<GroupMessage<T>>> {
     await this.#session.leave()
-    this.#untrack()
+    this.#registered.takeBack()
     return { done: true, value: undefined }
   }
 
@@ -159,6 +159,7 @@ export class GroupStream<T> implements AsyncIterableIterator<GroupMessage<T>>, A
   }
 
   #wakeUp(): void {
+    if (this.#session.isOver) this.#registered.takeBack()
     const wakes = this.#wakes
     this.#wakes = []
     for (const wake of wakes) wake()

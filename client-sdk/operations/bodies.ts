@@ -97,7 +97,10 @@ export class Bodies implements Reader {
     for (let number = batch.first; number <= batch.last; number++) if (wanted.delete(number)) sequences.push(number)
     if (wanted.size === 0) publishers.delete(batch.publisher)
     if (publishers.size === 0) this.#wanted.delete(batch.epoch)
-    if (sequences.length > 0) this.#told(batch, sequences)
+    const last = sequences.at(-1)
+    if (last === undefined) return
+    this.#follower.noteGiven(batch, last)
+    this.#told(batch, sequences)
   }
 
   pulled(message: MessageOf<'pulled'>, out: Effect[]): void {

@@ -41,12 +41,17 @@ interface MemberView {
   absent: boolean
   silentTicks: number
   ticksSinceResend: number
+  /** Until it may be greeted again. */
+  greetingTicks: number
 }
+
+/** Where members are, and which of them are connected. */
+type Reach = Pick<Servers, 'addressOf' | 'isUp'>
 
 export class EpochWindow {
   readonly configuration: Configuration
   readonly #publisher: PublisherId
-  readonly #servers: Pick<Servers, 'addressOf'>
+  readonly #servers: Reach
   readonly #limits: AddLimits
   readonly #members: MemberView[]
   /** Oldest first: not acknowledged by all members. The first `#durableCount` of them are, by the quorum. */
@@ -61,22 +66,28 @@ export class EpochWindow {
   /** Last sequence that the quorum acknowledged. */
   durableEnd = 0
 
-  constructor(
-    configuration: Configuration,
-    publisher: PublisherId,
-    servers: Pick<Servers, 'addressOf'>,
-    limits: AddLimits,
-  ) {
+  constructor(configuration: Configuration, publisher: PublisherId, servers: Reach, limits: AddLimits) {
     this.configuration = configuration
     this.#publisher = publisher
     this.#servers = servers
     this.#limits = limits
-    const fresh = { acked: 0, sync: 'always' as Sync, absent: false, silentTicks: 0, ticksSinceResend: 0 }
+    const fresh = {
+      acked: 0,
+      sync: 'always' as Sync,
+      absent: false,
+      silentTicks: 0,
+      ticksSinceResend: 0,
+      greetingTicks: 0,
+    }
     this.#members = configuration.members.map((member) => ({ member, ...fresh }))
   }
 
+  /**
+   * Whether a run that is added now leaves this client: otherwise it would count as sent, with an id, while it waits here for a
+   * connection, and a caller that gives up could not be told that it was never sent.
+   */
   get hasRoom(): boolean {
-    return !this.isWedged && this.#windowBytes < this.#limits.windowBytesMax
+    return !this.isWedged && this.#windowBytes < this.#limits.windowBytesMax && this.#takers().length > 0
   }
 
   get pendingCount(): number {
@@ -88,18 +99,28 @@ export class EpochWindow {
     return this.#sent.slice(this.#durableCount)
   }
 
-  /** Sends a run to all members that take stores. */
+  /**
+   * Connects to the members that are not: by a greeting, because a connection is made by sending something, and a store that
+   * waits for one would have left.
+   */
+  reach(out: Effect[]): void {
+    for (const view of this.#members) {
+      const address = this.#addressOf(view)
+      if (view.greetingTicks > 0 || this.#servers.isUp(address)) continue
+      view.greetingTicks = pauseTicks
+      send(out, address, { kind: 'introduce' })
+    }
+  }
+
+  /** Sends a run to all members that are connected and take stores; the others get it once they are, and do. */
   add(outgoing: Outgoing, out: Effect[]): void {
+    const to = this.#takers()
     outgoing.assign(this.configuration.epoch, this.#publisher, this.#nextSequence)
     this.#nextSequence = outgoing.last + 1
     this.#windowBytes += outgoing.body.length
     this.#sent.push(outgoing)
-    const present = this.#members.filter((view) => !view.absent)
-    this.#send(
-      outgoing,
-      present.map((view) => this.#servers.addressOf(view.member)),
-      out,
-    )
+    this.#send(outgoing, to, out)
+    this.reach(out)
   }
 
   /** @returns the runs that became durable */
@@ -138,6 +159,9 @@ export class EpochWindow {
       case 'bad-batch':
         view.ticksSinceResend = 0
         return true
+      // A late answer to the question where the topic is, which says nothing of this epoch.
+      case 'no-decider':
+        return true
       default:
         return false
     }
@@ -150,31 +174,56 @@ export class EpochWindow {
 
   peerUp(address: Address, out: Effect[]): void {
     for (const view of this.#members) {
-      if (this.#servers.addressOf(view.member) === address) this.#resend(view, view.acked, out)
+      if (this.#addressOf(view) === address) this.#resend(view, view.acked, out)
     }
   }
 
-  /** @returns false when nothing can become durable here for now: the topic may have moved */
-  tick(out: Effect[]): boolean {
+  /**
+   * @param isWaiting more is to be sent here, as soon as there is room
+   * @returns false when nothing can become durable here for now: the topic may have moved
+   */
+  tick(out: Effect[], isWaiting = false): boolean {
+    for (const view of this.#members) if (view.greetingTicks > 0) view.greetingTicks--
     // The news that the epoch has ended may have been lost.
     if (this.isWedged && ++this.#wedgedTicks % resendTicks === 0) return false
-    if (this.#sent.length === 0) return true
+    if (this.#sent.length === 0 && !isWaiting) return true
     let silent = 0
     for (const view of this.#members) {
       view.ticksSinceResend++
-      if (view.acked + 1 >= this.#nextSequence) continue
+      const isUp = this.#servers.isUp(this.#addressOf(view))
+      if (view.acked + 1 >= this.#nextSequence && (isUp || !isWaiting)) continue
       const patience = view.absent ? absentTicks : resendTicks
       if (++view.silentTicks < patience) continue
       silent++
-      if (view.ticksSinceResend >= patience) this.#resend(view, view.acked, out, 1)
+      if (view.ticksSinceResend < patience) continue
+      if (isUp) this.#resend(view, view.acked, out, 1)
+      else {
+        view.ticksSinceResend = 0
+        this.reach(out)
+      }
     }
-    const waits = this.#durableCount < this.#sent.length
+    const waits = isWaiting || this.#durableCount < this.#sent.length
     return !waits || silent <= this.#members.length - operationQuorum(this.configuration)
   }
 
   #viewOf(name: ServerName, epoch: number): MemberView | undefined {
     if (this.configuration.epoch !== epoch) return undefined
     return this.#members.find((view) => view.member.name === name)
+  }
+
+  #addressOf({ member }: MemberView): Address {
+    return this.#servers.addressOf(member)
+  }
+
+  /** Members that are connected and take stores. Where none has begun the epoch one run is sent all the same, to find out. */
+  #takers(): Address[] {
+    const takers: Address[] = []
+    const absent: Address[] = []
+    for (const view of this.#members) {
+      const address = this.#addressOf(view)
+      if (this.#servers.isUp(address)) (view.absent ? absent : takers).push(address)
+    }
+    return takers.length === 0 && this.pendingCount === 0 ? absent : takers
   }
 
   /** The member takes stores of this epoch: it gets what it lacks. */
@@ -198,7 +247,7 @@ export class EpochWindow {
     for (const outgoing of this.#sent) {
       if (outgoing.last <= after) continue
       if (count++ >= countMax) break
-      this.#send(outgoing, [this.#servers.addressOf(view.member)], out)
+      this.#send(outgoing, [this.#addressOf(view)], out)
     }
   }
 

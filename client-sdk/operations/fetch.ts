@@ -147,6 +147,11 @@ export class Fetch {
     this.#another()
   }
 
+  /** Nothing more is asked for, and nothing handed over. */
+  cancel(): void {
+    this.#over = true
+  }
+
   tick(out: Effect[]): void {
     if (this.#over) return
     if (!this.#waiting) {

@@ -189,6 +189,9 @@ export const shownPosition = nested(
   'ShownPosition',
 )
 
+/** How often a server was forgotten by an operator and came back: an odd count is one that is forgotten. */
+export const serverLife = nested({ name: one(1, serverNameType), count: one(2, uint()) }, 'ServerLife')
+
 /** Microseconds that each phase of a change took. */
 export const phaseTimes = nested(
   {

@@ -171,8 +171,9 @@ export class Recorder {
         const f = nameOfKind[operation.kind]
         if (f === null) return
         const code = step.kind === 'refused' ? step.message.refusal : step.code
-        // A change that was refused may have been decided; an Add that failed may have been stored.
-        return this.note({ kind: f === 'get' || f === 'outcome' ? 'fail' : 'info', at, op, f, code })
+        // A change that was refused may have been decided; an Add that failed may have been stored, unless it never left.
+        const isOver = f === 'get' || f === 'outcome' || (f === 'add' && code === 'EC_TIMEOUT')
+        return this.note({ kind: isOver ? 'fail' : 'info', at, op, f, code })
       }
       default:
         return
@@ -271,6 +272,7 @@ const nameOfKind: Record<Operation['kind'], OperationName | null> = {
   follow: null,
   reconfigure: 'reconf',
   outcome: 'outcome',
+  flush: null,
 }
 
 const recorded: ReadonlySet<Message['kind']> = new Set([

@@ -66,6 +66,11 @@ export const faultClasses = {
   S6: { drawn: false, text: 'two topics are given as one causal stream' },
   S7: { drawn: false, text: 'a second topic begins another epoch' },
   S8: { drawn: false, text: 'a message is given whose cause was dropped' },
+  P11: { drawn: true, text: 'all servers are killed at once, again and again, also while they recover' },
+  P12: { drawn: true, text: 'all that have staged restart before they know the decision, and old news comes again' },
+  R23: { drawn: false, text: 'a server starts that has staged for an epoch and does not know how it ended' },
+  R24: { drawn: false, text: 'a change is asked for again by its id when a later epoch is decided' },
+  R25: { drawn: false, text: 'the servers replace dead members by themselves' },
   D11: { drawn: true, text: 'files of a server that is down are deleted' },
   D12: { drawn: true, text: 'files of a server that is down are emptied or cut' },
   D13: {

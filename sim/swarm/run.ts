@@ -58,6 +58,8 @@ const changeMs = 6_000
 /** A change whose members do not answer gives up after its plan's time, and the next one waits for that. */
 const planMs = 3_000
 const limits = { planTicks: 150, stageTicks: 60 }
+/** Where servers replace dead members: sooner than production does, as a world lives for seconds. */
+const replacing = { recoveryReplaceTicks: 15, maskingReplaceTicks: 60 }
 const stepMs = 10
 /** How long a cluster is watched that cannot do what it is asked. */
 const hopelessMs = 1_000
@@ -114,7 +116,7 @@ class Run {
       disks: plan.disks,
       sync: (server) => plan.sync?.[server] ?? 'always',
       points: true,
-      limits,
+      limits: { ...limits, ...(plan.replacesDead && replacing) },
       fate: (parcel) => this.#injector?.fate(parcel) ?? [0],
       flushTime: (server) => this.#injector?.flushTime(server) ?? 0,
       streamFor: (name) => namedStream(plan.seed, name),
@@ -189,6 +191,8 @@ class Run {
     }
   }
 
+  /** From now on every call must end well: no caller gives up any more. */
+  #isHealed = false
   #tolerance: Tolerance | null = null
   #oldDisks: OldDisks | null = null
   #lostFiles: LostFiles | null = null
@@ -212,7 +216,7 @@ class Run {
     if (this.#hash !== null && 'parcel' in event) {
       this.#hash.update(`${event.what} ${event.at} ${event.parcel.from} ${event.parcel.to}`).update(event.parcel.bytes)
     }
-    if (event.what === 'operation' && event.step.kind === 'delivered') this.#answer(event.operation.client)
+    if (event.what === 'operation' && isGiven(event.step)) this.#answer(event.operation.client)
     if (event.what === 'gone') this.#answers.delete(event.client)
     if (event.what !== 'fatal') return
     const node = [...this.#world.servers.values()].find(({ name }) => name === event.server)
@@ -268,9 +272,16 @@ class Run {
     }
     const topic = operation.topic ?? firstTopic
     switch (operation.do) {
-      case 'add':
-        client.add(topic, operation.value, operation.onEpochEnd)
+      case 'add': {
+        const { value, onEpochEnd, patience } = operation
+        const added = client.add(topic, value, onEpochEnd)
+        if (patience === undefined) return
+        const giveUp = () => {
+          if (!this.#isHealed && this.#world.clients.get(client.id) === client) client.giveUp(added)
+        }
+        this.#world.queue.after(patience, giveUp, true)
         return
+      }
       case 'answer': {
         const { value } = operation
         const waiting = this.#answers.get(client.id) ?? []
@@ -298,10 +309,34 @@ class Run {
         if (id !== undefined) client.outcome(topic, parseMessageId(id))
         return
       }
+      case 'ask-again':
+        this.#askAgain(client, topic, operation.change, operation.by)
+        return
       case 'reconfigure': {
         const { change, by, members, mode, decider, membersMin, order } = operation
         const template = { members: [...members], mode, decider, membersMin, ...(order && { order }) }
         client.reconfigure(topic, { by, changeId: change, epoch: 0, ...template })
+        return
+      }
+    }
+  }
+
+  /** A change that is known to have been decided is asked for again: of the epoch that it ended. */
+  #askAgain(client: ClientNode, topic: string, change: string, by: readonly string[]): void {
+    const asked = this.#world.operations.filter(
+      (one) => one.kind === 'reconfigure' && one.topic === topic && one.label === change,
+    )
+    for (const { steps } of asked) {
+      for (const step of steps) {
+        if (step.kind !== 'changed' || step.message.superseded) continue
+        const { decision } = step.message
+        const isOld = [...this.#world.servers.values()].some(({ machine }) =>
+          machine?.topics.some(
+            ({ state }) => state.topic === topic && (state.newest?.epoch ?? 0) > decision.next.epoch,
+          ),
+        )
+        if (isOld) reach(this.#reached, 'R24')
+        client.reconfigure(topic, { by, changeId: change, epoch: decision.next.epoch - 1 })
         return
       }
     }
@@ -318,6 +353,7 @@ class Run {
   /** All faults end; what is dead comes back, but for those that the rest can do without. */
   async #heal(tolerance: Tolerance): Promise<void> {
     const world = this.#world
+    this.#isHealed = true
     this.#injector?.heal()
     const gone: string[] = []
     for (const id of this.#plan.deadForGood) {
@@ -464,4 +500,9 @@ function valuesGiven(steps: readonly Step[]): Set<string> {
 
 function isOpen({ over, kind }: { readonly over: boolean; readonly kind: string }): boolean {
   return !over && kind !== 'subscribe' && kind !== 'follow'
+}
+
+/** The client was given something. */
+function isGiven(step: Step): boolean {
+  return step.kind === 'delivered' || (step.kind === 'got' && step.given.length > 0)
 }

@@ -287,6 +287,10 @@ export class ServerNode {
     this.#holdsFlushes = true
   }
 
+  get holdsFlushes(): boolean {
+    return this.#holdsFlushes
+  }
+
   releaseFlushes(): void {
     this.#holdsFlushes = false
     const held = this.#heldFlushes

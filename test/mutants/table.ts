@@ -1,4 +1,5 @@
 import type { Mutant } from './mutant.ts'
+import { callMutants } from './table/calls.ts'
 import { decisionMutants } from './table/decisions.ts'
 import { epochChangeMutants } from './table/epoch-change.ts'
 import { logMutants } from './table/log.ts'
@@ -9,6 +10,7 @@ import { orderMutants } from './table/orders.ts'
 /** Every planted bug. */
 export const mutants: readonly Mutant[] = [
   ...operationMutants,
+  ...callMutants,
   ...epochChangeMutants,
   ...decisionMutants,
   ...logMutants,

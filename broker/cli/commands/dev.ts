@@ -33,7 +33,7 @@ export function addDev(program: Command): void {
     .option('--servers <n>', 'how many servers', wholeNumber('number of servers', 1, localServersMax), 3)
     .option('--sync <when>', syncHelp, toSync, 'always')
     .option('--host <address>', 'loopback address to listen on', '127.0.0.1')
-  handle<DevOptions>(command, dev)
+  handle<DevOptions>(command, dev, { time: 'refused' })
 }
 
 async function dev(context: Context, options: DevOptions): Promise<void> {
@@ -115,8 +115,11 @@ function announce(context: Context, options: DevOptions, cluster: LocalCluster):
 function commandsToTry(url: string, ids: readonly string[]): string[] {
   const isDefault = url === `epochcast://127.0.0.1:${defaultPort}`
   const flag = isDefault && process.env.EPOCHCAST_URL === undefined ? '' : ` --url ${url}`
-  const [first = 'a', second] = ids
-  const change = second === undefined ? '' : ` --mode fault-recovery --members ${first},${second}`
+  const [first = 'a', second, third] = ids
+  const other =
+    third === undefined ? ` --mode single --members ${first}` : ` --mode fault-recovery --members ${first},${second}`
+  // A topic of one server begins a new epoch as it is.
+  const change = second === undefined ? '' : other
   return [
     `npx epochcast pub hello "first message"${flag}`,
     `npx epochcast sub hello --from start${flag}`,

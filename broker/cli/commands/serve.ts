@@ -6,7 +6,7 @@ import type { NatsOptions } from '../../../proto/transport/nats-options.ts'
 import { isLoopback, isWildcard, parseHostPort } from '../../../proto/transport/tcp-address.ts'
 import { didYouMean } from '../../config/closest.ts'
 import type { Config, TopicConfig } from '../../config/config.ts'
-import { type LaunchOptions, launch } from '../../launch.ts'
+import { type LaunchedServer, type LaunchOptions, launch } from '../../launch.ts'
 import { bad, toAddress, toAddresses, toNats, toSync } from '../arguments.ts'
 import { type Context, handle } from '../context.ts'
 import { list } from '../describe.ts'
@@ -47,14 +47,20 @@ export function addServe(program: Command): void {
     .option('--sync <when>', syncHelp, toSync)
     .option('--insecure', 'listen beyond loopback although nothing is encrypted')
     .option('--no-replace', 'leave dead members of topics where they are, until somebody asks for a change')
-  handle<ServeOptions>(command, serve)
+  handle<ServeOptions>(command, serve, { time: 'refused' })
 }
 
 async function serve(context: Context, options: ServeOptions): Promise<void> {
   const lifetime = new Lifetime(context.signal)
   const wanted = await launchOptions(options)
-  const launched = await launch({ ...wanted, onFatal: lifetime.fail })
+  const begun: { server: LaunchedServer | null } = { server: null }
+  const onJoined = () => {
+    if (begun.server !== null) warnOfLostArbiter(context, begun.server)
+  }
+  const launched = await launch({ ...wanted, onJoined, onFatal: lifetime.fail })
+  begun.server = launched
   warnOfLost(context, wanted.data, launched)
+  warnOfLostArbiter(context, launched)
   try {
     const { server } = launched
     const cluster = server.cluster === '' ? null : server.cluster
@@ -77,6 +83,17 @@ async function serve(context: Context, options: ServeOptions): Promise<void> {
   } finally {
     await launched.stop()
   }
+}
+
+/** An arbiter whose disk is lost is not replaced by the server that comes in its place: its operator hears it from that server. */
+function warnOfLostArbiter(context: Context, { server }: LaunchedServer): void {
+  const { id, lostArbiter } = server
+  if (lostArbiter === null) return
+  context.warn(
+    `the arbiter ${lostArbiter} of this cluster has lost its disk: this server, ${server.name}, came in its place, and is no ` +
+      'arbiter. The cluster has one arbiter less than it was made with, for good, unless the old data directory of ' +
+      `${id} still exists: then stop this server, and start it with that. See: epochcast doctor`,
+  )
 }
 
 async function launchOptions(options: ServeOptions): Promise<LaunchOptions> {

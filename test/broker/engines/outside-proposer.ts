@@ -7,7 +7,7 @@ import type { Host } from '../../../broker/host.ts'
 import type { Decider, Decision } from '../../../proto/configuration.ts'
 import { clusterId, type Epoch, type TopicName } from '../../../proto/ids.ts'
 import { type Effect, tickMs } from '../../../proto/machine/contract.ts'
-import { until } from '../../regressions/filtered-cluster.ts'
+import { until } from '../../until.ts'
 import { memberOf, type Proposer } from './conformance.ts'
 
 const lossyTicks = 25
@@ -48,7 +48,7 @@ export class OutsideProposer implements Proposer {
   /** Resolves when the engine is ready. */
   static async start(client: EngineClient, at: number): Promise<OutsideProposer> {
     const proposer = new OutsideProposer(client, at)
-    await until(() => proposer.#machine.states().every(({ ready }) => ready), `${client.type} is ready`, 60_000)
+    await until(() => proposer.#machine.states().every(({ ready }) => ready), `${client.type} is ready`)
     proposer.#decider = proposer.#machine.resolve(`engine:${client.id}`)
     return proposer
   }

@@ -134,7 +134,7 @@ export const membershipMutants: readonly Mutant[] = [
     stories: ['coordinator-without-the-topic'],
   },
   {
-    id: 'S11',
+    id: 'K1',
     title: 'a copy of a data directory is taken for the original',
     edits: [
       {
@@ -147,7 +147,7 @@ export const membershipMutants: readonly Mutant[] = [
     tests: ['test/broker/log/directory-files.test.ts'],
   },
   {
-    id: 'S12',
+    id: 'K2',
     title: 'a copy is adopted while the original is still there',
     edits: [
       {
@@ -160,7 +160,7 @@ export const membershipMutants: readonly Mutant[] = [
     tests: ['test/broker/log/directory-files.test.ts'],
   },
   {
-    id: 'S13',
+    id: 'K3',
     title: 'of two processes under one id none is told to stop',
     edits: [
       {
@@ -174,7 +174,7 @@ export const membershipMutants: readonly Mutant[] = [
     tests: ['test/broker/membership/incarnations.test.ts'],
   },
   {
-    id: 'S14',
+    id: 'K4',
     title: 'a frame that comes late from a process that is gone counts as an answer',
     edits: [
       {
@@ -187,7 +187,7 @@ export const membershipMutants: readonly Mutant[] = [
     tests: ['test/broker/membership/incarnations.test.ts'],
   },
   {
-    id: 'S15',
+    id: 'K5',
     title: 'a server goes on although its files were exchanged while it ran',
     edits: [
       {
@@ -200,7 +200,7 @@ export const membershipMutants: readonly Mutant[] = [
     tests: ['test/broker/log/directory-files.test.ts'],
   },
   {
-    id: 'S16',
+    id: 'K6',
     title: 'a server that a cluster takes in does not ask whether its disk is older than that',
     edits: [
       {
@@ -216,5 +216,36 @@ export const membershipMutants: readonly Mutant[] = [
     ],
     caughtBy: ['test'],
     tests: ['test/broker/membership/incarnations.test.ts'],
+  },
+  {
+    id: 'S11',
+    title: 'the replacement of dead members leaves fewer than the mode takes',
+    edits: [
+      {
+        file: 'broker/membership/policy.ts',
+        find: 'return isChanged && maySucceed(serving, members) ? members : null',
+        replace: 'return isChanged && maySucceed(serving, serving.members) ? members : null',
+      },
+    ],
+    caughtBy: ['MEMBERS', 'test'],
+    tests: ['test/broker/membership/policy.test.ts'],
+  },
+  {
+    id: 'S12',
+    title: 'substitutes for members that died while staging are fewer than the mode takes',
+    edits: [
+      {
+        file: 'broker/epoch/target.ts',
+        find: '|| !maySucceed(next, members)) return null',
+        replace: '|| members.length < next.membersMin) return null',
+      },
+      {
+        file: 'broker/epoch/target.ts',
+        find: "if (next.mode === 'fault-masking') fill(members, next.members, size)",
+        replace: "if (next.mode === 'single') fill(members, next.members, size)",
+      },
+    ],
+    caughtBy: ['MEMBERS', 'test'],
+    tests: ['test/broker/epoch/target.test.ts'],
   },
 ]
