@@ -229,7 +229,8 @@ export class Finder {
   #answer({ to, token, request }: Asker, configuration: Configuration, created: boolean, out: Effect[]): void {
     const servers = this.#directory.servers()
     const { topic, epoch: asked } = request
-    send(out, to, { kind: 'located', topic, epoch: asked, configuration, servers, created }, token)
+    const full = this.#directory.fullAmong(configuration.members)
+    send(out, to, { kind: 'located', topic, epoch: asked, configuration, servers, created, full }, token)
   }
 
   #refuse({ to, token, request }: Asker, refusal: Refusal, detail: string, out: Effect[]): void {

@@ -8,6 +8,7 @@ import { type Address, type ClusterId, type ServerName, serverIdOf, type TopicNa
 import { type DurableMachine, type Effect, type Input, send } from '../proto/machine/contract.ts'
 import type { Clock, Random } from '../proto/machine/ports.ts'
 import type { Position, RecordKind } from '../proto/machine/store.ts'
+import type { Shortage } from '../proto/shortage.ts'
 import type { Sync } from '../proto/sync.ts'
 import { decodeMessage, type Frame, ownFrame } from '../proto/wire/codec.ts'
 import { isTopical, type Message, type MessageOf } from '../proto/wire/messages.ts'
@@ -17,13 +18,14 @@ import { Deciders } from './engines/deciders.ts'
 import { type OutsideEngine, OutsideEngines } from './engines/outside.ts'
 import { Changes } from './epoch/changes.ts'
 import { Finder, type TopicDefaults } from './finder.ts'
-import { limits as defaultLimits, type Host, type Limits } from './host.ts'
+import { limits as defaultLimits, endlessRoom, type Host, type Limits, type Room } from './host.ts'
 import { Belonging } from './membership/belonging.ts'
 import { Directory } from './membership/directory.ts'
 import { Incarnations } from './membership/incarnations.ts'
 import { Parts } from './membership/parts.ts'
 import { ShownPositions } from './membership/shown-positions.ts'
 import { StorageProof } from './membership/storage-proof.ts'
+import { Outlets } from './outlets.ts'
 import { answerAbsent } from './replica/answers.ts'
 import { Replica, type ReplicaMessage } from './replica/replica.ts'
 import { Wakeful } from './replica/wakeful.ts'
@@ -35,7 +37,12 @@ export interface ServerMachineOptions {
   /** For the durations that people read; no decision depends on it. */
   readonly clock: Clock
   readonly defaults: TopicDefaults
-  readonly storeFull?: () => boolean
+  /** Space on the disk; without an end unless said otherwise. */
+  readonly store?: Room
+  /** Bytes that wait for a receiver outside of the machine; none unless said otherwise. */
+  readonly waitingBytes?: (to: Address) => number
+  /** What this server is short of now; nothing unless said otherwise. */
+  readonly shortages?: () => readonly Shortage[]
   /** Decision engines outside of the cluster that this server may ask. */
   readonly engines?: readonly OutsideEngine[]
   /** How much of the log this storage will always have. Without it nobody finds out that a disk is an old copy. */
@@ -86,6 +93,7 @@ export class ServerMachine implements DurableMachine {
   readonly #limits: Limits
   readonly #host: Host
   readonly #replicas = new Wakeful()
+  readonly #outlets: Outlets
   readonly #touched = new Set<Replica>()
   readonly #belonging: Belonging
   readonly #positions = new ShownPositions()
@@ -114,11 +122,12 @@ export class ServerMachine implements DurableMachine {
       return { incarnation: incarnation(), ...(this.#proof.isServing && { position: options.writtenTo() }) }
     }
     const findings = { old: () => this.#positions.old(), twins: () => this.#incarnations.twins() }
-    this.directory = new Directory(options.self, options.seeds, shows, findings, options.sync)
+    this.directory = new Directory(options.self, options.seeds, shows, findings, options.sync, options.shortages)
     const joinsOthers = options.seeds.length > 0
     const processes = [this.#incarnations, incarnation] as const
     this.#belonging = new Belonging(options.self, this.directory, ...processes, joinsOthers, options.tellJoined)
     this.#token = options.random.below(0x7fff_ffff)
+    this.#outlets = new Outlets(options.waitingBytes)
     this.#host = this.#makeHost()
     this.#proof = new StorageProof(options.self, this.#host.incarnation)
     this.#arbiters = new Arbiters(this.#host, this.#limits, () => this.#belonging.arbiters)
@@ -178,7 +187,8 @@ export class ServerMachine implements DurableMachine {
       case 'frame':
         return this.#onFrame(input.from, input.frame, out)
       case 'turn':
-        return this.#settle(out)
+        this.#settle(out)
+        return this.#outlets.turnEnded()
       case 'tick':
         return this.#onTick(out)
       case 'engine':
@@ -285,12 +295,14 @@ export class ServerMachine implements DurableMachine {
       case 'expected':
       case 'refused':
       case 'opened':
+      case 'room':
         this.#replicas.get(message.topic)?.answered(name, message, out)
         return
       case 'batch':
       case 'subscribe':
       case 'credit':
       case 'unsubscribe':
+      case 'ask-room':
       case 'report':
       case 'collect':
       case 'complete':
@@ -344,6 +356,7 @@ export class ServerMachine implements DurableMachine {
     this.#outside.tick(out)
     this.#changes.tick(out)
     this.#finder.tick(out)
+    this.#parts.tick(out)
     // What quiet topics cost is next to nothing: whatever comes in for one touches it by itself.
     const told = (replica: Replica) => {
       if (replica.isStaging) this.#touched.add(replica)
@@ -412,7 +425,7 @@ export class ServerMachine implements DurableMachine {
   }
 
   #makeHost(): Host {
-    const { self, random, storeFull, sync = 'always' } = this.#options
+    const { self, random, store, sync = 'always' } = this.#options
     return {
       self,
       incarnation: random.below(0xffff_ffff),
@@ -422,7 +435,8 @@ export class ServerMachine implements DurableMachine {
       isAlive: (name) => this.directory.isAlive(name),
       alive: () => this.directory.alive(),
       isCutOff: () => this.directory.isCutOff,
-      storeFull: storeFull ?? (() => false),
+      room: store ?? endlessRoom,
+      outlets: this.#outlets,
       sync,
       askDecider: (of, done, out) => this.#deciders.learn(of, done, out),
       askNewest: (topic, done, out) => {

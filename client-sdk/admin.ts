@@ -12,6 +12,7 @@ import {
   topicName,
 } from '../proto/ids.ts'
 import type { Loop } from '../proto/machine/loop.ts'
+import type { Shortage } from '../proto/shortage.ts'
 import type { Sync } from '../proto/sync.ts'
 import type { EngineState, Message, MessageOf } from '../proto/wire/messages.ts'
 import { companionPrefixes, isCompanion, isCompanionOf, isLike, likeTopic } from './companion.ts'
@@ -45,6 +46,8 @@ export interface ServerInfo {
   readonly twins: readonly Address[]
   /** When it flushes, as it said itself to the server that was asked; `always` also where it has said nothing yet. */
   readonly sync: Sync
+  /** What it is short of while it goes on; empty where nothing is missing, or where it is silent. */
+  readonly shortages: readonly Shortage[]
   /** It is one of the arbiters, which decide what new topics are and where topics are found. */
   readonly isArbiter: boolean
   /** It has the id of an arbiter that lost its disk, and is none itself. */
@@ -514,7 +517,7 @@ function isFree({ isArbiter, topics, isSure }: ServerParts): boolean {
   return isSure && !isArbiter && topics.length === 0
 }
 
-function serversIn({ servers, silent, old, syncs, arbiters, twins }: MessageOf<'directory'>): ServerInfo[] {
+function serversIn({ servers, silent, old, syncs, arbiters, short, twins }: MessageOf<'directory'>): ServerInfo[] {
   return servers.map(({ name, address }) => ({
     id: serverIdOf(name),
     name,
@@ -523,6 +526,7 @@ function serversIn({ servers, silent, old, syncs, arbiters, twins }: MessageOf<'
     hasOldDisk: old.includes(name),
     twins: twins.filter((twin) => serverIdOf(twin.name) === serverIdOf(name)).map((twin) => twin.address),
     sync: syncs.find((one) => one.name === name)?.sync ?? 'always',
+    shortages: short.flatMap((one) => (one.name === name ? [one.shortage] : [])),
     isArbiter: arbiters.some((one) => one.name === name),
     cameAfterArbiter: arbiters.some((one) => one.name !== name && serverIdOf(one.name) === serverIdOf(name)),
   }))

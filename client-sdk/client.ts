@@ -269,8 +269,10 @@ export class Client implements AsyncDisposable {
   #end(reason: EpochcastError): void {
     if (this.#closed !== null) return
     this.#closed = reason
-    for (const publisher of this.#machine.publishers())
-      publisher.close((id) => (id === null ? reason : unknownOutcome(id, reason)))
+    for (const publisher of this.#machine.publishers()) {
+      const why = publisher.shortage
+      publisher.close((id) => (id === null ? reason : unknownOutcome(id, reason, why)))
+    }
     this.#loop.call((out) => {
       for (const subscription of this.#machine.subscriptions()) this.#machine.removeSubscription(subscription, out)
     })

@@ -114,6 +114,11 @@ export class Follower {
     return this.#decisions.get(of)
   }
 
+  /** Whether a server is sending bodies to this client now. */
+  isBusy(from: Address): boolean {
+    return this.#servers.isBusy(from)
+  }
+
   addresses(): Address[] {
     return (this.configuration?.members ?? []).map((member) => this.#servers.addressOf(member))
   }
@@ -212,6 +217,7 @@ export class Follower {
     if (message.kind !== 'located') return false
     this.#locating = 0
     this.#servers.learn(message.servers)
+    for (const name of message.full) this.#servers.full.note(name, true)
     this.#reach(message.configuration, out)
     return true
   }

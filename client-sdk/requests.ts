@@ -15,8 +15,8 @@ export interface Question {
   readonly mayDiffer?: readonly Refusal[]
 }
 
-/** Refusals by servers that reach too few others: another server may reach them. */
-export const ofOneServer: readonly Refusal[] = ['no-decider', 'too-few-servers']
+/** Refusals by servers that reach too few others, or have too much to do: another server may answer. */
+export const ofOneServer: readonly Refusal[] = ['no-decider', 'too-few-servers', 'busy']
 
 interface Open extends Question {
   tries: number

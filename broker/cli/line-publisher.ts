@@ -171,7 +171,10 @@ export class LinePublisher {
     if (!(first instanceof EpochcastError)) return first
     const code = interrupted ? 'EC_ABORTED' : first.code
     const allowed = this.#context.globals.timeout ?? publishTimeoutMs
-    const why = this.#hasGivenUp && !interrupted ? `no answer for ${milliseconds(allowed)}` : first.message
+    // A refusal says more than the silence that followed it.
+    const isRefused = first.code === 'EC_DISK_FULL'
+    const why =
+      this.#hasGivenUp && !interrupted && !isRefused ? `no answer for ${milliseconds(allowed)}` : first.message
     return new EpochcastError(code, `of ${count(this.#read, 'line')}, ${problems}: ${why}`, {
       cause: first,
       ...(first.hint !== undefined && { hint: first.hint }),

@@ -32,6 +32,7 @@ import {
 } from './change.ts'
 import { Reports } from './collect.ts'
 import { Plan, type PlanListener } from './plan.ts'
+import { Rivalry } from './rivalry.ts'
 import { Staging } from './staging.ts'
 
 const giveUpTicks = 6_000
@@ -62,6 +63,7 @@ export class Coordinator implements PlanListener, ProposalListener {
   #detail = ''
   #stepTicks = 0
   #pauseTicks = 0
+  readonly #rivalry: Rivalry
   readonly #clock: PhaseClock
 
   constructor(old: Configuration, intent: Intent, needs: Coordination, listener: ChangeListener) {
@@ -70,6 +72,7 @@ export class Coordinator implements PlanListener, ProposalListener {
     this.token = needs.host.nextToken()
     this.#needs = needs
     this.#listener = listener
+    this.#rivalry = new Rivalry(needs.host.random, needs.limits.resendTicks * 2)
     this.#clock = new PhaseClock(needs.nowMs)
     this.#reports = new Reports(old)
     this.#stake = this.#newStake(0)
@@ -223,7 +226,7 @@ export class Coordinator implements PlanListener, ProposalListener {
   }
 
   #checkStaging(out: Effect[]): void {
-    const change = this.#staging?.tick(this.#needs.limits.stageTicks) ?? null
+    const change = this.#staging?.tick(this.#rivalry.patience(this.#needs.limits.stageTicks)) ?? null
     if (change === 'collect-again') this.#retry(this.#stake.round)
     else if (change !== null) this.#stage(change, out)
   }
@@ -251,12 +254,12 @@ export class Coordinator implements PlanListener, ProposalListener {
     if (message.promised.round >= this.#stake.round) this.#retry(message.promised.round)
   }
 
-  /** Another round after a random pause, so that rivals do not outrank each other for ever. */
+  /** Another round after a random pause that grows, so that rivals do not outrank each other for ever. */
   #retry(round: number): void {
     if (this.#pauseTicks > 0) return
     this.#stake = this.#newStake(round)
     this.#step = 'wedge'
-    this.#pauseTicks = 1 + this.#needs.host.random.below(this.#needs.limits.resendTicks * 2)
+    this.#pauseTicks = this.#rivalry.pause()
   }
 
   // Start.

@@ -1,11 +1,11 @@
 import { randomInt, randomUUID } from 'node:crypto'
-import { mkdir } from 'node:fs/promises'
+import { access, constants, mkdir } from 'node:fs/promises'
 import { dirname, join, resolve } from 'node:path'
 import { EpochcastError } from '../../proto/errors.ts'
 import type { ServerId } from '../../proto/ids.ts'
 import { bootOfMachine } from './boot.ts'
 import { flushDirectoryEntry } from './disk-files.ts'
-import { diskFailed, storageLacks } from './failure.ts'
+import { diskFailed, isNoSpace, storageLacks, systemCode } from './failure.ts'
 import type { Files } from './files.ts'
 import { HomeFiles } from './home-files.ts'
 import { damagedIdentity, type Identity, readIdentity, writeIdentity } from './identity.ts'
@@ -15,8 +15,12 @@ import { isAtHome, keptOf, type Place, placeOf } from './place.ts'
 import { createReached, reachedFileName, readReached } from './reached.ts'
 import { SegmentLog } from './segment-log.ts'
 import { parseSegmentName } from './segment-name.ts'
+import { openFilesMax } from './segments.ts'
 import { type LostStorage, setAside } from './unflushed.ts'
 import { DirectoryWatch } from './watch.ts'
+
+/** File descriptors that are held for the log: its open segments, those being made, and a directory. */
+export const descriptorsHeld: number = openFilesMax + 8
 
 interface Opened {
   readonly identity: Identity
@@ -89,6 +93,8 @@ export async function openDirectory(path: string, options: DirectoryOptions): Pr
   try {
     locks.push(lockDirectory(absolute, join(absolute, 'lock')))
     const files = await HomeFiles.open(absolute)
+    files.holdDescriptors(descriptorsHeld)
+    locks.push(() => files.holdDescriptors(0))
     const { serverId, boot = bootOfMachine() } = options
     const found = await readIdentity(files)
     if (found !== null && found.server !== serverId) throw foreign(absolute, found.server, serverId)
@@ -171,7 +177,19 @@ async function makeDirectory(path: string): Promise<void> {
       if (made === topmost) return
     }
   } catch (error) {
-    throw diskFailed(`make ${path}`, error)
+    throw diskFailed(`make ${path}`, systemCode(error) === 'ENOENT' ? await reasonAbove(path, error) : error)
+  }
+}
+
+/** Node says of a directory whose parent may not be written to that it is not there: the reason is looked for above. */
+async function reasonAbove(path: string, error: unknown): Promise<unknown> {
+  for (let above = dirname(path); ; above = dirname(above)) {
+    const refusal: unknown = await access(above, constants.W_OK).then(
+      () => null,
+      (reason: unknown) => reason,
+    )
+    if (systemCode(refusal) !== 'ENOENT') return refusal ?? error
+    if (above === dirname(above)) return error
   }
 }
 
@@ -217,7 +235,12 @@ async function settled(path: string, files: Files, identity: Identity): Promise<
   const isSame = place !== null && place.path === here.path && place.host === here.host && isAtHome(place, here)
   if (isSame) return identity
   const next: Identity = { ...identity, place: keptOf(here) }
-  await writeIdentity(files, next)
+  try {
+    await writeIdentity(files, next)
+  } catch (error) {
+    // Another path or machine name is for people; a full disk keeps no server from starting.
+    if (place === null || !isAtHome(place, here) || !isNoSpace((error as Error).cause)) throw error
+  }
   return next
 }
 

@@ -1,6 +1,7 @@
 import * as fs from 'node:fs'
 import { tryLock } from 'fs-native-extensions'
 import { EpochcastError } from '../../proto/errors.ts'
+import { isNoSpace } from './failure.ts'
 
 /**
  * Locks a directory for this process by an empty file in it, which stays: two processes must never lock two different
@@ -10,10 +11,7 @@ import { EpochcastError } from '../../proto/errors.ts'
  */
 export function lockDirectory(path: string, file: string): () => void {
   const fd = fs.openSync(file, 'a+', 0o640)
-  return held(fd, path, () => {
-    fs.ftruncateSync(fd)
-    fs.writeSync(fd, `${process.pid}\n`)
-  })
+  return held(fd, path, () => noteHolder(fd))
 }
 
 /**
@@ -38,6 +36,16 @@ function held(fd: number, path: string, whenLocked: () => void): () => void {
   return () => {
     if (isHeld) fs.closeSync(fd)
     isHeld = false
+  }
+}
+
+/** A help for whoever is kept out, and nothing more: a full disk keeps no server from starting. */
+function noteHolder(fd: number): void {
+  try {
+    fs.ftruncateSync(fd)
+    fs.writeSync(fd, `${process.pid}\n`)
+  } catch (error) {
+    if (!isNoSpace(error)) throw error
   }
 }
 

@@ -12,6 +12,7 @@ import type { Directory } from './directory.ts'
 
 const topicsPerAnswer = 1_000
 const topicsShown = 5
+const earlyMax = 100
 
 interface Forgetting {
   readonly to: Address
@@ -24,6 +25,8 @@ export class Parts {
   readonly #registry: Registry
   readonly #arbiters: () => readonly Member[]
   readonly #states: () => readonly TopicState[]
+  /** Requests that came before this process had heard of all servers. */
+  readonly #early: { readonly to: Address; readonly token: number; readonly request: MessageOf<'forget'> }[] = []
 
   constructor(
     directory: Directory,
@@ -44,7 +47,13 @@ export class Parts {
     send(out, to, { kind: 'parts', arbiter, topics, more: all.length > topics.length }, token)
   }
 
-  forget(to: Address, token: number, { server }: MessageOf<'forget'>, out: Effect[]): void {
+  forget(to: Address, token: number, request: MessageOf<'forget'>, out: Effect[]): void {
+    const { server } = request
+    if (!this.#directory.settled) {
+      if (this.#early.length < earlyMax) this.#early.push({ to, token, request })
+      else decline(to, token, 'busy', 'this server does not know yet which others answer', out)
+      return
+    }
     const name = this.#directory.byId(server)?.name
     if (name !== undefined) {
       const asked: Forgetting = { to, token, name }
@@ -54,6 +63,11 @@ export class Parts {
     const before = this.#directory.forgotten(server)
     if (before !== undefined) send(out, to, { kind: 'forgot', name: before }, token)
     else decline(to, token, 'unknown-server', `no server is called ${server}`, out)
+  }
+
+  tick(out: Effect[]): void {
+    if (this.#early.length === 0 || !this.#directory.settled) return
+    for (const { to, token, request } of this.#early.splice(0)) this.forget(to, token, request, out)
   }
 
   /** A server that was taken off the list would be looked for by the members of its topics: the arbiters know all topics. */
@@ -85,8 +99,8 @@ export class Parts {
     } else if (topics.length > 0) this.#declineMember(asked, topics, out)
     else if (this.#directory.isAlive(name)) {
       decline(to, token, 'still-needed', `${id} answers: stop it for good first`, out)
-    } else if (!this.#directory.settled || this.#directory.isCutOff) {
-      decline(to, token, 'busy', 'this server does not know yet which others answer', out)
+    } else if (this.#directory.isCutOff) {
+      decline(to, token, 'busy', 'this server hears of no other', out)
     } else if (this.#directory.forgotEnough) {
       decline(to, token, 'busy', 'so many servers were forgotten that there is no room for one more', out)
     } else return false

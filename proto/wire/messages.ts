@@ -27,7 +27,9 @@ import {
   ranks,
   serverLife,
   serverNameType,
+  serverShortage,
   serverSync,
+  shortageType,
   shownPosition,
   source,
   stake,
@@ -143,7 +145,14 @@ export const shapes = {
     changeId: optional(12, changeIdType),
   },
   /** `created`: this request made the topic. */
-  located: { ...topical, configuration: one(4, configuration), servers: many(5, member), created: one(6, flag) },
+  located: {
+    ...topical,
+    configuration: one(4, configuration),
+    servers: many(5, member),
+    created: one(6, flag),
+    /** Members whose disks are full, as far as the one knows that answers. */
+    full: many(7, serverNameType),
+  },
   inquire: { ...topical },
   /** State of one topic on one server, for people and for the plan of a change. */
   condition: {
@@ -250,10 +259,12 @@ export const shapes = {
     incarnation: optional(4, uint()),
     position: optional(5, uint()),
     sync: optional(6, syncType),
+    shortages: many(7, shortageType),
   },
   /**
-   * `old`: their disk is an old copy, so they do not serve. `syncs`: of those that flush later than `always`. `twins`: processes
-   * that were refused, because another one runs under their id.
+   * `old`: their disk is an old copy, so they do not serve. `syncs`: of those that flush later than `always`. `short`: of
+   * those that answer and are short of something. `twins`: processes that were refused, because another one runs under their
+   * id.
    */
   directory: {
     servers: many(2, member),
@@ -263,7 +274,8 @@ export const shapes = {
     /** For clients: the arbiters, under the names that they had at the bootstrap. */
     arbiters: many(6, member),
     lives: many(7, serverLife),
-    twins: many(8, member),
+    short: many(8, serverShortage),
+    twins: many(9, member),
   },
   'list-servers': {},
 
@@ -303,6 +315,10 @@ export const shapes = {
 
   /** The answer to a question about the cluster as a whole that cannot be answered, and why. */
   declined: { refusal: one(2, word(refusals)), detail: one(3, text(1000)) },
+
+  // A publisher asks whether a member whose disk was full takes batches again.
+  'ask-room': { ...topical },
+  room: { ...topical, isThere: one(4, flag) },
 } as const
 
 type Shapes = typeof shapes

@@ -3,6 +3,7 @@ import { modes, orders, services } from '../configuration.ts'
 import { parseDecider } from '../decider.ts'
 import { address, clusterId, epoch, parseServerName, publisherId, topicName } from '../ids.ts'
 import type { Frontier, MessageSet } from '../message-set.ts'
+import { shortages } from '../shortage.ts'
 import { parseSync, type Sync } from '../sync.ts'
 import { badMessage, type FieldType, flag, many, nested, one, optional, text, uint, word } from './fields.ts'
 
@@ -182,6 +183,9 @@ export const syncType = text(20, (given): Sync => {
   return sync
 })
 export const serverSync = nested({ name: one(1, serverNameType), sync: one(2, syncType) }, 'ServerSync')
+
+export const shortageType = word(shortages)
+export const serverShortage = nested({ name: one(1, serverNameType), shortage: one(2, shortageType) }, 'ServerShortage')
 
 /** How far the log of a server was seen to reach: by which of its lives, and by earlier or other ones. */
 export const shownPosition = nested(

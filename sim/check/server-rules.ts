@@ -298,12 +298,19 @@ export class ServerRules {
   /** From now on it keeps what it has. */
   #saidStaged(server: ServerName, message: MessageOf<'staged'>): void {
     const closing = this.#toStage.get(stakeKeyOf(message))
-    if (message.missing > 0 || closing === undefined) return
+    if (message.missing > 0 || closing === undefined || this.#isOver(server, message)) return
     if (!this.#at(server, message).promised)
       this.#fail('I8', server, message, 'promises to keep what it staged, and has not written so')
     const kept = this.#kept.get(server) ?? new Map<string, Kept>()
     const { topic, epoch } = message
     this.#kept.set(server, kept.set(stakeKeyOf(message), { topic, epoch, closing }))
+  }
+
+  /** Whether the server knows how the epoch ended, so that nothing depends on a promise any more. */
+  #isOver(server: ServerName, { topic, epoch }: Topical): boolean {
+    const node = [...this.#world.servers.values()].find(({ name }) => name === server)
+    const replica = node?.machine?.topics.find(({ state }) => state.topic === topic)
+    return replica?.state.decisionOf(epoch) !== undefined
   }
 
   /** Whatever else it says: what it said to be staged is there, stored or staged, while it does not know the decision. */

@@ -79,6 +79,8 @@ const runs: Record<string, Run> = {
     }
   },
   crash: (s, c) => s.crash(c),
+  fill: (s, c) => s.each(c, (server) => server.fillDisk(true)),
+  empty: (s, c) => s.each(c, (server) => server.fillDisk(false)),
   'hold-flush': (s, c) => s.each(c, (server) => server.holdFlushes()),
   'release-flush': (s, c) =>
     s.change(

@@ -1,6 +1,7 @@
 import { join } from 'node:path'
 import type { Command } from 'commander'
 import { EpochcastError } from '../../../proto/errors.ts'
+import type { Shortage } from '../../../proto/shortage.ts'
 import type { Sync } from '../../../proto/sync.ts'
 import { formatHostPort, isLoopback } from '../../../proto/transport/tcp-address.ts'
 import { LocalCluster, localIdsLeftOut, localServersMax } from '../../dev/local-cluster.ts'
@@ -8,6 +9,7 @@ import { bad, toSync, wholeNumber } from '../arguments.ts'
 import { type Context, handle } from '../context.ts'
 import { list } from '../describe.ts'
 import { Lifetime } from '../process.ts'
+import { warnOfShortage } from '../shortages.ts'
 import { syncHelp, warnOfLost, warnOfSync } from '../sync.ts'
 
 interface DevOptions {
@@ -51,7 +53,9 @@ async function dev(context: Context, options: DevOptions): Promise<void> {
   }
   const { signal } = context
   const lifetime = new Lifetime(signal)
-  const cluster = await start({ ...options, signal, onFatal: lifetime.fail })
+  const onShortage = (server: string, shortage: Shortage, begins: boolean) =>
+    warnOfShortage(context, server, shortage, begins)
+  const cluster = await start({ ...options, signal, onFatal: lifetime.fail, onShortage })
   try {
     for (const server of cluster.servers) warnOfLost(context, join(options.data, server.server.id), server)
     announce(context, options, cluster)

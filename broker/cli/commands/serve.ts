@@ -1,6 +1,7 @@
 import type { Command } from 'commander'
 import { EpochcastError } from '../../../proto/errors.ts'
 import { type Address, address } from '../../../proto/ids.ts'
+import type { Shortage } from '../../../proto/shortage.ts'
 import type { Sync } from '../../../proto/sync.ts'
 import type { NatsOptions } from '../../../proto/transport/nats-options.ts'
 import { isLoopback, isWildcard, parseHostPort } from '../../../proto/transport/tcp-address.ts'
@@ -11,6 +12,7 @@ import { bad, toAddress, toAddresses, toNats, toSync } from '../arguments.ts'
 import { type Context, handle } from '../context.ts'
 import { list } from '../describe.ts'
 import { Lifetime } from '../process.ts'
+import { warnOfShortage } from '../shortages.ts'
 import { syncHelp, warnOfLost, warnOfSync } from '../sync.ts'
 
 type NewTopicOf = typeof import('../../config/config.ts').newTopic
@@ -57,7 +59,8 @@ async function serve(context: Context, options: ServeOptions): Promise<void> {
   const onJoined = () => {
     if (begun.server !== null) warnOfLostArbiter(context, begun.server)
   }
-  const launched = await launch({ ...wanted, onJoined, onFatal: lifetime.fail })
+  const onShortage = (shortage: Shortage, begins: boolean) => warnOfShortage(context, wanted.id, shortage, begins)
+  const launched = await launch({ ...wanted, onJoined, onFatal: lifetime.fail, onShortage })
   begun.server = launched
   warnOfLost(context, wanted.data, launched)
   warnOfLostArbiter(context, launched)

@@ -6,6 +6,7 @@ import { bad } from '../arguments.ts'
 import { type Context, handle } from '../context.ts'
 import { list } from '../describe.ts'
 import { partsText } from '../parts.ts'
+import { shortageWords } from '../shortages.ts'
 import type { Colors } from '../terminal/colors.ts'
 import type { Column } from '../terminal/table.ts'
 
@@ -105,8 +106,7 @@ export function serverColumns(colors: Colors): Column<ServerInfo>[] {
     { title: 'address', of: ({ address }) => address },
     {
       title: 'state',
-      of: ({ alive, hasOldDisk, twins }) =>
-        twins.length > 0 ? 'runs twice' : hasOldDisk ? 'old disk' : alive ? 'answers' : 'silent',
+      of: stateOf,
       paint: (text) => (text === 'answers' ? colors.green(text) : colors.red(text)),
     },
     {
@@ -119,8 +119,15 @@ export function serverColumns(colors: Colors): Column<ServerInfo>[] {
   ]
 }
 
+function stateOf({ alive, hasOldDisk, twins, shortages }: ServerInfo): string {
+  if (twins.length > 0) return 'runs twice'
+  if (hasOldDisk) return 'old disk'
+  if (!alive) return 'silent'
+  return shortages.length === 0 ? 'answers' : shortages.map((shortage) => shortageWords[shortage].state).join(', ')
+}
+
 export function serverJson(server: ServerInfo): object {
-  const { id, name, address, alive, hasOldDisk, twins, sync, isArbiter, cameAfterArbiter } = server
+  const { id, name, address, alive, hasOldDisk, twins, sync, isArbiter, cameAfterArbiter, shortages } = server
   return {
     id,
     name,
@@ -131,5 +138,6 @@ export function serverJson(server: ServerInfo): object {
     ...(cameAfterArbiter && { arbiterLost: true }),
     ...(hasOldDisk && { hasOldDisk }),
     ...(twins.length > 0 && { twins }),
+    ...(shortages.length > 0 && { shortages }),
   }
 }

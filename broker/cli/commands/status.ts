@@ -72,8 +72,8 @@ async function topicsOf(client: Client, limits: WaitOptions): Promise<readonly C
 async function topicStatus(context: Context, client: Client, name: string): Promise<void> {
   const configuration = await findTopic(client, name, context.limits())
   const replicas = await client.admin.replicas(name, { signal: context.signal })
-  const health = healthOf(configuration, replicas)
   const servers = await client.admin.servers(context.limits())
+  const health = healthOf(configuration, replicas, servers)
   const deciding = await decidingOf(context, client, configuration)
   if (!context.forPeople) {
     const shown = replicas.map(({ server, phase, epoch, isOld, storedCount, stagedCount, heldEpochs }) => ({
@@ -155,6 +155,7 @@ function showTopic(
   const paint = health.state === 'open' ? colors.green : health.state === 'stopped' ? colors.red : colors.yellow
   out.line(`\n${paint(health.state)}: ${health.text}`)
   if (health.silent.length > 0) out.line(`${colors.red('silent')}: ${list(health.silent)}`)
+  if (health.full.length > 0) out.line(`${colors.red('full')}: ${list(health.full)}`)
   const sync = syncOf(members, servers)
   if (sync !== 'always') out.line(`${colors.yellow('sync')}: ${syncText(members, servers)}`)
   out.line(colors.dim(`${count(configuration.base, 'message')} in earlier epochs`))

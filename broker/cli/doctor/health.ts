@@ -3,9 +3,10 @@ import { healthOf } from '../health.ts'
 import type { Check } from './check.ts'
 
 export const health: Check = {
-  topic: ({ about, configuration, replicas }) => {
-    const { state, text, toleratesNow } = healthOf(configuration, replicas)
-    const verdict = state === 'open' ? (toleratesNow > 0 || configuration.mode === 'single' ? 'ok' : 'warn') : 'fail'
+  topic: ({ about, configuration, replicas }, { servers }) => {
+    const { state, text, toleratesNow, full } = healthOf(configuration, replicas, servers)
+    const isWell = full.length === 0 && (toleratesNow > 0 || configuration.mode === 'single')
+    const verdict = state === 'open' ? (isWell ? 'ok' : 'warn') : 'fail'
     return [{ about, verdict, text, hint: `see: epochcast status ${configuration.topic}` }]
   },
 }

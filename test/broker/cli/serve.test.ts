@@ -184,6 +184,12 @@ describe('a server that is gone', () => {
     expect(jsonLines(servers.get('c')?.stdout ?? '')[0]?.cluster).toMatch(/^[0-9a-f-]{36}$/)
     expect((await epochcast('get', 'new')).stdout).toContain('still works')
     const reconfigured = await epochcast('reconfig', 'pair', '--members', 'a,b', '--yes', '--json')
-    expect(jsonLines(reconfigured.stdout).at(-1)).toMatchObject({ type: 'done', members: ['a', 'b'], retirable: ['c'] })
+    const stillNeeded = [{ server: 'c', arbiter: true }]
+    expect(jsonLines(reconfigured.stdout).at(-1)).toMatchObject({
+      type: 'done',
+      members: ['a', 'b'],
+      retirable: [],
+      stillNeeded,
+    })
   })
 })

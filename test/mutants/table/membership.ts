@@ -248,4 +248,22 @@ export const membershipMutants: readonly Mutant[] = [
     caughtBy: ['MEMBERS', 'test'],
     tests: ['test/broker/epoch/target.test.ts'],
   },
+  {
+    id: 'S13',
+    title: 'rivals never give way for longer than at first',
+    edits: [
+      {
+        file: 'broker/epoch/rivalry.ts',
+        find: 'const pauseDoublings = 5',
+        replace: 'const pauseDoublings = 0',
+      },
+      {
+        file: 'broker/epoch/rivalry.ts',
+        find: 'const patienceDoublings = 3',
+        replace: 'const patienceDoublings = 0',
+      },
+    ],
+    caughtBy: ['test', 'L3'],
+    tests: ['test/broker/epoch/rivalry.test.ts'],
+  },
 ]
