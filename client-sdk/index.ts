@@ -37,7 +37,7 @@ export type {
 } from './reconfigure.ts'
 export type { From } from './replay.ts'
 export type { ReplicaInfo } from './replicas.ts'
-export { Responder } from './replies.ts'
+export { Responder } from './responding.ts'
 export {
   type EarlyEvent,
   type EpochEvent,

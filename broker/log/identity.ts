@@ -1,6 +1,7 @@
 import { crc32 } from 'node:zlib'
 import { EpochcastError } from '../../proto/errors.ts'
 import type { ServerId } from '../../proto/ids.ts'
+import { emptyDirectory } from './empty-directory.ts'
 import { diskFailed } from './failure.ts'
 import type { Files } from './files.ts'
 import { type FileMark, keptOf, type Place } from './place.ts'
@@ -107,7 +108,7 @@ function checksum(fields: { readonly [key: string]: JsonValue }): number {
 export function damagedIdentity(what: string, cause?: unknown): EpochcastError {
   return new EpochcastError('EC_LOG_DAMAGED', `${identityFileName} is damaged: ${what}`, {
     cause,
-    hint: 'Put back an intact copy of this file, or start the server with an empty directory: it is then another server.',
+    hint: `Put back an intact copy of this file; else ${emptyDirectory}`,
   })
 }
 

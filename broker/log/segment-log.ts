@@ -10,6 +10,7 @@
  */
 import { EpochcastError, InvariantViolation } from '../../proto/errors.ts'
 import type { Position, RecordKind, Store } from '../../proto/machine/store.ts'
+import { emptyDirectory } from './empty-directory.ts'
 import { damaged, diskFailed, isUnreachable, storageLacks } from './failure.ts'
 import type { Files } from './files.ts'
 import { Flushing } from './flushing.ts'
@@ -410,6 +411,6 @@ export class SegmentLog implements Store {
 /** Whoever opens the directory sets such a log aside: see `unflushed.ts`. */
 function suspect(): EpochcastError {
   return new EpochcastError('EC_LOG_DAMAGED', 'the machine stopped before all that was acknowledged was on disk', {
-    hint: 'Start this server with an empty directory: it is then another server.',
+    hint: emptyDirectory,
   })
 }

@@ -13,6 +13,7 @@ import { type Address, type ServerName, serverIdOf } from '../../proto/ids.ts'
 import { type Effect, send } from '../../proto/machine/contract.ts'
 import type { Position } from '../../proto/machine/store.ts'
 import type { MessageOf } from '../../proto/wire/messages.ts'
+import { emptyDirectory } from '../log/empty-directory.ts'
 import { twinText } from './incarnations.ts'
 
 const askTicks = 5
@@ -103,9 +104,7 @@ export class StorageProof {
       `the data directory of ${this.#self.name} is an old copy: its log ends at ${this.#recovered}, ` +
       `and it had reached ${position} when ${serverIdOf(witness)} saw it`
     return new EpochcastError('EC_STORAGE_OLD', text, {
-      hint:
-        'Put back the newest disk if it exists. Else start this server with an empty directory: it is then another server, ' +
-        'and an epoch change brings it back in.',
+      hint: `Put back the newest disk if it exists; else ${emptyDirectory}`,
     })
   }
 }
