@@ -103,6 +103,7 @@ export class Client implements AsyncDisposable {
   readonly #transport: Transport
   readonly #waits = new OpenWaits()
   readonly #publishers = new Map<TopicName, Publisher>()
+  readonly #onLeave = new Set<() => Promise<unknown>>()
   readonly #requesters = new Map<TopicName, Requester<Uint8Array>>()
   readonly #messageBytesMax: number
   readonly #seeds: readonly Address[]
@@ -171,6 +172,10 @@ export class Client implements AsyncDisposable {
       closed: () => this.#closed,
       roll: (of, epoch, options) => this.#roll(of, epoch, options),
       onClose: (run) => this.#waits.add(run),
+      onLeave: (run) => {
+        this.#onLeave.add(run)
+        return () => this.#onLeave.delete(run)
+      },
       requesters: this.#requesters,
       admin: this.admin,
       topic: (of) => this.topic(of),
@@ -241,14 +246,20 @@ export class Client implements AsyncDisposable {
     await this.close()
   }
 
-  /** Ends everything now. What is pending rejects: with `EC_OUTCOME_UNKNOWN` where it was sent. */
+  /**
+   * Ends everything now. What is pending rejects: with `EC_OUTCOME_UNKNOWN` where it was sent. Members of groups leave before,
+   * so that others are given at once what they hold; while no server answers that takes a few seconds.
+   */
   close(): Promise<void> {
     this.#closing ??= this.#close()
     return this.#closing
   }
 
   async #close(): Promise<void> {
-    if (this.#closed === null) this.#end(new EpochcastError('EC_CLOSED', 'the client is closed'))
+    if (this.#closed === null) {
+      if (this.#onLeave.size > 0) await Promise.all([...this.#onLeave].map((leave) => leave()))
+      this.#end(new EpochcastError('EC_CLOSED', 'the client is closed'))
+    }
     await new Promise<void>((resolve) => setImmediate(resolve))
     this.#loop.stop()
     await this.#transport.close()
@@ -269,8 +280,10 @@ export class Client implements AsyncDisposable {
   #end(reason: EpochcastError): void {
     if (this.#closed !== null) return
     this.#closed = reason
-    for (const publisher of this.#machine.publishers())
-      publisher.close((id) => (id === null ? reason : unknownOutcome(id, reason)))
+    for (const publisher of this.#machine.publishers()) {
+      const why = publisher.shortage
+      publisher.close((id) => (id === null ? reason : unknownOutcome(id, reason, why)))
+    }
     this.#loop.call((out) => {
       for (const subscription of this.#machine.subscriptions()) this.#machine.removeSubscription(subscription, out)
     })

@@ -19,7 +19,7 @@ import { endOf, type Frontier } from '../proto/message-set.ts'
 import type { Batch, Message, MessageOf, Template } from '../proto/wire/messages.ts'
 import type { CausalPast, HybridClock } from './causal-past.ts'
 import { refusalError } from './refusals.ts'
-import type { Requests } from './requests.ts'
+import { ofOneServer, type Requests } from './requests.ts'
 import type { Servers } from './servers.ts'
 
 /** What was decided about this client's own messages of an epoch. */
@@ -114,6 +114,11 @@ export class Follower {
     return this.#decisions.get(of)
   }
 
+  /** Whether a server is sending bodies to this client now. */
+  isBusy(from: Address): boolean {
+    return this.#servers.isBusy(from)
+  }
+
   addresses(): Address[] {
     return (this.configuration?.members ?? []).map((member) => this.#servers.addressOf(member))
   }
@@ -148,7 +153,7 @@ export class Follower {
     }
     const to = () => this.#servers.addresses()
     const answer = (message: Message, _from: Address, into: Effect[]) => this.#located(message, into)
-    this.#locating = this.#requests.ask({ message: request, to, answer }, out)
+    this.#locating = this.#requests.ask({ message: request, to, answer, mayDiffer: ofOneServer }, out)
   }
 
   /** No answer where one was due: perhaps the topic lives elsewhere by now. */
@@ -212,6 +217,7 @@ export class Follower {
     if (message.kind !== 'located') return false
     this.#locating = 0
     this.#servers.learn(message.servers)
+    for (const name of message.full) this.#servers.full.note(name, true)
     this.#reach(message.configuration, out)
     return true
   }

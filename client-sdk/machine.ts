@@ -213,6 +213,7 @@ export class ClientMachine implements Machine<ClientCall> {
       case 'expected':
         return this.#publishers.get(message.publisher)?.expected(name, message, out)
       case 'batch':
+        this.servers.sentBody(from)
         get?.batch(message, out)
         return subscription?.batch(from, message, out)
       case 'pulled':
@@ -222,6 +223,9 @@ export class ClientMachine implements Machine<ClientCall> {
         return get?.held(name, message, out)
       case 'report':
         for (const one of this.#of(message.topic, this.#subscriptions)) one.report(name, message, out)
+        return
+      case 'room':
+        for (const publisher of this.#publishersOf(message.topic)) publisher.room(name, message, out)
         return
       case 'opened':
         for (const publisher of this.#publishersOf(message.topic)) publisher.opened(name, message, out)
@@ -283,6 +287,7 @@ export class ClientMachine implements Machine<ClientCall> {
     }
     for (const subscription of this.#subscriptions.values()) subscription.tick(out)
     for (const watch of this.#watches) watch.tick(out)
+    this.servers.ticked()
   }
 
   #of<T extends { readonly topic: TopicName }>(topic: TopicName, all: ReadonlyMap<number, T>): T[] {

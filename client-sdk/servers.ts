@@ -1,5 +1,6 @@
 import type { Member } from '../proto/configuration.ts'
 import type { Address, ServerName } from '../proto/ids.ts'
+import { FullServers } from './full-servers.ts'
 
 /** Servers that this client knows how to reach. */
 export class Servers {
@@ -8,6 +9,9 @@ export class Servers {
   /** Connected, as far as this client heard. */
   readonly #up = new Set<Address>()
   readonly #down = new Set<Address>()
+  /** Servers that have sent bodies since the last tick. */
+  readonly #busy = new Set<Address>()
+  readonly full = new FullServers()
 
   constructor(seeds: readonly Address[]) {
     this.#seeds = seeds
@@ -37,6 +41,25 @@ export class Servers {
   /** Whether what is sent there now leaves this client, rather than wait for a connection. */
   isUp(address: Address): boolean {
     return this.#up.has(address)
+  }
+
+  /** A server is gone for good. */
+  forget(name: ServerName): void {
+    this.#known.delete(name)
+  }
+
+  /** A server sent a body, to whatever reader of this client. */
+  sentBody(address: Address): void {
+    this.#busy.add(address)
+  }
+
+  /** Whether bodies have come from there since the last tick: what else is asked for waits behind them. */
+  isBusy(address: Address): boolean {
+    return this.#busy.has(address)
+  }
+
+  ticked(): void {
+    this.#busy.clear()
   }
 
   isDown(address: Address | undefined): boolean {

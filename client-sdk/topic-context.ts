@@ -7,7 +7,7 @@ import type { Publisher } from './operations/add.ts'
 import type { Requester } from './replies.ts'
 import type { OpenWaits, WaitOptions } from './waiting.ts'
 
-/** What the operations of a topic need of its client. */
+/** Parts of a client that the operations of a topic use. */
 export interface TopicContext {
   readonly loop: Loop<ClientCall>
   readonly machine: ClientMachine
@@ -20,7 +20,9 @@ export interface TopicContext {
   roll(topic: TopicName, epoch: Epoch, options: WaitOptions): Promise<void>
   /** Runs when the client ends. @returns a function that takes it back */
   onClose(run: () => void): () => void
-  /** By topic: who asks there, and reads the replies for as long as this client lives. */
+  /** Runs before the client closes, within seconds. @returns a function that takes it back */
+  onLeave(run: () => Promise<unknown>): () => void
+  /** Requesters by the topic of their requests; each reads the replies for as long as this client lives. */
   readonly requesters: Map<TopicName, Requester<Uint8Array>>
   readonly admin: Admin
   newId(): string

@@ -3,7 +3,9 @@ import type { Configuration } from '../proto/configuration.ts'
 import { EpochcastError } from '../proto/errors.ts'
 import type { TopicName } from '../proto/ids.ts'
 import { emptySet } from '../proto/message-set.ts'
+import { messageBytesMax } from '../proto/transport/port.ts'
 import type { Codec } from './codecs.ts'
+import { madeBeside, replyTopicName } from './companion.ts'
 import { formatCursor, type Position, parseCursor } from './cursor.ts'
 import { entriesOf, type Headers } from './entries.ts'
 import { type FlushResult, flush } from './flushing.ts'
@@ -18,10 +20,11 @@ import { Subscription } from './operations/subscribe.ts'
 import type { Together } from './operations/together.ts'
 import { Many, neverSent, One, type PublishedRun, type PublishResult, type Waiter } from './operations/waiters.ts'
 import { durableNow, type Outcome, type OutcomeOptions, outcomeOf } from './outcome.ts'
-import { type AllProperties, encodeProperties } from './properties.ts'
+import { type AllProperties, addedBytesMax, encodeProperties } from './properties.ts'
 import { Registrations } from './registrations.ts'
 import { epochAt, isTime, knownPosition, SinceTime, type Start, startOf } from './replay.ts'
-import { Requester, Responder, respond } from './replies.ts'
+import { Requester } from './replies.ts'
+import { failureOf, type ReplyPorts, type Responder, requestOf, respond } from './responding.ts'
 import { EventStream, Message, MessageStream } from './stream.ts'
 import type { TogetherOptions, TogetherStream } from './together-stream.ts'
 import type { TopicContext } from './topic-context.ts'
@@ -38,7 +41,7 @@ import {
 import { ViewStream } from './views.ts'
 import { type WaitOptions, waitFor, watch, wholeCall } from './waiting.ts'
 
-/** What a topic needs of its client. */
+/** Parts of a client that a topic uses. */
 interface Context extends TopicContext {
   /** Another topic of the same client, in bytes. */
   topic(name: string): Topic<Uint8Array>
@@ -75,6 +78,20 @@ export class Topic<T> {
       const waiter = new One(resolve, reject, options.onEpochEnd === 'settle')
       if (options.signal === undefined && options.timeoutMs === undefined) this.#add(payload, header, waiter)
       else this.#addPatiently(payload, header, waiter, options)
+    })
+  }
+
+  /**
+   * Publishes bytes with a header that `properties.ts` wrote, for what the product itself publishes: what it adds to a message
+   * comes on top of what a user may publish.
+   * @internal
+   */
+  send(payload: Uint8Array, header: Uint8Array, onEpochEnd?: 'settle'): Promise<PublishResult> {
+    return new Promise((resolve, reject) => {
+      const closed = this.#context.closed()
+      if (closed !== null) throw closed
+      checkSize(payload.length + header.length, messageBytesMax + addedBytesMax)
+      this.#add(payload, header, new One(resolve, reject, onEpochEnd === 'settle'))
     })
   }
 
@@ -221,17 +238,21 @@ export class Topic<T> {
 
   /**
    * Joins a group: its members share the topic's messages, each message is held by one of them at a time, and the group goes on
-   * where it was, whoever joins. A group of one is a durable subscription.
+   * where it was, whichever member joins. A group of one is a durable subscription.
    * @param name 1 to 64 letters, digits, `_` or `-`
    * @throws EpochcastError `EC_BAD_ARGUMENT`
    */
   group(name: string, options: GroupOptions = {}): GroupStream<T> {
+    return this.#group(name, options)
+  }
+
+  #group(name: string, options: GroupOptions, putAside?: GroupPorts['putAside']): GroupStream<T> {
     const closed = this.#context.closed()
     if (closed !== null) throw closed
     const from = startOf(this.name, options.from ?? 'new')
-    const { loop, machine, admin, onClose, newId, topic } = this.#context
+    const { loop, machine, admin, onClose, onLeave, newId, topic } = this.#context
     const ports: GroupPorts = {
-      ...{ loop, machine, admin, onClose, newId, topic },
+      ...{ loop, machine, admin, onClose, onLeave, newId, topic, ...(putAside && { putAside }) },
       configuration: () => this.configuration({ create: true }),
       closed: this.#context.closed,
     }
@@ -254,6 +275,8 @@ export class Topic<T> {
   async request<R>(value: T, options: RequestOptions<R> & { readonly codec: Codec<R> }): Promise<Message<R>>
   async request<R>(value: T, options: RequestOptions<R> = {}): Promise<Message<R>> {
     const { codec, timeoutMs = requestTimeoutMs, signal, ...properties } = options
+    const header = encodeProperties(properties)
+    const payload = this.#encode(value, header.length)
     const withdrawal = new AbortController()
     let published: Promise<PublishResult> | null = null
     let id: string | undefined
@@ -270,15 +293,19 @@ export class Topic<T> {
     })
     giveUp.catch(() => {})
     const publish = (correlation: AllProperties) => {
-      published = this.publish(value, { ...properties, ...correlation, signal: withdrawal.signal })
-      published.then(
+      const whole = joined(header, encodeProperties(correlation))
+      const sent = new Promise<PublishResult>((resolve, reject) => {
+        this.#addPatiently(payload, whole, new One(resolve, reject, false), { signal: withdrawal.signal })
+      })
+      published ??= sent
+      sent.then(
         (result) => {
-          id = result.id
+          id ??= result.id
         },
         () => {},
       )
       // Its withdrawal is no news of its own: `giveUp` says why.
-      return published.catch((error: unknown) => (withdrawal.signal.aborted ? giveUp : Promise.reject(error)))
+      return sent.catch((error: unknown) => (withdrawal.signal.aborted ? giveUp : Promise.reject(error)))
     }
     try {
       const reply = await this.#requester().ask(publish, giveUp)
@@ -288,12 +315,13 @@ export class Topic<T> {
       throw isLeft ? noReply(error, id) : error
     } finally {
       unwatch()
+      withdrawal.abort()
     }
   }
 
   /**
-   * Answers requests, as one of a group: each request is held by one responder at a time. What the handler returns is the reply;
-   * what it throws is told to whoever asked, as text.
+   * Answers requests, as one of a group: each request is held by one responder at a time. The value that the handler returns is
+   * the reply; an error that it throws reaches the requester as text (`EC_REQUEST_FAILED`), and so does why a reply cannot be sent.
    */
   respond(handler: (request: GroupMessage<T>) => T | Promise<T>, options?: RespondOptions<T>): Responder
   respond<R>(
@@ -302,16 +330,22 @@ export class Topic<T> {
   ): Responder
   respond<R>(handler: (request: GroupMessage<T>) => R | Promise<R>, options: RespondOptions<R> = {}): Responder {
     const { codec = this.#codec as Codec<unknown> as Codec<R>, group = 'responders', ...limits } = options
-    const requests = this.group(group, { ...limits, ack: 'explicit' })
+    const name = replyTopicName(this.name)
+    const { admin, messageBytesMax } = this.#context
+    const replies: ReplyPorts = {
+      bytesMax: messageBytesMax,
+      made: async () => madeBeside(admin, name, await this.configuration({ create: true })),
+      send: (payload, header) => this.#context.topic(name).send(payload, header),
+    }
+    const putAside: GroupPorts['putAside'] = async ({ properties, deliveries }) => {
+      const request = requestOf(properties, this.name)
+      if (request === null) return
+      const failure = failureOf(request, `the request was put aside after ${deliveries} deliveries`)
+      await replies.send(new Uint8Array(0), encodeProperties(failure))
+    }
+    const requests = this.#group(group, { ...limits, ack: 'explicit' }, putAside)
     const answer = async (request: GroupMessage<T>) => codec.encode(await handler(request))
-    const publish = (to: TopicName, payload: Uint8Array, properties: AllProperties) =>
-      this.#context.topic(to).publish(payload, properties)
-    const done = respond(this.name, requests, answer, publish)
-    return new Responder(
-      done,
-      () => requests.joined(),
-      () => requests.return(),
-    )
+    return respond(this.name, group, requests, answer, replies)
   }
 
   /** The topic's memberships as they follow each other, beginning with the current one. Ends with its client, or by `break`. */
@@ -387,13 +421,8 @@ export class Topic<T> {
     const closed = this.#context.closed()
     if (closed !== null) throw closed
     const payload = this.#codec.encode(value)
-    const { messageBytesMax } = this.#context
-    if (payload.length + headerLength <= messageBytesMax) return payload
-    throw new EpochcastError(
-      'EC_MESSAGE_TOO_LARGE',
-      `a message of ${payload.length} bytes is larger than the ${messageBytesMax} that are allowed`,
-      { hint: 'split it, or store it elsewhere and publish its address' },
-    )
+    checkSize(payload.length + headerLength, this.#context.messageBytesMax)
+    return payload
   }
 
   #add(payload: Uint8Array, header: Uint8Array, waiter: Waiter): void {
@@ -427,6 +456,20 @@ export class Topic<T> {
     )
     this.#add(payload, header, patient)
   }
+}
+
+/** A message's bytes: its payload, and the header with its properties. */
+function checkSize(bytes: number, bytesMax: number): void {
+  if (bytes <= bytesMax) return
+  const text = `a message of ${bytes} bytes is larger than the ${bytesMax} that are allowed`
+  throw new EpochcastError('EC_MESSAGE_TOO_LARGE', text, {
+    hint: 'split it, or store it elsewhere and publish its address',
+  })
+}
+
+/** Fields of two headers. */
+function joined(header: Uint8Array, added: Uint8Array): Uint8Array {
+  return header.length === 0 ? added : Buffer.concat([header, added])
 }
 
 function noReply(cause: EpochcastError, messageId: string | undefined): EpochcastError {

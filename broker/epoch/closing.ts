@@ -15,6 +15,7 @@ import { sameStake } from '../../proto/stake.ts'
 import type { MessageOf } from '../../proto/wire/messages.ts'
 import type { Host, Limits } from '../host.ts'
 import type { OpenedEpoch, TopicState } from '../replica/topic-state.ts'
+import { grown } from './rivalry.ts'
 
 export class Closing {
   readonly #state: TopicState
@@ -25,6 +26,8 @@ export class Closing {
   #coordinator: Address | null = null
   /** Ticks until this server finishes a change whose coordinator fell silent. */
   #patience = 0
+  /** Proposers that came after the first one, and have not ended the epoch either: the next one gets more time. */
+  #successors = 0
   #ticks = 0
 
   constructor(state: TopicState, host: Host, limits: Limits) {
@@ -36,6 +39,7 @@ export class Closing {
 
   reset(): void {
     this.#started = new Set()
+    this.#successors = 0
     this.working()
   }
 
@@ -49,7 +53,8 @@ export class Closing {
   /** A coordinator is at work: wait for it. */
   working(from: Address | null = null): void {
     this.#coordinator = from
-    this.#patience = this.#limits.takeoverTicks + this.#host.random.below(this.#limits.takeoverTicks)
+    const ticks = grown(this.#limits.takeoverTicks, this.#successors)
+    this.#patience = ticks + this.#host.random.below(ticks)
   }
 
   wedge(opened: OpenedEpoch, from: Address, token: number, message: MessageOf<'wedge'>, out: Effect[]): void {
@@ -59,8 +64,9 @@ export class Closing {
       send(out, from, { kind: 'outranked', topic, epoch, promised: acceptor.promised ?? stake }, token)
       return
     }
-    this.working(from)
     const again = opened.wedgedFor !== null && acceptor.promised !== null && sameStake(acceptor.promised, stake)
+    if (!again && opened.wedgedFor !== null) this.#successors++
+    this.working(from)
     if (!again) this.#state.record(message, out)
     const stored = opened.holdings.snapshot()
     const accepted = acceptor.accepted

@@ -70,10 +70,20 @@ export class Publisher implements EpochFollower, Stamping {
     return this.#pendingBytes + this.#draft.bytes
   }
 
+  /** Why nothing new is sent now: too many disks are full. */
+  get shortage(): EpochcastError | null {
+    return this.#window?.shortage ?? null
+  }
+
   /** Takes a message into this turn's store. The payload is copied. */
   publish(payload: Uint8Array, waiter: Waiter, header?: Uint8Array): void {
     if (this.#failure !== null) {
       waiter.reject(this.#failure)
+      return
+    }
+    const { shortage } = this
+    if (shortage !== null) {
+      waiter.reject(shortage)
       return
     }
     if (this.pendingBytes + payload.length > this.#limits.pendingBytesMax) {
@@ -92,7 +102,8 @@ export class Publisher implements EpochFollower, Stamping {
   publishMany(payloads: readonly Uint8Array[], many: Many, header?: Uint8Array): void {
     const bytes = payloads.reduce((sum, payload) => sum + payload.length, 0)
     const { pendingBytesMax } = this.#limits
-    if (this.#failure !== null) many.failed(this.#failure)
+    const failure = this.#failure ?? this.shortage
+    if (failure !== null) many.failed(failure)
     else if (bytes > pendingBytesMax) many.failed(tooMany(bytes, pendingBytesMax))
     else if (this.pendingBytes + bytes > pendingBytesMax) many.failed(queueFull(this.pendingBytes))
     else this.#takeMany(payloads, many, header)
@@ -101,7 +112,7 @@ export class Publisher implements EpochFollower, Stamping {
   /** The caller gives up, and is told whether what it published had left this client. */
   giveUp(waiter: One | Many, cause: EpochcastError): void {
     const left = waiter instanceof Many ? waiter.withdraw(this) : this.withdraw(waiter)
-    const error = left === null ? neverSent(cause) : unknownOutcome(left, cause)
+    const error = left === null ? neverSent(cause) : unknownOutcome(left, cause, this.shortage)
     if (waiter instanceof Many) waiter.failed(error)
     else waiter.reject(error)
   }
@@ -177,7 +188,9 @@ export class Publisher implements EpochFollower, Stamping {
     this.closeDraft()
     this.#tidyQueue()
     if (this.#queue.length === 0) return false
-    if (this.#window === null) this.#follower.locate(true, undefined, out)
+    const { shortage } = this
+    if (shortage !== null) this.#refuseQueue(shortage)
+    else if (this.#window === null) this.#follower.locate(true, undefined, out)
     else if (!this.#window.hasRoom) this.#window.reach(out)
     else if (this.#mayBeStamped) return true
     else this.#pump(out)
@@ -227,6 +240,11 @@ export class Publisher implements EpochFollower, Stamping {
 
   refused(from: ServerName, message: MessageOf<'refused'>, out: Effect[]): void {
     if (this.#window?.refused(from, message) === false) this.#follower.suspect(out)
+  }
+
+  room(from: ServerName, message: MessageOf<'room'>, out: Effect[]): void {
+    this.#window?.room(from, message, out)
+    this.#pump(out)
   }
 
   opened(from: ServerName, message: MessageOf<'opened'>, out: Effect[]): void {
@@ -282,6 +300,17 @@ export class Publisher implements EpochFollower, Stamping {
     this.#ended(outgoing, outgoing.count)
     this.#pendingBytes -= outgoing.body.length
     out.push({ kind: 'settle', target: outgoing })
+  }
+
+  /** Refuses what has not left in this epoch; in those before it was dropped. So the refusal is definite. */
+  #refuseQueue(error: EpochcastError): void {
+    for (const outgoing of this.#queue) {
+      outgoing.rejectAll(() => error)
+      this.#pendingBytes -= outgoing.body.length
+      this.#ended(outgoing, outgoing.count)
+    }
+    this.#queue = []
+    this.#wakeIdle()
   }
 
   /** A dropped run, without the messages that nobody waits for any more and those whose caller wants to know. */

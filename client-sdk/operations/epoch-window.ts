@@ -1,6 +1,7 @@
 /** One publisher in one epoch: what it sent, who acknowledged it, what is sent again. */
 import { type Configuration, type Member, operationQuorum } from '../../proto/configuration.ts'
-import type { Address, PublisherId, ServerName } from '../../proto/ids.ts'
+import { EpochcastError } from '../../proto/errors.ts'
+import { type Address, type PublisherId, type ServerName, serverIdOf } from '../../proto/ids.ts'
 import { type Effect, send } from '../../proto/machine/contract.ts'
 import { type Sync, weakness } from '../../proto/sync.ts'
 import type { MessageOf } from '../../proto/wire/messages.ts'
@@ -30,6 +31,10 @@ const resendTicks = 20
 /** A member that has not begun the epoch is asked again this often, should it not tell. */
 const absentTicks = 5
 const pauseTicks = 3
+/** How often a member with a full disk is asked whether it has room again. */
+const roomTicks = 50
+/** Silence to that question after which such a member counts as one that does not answer. */
+const roomSilenceTicks = 4 * roomTicks
 
 /** One member, as this publisher sees it. */
 interface MemberView {
@@ -45,8 +50,8 @@ interface MemberView {
   greetingTicks: number
 }
 
-/** Where members are, and which of them are connected. */
-type Reach = Pick<Servers, 'addressOf' | 'isUp'>
+/** Where members are, which of them are connected, and whose disks are full. */
+type Reach = Pick<Servers, 'addressOf' | 'isUp' | 'full'>
 
 export class EpochWindow {
   readonly configuration: Configuration
@@ -61,6 +66,7 @@ export class EpochWindow {
   #windowBytes = 0
   #retainedBytes = 0
   #wedgedTicks = 0
+  #ticks = 0
   /** A member said that the epoch is being ended: nothing new is sent in it. */
   isWedged = false
   /** Last sequence that the quorum acknowledged. */
@@ -87,7 +93,29 @@ export class EpochWindow {
    * connection, and a caller that gives up could not be told that it was never sent.
    */
   get hasRoom(): boolean {
-    return !this.isWedged && this.#windowBytes < this.#limits.windowBytesMax && this.#takers().length > 0
+    const isOpen = !this.isWedged && this.#windowBytes < this.#limits.windowBytesMax && !this.isShort
+    return isOpen && this.#takers().length > 0
+  }
+
+  /** So many disks are full that no quorum is left. */
+  get isShort(): boolean {
+    if (this.#servers.full.isEmpty) return false
+    const others = this.#members.filter((view) => !this.#isFull(view))
+    return others.length < operationQuorum(this.configuration)
+  }
+
+  /**
+   * `EC_DISK_FULL` while so many disks are full that no quorum is left: nothing new is sent then, so that what has not left
+   * can be refused for good. What has left stays open: a member's refusal says nothing of the others.
+   */
+  get shortage(): EpochcastError | null {
+    if (!this.isShort) return null
+    const full = this.#members.filter((view) => this.#isFull(view))
+    const ids = full.map(({ member }) => serverIdOf(member.name)).join(', ')
+    const { topic } = this.configuration
+    return new EpochcastError('EC_DISK_FULL', `${topic}: no space left on the disk of ${ids}`, {
+      hint: `free space there, or move the topic to other servers: epochcast reconfig ${topic} --members …`,
+    })
   }
 
   get pendingCount(): number {
@@ -130,7 +158,7 @@ export class EpochWindow {
     view.acked = message.end
     view.sync = message.sync ?? 'always'
     view.silentTicks = 0
-    if (view.absent) this.#present(view, out)
+    if (view.absent || this.#isFull(view)) this.#present(view, out)
     return this.#acknowledge()
   }
 
@@ -153,11 +181,17 @@ export class EpochWindow {
       case 'not-yet':
         view.absent = true
         return true
-      // Another member may take it, the epoch may be rolled, or its disk may be emptied: it is sent again by and by.
-      case 'too-many-publishers':
       case 'disk-full':
+        this.#servers.full.note(from, true)
+        view.silentTicks = 0
+        return true
+      // Another member may take it, or the epoch may be rolled: it is sent again by and by.
+      case 'too-many-publishers':
       case 'bad-batch':
         view.ticksSinceResend = 0
+        return true
+      // A late answer to the question where the topic is, which says nothing of this epoch.
+      case 'no-decider':
         return true
       default:
         return false
@@ -167,6 +201,14 @@ export class EpochWindow {
   opened(from: ServerName, message: MessageOf<'opened'>, out: Effect[]): void {
     const view = this.#viewOf(from, message.epoch)
     if (view !== undefined) this.#present(view, out)
+  }
+
+  /** A member whose disk was full answers. */
+  room(from: ServerName, message: MessageOf<'room'>, out: Effect[]): void {
+    const view = this.#viewOf(from, message.epoch)
+    if (view === undefined || !this.#isFull(view)) return
+    view.silentTicks = 0
+    if (message.isThere) this.#present(view, out)
   }
 
   peerUp(address: Address, out: Effect[]): void {
@@ -183,12 +225,17 @@ export class EpochWindow {
     for (const view of this.#members) if (view.greetingTicks > 0) view.greetingTicks--
     // The news that the epoch has ended may have been lost.
     if (this.isWedged && ++this.#wedgedTicks % resendTicks === 0) return false
+    this.#askForRoom(out)
     if (this.#sent.length === 0 && !isWaiting) return true
     let silent = 0
     for (const view of this.#members) {
       view.ticksSinceResend++
       const isUp = this.#servers.isUp(this.#addressOf(view))
       if (view.acked + 1 >= this.#nextSequence && (isUp || !isWaiting)) continue
+      if (isUp && this.#isFull(view)) {
+        if (++view.silentTicks >= roomSilenceTicks) silent++
+        continue
+      }
       const patience = view.absent ? absentTicks : resendTicks
       if (++view.silentTicks < patience) continue
       silent++
@@ -203,6 +250,18 @@ export class EpochWindow {
     return !waits || silent <= this.#members.length - operationQuorum(this.configuration)
   }
 
+  #isFull(view: MemberView): boolean {
+    return this.#servers.full.has(view.member.name)
+  }
+
+  #askForRoom(out: Effect[]): void {
+    if (this.#servers.full.isEmpty || ++this.#ticks % roomTicks !== 0) return
+    const { topic, epoch } = this.configuration
+    const full = this.#members.filter((view) => this.#isFull(view))
+    const to = full.map((view) => this.#addressOf(view))
+    if (to.length > 0) send(out, to, { kind: 'ask-room', topic, epoch })
+  }
+
   #viewOf(name: ServerName, epoch: number): MemberView | undefined {
     if (this.configuration.epoch !== epoch) return undefined
     return this.#members.find((view) => view.member.name === name)
@@ -212,13 +271,13 @@ export class EpochWindow {
     return this.#servers.addressOf(member)
   }
 
-  /** Members that are connected and take stores. Where none has begun the epoch one run is sent all the same, to find out. */
+  /** Members that are connected, have room and take stores. Where none has begun the epoch one run is sent all the same, to find out. */
   #takers(): Address[] {
     const takers: Address[] = []
     const absent: Address[] = []
     for (const view of this.#members) {
       const address = this.#addressOf(view)
-      if (this.#servers.isUp(address)) (view.absent ? absent : takers).push(address)
+      if (this.#servers.isUp(address) && !this.#isFull(view)) (view.absent ? absent : takers).push(address)
     }
     return takers.length === 0 && this.pendingCount === 0 ? absent : takers
   }
@@ -226,6 +285,7 @@ export class EpochWindow {
   /** The member takes stores of this epoch: it gets what it lacks. */
   #present(view: MemberView, out: Effect[]): void {
     view.absent = false
+    this.#servers.full.note(view.member.name, false)
     this.#resend(view, view.acked, out)
   }
 

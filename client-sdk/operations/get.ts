@@ -11,7 +11,15 @@
  */
 import { type Configuration, type Decision, majority, operationQuorum } from '../../proto/configuration.ts'
 import { EpochcastError } from '../../proto/errors.ts'
-import { type Epoch, epoch, isSystemPublisher, type MessageId, nextEpoch, type ServerName } from '../../proto/ids.ts'
+import {
+  type Address,
+  type Epoch,
+  epoch,
+  isSystemPublisher,
+  type MessageId,
+  nextEpoch,
+  type ServerName,
+} from '../../proto/ids.ts'
 import { type Effect, type Settleable, send } from '../../proto/machine/contract.ts'
 import { contains, emptySet, endOf, heldBy, intersection, type MessageSet, union } from '../../proto/message-set.ts'
 import type { Batch, GetLevel, MessageOf, Source } from '../../proto/wire/messages.ts'
@@ -163,6 +171,10 @@ export class Get implements EpochFollower, FetchListener, Settleable {
 
   hasRoom(): boolean {
     return true
+  }
+
+  isBusy(from: Address): boolean {
+    return this.#follower.isBusy(from)
   }
 
   stalled(out: Effect[]): void {

@@ -266,6 +266,10 @@ export class Subscription implements Reader, FetchListener, ReleaseListener {
     return this.#source.hasRoom
   }
 
+  isBusy(from: Address): boolean {
+    return this.#follower.isBusy(from)
+  }
+
   stalled(out: Effect[]): void {
     this.#follower.suspect(out)
   }

@@ -163,10 +163,14 @@ export function neverSent(error: EpochcastError): EpochcastError {
   return new EpochcastError(code, `${error.message}; nothing was sent, and nothing will be`, { cause })
 }
 
-/** A caller gave up on a message that had left. */
-export function unknownOutcome(id: string, cause: EpochcastError): EpochcastError {
-  return new EpochcastError('EC_OUTCOME_UNKNOWN', `${cause.message}; whether ${id} was stored is not known`, {
-    cause,
+/**
+ * A caller gave up on a message that had left.
+ * @param why what kept it from an outcome, where that is known
+ */
+export function unknownOutcome(id: string, cause: EpochcastError, why: EpochcastError | null): EpochcastError {
+  const reason = why === null ? cause.message : `${cause.message} (${why.message})`
+  return new EpochcastError('EC_OUTCOME_UNKNOWN', `${reason}; whether ${id} was stored is not known`, {
+    cause: why ?? cause,
     messageId: id,
     hint: `ask outcome('${id}')`,
   })

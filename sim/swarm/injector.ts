@@ -6,7 +6,7 @@ import type { Parcel } from '../world/network.ts'
 import { diskBytes } from '../world/segment-disk.ts'
 import type { ServerNode } from '../world/server-node.ts'
 import type { World } from '../world/world.ts'
-import { namedStream, streamOf } from './chance.ts'
+import { namedStream, shuffled, streamOf } from './chance.ts'
 import { type FaultId, type Reached, reach } from './fault-classes.ts'
 import type { OldDisks } from './old-disks.ts'
 import { engineName, type Plan, type PlannedFault, triggerText } from './plan.ts'
@@ -30,6 +30,12 @@ export interface InjectorNeeds {
 
 /** Frames that may be sent again later. */
 const keptParcels = 48
+/** Frames that tell of epochs which are enabled, kept apart. */
+const keptNews = 32
+/** Milliseconds within which the servers come back that were killed together. */
+const apartMs = 300
+/** Milliseconds within which servers are killed again that have not recovered. */
+const againMs = 900
 
 export class Injector {
   readonly #world: World
@@ -46,6 +52,10 @@ export class Injector {
   #deafEngine: PlannedFault | null = null
   readonly #kept: Parcel[] = []
   #keptAt = 0
+  readonly #news: Parcel[] = []
+  readonly #keepsNews: boolean
+  /** Of the faults that kill all servers: what they draw shifts nothing else. */
+  readonly #killer: Random
   /** Takes faults back that still hold. */
   readonly #undo = new Set<() => void>()
 
@@ -53,6 +63,8 @@ export class Injector {
     this.#world = world
     this.#needs = needs
     this.#random = streamOf(needs.plan.seed, 6)
+    this.#killer = namedStream(needs.plan.seed, 'kill all')
+    this.#keepsNews = needs.plan.faults.some(({ id }) => id === 'P12')
   }
 
   /** From now on faults come. */
@@ -91,6 +103,7 @@ export class Injector {
     const link = this.#link(parcel)
     const { least, most } = this.#needs.plan.delays
     const delay = spread(link, least, most)
+    if (this.#keepsNews && parcel.kind === 'enabled' && this.#news.length < keptNews) this.#news.push(parcel)
     if (this.#healed || this.#rates.size + this.#slow.size === 0) return [delay]
     const { oldDisks } = this.#needs
     if (oldDisks.isProving(parcel.from) || oldDisks.isProving(parcel.to)) return [delay]
@@ -256,9 +269,56 @@ export class Injector {
         world.queue.after(fault.lasts, () => this.#startAgain(alive), true)
         return alive.map(({ id }) => id).join(',')
       }
+      case 'P11':
+        this.#killAll(fault.cycles ?? 1)
+        return `${fault.cycles} times`
+      case 'P12':
+        return this.#restartStagers(fault, at)
       default:
         return this.#strikeServer(fault, this.#target(fault, at))
     }
+  }
+
+  /** Each comes back at a moment of its own, perhaps stands still for a while, and is killed again, perhaps before it has recovered. */
+  #killAll(cycles: number): void {
+    if (this.#healed || cycles === 0) return
+    const { queue, servers } = this.#world
+    const random = this.#killer
+    const alive = shuffled(
+      random,
+      [...servers.values()].filter((server) => server.alive),
+    )
+    for (const server of alive) {
+      server.kill(random.below(2) === 0 && this.#mayLosePower(server))
+      queue.after(random.below(apartMs), () => this.#startSlowly(server), true)
+    }
+    const isEarly = random.below(10) < 3
+    const pauseMs = isEarly ? random.below(againMs) : apartMs + 30 + random.below(2 * againMs)
+    queue.after(pauseMs, () => this.#killAll(cycles - 1), true)
+  }
+
+  #startSlowly(server: ServerNode): void {
+    this.#startAgain([server])
+    if (this.#healed || this.#killer.below(3) > 0) return
+    server.pause()
+    this.#later(this.#killer.below(apartMs), () => server.resume())
+  }
+
+  /** Who has said that it staged, and does not know what was decided: it is started again, and then hears of epochs enabled before. */
+  #restartStagers({ lasts }: PlannedFault, at: string | null): string {
+    const { queue, network, servers } = this.#world
+    const stagers = [...servers.values()].filter(
+      ({ id, machine }) => id === at || machine?.topics.some(({ state }) => state.promised.size > 0) === true,
+    )
+    for (const server of stagers) {
+      server.kill(this.#killer.below(2) === 0 && this.#mayLosePower(server))
+      queue.after(this.#killer.below(Math.min(lasts, apartMs)), () => this.#startAgain([server]), true)
+    }
+    const tell = () => {
+      for (const parcel of this.#news) network.replay(parcel)
+    }
+    queue.after(apartMs + this.#killer.below(apartMs), tell, true)
+    return stagers.map(({ id }) => id).join(',')
   }
 
   #strikeServer(fault: PlannedFault, server: ServerNode | null): string | null {

@@ -57,6 +57,8 @@ const changeMs = 6_000
 /** A change whose members do not answer gives up after its plan's time, and the next one waits for that. */
 const planMs = 3_000
 const limits = { planTicks: 150, stageTicks: 60 }
+/** Where servers replace dead members: sooner than production does, as a world lives for seconds. */
+const replacing = { recoveryReplaceTicks: 15, maskingReplaceTicks: 60 }
 const stepMs = 10
 /** How long a cluster is watched that cannot do what it is asked. */
 const hopelessMs = 1_000
@@ -113,7 +115,7 @@ class Run {
       disks: plan.disks,
       sync: (server) => plan.sync?.[server] ?? 'always',
       points: true,
-      limits,
+      limits: { ...limits, ...(plan.replacesDead && replacing) },
       fate: (parcel) => this.#injector?.fate(parcel) ?? [0],
       flushTime: (server) => this.#injector?.flushTime(server) ?? 0,
       streamFor: (name) => namedStream(plan.seed, name),
@@ -301,10 +303,34 @@ class Run {
         if (id !== undefined) client.outcome(topic, parseMessageId(id))
         return
       }
+      case 'ask-again':
+        this.#askAgain(client, topic, operation.change, operation.by)
+        return
       case 'reconfigure': {
         const { change, by, members, mode, decider, membersMin, order } = operation
         const template = { members: [...members], mode, decider, membersMin, ...(order && { order }) }
         client.reconfigure(topic, { by, changeId: change, epoch: 0, ...template })
+        return
+      }
+    }
+  }
+
+  /** A change that is known to have been decided is asked for again: of the epoch that it ended. */
+  #askAgain(client: ClientNode, topic: string, change: string, by: readonly string[]): void {
+    const asked = this.#world.operations.filter(
+      (one) => one.kind === 'reconfigure' && one.topic === topic && one.label === change,
+    )
+    for (const { steps } of asked) {
+      for (const step of steps) {
+        if (step.kind !== 'changed' || step.message.superseded) continue
+        const { decision } = step.message
+        const isOld = [...this.#world.servers.values()].some(({ machine }) =>
+          machine?.topics.some(
+            ({ state }) => state.topic === topic && (state.newest?.epoch ?? 0) > decision.next.epoch,
+          ),
+        )
+        if (isOld) reach(this.#reached, 'R24')
+        client.reconfigure(topic, { by, changeId: change, epoch: decision.next.epoch - 1 })
         return
       }
     }

@@ -4,7 +4,7 @@ import { getEventListeners } from 'node:events'
 import { describe, expect, it } from 'vitest'
 import { createCluster } from '../../broker/dev/cluster.ts'
 import { type Client, EpochcastError, text } from '../../client-sdk/index.ts'
-import { settled, until } from '../regressions/filtered-cluster.ts'
+import { settled, until } from '../until.ts'
 
 type Calls = Readonly<Record<string, (() => unknown) | 'no promise'>>
 

@@ -2,6 +2,7 @@ import type { Mutant } from './mutant.ts'
 import { callMutants } from './table/calls.ts'
 import { decisionMutants } from './table/decisions.ts'
 import { epochChangeMutants } from './table/epoch-change.ts'
+import { groupMutants } from './table/groups.ts'
 import { logMutants } from './table/log.ts'
 import { membershipMutants } from './table/membership.ts'
 import { operationMutants } from './table/operations.ts'
@@ -16,4 +17,5 @@ export const mutants: readonly Mutant[] = [
   ...logMutants,
   ...orderMutants,
   ...membershipMutants,
+  ...groupMutants,
 ]

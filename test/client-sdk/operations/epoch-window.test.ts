@@ -2,6 +2,7 @@
 // acknowledgements by hand.
 import { crc32 } from 'node:zlib'
 import { expect, it } from 'vitest'
+import { FullServers } from '../../../client-sdk/full-servers.ts'
 import { addLimits, EpochWindow } from '../../../client-sdk/operations/epoch-window.ts'
 import { OutgoingDraft } from '../../../client-sdk/operations/outgoing.ts'
 import { One } from '../../../client-sdk/operations/waiters.ts'
@@ -24,7 +25,7 @@ function configuration(mode: 'fault-masking' | 'fault-recovery'): Configuration 
 /** What a message's result says after these members have acknowledged it, in this order. */
 async function syncAfter(mode: 'fault-masking' | 'fault-recovery', acks: readonly [number, Sync][]): Promise<unknown> {
   const of = configuration(mode)
-  const servers = { addressOf: (member: Member) => member.address, isUp: () => true }
+  const servers = { addressOf: (member: Member) => member.address, isUp: () => true, full: new FullServers() }
   const window = new EpochWindow(of, publisher, servers, addLimits)
   const draft = new OutgoingDraft()
   draft.add(Buffer.from('x'))

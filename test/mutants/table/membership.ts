@@ -133,4 +133,53 @@ export const membershipMutants: readonly Mutant[] = [
     caughtBy: ['L2', 'trace'],
     stories: ['coordinator-without-the-topic'],
   },
+  {
+    id: 'S11',
+    title: 'the replacement of dead members leaves fewer than the mode takes',
+    edits: [
+      {
+        file: 'broker/membership/policy.ts',
+        find: 'return isChanged && maySucceed(serving, members) ? members : null',
+        replace: 'return isChanged && maySucceed(serving, serving.members) ? members : null',
+      },
+    ],
+    caughtBy: ['MEMBERS', 'test'],
+    tests: ['test/broker/membership/policy.test.ts'],
+  },
+  {
+    id: 'S12',
+    title: 'substitutes for members that died while staging are fewer than the mode takes',
+    edits: [
+      {
+        file: 'broker/epoch/target.ts',
+        find: '|| !maySucceed(next, members)) return null',
+        replace: '|| members.length < next.membersMin) return null',
+      },
+      {
+        file: 'broker/epoch/target.ts',
+        find: "if (next.mode === 'fault-masking') fill(members, next.members, size)",
+        replace: "if (next.mode === 'single') fill(members, next.members, size)",
+      },
+    ],
+    caughtBy: ['MEMBERS', 'test'],
+    tests: ['test/broker/epoch/target.test.ts'],
+  },
+  {
+    id: 'S13',
+    title: 'rivals never give way for longer than at first',
+    edits: [
+      {
+        file: 'broker/epoch/rivalry.ts',
+        find: 'const pauseDoublings = 5',
+        replace: 'const pauseDoublings = 0',
+      },
+      {
+        file: 'broker/epoch/rivalry.ts',
+        find: 'const patienceDoublings = 3',
+        replace: 'const patienceDoublings = 0',
+      },
+    ],
+    caughtBy: ['test', 'L3'],
+    tests: ['test/broker/epoch/rivalry.test.ts'],
+  },
 ]
