@@ -41,6 +41,7 @@ function callsOf(client: Client) {
   }
   const ofTopic: Calls = {
     publish: () => topic.publish('x'),
+    send: () => topic.send(new Uint8Array(1), new Uint8Array(0)),
     publishMany: () => topic.publishMany(['x', 'y']),
     get: () => topic.get(),
     subscribe: () => topic.subscribe({ from: { time: 0 } }),
