@@ -26,9 +26,14 @@ const meanings: Record<Refusal, Meaning> = {
   'unknown-server': { code: 'EC_UNKNOWN_SERVER' },
   'transfer-failed': { code: 'EC_TRANSFER_FAILED', isUnchanged: true },
   busy: { code: 'EC_UNAVAILABLE', hint: 'try again' },
+  'too-few-servers': { code: 'EC_UNAVAILABLE' },
+  'still-needed': { code: 'EC_STILL_NEEDED', isUnchanged: true },
 }
 
-export function refusalError(topic: string, { refusal, detail }: MessageOf<'refused'>): EpochcastError {
+export function refusalError(
+  topic: string,
+  { refusal, detail }: Pick<MessageOf<'declined'>, 'refusal' | 'detail'>,
+): EpochcastError {
   const { code, hint, isUnchanged } = meanings[refusal]
   const text =
     refusal === 'unknown-topic' ? `topic ${topic} does not exist` : `${topic === '' ? '' : `${topic}: `}${detail}`

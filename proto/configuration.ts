@@ -98,7 +98,7 @@ export function reportsNeeded(configuration: Configuration): number {
 }
 
 /** Members that must have staged before the proposal, and have started before the epoch is enabled. */
-export function enabledQuorum(next: Pick<Configuration, 'mode' | 'members'>): number {
+export function enabledQuorum(next: { readonly mode: Mode; readonly members: readonly unknown[] }): number {
   return next.mode === 'fault-masking' ? majority(next.members.length) : next.members.length
 }
 
@@ -122,6 +122,12 @@ export function isMember(configuration: Configuration, name: ServerName): boolea
  */
 export function defaultDecider(mode: Mode, engine: Decider = 'engine'): Decider {
   return mode === 'fault-masking' ? 'stakes' : engine
+}
+
+/** The mode of a topic that nobody described: the one that tolerates a failure on so many servers, masked where possible. */
+export function defaultMode(servers: number): Mode {
+  if (servers >= defaultSizes['fault-masking']) return 'fault-masking'
+  return servers >= defaultSizes['fault-recovery'] ? 'fault-recovery' : 'single'
 }
 
 export const defaultSizes: Record<Mode, number> = { single: 1, 'fault-recovery': 2, 'fault-masking': 3 }

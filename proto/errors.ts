@@ -9,6 +9,7 @@ const codes = {
   EC_UNAVAILABLE: true,
   EC_UNKNOWN_TOPIC: false,
   EC_UNKNOWN_SERVER: false,
+  EC_STILL_NEEDED: false,
   EC_TOPIC_EXISTS: false,
   EC_IMPOSSIBLE_MEMBERSHIP: false,
   EC_ORDER_NOT_OFFERED: false,
@@ -31,6 +32,7 @@ const codes = {
   EC_LOG_FORMAT: false,
   EC_STORAGE_OLD: false,
   EC_SERVERS_DIFFER: false,
+  EC_UNSETTLED: true,
   EC_DISK_FULL: true,
   EC_DISK_FAILED: false,
 } as const

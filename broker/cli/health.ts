@@ -1,15 +1,17 @@
 /** What the state of its replicas means for a topic. */
-import type { ReplicaInfo } from '../../client-sdk/index.ts'
+import type { ReplicaInfo, ServerInfo } from '../../client-sdk/index.ts'
 import { type Configuration, enabledQuorum, operationQuorum } from '../../proto/configuration.ts'
-import { count, list } from './describe.ts'
+import { count, idsOf, list } from './describe.ts'
 
 export interface Health {
   /**
-   * open: takes messages; changing: the epoch is being ended; starting: the next one is decided and has not begun; stopped: too few
-   * members answer.
+   * open: takes messages; changing: the epoch is being ended; starting: the next one is decided and has not begun; full: too few
+   * disks have room; stopped: too few members answer.
    */
-  readonly state: 'open' | 'changing' | 'starting' | 'stopped'
+  readonly state: 'open' | 'changing' | 'starting' | 'full' | 'stopped'
   readonly silent: readonly string[]
+  /** Members whose disks are full. */
+  readonly full: readonly string[]
   /** Members of earlier epochs that have to stay up until the newest one has begun. */
   readonly needed: readonly string[]
   /** Further failures that lose nothing. */
@@ -19,16 +21,22 @@ export interface Health {
   readonly text: string
 }
 
-export function healthOf(configuration: Configuration, replicas: readonly ReplicaInfo[]): Health {
+export function healthOf(
+  configuration: Configuration,
+  replicas: readonly ReplicaInfo[],
+  servers: readonly ServerInfo[],
+): Health {
   const members = replicas.filter(({ isOld }) => isOld !== true)
   const namesOf = (some: readonly ReplicaInfo[]) => some.map(({ server }) => server)
   const inPhase = (wanted: string, of: readonly ReplicaInfo[] = members) =>
     namesOf(of.filter(({ phase }) => phase === wanted))
   const needed = namesOf(replicas.filter(({ isOld }) => isOld === true))
   const silent = inPhase('silent', replicas)
+  const full = idsOf(configuration).filter((id) => servers.some((one) => one.id === id && isFull(one)))
   // A member that holds nothing of the topic, after it lost its disk, is no better than one that does not answer.
   const gone = inPhase('silent').length + inPhase('absent').length
-  const open = members.filter(({ phase, epoch }) => phase === 'open' && epoch === configuration.epoch).length
+  const opened = members.filter(({ phase, epoch }) => phase === 'open' && epoch === configuration.epoch)
+  const open = opened.filter(({ server }) => !full.includes(server)).length
   const wedged = members.some(({ phase }) => phase === 'wedged' || phase === 'closed')
   const quorum = operationQuorum(configuration)
   const alive = members.length - gone
@@ -36,8 +44,15 @@ export function healthOf(configuration: Configuration, replicas: readonly Replic
   const least = configuration.mode === 'fault-masking' ? quorum : 1
   const toleratesNow = Math.max(0, alive - least)
   const staysOpenFor = Math.max(0, open - quorum)
-  const base = { silent, needed, toleratesNow, staysOpenFor }
-  if (open >= quorum) return { ...base, state: 'open', text: openText(configuration, toleratesNow, staysOpenFor) }
+  const base = { silent, full, needed, toleratesNow, staysOpenFor }
+  if (open >= quorum) {
+    const text = openText(configuration, toleratesNow, staysOpenFor)
+    return { ...base, state: 'open', text: full.length === 0 ? text : `${text}; ${fullText(full)}` }
+  }
+  if (opened.length >= quorum) {
+    const what = `takes no messages until there is space, or until it is moved: epochcast reconfig ${configuration.topic}`
+    return { ...base, state: 'full', text: `${fullText(full)}: ${what} --members …` }
+  }
   const starting = inPhase('starting')
   // What is lost or kept until it begins is decided by the members before.
   if (starting.length > 0 || needed.length > 0) {
@@ -49,6 +64,14 @@ export function healthOf(configuration: Configuration, replicas: readonly Replic
   }
   const text = stoppedText(configuration, inPhase('silent'), inPhase('absent'), alive >= least)
   return { ...base, state: 'stopped', text }
+}
+
+function isFull({ shortages }: ServerInfo): boolean {
+  return shortages.includes('space')
+}
+
+function fullText(full: readonly string[]): string {
+  return `the ${full.length === 1 ? 'disk' : 'disks'} of ${list(full)} ${full.length === 1 ? 'is' : 'are'} full`
 }
 
 function openText({ mode }: Configuration, toleratesNow: number, staysOpenFor: number): string {

@@ -22,7 +22,8 @@ import { type Address, previousEpoch, type ServerName, serverId, serverIdOf, typ
 import { type Effect, send } from '../../proto/machine/contract.ts'
 import type { Message, MessageOf, Refusal } from '../../proto/wire/messages.ts'
 import type { Directory } from '../membership/directory.ts'
-import { place } from '../membership/placement.ts'
+import { checkAnswering, choose, memberId } from '../membership/placement.ts'
+import { explain, refusalOf } from '../refusal.ts'
 import type { Replica } from '../replica/replica.ts'
 import type { TopicState } from '../replica/topic-state.ts'
 import type { ChangeListener, ChangePhase, ChangeResult, Coordination } from './change.ts'
@@ -165,7 +166,8 @@ export class Changes {
       else if (this.#running.has(request.topic)) this.#wait(asker, into)
       else this.#start(asker, newest, into)
     }
-    this.#needs.registry.lookup(request.topic, found, out)
+    const unanswered = (reason: string, into: Effect[]) => this.#refuse(asker, 'no-decider', reason, into)
+    this.#needs.registry.lookup(request.topic, { found, unanswered }, out)
   }
 
   /** The epoch is over, and how is not known here: a member of the newest one tells. */
@@ -252,12 +254,7 @@ export class Changes {
         this.#early.push(asker)
         return
       }
-      this.#refuse(
-        asker,
-        refusalOf(error),
-        error.hint === undefined ? error.message : `${error.message}; ${error.hint}`,
-        out,
-      )
+      this.#refuse(asker, refusalOf(error), explain(error), out)
     }
   }
 
@@ -341,23 +338,14 @@ export class Changes {
     })
   }
 
-  /** Members nobody named: the old ones as far as the mode has room for them, then others that are alive. */
+  /** Members that nobody named: the living old ones as far as the mode has room for them, then others, living ones first. */
   #chosen(request: MessageOf<'reconfigure'>, mode: Mode, old: Configuration): Member[] {
     const size = request.size ?? sizeFor(mode, old)
     if (mode === old.mode && size === old.members.length) return [...old.members]
-    const alive = this.#directory.alive()
-    const kept = old.members.filter(({ name }) => this.#directory.isAlive(name)).slice(0, size)
-    const spare = alive.filter((member) => !old.members.some(({ name }) => name === member.name))
-    const members = [...kept, ...place(old.topic, spare, size - kept.length)]
-    if (members.length < size) {
-      throw new EpochcastError(
-        'EC_IMPOSSIBLE_MEMBERSHIP',
-        `${mode} on ${size} servers, but only ${members.length} answer`,
-        {
-          hint: 'start more servers, or name the members',
-        },
-      )
-    }
+    const isAlive = ({ name }: Member) => this.#directory.isAlive(name)
+    const kept = old.members.filter(isAlive).slice(0, size)
+    const members = choose(old.topic, mode, size, kept, this.#directory.servers(), isAlive)
+    checkAnswering(mode, members, isAlive, memberId)
     return members
   }
 
@@ -403,11 +391,6 @@ export function sizeFor(mode: Mode, old: Configuration): number {
   const failures = Math.max(1, toleratedFailures(old.mode, old.members.length))
   if (mode === 'fault-masking') return 2 * failures + 1
   return mode === 'fault-recovery' ? failures + 1 : defaultSizes.single
-}
-
-function refusalOf({ code }: EpochcastError): Refusal {
-  if (code === 'EC_NO_DECIDER') return 'no-decider'
-  return code === 'EC_UNKNOWN_SERVER' ? 'unknown-server' : 'impossible-membership'
 }
 
 function newer(one: Configuration | null, other: Configuration | null): Configuration | null {

@@ -1,18 +1,22 @@
 import { randomInt, randomUUID } from 'node:crypto'
-import { mkdir } from 'node:fs/promises'
+import { access, constants, mkdir } from 'node:fs/promises'
 import { dirname, join, resolve } from 'node:path'
 import { EpochcastError } from '../../proto/errors.ts'
 import type { ServerId } from '../../proto/ids.ts'
 import { bootOfMachine } from './boot.ts'
 import { DiskFiles, flushDirectoryEntry } from './disk-files.ts'
-import { diskFailed } from './failure.ts'
+import { diskFailed, systemCode } from './failure.ts'
 import type { Files } from './files.ts'
 import { damagedIdentity, type Identity, readIdentity, writeIdentity } from './identity.ts'
 import { lockDirectory } from './lock.ts'
 import type { LogOptions } from './options.ts'
 import { SegmentLog } from './segment-log.ts'
 import { parseSegmentName } from './segment-name.ts'
+import { openFilesMax } from './segments.ts'
 import { type LostStorage, setAside } from './unflushed.ts'
+
+/** File descriptors that are held for the log: its open segments, those being made, and a directory. */
+export const descriptorsHeld: number = openFilesMax + 8
 
 interface Opened {
   readonly identity: Identity
@@ -69,6 +73,12 @@ export async function openDirectory(path: string, options: DirectoryOptions): Pr
   try {
     unlock = lockDirectory(absolute, join(absolute, 'lock'))
     const files = new DiskFiles(absolute)
+    const held = unlock
+    unlock = () => {
+      files.holdDescriptors(0)
+      held()
+    }
+    files.holdDescriptors(descriptorsHeld)
     const { serverId, boot = bootOfMachine() } = options
     const found = await readIdentity(files)
     if (found !== null && found.server !== serverId) throw foreign(absolute, found.server, serverId)
@@ -91,7 +101,19 @@ async function makeDirectory(path: string): Promise<void> {
       if (made === topmost) return
     }
   } catch (error) {
-    throw diskFailed(`make ${path}`, error)
+    throw diskFailed(`make ${path}`, systemCode(error) === 'ENOENT' ? await reasonAbove(path, error) : error)
+  }
+}
+
+/** Node says of a directory whose parent may not be written to that it is not there: the reason is looked for above. */
+async function reasonAbove(path: string, error: unknown): Promise<unknown> {
+  for (let above = dirname(path); ; above = dirname(above)) {
+    const refusal: unknown = await access(above, constants.W_OK).then(
+      () => null,
+      (reason: unknown) => reason,
+    )
+    if (systemCode(refusal) !== 'ENOENT') return refusal ?? error
+    if (above === dirname(above)) return error
   }
 }
 

@@ -1,6 +1,7 @@
 import * as fs from 'node:fs'
 import { tryLock } from 'fs-native-extensions'
 import { EpochcastError } from '../../proto/errors.ts'
+import { isNoSpace } from './failure.ts'
 
 /**
  * Locks a directory for this process by an empty file in it, which stays: two processes must never lock two different
@@ -12,8 +13,7 @@ export function lockDirectory(path: string, file: string): () => void {
   const fd = fs.openSync(file, 'a+', 0o640)
   try {
     if (!tryLock(fd)) throw locked(path, holder(fd))
-    fs.ftruncateSync(fd)
-    fs.writeSync(fd, `${process.pid}\n`)
+    noteHolder(fd)
   } catch (error) {
     fs.closeSync(fd)
     throw error
@@ -22,6 +22,16 @@ export function lockDirectory(path: string, file: string): () => void {
   return () => {
     if (held) fs.closeSync(fd)
     held = false
+  }
+}
+
+/** A help for whoever is kept out, and nothing more: a full disk keeps no server from starting. */
+function noteHolder(fd: number): void {
+  try {
+    fs.ftruncateSync(fd)
+    fs.writeSync(fd, `${process.pid}\n`)
+  } catch (error) {
+    if (!isNoSpace(error)) throw error
   }
 }
 

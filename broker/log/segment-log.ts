@@ -10,7 +10,7 @@
  */
 import { EpochcastError, InvariantViolation } from '../../proto/errors.ts'
 import type { Position, RecordKind, Store } from '../../proto/machine/store.ts'
-import { damaged, diskFailed } from './failure.ts'
+import { damaged, diskFailed, isUnreachable } from './failure.ts'
 import type { Files } from './files.ts'
 import { Flushing } from './flushing.ts'
 import { type LogOptions, logOptions } from './options.ts'
@@ -21,8 +21,6 @@ import { Tail } from './tail.ts'
 import { mayLack, removeNote, writeNote } from './unflushed.ts'
 
 const markBytes = recordBytes(markBodyBytes)
-/** Largest records that the turns between two questions after `full` may append. */
-const turnRecords = 4
 /** First read of a record whose length is not known yet; most batches fit. */
 const readBytes = 64 * 1024 + headerBytes
 
@@ -50,6 +48,8 @@ export class SegmentLog implements Store {
   #segmentEnd: Position = 0
   /** Everything below is at least with the system: the end of this process loses none of it. */
   #writtenTo: Position = 0
+  /** Bytes of records that were admitted and are not appended yet. */
+  #admittedBytes = 0
   /** The newest record that is not the log's own. */
   #newest: Position = -1
   /** The last commit was a mark alone. */
@@ -80,11 +80,19 @@ export class SegmentLog implements Store {
     return this.#newest >= this.#writtenTo
   }
 
-  /** Leaves room for what one turn may append after it asked. */
+  /** Whether the largest batch would not fit: so it does not depend on a batch's size whether it is taken. */
   get full(): boolean {
-    return (
-      this.#phase === 'open' && this.#segments.refusesBatch(this.#tail + turnRecords * this.#options.recordBytesMax)
-    )
+    if (this.#phase !== 'open') return false
+    const largest = recordBytes(this.#options.recordBytesMax)
+    const end = this.#tail + this.#admittedBytes + markBytes + largest
+    // A record that does not fit into the rest of a segment leaves it empty.
+    return this.#segments.refusesBatch(end > this.#segmentEnd ? end + markBytes + largest : end)
+  }
+
+  admits(bytes: number): boolean {
+    if (this.full) return false
+    this.#admittedBytes += recordBytes(bytes)
+    return true
   }
 
   /** Everything below this position is on disk; never goes back within one storage. */
@@ -108,7 +116,7 @@ export class SegmentLog implements Store {
     if (this.#phase !== 'open') throw this.#notOpen()
     const bytes = recordBytes(body.length)
     if (body.length > this.#options.recordBytesMax) throw this.#tooLarge(body.length)
-    if (kind !== 'protocol' && this.#segments.refusesBatch(this.#tail + markBytes + bytes)) throw this.#full()
+    if (kind !== 'protocol') this.#useAdmission(bytes)
     if (kind !== 'batch') this.#mustFlush = true
     if (this.#runs.length === 0) this.#mark()
     const position = this.#place(bytes)
@@ -141,6 +149,7 @@ export class SegmentLog implements Store {
   /** Flushes by the clock what was only written. A flush that failed ends the log like any other. */
   tick(): void {
     if (this.#failure !== null && this.#phase === 'open') throw this.#failure
+    if (this.#phase === 'open') this.#segments.tick()
     if (this.#phase !== 'open' || this.#isFlushing || !this.#flushing.isDue(this.#writtenTo)) return
     this.#flushBehind().catch(() => {})
   }
@@ -210,6 +219,12 @@ export class SegmentLog implements Store {
     if (isWhole && !this.#isStrict) await removeNote(this.#files).catch((error) => this.#fail('close', error))
     await this.#distrusted
     await this.#segments.close()
+  }
+
+  /** @throws EpochcastError `EC_DISK_FULL` for a record that was not admitted, where there is no room for it */
+  #useAdmission(bytes: number): void {
+    if (this.#admittedBytes >= bytes) this.#admittedBytes -= bytes
+    else if (this.#segments.refusesBatch(this.#tail + markBytes + bytes)) throw this.#full()
   }
 
   get #isStrict(): boolean {
@@ -313,6 +328,7 @@ export class SegmentLog implements Store {
       return length < readBytes / 2 ? Uint8Array.from(body) : body
     } catch (error) {
       if (error instanceof EpochcastError) throw error
+      if (isUnreachable(error)) throw this.#fail('read', error)
       throw damaged(first, position - first, 'it cannot be read', error)
     }
   }

@@ -14,14 +14,16 @@ export class Belonging {
   readonly #directory: Directory
   /** An empty server that was told whom to join belongs to their cluster from then on. */
   readonly #joinsOthers: boolean
+  readonly #tellJoined: () => void
   #record: ClusterRecord | null = null
   /** Frames of another cluster, and frames that came before there was one. */
   foreignFrames = 0
 
-  constructor(self: Member, directory: Directory, joinsOthers: boolean) {
+  constructor(self: Member, directory: Directory, joinsOthers: boolean, tellJoined: () => void = () => {}) {
     this.#self = self
     this.#directory = directory
     this.#joinsOthers = joinsOthers
+    this.#tellJoined = tellJoined
   }
 
   get id(): ClusterId | '' {
@@ -73,7 +75,7 @@ export class Belonging {
     if (this.#record?.id !== cluster.id) return
     this.#directory.told([member], out)
     // It answered itself, so this is where it is now: after a move, what is noted of it is wrong.
-    this.#directory.heard(member)
+    this.#directory.heard(member, out)
   }
 
   #onJoin(from: Address, token: number, message: MessageOf<'join'>, out: Effect[]): void {
@@ -86,6 +88,7 @@ export class Belonging {
     this.#record = cluster
     out.push({ kind: 'persist', record: 'protocol', bytes: messageBytes({ kind: 'join', cluster }) })
     this.#directory.told(cluster.arbiters, out)
+    this.#tellJoined()
   }
 
   #refuse(from: Address, { message, envelope }: Frame, out: Effect[]): void {

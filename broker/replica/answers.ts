@@ -68,6 +68,7 @@ export function answerAbsent(message: TopicMessage): Message | null {
     case 'collect':
     case 'complete':
     case 'chain':
+    case 'ask-room':
       return { kind: 'refused', topic, epoch, refusal: 'not-yet', detail: 'not served here' }
     case 'pull':
       return { kind: 'pulled', topic, epoch, more: false, unheld: true, resume: 0 }

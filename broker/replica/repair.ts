@@ -99,7 +99,7 @@ export class Repair {
   batch(batch: Batch, bytes: Uint8Array, out: Effect[]): void {
     this.#silentTicks = 0
     this.#failures = 0
-    this.#intake.take(batch, bytes, this.#host.storeFull(), out)
+    this.#intake.take(batch, bytes, out)
   }
 
   pulled(from: Address, message: MessageOf<'pulled'>, out: Effect[]): void {
@@ -131,7 +131,7 @@ export class Repair {
 
   #pull(from: Address, out: Effect[], resume = 0): void {
     const { opened, topic } = this.#state
-    if (opened === null || opened.wedgedFor !== null) return
+    if (opened === null || opened.wedgedFor !== null || this.#host.room.full) return
     this.#token = this.#host.nextToken()
     this.#silentTicks = 0
     const since = opened.holdings.snapshot()

@@ -30,7 +30,7 @@ import { Feeds } from './feeds.ts'
 import { Gets } from './gets.ts'
 import { Intake } from './intake.ts'
 import { type EpochBound, judge, type Phase } from './outcomes.ts'
-import { answerPull } from './pulls.ts'
+import { Pulls } from './pulls.ts'
 import { Repair } from './repair.ts'
 import { Rolling } from './rolling.ts'
 import { TopicState } from './topic-state.ts'
@@ -68,6 +68,7 @@ export class Replica {
   readonly #feeds: Feeds
   readonly #repair: Repair
   readonly #gets: Gets
+  readonly #pulls: Pulls
   readonly #transfer: Transfer
   readonly #opening: Opening
   readonly #closing: Closing
@@ -81,13 +82,14 @@ export class Replica {
   dropped = 0
 
   constructor(topic: TopicName, host: Host, limits: Limits) {
-    this.state = new TopicState(topic, host.self.name)
+    this.state = new TopicState(topic, host.self.name, host.room)
     this.#host = host
     this.#limits = limits
     this.#intake = new Intake(this.state, limits, host.sync)
     this.#feeds = new Feeds(this.state)
     this.#repair = new Repair(this.state, this.#intake, host, limits)
     this.#gets = new Gets(this.state, this.#repair)
+    this.#pulls = new Pulls(this.state, host.outlets, limits.pullBytesMax)
     this.#transfer = new Transfer(this.state, host, limits)
     this.#opening = new Opening(this.state, this.#transfer, host, limits, (out) => this.#onOpened(out))
     this.#rolling = new Rolling(host, limits)
@@ -118,7 +120,7 @@ export class Replica {
 
   /** Nothing here waits for time to pass: it may be told of it late. */
   get isQuiet(): boolean {
-    if (this.#opening.isBusy || this.#transfer.busy || this.#catchUp.isAsking) return false
+    if (this.#opening.isBusy || this.#transfer.busy || this.#catchUp.isAsking || !this.#pulls.isEmpty) return false
     const { serving } = this
     if (serving === null) return this.phase === 'closed' && this.state.successorEnabled
     const isCommon = serving.sequencer === undefined && !this.#intake.crowded && this.#policy.isCalm
@@ -137,6 +139,7 @@ export class Replica {
       case 'accept':
       case 'credit':
       case 'unsubscribe':
+      case 'ask-room':
         return this.#onEpochBound(from, frame, message, out)
       case 'pull':
         return this.#onPull(from, frame, message, out)
@@ -204,6 +207,7 @@ export class Replica {
 
   peerDown(address: Address): void {
     this.#feeds.forget(address)
+    this.#pulls.forget(address)
     this.#transfer.peerDown(address)
     this.#closing.peerDown(address)
   }
@@ -211,6 +215,7 @@ export class Replica {
   tick(out: Effect[]): void {
     this.#feeds.tick(this.#limits.clientTicks, out)
     this.#gets.tick()
+    this.#pulls.tick(out)
     this.#repair.tick(out)
     this.#transfer.tick(out)
     this.#opening.tick(out)
@@ -225,7 +230,11 @@ export class Replica {
   }
 
   /** An answer to what this server's sequencer stored. */
-  answered(from: ServerName, message: MessageOf<'stored' | 'expected' | 'refused' | 'opened'>, out: Effect[]): void {
+  answered(
+    from: ServerName,
+    message: MessageOf<'stored' | 'expected' | 'refused' | 'opened' | 'room'>,
+    out: Effect[],
+  ): void {
     const { sequencer } = this.#intake
     if (message.kind === 'opened') sequencer?.opened(from, message, out)
     else sequencer?.answered(from, message, out)
@@ -234,6 +243,7 @@ export class Replica {
   }
 
   settle(out: Effect[]): void {
+    this.#pulls.settle(out)
     if (this.#opening.staging) this.#opening.settle(out)
     if (this.phase === 'open') this.#intake.sequencer?.settle(out)
     const { changed } = this.#intake
@@ -259,7 +269,7 @@ export class Replica {
       this.#refuse(from, token, message.epoch, 'bad-batch', `publisher ${message.publisher} is the sequencer's`, out)
       return
     }
-    const verdict = this.#intake.add(from, message, frame.bytes, this.#host.storeFull(), out)
+    const verdict = this.#intake.add(from, message, frame.bytes, out)
     if (verdict === 'stored' || verdict === 'repeated' || verdict === 'early') return
     this.#refuse(from, token, message.epoch, verdict, `publisher ${message.publisher}`, out)
   }
@@ -287,6 +297,10 @@ export class Replica {
         return this.#feeds.credit(from, token, message)
       case 'unsubscribe':
         return this.#feeds.unsubscribe(from, token)
+      case 'ask-room': {
+        const { topic, epoch } = message
+        return send(out, from, { kind: 'room', topic, epoch, isThere: !this.#host.room.full }, token)
+      }
       case 'collect':
         return this.#gets.collect(from, token, message, out)
       case 'complete':
@@ -343,7 +357,7 @@ export class Replica {
     // A retired server serves state transfer; clients are sent on to the members that have taken over.
     if (!isServer && this.#current(message.epoch) && this.phase === 'closed')
       this.#moved(from, token, message.epoch, out)
-    else answerPull(this.state, from, token, message, this.#limits.pullBytesMax, out)
+    else this.#pulls.ask(from, token, message)
   }
 
   #onPulled(from: Address, token: number, message: MessageOf<'pulled'>, out: Effect[]): void {

@@ -15,6 +15,7 @@ import type { Stake } from '../../proto/stake.ts'
 import { messageBytes } from '../../proto/wire/codec.ts'
 import type { Batch, Message } from '../../proto/wire/messages.ts'
 import { Acceptor } from '../epoch/acceptor.ts'
+import type { Room } from '../host.ts'
 import { Holdings } from './holdings.ts'
 
 /** The newest epoch that this server has opened as one of its members. */
@@ -32,6 +33,7 @@ export class TopicState {
   opened: OpenedEpoch | null = null
   /** Highest configuration that is known to be decided. */
   newest: Configuration | null = null
+  readonly #room: Room
   /** Highest epoch that is known to be enabled. Not kept: it is asked again. */
   #enabledEpoch: Epoch = beforeFirst
   readonly #decisions = new Map<Epoch, Decision>()
@@ -40,9 +42,10 @@ export class TopicState {
   /** Epochs for whose end this server has said that it holds everything, while it does not know how they ended. */
   readonly #promised = new Set<Epoch>()
 
-  constructor(topic: TopicName, self: ServerName) {
+  constructor(topic: TopicName, self: ServerName, room: Room) {
     this.topic = topic
     this.self = self
+    this.#room = room
   }
 
   get enabledEpoch(): Epoch {
@@ -164,21 +167,31 @@ export class TopicState {
     return true
   }
 
-  /** Takes a batch into the opened epoch. The caller has checked that it is its publisher's next one. */
-  store(batch: Batch, bytes: Uint8Array, out: Effect[]): void {
+  /**
+   * Takes a batch into the opened epoch. The caller has checked that it is its publisher's next one.
+   * @returns false where nothing was done because the disk has no room for it
+   */
+  store(batch: Batch, bytes: Uint8Array, out: Effect[]): boolean {
     const { opened } = this
     if (opened === null || opened.wedgedFor !== null || opened.configuration.epoch !== batch.epoch) {
       throw new InvariantViolation('I7', `batch of epoch ${batch.epoch} stored while it is not open`)
     }
+    if (!this.#room.admits(bytes.length)) return false
     const slot = opened.holdings.add(batch)
     out.push({ kind: 'persist', record: 'batch', bytes, placement: opened.holdings.index, slot })
+    return true
   }
 
-  /** Keeps a batch for an epoch change: apart from what is stored, told to nobody, read by nobody until it is decided. */
-  stage(batch: Batch, bytes: Uint8Array, out: Effect[]): void {
+  /**
+   * Keeps a batch for an epoch change: apart from what is stored, told to nobody, read by nobody until it is decided.
+   * @returns false where nothing was done because the disk has no room for it
+   */
+  stage(batch: Batch, bytes: Uint8Array, out: Effect[]): boolean {
+    if (!this.#room.admits(bytes.length)) return false
     const holdings = this.#stageable(batch)
     const slot = holdings.add(batch)
     out.push({ kind: 'persist', record: 'staged', bytes, placement: holdings.index, slot })
+    return true
   }
 
   /**

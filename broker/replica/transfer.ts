@@ -32,6 +32,8 @@ interface Request {
   batches: number
   /** It sent what does not fit what another source had given. */
   isMismatched: boolean
+  /** The disk had no room for a batch of it. */
+  isCutShort: boolean
 }
 
 export class Transfer {
@@ -152,8 +154,8 @@ export class Transfer {
       this.#stopMixing(batch.epoch)
       return
     }
-    this.#request.batches++
-    this.#state.stage(batch, bytes, out)
+    if (this.#state.stage(batch, bytes, out)) this.#request.batches++
+    else this.#request.isCutShort = true
   }
 
   pulled(message: MessageOf<'pulled'>, out: Effect[]): void {
@@ -162,7 +164,9 @@ export class Transfer {
     if (request === null) return
     const { pullBytes, pullBytesMax } = this.#limits
     this.#bytes = message.more ? Math.min(this.#bytes * 2, pullBytesMax) : pullBytes
-    if (message.more) {
+    // What was not taken is asked for again, once there is room.
+    if (request.isCutShort) this.#resume = null
+    else if (message.more) {
       this.#resume = { source: this.#source, epoch: message.epoch, slot: message.resume }
     } else {
       // What does not fit is asked of the same source again, from the beginning.
@@ -207,6 +211,8 @@ export class Transfer {
       this.#ask('chain', gap, undefined, goal, out)
       return
     }
+    // No body would be taken: asked for at a tick that finds room.
+    if (this.#host.room.full) return
     for (const past of this.#pastEpochs(goal.epoch)) {
       const closing = this.#state.decisionOf(past)?.closing
       if (closing === undefined || this.#state.missing(past, closing) === 0) continue
@@ -237,8 +243,10 @@ export class Transfer {
     if (batch.epoch !== this.#following.epoch) return
     this.#failures = 0
     this.#following.received(batch.body.length, out)
-    if (this.#state.stageContinues(batch)) this.#state.stage(batch, bytes, out)
-    else if (this.#state.dropMismatch(batch)) this.#stopMixing(batch.epoch)
+    if (this.#state.stageContinues(batch)) {
+      // Without room, reading along begins anew behind what is here once there is some.
+      if (!this.#state.stage(batch, bytes, out)) this.#following.end()
+    } else if (this.#state.dropMismatch(batch)) this.#stopMixing(batch.epoch)
     // One before it was lost: it begins anew behind what is here.
     else if (this.#state.stageSkips(batch)) this.#following.end()
   }
@@ -286,7 +294,7 @@ export class Transfer {
     const token = this.#host.nextToken()
     const to = this.#host.addressOf(source.member)
     const { topic } = this.#state
-    this.#request = { token, epoch, what, silentTicks: 0, batches: 0, isMismatched: false }
+    this.#request = { token, epoch, what, silentTicks: 0, batches: 0, isMismatched: false, isCutShort: false }
     if (what === 'chain') {
       send(out, to, { kind: 'chain', topic, epoch }, token)
       return

@@ -6,6 +6,7 @@
  * by name, never mapped.
  */
 
+import { serverId } from '../ids.ts'
 import { bytes, flag, many, one, optional, text, uint, type ValueOf, word } from './fields.ts'
 import {
   changeIdType,
@@ -24,8 +25,11 @@ import {
   phaseTimes,
   publisherType,
   ranks,
+  serverLife,
   serverNameType,
+  serverShortage,
   serverSync,
+  shortageType,
   shownPosition,
   source,
   stake,
@@ -51,6 +55,8 @@ export const refusals = [
   'unknown-server',
   'transfer-failed',
   'busy',
+  'too-few-servers',
+  'still-needed',
 ] as const
 export type Refusal = (typeof refusals)[number]
 
@@ -139,7 +145,14 @@ export const shapes = {
     changeId: optional(12, changeIdType),
   },
   /** `created`: this request made the topic. */
-  located: { ...topical, configuration: one(4, configuration), servers: many(5, member), created: one(6, flag) },
+  located: {
+    ...topical,
+    configuration: one(4, configuration),
+    servers: many(5, member),
+    created: one(6, flag),
+    /** Members whose disks are full, as far as the one knows that answers. */
+    full: many(7, serverNameType),
+  },
   inquire: { ...topical },
   /** State of one topic on one server, for people and for the plan of a change. */
   condition: {
@@ -245,13 +258,21 @@ export const shapes = {
     incarnation: optional(4, uint()),
     position: optional(5, uint()),
     sync: optional(6, syncType),
+    shortages: many(7, shortageType),
   },
-  /** `old`: their disk is an old copy, so they do not serve. `syncs`: of those that flush later than `always`. */
+  /**
+   * `old`: their disk is an old copy, so they do not serve. `syncs`: of those that flush later than `always`. `short`: of
+   * those that answer and are short of something.
+   */
   directory: {
     servers: many(2, member),
     silent: many(3, serverNameType),
     old: many(4, serverNameType),
     syncs: many(5, serverSync),
+    /** For clients: the arbiters, under the names that they had at the bootstrap. */
+    arbiters: many(6, member),
+    lives: many(7, serverLife),
+    short: many(8, serverShortage),
   },
   'list-servers': {},
 
@@ -274,6 +295,24 @@ export const shapes = {
   shown: { incarnation: one(2, uint()), position: one(3, uint()) },
   /** Only in the log: what other servers have shown. */
   remembered: { servers: many(2, shownPosition) },
+
+  /** Asks what a server is needed for, as far as the one who is asked knows; topics whose names come behind `after`. */
+  'list-parts': { name: one(2, serverNameType), after: one(3, text(200)) },
+  /** `topics`: those that have the server as a member, or need what it holds until a change is over. */
+  parts: { arbiter: one(2, flag), topics: many(3, topicType), more: one(4, flag) },
+  /** Takes a server that is gone for good off the list. */
+  forget: { server: one(2, text(32, serverId)) },
+  /** Done, now or before. */
+  forgot: { name: one(2, serverNameType) },
+  /** Only in the log: servers that were forgotten, or came back after that. */
+  lives: { servers: many(2, serverLife) },
+
+  /** The answer to a question about the cluster as a whole that cannot be answered, and why. */
+  declined: { refusal: one(2, word(refusals)), detail: one(3, text(1000)) },
+
+  // A publisher asks whether a member whose disk was full takes batches again.
+  'ask-room': { ...topical },
+  room: { ...topical, isThere: one(4, flag) },
 } as const
 
 type Shapes = typeof shapes

@@ -26,7 +26,7 @@ async function main(): Promise<number> {
     process.stderr.write(`${options.problem}\n\n${usage(faultClasses)}`)
     return 2
   }
-  const inside = runInside(import.meta.url, args)
+  const inside = await runInside(import.meta.url, args)
   if (inside !== null) return inside
   bringLoopbackUp()
   const folder = mkdtempSync(

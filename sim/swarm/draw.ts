@@ -40,8 +40,9 @@ export function drawPlan(seed: number, options: DrawOptions = {}): Plan {
   const ordered = drawTopics(streamOf(seed, 7), plain, { servers, clients, until: healAt })
   const { topic, second, operations: changing, engine } = drawEngine(streamOf(seed, 8), ordered)
   const late = streamOf(seed, 9)
-  const operations = drawQuestions(late, changing, servers)
+  const asking = drawQuestions(late, changing, servers)
   const replacesDead = late.below(4) === 0
+  const operations = drawPatience(streamOf(seed, 10), asking)
   const around = { servers, arbiters, clients, healAt, hasEngine: engine !== 'none' }
   const faults = drawFaults(streamOf(seed, 4), around, options.without ?? new Set())
   const timing = streamOf(seed, 5)
@@ -92,6 +93,14 @@ function drawQuestions(
     return [{ ...asked, by: shuffled(random, servers), ...(topic && { topic }) }]
   })
   return [...operations, ...questions].sort((one, other) => one.at - other.at)
+}
+
+/** In one world of two, some callers of Adds give up soon. */
+function drawPatience(random: Random, operations: readonly PlannedOperation[]): PlannedOperation[] {
+  if (random.below(2) === 0) return [...operations]
+  return operations.map((one) =>
+    one.do === 'add' && random.below(3) === 0 ? { ...one, patience: logUniform(random, 1, 200) } : one,
+  )
 }
 
 /** In one world of eight, some servers flush later than they acknowledge. */

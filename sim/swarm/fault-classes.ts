@@ -33,6 +33,7 @@ export const faultClasses = {
   D3: { drawn: false, text: 'a later sector survived a power cut and an earlier one did not' },
   D4: { drawn: true, text: 'a flush fails once' },
   D8: { drawn: true, text: 'a disk is full' },
+  D8b: { drawn: false, text: 'a publisher is refused because too many disks are full' },
   D10: { drawn: true, text: 'flushes are slow, or hang' },
   R1: { drawn: false, text: 'several coordinators work on the end of one epoch' },
   R2: { drawn: false, text: 'an epoch is ended right after it began' },

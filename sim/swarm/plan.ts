@@ -68,7 +68,13 @@ export type PlannedOperation = {
   /** The first topic without it. */
   readonly topic?: PlannedTopicName
 } & (
-  | { readonly do: 'add'; readonly value: string; readonly onEpochEnd: 'republish' | 'settle' }
+  | {
+      readonly do: 'add'
+      readonly value: string
+      readonly onEpochEnd: 'republish' | 'settle'
+      /** Milliseconds after which its caller gives up; it never does without. */
+      readonly patience?: number
+    }
   /** An add once a subscription of this client is given something: it has a cause. */
   | { readonly do: 'answer'; readonly value: string }
   | { readonly do: 'get'; readonly level: GetLevel }

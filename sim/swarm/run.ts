@@ -187,6 +187,8 @@ class Run {
     }
   }
 
+  /** From now on every call must end well: no caller gives up any more. */
+  #isHealed = false
   #tolerance: Tolerance | null = null
   #oldDisks: OldDisks | null = null
   #orders: OrderRules | null = null
@@ -209,7 +211,7 @@ class Run {
     if (this.#hash !== null && 'parcel' in event) {
       this.#hash.update(`${event.what} ${event.at} ${event.parcel.from} ${event.parcel.to}`).update(event.parcel.bytes)
     }
-    if (event.what === 'operation' && event.step.kind === 'delivered') this.#answer(event.operation.client)
+    if (event.what === 'operation' && isGiven(event.step)) this.#answer(event.operation.client)
     if (event.what === 'gone') this.#answers.delete(event.client)
     if (event.what !== 'fatal') return
     const node = [...this.#world.servers.values()].find(({ name }) => name === event.server)
@@ -264,9 +266,16 @@ class Run {
     }
     const topic = operation.topic ?? firstTopic
     switch (operation.do) {
-      case 'add':
-        client.add(topic, operation.value, operation.onEpochEnd)
+      case 'add': {
+        const { value, onEpochEnd, patience } = operation
+        const added = client.add(topic, value, onEpochEnd)
+        if (patience === undefined) return
+        const giveUp = () => {
+          if (!this.#isHealed && this.#world.clients.get(client.id) === client) client.giveUp(added)
+        }
+        this.#world.queue.after(patience, giveUp, true)
         return
+      }
       case 'answer': {
         const { value } = operation
         const waiting = this.#answers.get(client.id) ?? []
@@ -338,6 +347,7 @@ class Run {
   /** All faults end; what is dead comes back, but for those that the rest can do without. */
   async #heal(tolerance: Tolerance): Promise<void> {
     const world = this.#world
+    this.#isHealed = true
     this.#injector?.heal()
     const gone: string[] = []
     for (const id of this.#plan.deadForGood) {
@@ -484,4 +494,9 @@ function valuesGiven(steps: readonly Step[]): Set<string> {
 
 function isOpen({ over, kind }: { readonly over: boolean; readonly kind: string }): boolean {
   return !over && kind !== 'subscribe' && kind !== 'follow'
+}
+
+/** The client was given something. */
+function isGiven(step: Step): boolean {
+  return step.kind === 'delivered' || (step.kind === 'got' && step.given.length > 0)
 }

@@ -226,6 +226,7 @@ export class Situations {
   #stepped(operation: Operation, step: Step): void {
     if (operation.kind === 'subscribe') this.#orders.see(operation, step)
     if (step.kind === 'added' && (step.status === 'included' || step.status === 'dropped')) this.#note('R19')
+    if (step.kind === 'failed' && operation.kind === 'add' && step.code === 'EC_DISK_FULL') this.#note('D8b')
     if (step.kind !== 'changed' || !operation.over) return
     const { epoch, topic } = step.message.decision.next
     const isOfTopic = (other: { readonly topic: string }) => other.topic === topic

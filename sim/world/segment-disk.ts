@@ -38,6 +38,10 @@ export class SegmentDisk implements Store {
     return this.#log.full
   }
 
+  admits(bytes: number): boolean {
+    return this.#log.admits(bytes)
+  }
+
   get flushedTo(): Position {
     return this.#log.flushedTo
   }

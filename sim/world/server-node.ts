@@ -136,7 +136,8 @@ export class ServerNode {
       random: world.newRandom(this.id),
       clock: world.clockOf(this.id),
       defaults: world.options.defaults ?? { autoCreate: false, template: { members: [] } },
-      storeFull: () => store.full,
+      store,
+      shortages: () => (store.full ? ['space'] : []),
       engines: world.enginesOf(this.id).map(({ id }) => ({ id, type: 'virtual' })),
       writtenTo: () => store.writtenTo,
       sync: this.#sync,
@@ -265,6 +266,11 @@ export class ServerNode {
     for (const run of missed) this.#world.queue.after(0, run)
   }
 
+  /** The disk takes protocol records alone, or all records again. Only disks that are a list of records. */
+  fillDisk(isFull: boolean): void {
+    if (this.disk !== null) this.disk.full = isFull
+  }
+
   /** Flushes do not end until they are released. */
   holdFlushes(): void {
     this.#holdsFlushes = true
@@ -383,6 +389,7 @@ export class ServerNode {
       get full() {
         return store.full
       },
+      admits: (bytes) => store.admits(bytes),
       get dirty() {
         return store.dirty
       },

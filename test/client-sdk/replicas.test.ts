@@ -19,7 +19,7 @@ describe('replicas', () => {
     const shown = async () =>
       (await admin.replicas('t')).map(({ server, phase, isOld }) => `${server} ${phase} ${isOld}`)
     expect(await shown()).toEqual(['c starting false', 'd starting false', 'a closed true', 'b closed true'])
-    const health = healthOf(await admin.topic('t'), await admin.replicas('t'))
+    const health = healthOf(await admin.topic('t'), await admin.replicas('t'), await admin.servers())
     expect(health.state).toBe('starting')
     expect(health.needed).toEqual(['a', 'b'])
     expect(health.text).toMatch(/epoch 2 is decided.*c, d are starting; a, b have to stay up until then/)

@@ -33,7 +33,9 @@ const runs: Record<string, Run> = {
     for (const id of c.words) s.world.client(id)
   },
   add: (s, c) => s.add(c),
+  'give-up': (s, c) => s.giveUp(c),
   get: (s, c) => void s.client(c).get(s.topicOf(c), oneOf(getLevels, c, 'level') ?? 'linearizable'),
+  flush: (s, c) => void s.client(c).flush(s.topicOf(c)),
   subscribe: (s, c) => s.subscribe(c),
   follow: (s, c) => void s.client(c).follow(s.topicOf(c)),
   outcome: (s, c) => s.outcome(c),
@@ -77,6 +79,8 @@ const runs: Record<string, Run> = {
     }
   },
   crash: (s, c) => s.crash(c),
+  fill: (s, c) => s.each(c, (server) => server.fillDisk(true)),
+  empty: (s, c) => s.each(c, (server) => server.fillDisk(false)),
   'hold-flush': (s, c) => s.each(c, (server) => server.holdFlushes()),
   'release-flush': (s, c) =>
     s.change(
@@ -240,6 +244,12 @@ class Scenario {
     const client = this.client(command)
     if (command.options.has('reach')) this.#limitReach(client.id, value, list(command, 'reach'))
     client.add(this.topicOf(command), value, command.words.includes('settle') ? 'settle' : 'republish')
+  }
+
+  giveUp(command: Command): void {
+    const [client, value] = [this.client(command), need(command, 'value')]
+    for (const one of this.world.operations)
+      if (one.kind === 'add' && one.client === client.id && one.label === value) client.giveUp(one)
   }
 
   subscribe(command: Command): void {
@@ -495,6 +505,8 @@ class Scenario {
       case 'confirmed':
       case 'retracted':
         return `${name}: ${step.kind === 'confirmed' ? '+' : '-'}${this.#names.valueOf(step.id)}`
+      case 'flushed':
+        return `${name}: ${step.durableCount} durable, dropped ${braces(step.dropped.map((id) => this.#names.valueOf(id)))}`
       case 'position':
         return null
       case 'epoch':
@@ -578,6 +590,8 @@ function nameOf({ kind, client, label }: Operation): string {
       return `${client} get`
     case 'outcome':
       return `${client} outcome`
+    case 'flush':
+      return `${client} flush`
     case 'follow':
       return client
     default:

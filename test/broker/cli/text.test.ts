@@ -94,13 +94,15 @@ describe('health', () => {
   const health = (mode: Mode, phases: string) => {
     const members = [...phases].filter((letter) => !/[A-Z]/.test(letter)).map((_, at) => ({ name: `s${at}@x` }))
     const replicas = [...phases].map((letter, at) => {
-      const phase = { o: 'open', w: 'wedged', s: 'starting', '-': 'silent' }[letter.toLowerCase()] ?? 'absent'
+      const phase =
+        { o: 'open', f: 'open', w: 'wedged', s: 'starting', '-': 'silent' }[letter.toLowerCase()] ?? 'absent'
       const isOld = letter === letter.toUpperCase() && letter !== '-'
       return { server: `s${at}`, phase, epoch: phase === 'silent' ? null : 1, isOld } as ReplicaInfo
     })
     const { state, toleratesNow, staysOpenFor } = healthOf(
       { topic: 't', epoch: 1, mode, members } as never as Configuration,
       replicas,
+      [...phases].map((letter, at) => ({ id: `s${at}`, shortages: letter === 'f' ? ['space'] : [] }) as never),
     )
     return `${state} ${toleratesNow} ${staysOpenFor}`
   }
@@ -113,6 +115,10 @@ describe('health', () => {
     ['fault-recovery', 'ooo', 'open 2 0'],
     ['fault-recovery', 'oo-', 'stopped 1 0'],
     ['fault-recovery', 'w-', 'changing 0 0'],
+    ['fault-masking', 'oof', 'open 1 0'],
+    ['fault-masking', 'off', 'full 1 0'],
+    ['fault-recovery', 'of', 'full 1 0'],
+    ['single', 'f', 'full 0 0'],
     ['single', 'o', 'open 0 0'],
     ['single', '-', 'stopped 0 0'],
     ['fault-masking', 'sss', 'starting 0 0'],
@@ -130,7 +136,7 @@ describe('health', () => {
       { server: 'a', phase: 'open', epoch: 1, isOld: false },
       { server: 'b', phase: 'silent', epoch: null, isOld: false },
     ] as never as ReplicaInfo[]
-    expect(healthOf(configuration, replicas).text).toBe(
+    expect(healthOf(configuration, replicas, []).text).toBe(
       'b does not answer: start it again; it needs every member, and waits for a spare server where there is none; ' +
         'or: epochcast reconfig t --members …',
     )

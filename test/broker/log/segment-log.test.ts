@@ -336,6 +336,63 @@ describe('a full disk', () => {
     await log.close()
   })
 
+  it('takes everything that was admitted, however much one turn brings', async () => {
+    const files = simulated(8192 * 8)
+    const { log } = await openLog(files)
+    const body = Buffer.alloc(3000)
+    for (let turn = 0; turn < 20; turn++) {
+      let admitted = 0
+      while (admitted < 50 && log.admits(body.length)) admitted++
+      for (let index = 0; index < admitted; index++) log.append(index % 2 === 0 ? 'batch' : 'staged', body)
+      log.append('protocol', Buffer.alloc(20))
+      await log.flush()
+      await settled()
+    }
+    expect(log.full).toBe(true)
+    await log.close()
+  })
+
+  it('notices space by itself, without any batch that asks for it', async () => {
+    const files = simulated(8192 * 40)
+    files.foreignBytes = 8192 * 36
+    const { log } = await openLog(files)
+    await fill(log, 'batch')
+    expect(log.full).toBe(true)
+    files.foreignBytes = 0
+    for (let tick = 0; tick < 60; tick++) log.tick()
+    await settled()
+    expect(log.admits(1000)).toBe(true)
+    await log.close()
+  })
+
+  it('keeps a part of what it has made for protocol records, where others fill the disk', async () => {
+    const files = simulated(8192 * 40)
+    const { log } = await openLog(files)
+    log.append('batch', Buffer.alloc(1000))
+    await log.flush()
+    await settled()
+    files.foreignBytes = 8192 * 40
+    await fill(log, 'batch')
+    for (let index = 0; index < 3; index++) {
+      log.append('protocol', Buffer.alloc(500))
+      await log.flush()
+    }
+    await log.close()
+  })
+
+  it('goes on with what it has while no file can be opened, and makes segments again later', async () => {
+    const files = simulated()
+    const { log } = await openLog(files)
+    files.fault = (op) => (op === 'create' ? systemError('EMFILE') : null)
+    await fill(log, 'batch')
+    expect(log.full).toBe(true)
+    files.fault = () => null
+    for (let tick = 0; tick < 60; tick++) log.tick()
+    await settled()
+    expect(log.full).toBe(false)
+    await log.close()
+  })
+
   it('keeps the reserve within a bound of its own', async () => {
     const files = simulated()
     const { log } = await openLog(files, { ...small, sizeBytesMax: 8192 * 6 })
@@ -350,6 +407,6 @@ describe('a full disk', () => {
   it('stops the log only when protocol records find no space at all', async () => {
     const files = simulated(8192 * 6)
     const { log } = await openLog(files)
-    await expect(fill(log, 'protocol')).rejects.toMatchObject({ code: 'EC_DISK_FAILED', cause: { code: 'ENOSPC' } })
+    await expect(fill(log, 'protocol')).rejects.toMatchObject({ code: 'EC_DISK_FULL', cause: { code: 'ENOSPC' } })
   })
 })

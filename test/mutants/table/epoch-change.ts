@@ -288,8 +288,8 @@ export const epochChangeMutants: readonly Mutant[] = [
     edits: [
       {
         file: 'broker/replica/pulls.ts',
-        find: 'const holdings = state.readable(pull.epoch)',
-        replace: 'const holdings = state.readable(pull.epoch) ?? state.staged(pull.epoch)',
+        find: 'const holdings = this.#state.readable(pull.epoch)',
+        replace: 'const holdings = this.#state.readable(pull.epoch) ?? this.#state.staged(pull.epoch)',
       },
     ],
     caughtBy: ['trace', 'I3', 'I2'],
