@@ -3,7 +3,8 @@
 import { describe, expect, it } from 'vitest'
 import { healthOf } from '../../broker/cli/health.ts'
 import { text } from '../../client-sdk/index.ts'
-import { at, createFilteredCluster, until } from '../regressions/filtered-cluster.ts'
+import { at, createFilteredCluster } from '../regressions/filtered-cluster.ts'
+import { until } from '../until.ts'
 
 describe('replicas', () => {
   it('of an epoch that is decided and has not begun are starting, and the ones before have to stay up', async () => {
