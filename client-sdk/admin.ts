@@ -10,10 +10,14 @@ import {
   type TopicName,
   topicName,
 } from '../proto/ids.ts'
+import type { Effect } from '../proto/machine/contract.ts'
 import type { Loop } from '../proto/machine/loop.ts'
 import type { Sync } from '../proto/sync.ts'
 import type { EngineState, Message, MessageOf } from '../proto/wire/messages.ts'
 import { companionPrefixes, isCompanion, isCompanionOf, isLike, likeTopic } from './companion.ts'
+import { createTopicOptions, reconfigureOptions, waitOptions } from './door/calls.ts'
+import { text } from './door/checks.ts'
+import { refusal } from './door/refusal.ts'
 import { Inspection } from './inspection.ts'
 import type { ClientCall, ClientMachine } from './machine.ts'
 import {
@@ -28,7 +32,7 @@ import {
 } from './reconfigure.ts'
 import { refusalError } from './refusals.ts'
 import type { Question } from './requests.ts'
-import { type OpenWaits, type WaitOptions, waitFor } from './waiting.ts'
+import { limitsOf, type OpenWaits, type WaitOptions, waitFor } from './waiting.ts'
 
 export interface ServerInfo {
   readonly id: string
@@ -102,7 +106,10 @@ export class Admin {
    * Makes a topic.
    * @throws EpochcastError `EC_TOPIC_EXISTS`, `EC_IMPOSSIBLE_MEMBERSHIP`, `EC_UNKNOWN_SERVER`, `EC_TIMEOUT`
    */
-  async createTopic(name: string, options: TopicOptions & WaitOptions = {}): Promise<Configuration> {
+  async createTopic(name: string, given: TopicOptions & WaitOptions = {}): Promise<Configuration> {
+    topicName(name)
+    const options = createTopicOptions(given)
+    checkSize(options)
     const changeId = this.#newId()
     const { configuration, created } = await this.#locate(name, true, options, epoch(0), changeId)
     // An answer may have been lost or late: then another server was asked, which found what this call had made.
@@ -118,6 +125,10 @@ export class Admin {
 
   /** The newest configuration of a topic. @throws EpochcastError `EC_UNKNOWN_TOPIC`, `EC_TIMEOUT` */
   async topic(name: string, options: WaitOptions = {}): Promise<Configuration> {
+    return this.#newest(topicName(name), topicLimits(options))
+  }
+
+  async #newest(name: TopicName, options: WaitOptions): Promise<Configuration> {
     let { configuration } = await this.#locate(name, false, options)
     // What was noted, or what a retired server knows, may be behind; members know better, and lead on to the next ones.
     for (;;) {
@@ -134,7 +145,8 @@ export class Admin {
   }
 
   /** Every topic's newest configuration, as it was noted. */
-  async topics(options: WaitOptions = {}): Promise<readonly Configuration[]> {
+  async topics(given: WaitOptions = {}): Promise<readonly Configuration[]> {
+    const options = topicsLimits(given)
     const topics: Configuration[] = []
     for (;;) {
       const page = await this.topicsAfter(topics.at(-1)?.topic ?? '', options)
@@ -144,11 +156,13 @@ export class Admin {
   }
 
   /** Some topics whose names come behind `after`, in the order of names. */
-  topicsAfter(after: string, options: WaitOptions = {}): Promise<MessageOf<'topics'>> {
-    return this.#ask({ kind: 'list-topics', after }, 'topics', 'list of topics', options)
+  async topicsAfter(after: string, options: WaitOptions = {}): Promise<MessageOf<'topics'>> {
+    const question: Message = { kind: 'list-topics', after: placeInNames(after, 'the name that the page comes behind') }
+    return this.#ask(question, 'topics', 'list of topics', topicsLimits(options))
   }
 
-  async servers(options: WaitOptions = {}): Promise<readonly ServerInfo[]> {
+  async servers(given: WaitOptions = {}): Promise<readonly ServerInfo[]> {
+    const options = serversLimits(given)
     const message = await this.#ask({ kind: 'list-servers' }, 'directory', 'list of servers', options)
     this.#machine.servers.learn(message.servers)
     return message.servers.map(({ name, address }) => ({
@@ -162,8 +176,9 @@ export class Admin {
   }
 
   /** How each epoch of a topic ended, oldest first; the first entry is the topic's creation. */
-  async epochs(name: string, options: WaitOptions = {}): Promise<readonly Decision[]> {
-    const configuration = await this.topic(name, options)
+  async epochs(name: string, given: WaitOptions = {}): Promise<readonly Decision[]> {
+    const options = epochsLimits(given)
+    const configuration = await this.#newest(topicName(name), options)
     const members = configuration.members.map((member) => this.#machine.servers.addressOf(member))
     const decisions: Decision[] = []
     for (let from = 0; ; from = (decisions[decisions.length - 1]?.next.epoch ?? 0) as number) {
@@ -174,8 +189,9 @@ export class Admin {
   }
 
   /** State of a topic on every member that answers within `timeoutMs` (default 1,000). */
-  async replicas(name: string, options: WaitOptions = {}): Promise<readonly ReplicaInfo[]> {
-    const configuration = await this.topic(name, options)
+  async replicas(name: string, given: WaitOptions = {}): Promise<readonly ReplicaInfo[]> {
+    const options = replicasLimits(given)
+    const configuration = await this.#newest(topicName(name), options)
     const asked = configuration.members.map(async (member): Promise<ReplicaInfo> => {
       const server = serverIdOf(member.name)
       const to = [this.#machine.servers.addressOf(member)]
@@ -212,7 +228,8 @@ export class Admin {
   }
 
   /** Decision engines outside of the cluster, as each server that answers within `timeoutMs` (default 1,000) sees them. */
-  async engines(options: WaitOptions = {}): Promise<readonly ServerEngines[]> {
+  async engines(given: WaitOptions = {}): Promise<readonly ServerEngines[]> {
+    const options = enginesLimits(given)
     const servers = await this.servers(options)
     const asked = servers.map(async ({ id, address }): Promise<ServerEngines> => {
       const limits = { timeoutMs: 1_000, ...options }
@@ -232,17 +249,27 @@ export class Admin {
    * chosen: the old ones as far as they fit, then servers that are alive.
    * @param options.timeoutMs whole change; when it runs out the change may still be made
    */
-  reconfigure(name: string, options: ReconfigureOptions & WaitOptions = {}): Change {
+  reconfigure(name: string, given: ReconfigureOptions & WaitOptions = {}): Change {
+    try {
+      const options = reconfigureOptions(given)
+      checkSize(options)
+      return this.#change(topicName(name), options)
+    } catch (error) {
+      return follow(this.#newId(), () => Promise.reject(error))
+    }
+  }
+
+  #change(topic: TopicName, options: ReconfigureOptions & WaitOptions): Change {
     const id = options.changeId ?? this.#newId()
     const { servers } = this.#machine
     const run = async (told: ChangeListener): Promise<void> => {
-      const current = await this.topic(name, options)
+      const current = await this.#newest(topic, limitsOf(options))
       // Nobody may stop while topics that belong to this one are still there.
       let retirable: readonly string[] = []
       const first = { ...told, retirable: (ids: readonly string[]) => (retirable = ids) }
       try {
         await requestChange(this.#waits, current, id, options, servers, (question) => this.#request(question), first)
-        await this.#moveCompanions(current.topic, options)
+        await this.#moveCompanions(current.topic, limitsOf(options))
         told.retirable(retirable)
       } catch (error) {
         const own = await this.#ownDecision(current, id, error)
@@ -266,9 +293,7 @@ export class Admin {
     await Promise.all(names.map((name) => this.#moveBeside(of, name, options)))
   }
 
-  async #moveBeside(of: TopicName, name: TopicName, options: WaitOptions): Promise<void> {
-    const { signal, timeoutMs } = options
-    const limits = { ...(signal && { signal }), ...(timeoutMs !== undefined && { timeoutMs }) }
+  async #moveBeside(of: TopicName, name: TopicName, limits: WaitOptions): Promise<void> {
     for (;;) {
       const [topic, companion] = await Promise.all([this.topic(of, limits), this.topic(name, limits)])
       if (isLike(companion, topic)) return
@@ -393,17 +418,33 @@ export class Admin {
         message,
         to: () => (to === undefined ? this.#machine.servers.addresses() : this.#machine.servers.inOrder(to)),
         answer,
+        failed: reject,
       })
     })
   }
 
   #request(question: Question): () => void {
     let token = 0
-    this.#loop.call((out) => {
+    const ask = (out: Effect[]) => {
       token = this.#machine.requests.ask(question, out)
-    })
+    }
+    this.#loop.call(ask, question.failed)
     return () => this.#loop.call(() => this.#machine.requests.withdraw(token))
   }
+}
+
+const topicLimits = waitOptions('topic')
+const topicsLimits = waitOptions('topics')
+const serversLimits = waitOptions('servers')
+const epochsLimits = waitOptions('epochs')
+const replicasLimits = waitOptions('replicas')
+const enginesLimits = waitOptions('engines')
+const placeInNames = text(200, 0)
+
+/** @throws EpochcastError `EC_BAD_ARGUMENT` where a number of servers and their names say different things */
+function checkSize({ members, size }: TopicOptions): void {
+  if (members === undefined || size === undefined || members.length === size) return
+  throw refusal(`size ${size} is not the number of the members, ${members.length}`, 'say one of them')
 }
 
 interface Known {

@@ -16,7 +16,8 @@ export type { Sync } from '../proto/sync.ts'
 export type { NatsOptions, NatsTls } from '../proto/transport/nats-options.ts'
 export type { GetLevel } from '../proto/wire/messages.ts'
 export { Admin, type ReplicaInfo, type ServerEngines, type ServerInfo } from './admin.ts'
-export { Client, type ConnectOptions, connect, defaultUrl, type PatternOptions, parseUrl } from './client.ts'
+export { Client, connect } from './client.ts'
+export type { ConnectOptions, PatternOptions } from './client-options.ts'
 export { bytes, type Codec, json, type ProtobufType, protobuf, text, text as string } from './codecs.ts'
 export type { Cursor } from './cursor.ts'
 export type { FlushResult } from './flushing.ts'
@@ -58,5 +59,6 @@ export type {
   RespondOptions,
   SubscribeOptions,
 } from './topic-options.ts'
+export { defaultUrl, environmentUrl, parseUrl } from './url.ts'
 export type { View } from './view.ts'
 export type { WaitOptions } from './waiting.ts'

@@ -38,3 +38,12 @@ export function refusalError(topic: string, { refusal, detail }: MessageOf<'refu
     hint === undefined ? {} : { hint },
   )
 }
+
+/** The caller gave up on a publish that was under way. */
+export function unknownOutcome(id: string, cause: EpochcastError): EpochcastError {
+  return new EpochcastError('EC_OUTCOME_UNKNOWN', `${cause.message}; whether ${id} was stored is not known`, {
+    cause,
+    messageId: id,
+    hint: `ask outcome('${id}')`,
+  })
+}

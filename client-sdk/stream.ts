@@ -2,6 +2,7 @@
 import type { Configuration } from '../proto/configuration.ts'
 import { EpochcastError } from '../proto/errors.ts'
 import {
+  type ClusterId,
   type Epoch,
   epoch,
   formatMessageId,
@@ -153,6 +154,7 @@ export interface StreamControl {
 /** Queue between the machine, which delivers, and one reader, who pulls. */
 export class EventStream<T> implements Consumer, AsyncIterableIterator<StreamEvent<T>>, AsyncDisposable {
   readonly #topic: TopicName
+  readonly #cluster: ClusterId | ''
   readonly #codec: Codec<T>
   #control: StreamControl | null = null
   #queue: Delivery[] = []
@@ -169,8 +171,10 @@ export class EventStream<T> implements Consumer, AsyncIterableIterator<StreamEve
   #epoch: Epoch = epoch(0)
   readonly #seen = new Map<PublisherId, Frontier>()
 
-  constructor(topic: TopicName, codec: Codec<T>, start: Position | null) {
+  /** @param cluster that the topic belongs to */
+  constructor(topic: TopicName, codec: Codec<T>, start: Position | null, cluster: ClusterId | '') {
     this.#topic = topic
+    this.#cluster = cluster
     this.#codec = codec
     if (start === null) return
     this.#epoch = start.epoch
@@ -179,7 +183,7 @@ export class EventStream<T> implements Consumer, AsyncIterableIterator<StreamEve
 
   /** Position behind the last event that was read: subscribe `from` it to go on. */
   get cursor(): Cursor {
-    return formatCursor(this.#topic, { epoch: this.#epoch, seen: this.#seen })
+    return formatCursor(this.#cluster, this.#topic, { epoch: this.#epoch, seen: this.#seen })
   }
 
   attach(control: StreamControl): void {

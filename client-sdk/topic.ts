@@ -1,15 +1,32 @@
 /** One topic, as a client publishes to it and reads it. */
 import type { Configuration } from '../proto/configuration.ts'
 import { EpochcastError } from '../proto/errors.ts'
-import type { TopicName } from '../proto/ids.ts'
+import { parseMessageId, type TopicName } from '../proto/ids.ts'
 import { emptySet } from '../proto/message-set.ts'
+import { shown } from '../proto/shown.ts'
 import type { Codec } from './codecs.ts'
 import { formatCursor, type Position, parseCursor } from './cursor.ts'
+import {
+  configurationOptions,
+  getOptions,
+  groupOptions,
+  outcomeOptions,
+  publishOptions,
+  requestOptions,
+  respondOptions,
+  subscribeOptions,
+  viewsOptions,
+  waitOptions,
+} from './door/calls.ts'
+import { method } from './door/checks.ts'
+import { encoded } from './door/payload.ts'
+import { asRefusal, refusal } from './door/refusal.ts'
 import { entriesOf, type Headers } from './entries.ts'
 import { type FlushResult, flush } from './flushing.ts'
 import type { EpochFollower, Follower } from './follower.ts'
 import type { GroupPorts } from './groups/ports.ts'
 import { type GroupMessage, GroupStream } from './groups/stream.ts'
+import type { ClientMachine } from './machine.ts'
 import type { Publisher } from './operations/add.ts'
 import type { Consumer, StartAt } from './operations/delivery.ts'
 import { Get, type GetResult } from './operations/get.ts'
@@ -17,8 +34,10 @@ import type { Reading } from './operations/reading.ts'
 import { Subscription } from './operations/subscribe.ts'
 import type { Together } from './operations/together.ts'
 import { Many, One, type PublishedRun, type PublishResult, type Waiter } from './operations/waiters.ts'
-import { durableNow, type Outcome, type OutcomeOptions, outcomeOf, unknownOutcome } from './outcome.ts'
+import { durableNow, type Outcome, type OutcomeOptions, outcomeOf } from './outcome.ts'
+import { mustExist } from './positions.ts'
 import { type AllProperties, encodeProperties } from './properties.ts'
+import { unknownOutcome } from './refusals.ts'
 import { epochAt, isTime, knownPosition, SinceTime, type Start, startOf } from './replay.ts'
 import { Requester, Responder, respond } from './replies.ts'
 import { EventStream, Message, MessageStream } from './stream.ts'
@@ -46,6 +65,7 @@ interface Context extends TopicContext {
 
 const noOptions: PublishOptions = {}
 const requestTimeoutMs = 30_000
+const flushOptions = waitOptions('flush')
 
 export class Topic<T> {
   readonly name: TopicName
@@ -70,8 +90,9 @@ export class Topic<T> {
    *   while it was under way (`messageId` says which Add to ask `outcome` about), `EC_TIMEOUT` or `EC_ABORTED` when it had not
    *   been sent, `EC_UNKNOWN_TOPIC`
    */
-  publish(value: T, options: PublishOptions = noOptions): Promise<PublishResult> {
+  publish(value: T, given: PublishOptions = noOptions): Promise<PublishResult> {
     return new Promise((resolve, reject) => {
+      const options = given === noOptions ? noOptions : publishOptions(given)
       const header = encodeProperties(options)
       const payload = this.#encode(value, header.length)
       const waiter = new One(resolve, reject, options.onEpochEnd === 'settle')
@@ -86,10 +107,11 @@ export class Topic<T> {
    * @returns neighbours that had their outcome together, in the order of `values`: one run, or a few
    * @throws EpochcastError as `publish`; `EC_OUTCOME_UNKNOWN` names the first message that had no outcome
    */
-  publishMany(values: Iterable<T>, options: PublishOptions = noOptions): Promise<readonly PublishedRun[]> {
+  publishMany(values: Iterable<T>, given: PublishOptions = noOptions): Promise<readonly PublishedRun[]> {
     return new Promise((resolve, reject) => {
+      const options = given === noOptions ? noOptions : publishOptions(given)
       const header = encodeProperties(options)
-      const payloads = Array.from(values, (value) => this.#encode(value, header.length))
+      const payloads = eachOf(values, (value) => this.#encode(value, header.length))
       if (payloads.length === 0) {
         resolve([])
         return
@@ -120,17 +142,19 @@ export class Topic<T> {
    *   fewer servers
    * @throws EpochcastError `EC_TIMEOUT`, `EC_ABORTED`, `EC_UNKNOWN_TOPIC`, `EC_BAD_ARGUMENT` for a bad cursor
    */
-  async get(options: GetOptions = {}): Promise<Received<T>> {
+  async get(given: GetOptions = {}): Promise<Received<T>> {
     const closed = this.#context.closed()
     if (closed !== null) throw closed
-    const since = options.since === undefined ? null : parseCursor(this.name, options.since)
+    const options = getOptions(given)
     const { machine, loop } = this.#context
+    const since = options.since === undefined ? null : parseCursor(machine.cluster, this.name, options.since)
+    if (since !== null) await mustExist(this.#context, this.name, since.epoch, 0, options)
     const result = await waitFor<GetResult>(this.#context.waits, options, `get of ${this.name}`, (resolve, reject) => {
       const done = (outcome: GetResult | EpochcastError) =>
         outcome instanceof Error ? reject(outcome) : resolve(outcome)
       const level = options.level ?? 'linearizable'
       const get = new Get(level, since, this.#follower, machine.servers, machine.requests, done)
-      loop.call((out) => machine.addGet(get, this.name, out))
+      loop.call((out) => machine.addGet(get, this.name, out), reject)
       return () => loop.call((out) => get.failed(new EpochcastError('EC_ABORTED', 'given up'), out))
     })
     const messages: Message<T>[] = []
@@ -142,7 +166,7 @@ export class Topic<T> {
         if (payload !== undefined) messages.push(new Message(batch, index, payload, this.#codec, headers.get(index)))
       }
     }
-    return { messages, cursor: formatCursor(this.name, result.position), floor: result.floor }
+    return { messages, cursor: formatCursor(machine.cluster, this.name, result.position), floor: result.floor }
   }
 
   /**
@@ -151,22 +175,30 @@ export class Topic<T> {
    */
   subscribe(options: SubscribeOptions & { readonly events: true }): EventStream<T>
   subscribe(options?: SubscribeOptions & { readonly events?: false }): MessageStream<T>
-  subscribe(options: SubscribeOptions & { readonly events?: boolean } = {}): EventStream<T> | MessageStream<T> {
+  subscribe(given: SubscribeOptions & { readonly events?: boolean } = {}): EventStream<T> | MessageStream<T> {
     const closed = this.#context.closed()
     if (closed !== null) throw closed
+    const options = subscribeOptions(given)
     const reading = readingOf(options)
-    const start = startOf(this.name, options.from ?? 'new')
-    const events = new EventStream<T>(this.name, this.#codec, knownPosition(start))
+    const { cluster } = this.#context.machine
+    const start = startOf(cluster, this.name, options.from ?? 'new')
+    const events = new EventStream<T>(this.name, this.#codec, knownPosition(start), cluster)
     this.#subscribe(start, reading, events, events, options.signal)
     return options.events === true ? events : new MessageStream(events)
+  }
+
+  /** Whether the topic is one of the client with this machine. */
+  isOf(machine: ClientMachine): boolean {
+    return this.#context.machine === machine
   }
 
   /** Becomes one of the topics of `client.together`. */
   join(stream: TogetherStream<T>, together: Together, options: TogetherOptions): void {
     const { from, durability } = options
     const reading = { ...readingOf({ order: 'causal', ...(durability && { durability }) }), gate: together }
-    const start = startOf(this.name, typeof from === 'object' ? (from[this.name] ?? 'new') : (from ?? 'new'))
-    const events = new EventStream<T>(this.name, this.#codec, knownPosition(start))
+    const { cluster } = this.#context.machine
+    const start = startOf(cluster, this.name, typeof from === 'object' ? (from[this.name] ?? 'new') : (from ?? 'new'))
+    const events = new EventStream<T>(this.name, this.#codec, knownPosition(start), cluster)
     const consumer = stream.add(this.name, events)
     const made = (subscription: Subscription) => this.#context.loop.call(() => together.add(subscription))
     this.#subscribe(start, reading, events, consumer, options.signal, made, () => stream.end())
@@ -184,8 +216,10 @@ export class Topic<T> {
     const { machine, loop } = this.#context
     let subscription: Subscription | null = null
     let isOver = false
+    let endLooking = () => {}
     const close = () => {
       isOver = true
+      endLooking()
       events.end()
       ended()
       loop.call((out) => {
@@ -198,7 +232,7 @@ export class Topic<T> {
       told(made)
       loop.call((out) => {
         if (!isOver) machine.addSubscription(made, this.name, out)
-      })
+      }, consumer.failed.bind(consumer))
     }
     const consumed = (count: number) => loop.call((out) => subscription?.consumed(count, out))
     events.attach({ consumed, close })
@@ -209,7 +243,17 @@ export class Topic<T> {
         (epoch) => begin({ epoch, seen: emptySet }, since),
         (error) => events.failed(error),
       )
-    } else begin(start, consumer)
+    } else if (typeof start === 'string') begin(start, consumer)
+    else {
+      const looking = new AbortController()
+      endLooking = () => looking.abort()
+      mustExist(this.#context, this.name, start.epoch, 1, { signal: looking.signal }).then(
+        () => begin(start, consumer),
+        (error) => {
+          if (!isOver) consumer.failed(error)
+        },
+      )
+    }
     this.#context.track(events)
     this.#context.onClose(ended)
     if (signal?.aborted === true) close()
@@ -220,9 +264,9 @@ export class Topic<T> {
    * The same as the client's `flush`, for this topic alone.
    * @throws EpochcastError `EC_TIMEOUT`, `EC_ABORTED`
    */
-  flush(options: WaitOptions = {}): Promise<FlushResult> {
+  async flush(options: WaitOptions = {}): Promise<FlushResult> {
     const { machine, loop, waits } = this.#context
-    return flush(machine, loop, waits, options, this.name)
+    return flush(machine, loop, waits, flushOptions(options), this.name)
   }
 
   /**
@@ -231,10 +275,11 @@ export class Topic<T> {
    * @param name 1 to 64 letters, digits, `_` or `-`
    * @throws EpochcastError `EC_BAD_ARGUMENT`
    */
-  group(name: string, options: GroupOptions = {}): GroupStream<T> {
+  group(name: string, given: GroupOptions = {}): GroupStream<T> {
     const closed = this.#context.closed()
     if (closed !== null) throw closed
-    const from = startOf(this.name, options.from ?? 'new')
+    const options = groupOptions(given)
+    const from = startOf(this.#context.machine.cluster, this.name, options.from ?? 'new')
     const { loop, machine, admin, onClose, newId, topic } = this.#context
     const ports: GroupPorts = {
       ...{ loop, machine, admin, onClose, newId, topic },
@@ -257,7 +302,8 @@ export class Topic<T> {
    */
   async request(value: T, options?: RequestOptions<T>): Promise<Message<T>>
   async request<R>(value: T, options: RequestOptions<R> & { readonly codec: Codec<R> }): Promise<Message<R>>
-  async request<R>(value: T, options: RequestOptions<R> = {}): Promise<Message<R>> {
+  async request<R>(value: T, given: RequestOptions<R> = {}): Promise<Message<R>> {
+    const options = requestOptions(given) as RequestOptions<R>
     const { codec, timeoutMs = requestTimeoutMs, signal, ...properties } = options
     const requester = this.#requesterOf(codec ?? (this.#codec as Codec<unknown> as Codec<R>))
     let isPublished = false
@@ -288,10 +334,12 @@ export class Topic<T> {
     handler: (request: GroupMessage<T>) => R | Promise<R>,
     options: RespondOptions<R> & { readonly codec: Codec<R> },
   ): Responder
-  respond<R>(handler: (request: GroupMessage<T>) => R | Promise<R>, options: RespondOptions<R> = {}): Responder {
+  respond<R>(handler: (request: GroupMessage<T>) => R | Promise<R>, given: RespondOptions<R> = {}): Responder {
+    method(handler, 'the handler')
+    const options = respondOptions(given) as RespondOptions<R>
     const { codec = this.#codec as Codec<unknown> as Codec<R>, group = 'responders', ...limits } = options
     const requests = this.group(group, { ...limits, ack: 'explicit' })
-    const answer = async (request: GroupMessage<T>) => codec.encode(await handler(request))
+    const answer = async (request: GroupMessage<T>) => encoded(codec, await handler(request))
     const publish = (to: TopicName, payload: Uint8Array, properties: AllProperties) =>
       this.#context.topic(to).publish(payload, properties)
     const done = respond(this.name, requests, answer, publish)
@@ -303,8 +351,8 @@ export class Topic<T> {
   }
 
   /** The topic's memberships as they follow each other, beginning with the current one. Ends with its client, or by `break`. */
-  async *views(options: { readonly signal?: AbortSignal } = {}): AsyncGenerator<View, void, undefined> {
-    yield* viewsOf(this.#context, this.name, options.signal)
+  views(options: { readonly signal?: AbortSignal } = {}): AsyncGenerator<View, void, undefined> {
+    return viewsOf(this.#context, this.name, viewsOptions(options).signal)
   }
 
   /**
@@ -312,14 +360,18 @@ export class Topic<T> {
    * @param options.settle ends the epoch when the answer would be `pending`, so that there is one
    * @throws EpochcastError `EC_OUTCOME_EXPIRED` when nobody knows any more how that epoch ended
    */
-  async outcome(id: string, options: OutcomeOptions = {}): Promise<Outcome> {
-    return outcomeOf(this.#context, id, await this.configuration(options), options)
+  async outcome(id: string, given: OutcomeOptions = {}): Promise<Outcome> {
+    const { settle, ...limits } = outcomeOptions(given)
+    const message = parseMessageId(id)
+    await mustExist(this.#context, this.name, message.epoch, 0, limits)
+    return outcomeOf(this.#context, message, await this.configuration(limits), { ...limits, ...(settle && { settle }) })
   }
 
   /** The newest configuration, as this client knows it. `create`: made when it is not there, where the servers allow that. */
-  configuration(options: WaitOptions & { readonly create?: boolean } = {}): Promise<Configuration> {
+  async configuration(given: WaitOptions & { readonly create?: boolean } = {}): Promise<Configuration> {
     const closed = this.#context.closed()
-    if (closed !== null) return Promise.reject(closed)
+    if (closed !== null) throw closed
+    const options = configurationOptions(given)
     return waitFor(this.#context.waits, options, `looking for ${this.name}`, (resolve, reject) => {
       const once: EpochFollower = {
         begun: (configuration) => {
@@ -332,7 +384,7 @@ export class Topic<T> {
           reject(error)
         },
       }
-      this.#context.loop.call((out) => this.#follower.add(once, out, options.create === true))
+      this.#context.loop.call((out) => this.#follower.add(once, out, options.create === true), reject)
       return () => this.#follower.remove(once)
     })
   }
@@ -348,7 +400,9 @@ export class Topic<T> {
     const ports = { admin, onClose, newId, configuration: () => this.configuration({ create: true }) }
     const made = new Requester<R>(this.name, ports, (name) => {
       const replies = new Topic<R>(name, codec, this.#context)
-      const position = async () => formatCursor(name, (await durableNow(this.#context, name, {})).position)
+      const { machine } = this.#context
+      const position = async () =>
+        formatCursor(machine.cluster, name, (await durableNow(this.#context, name, {})).position)
       return { subscribe: (options) => replies.subscribe(options), position }
     })
     this.#requesters.set(codec as Codec<unknown>, made as Requester<unknown>)
@@ -359,7 +413,10 @@ export class Topic<T> {
   async #positionOf(from: ReturnType<typeof startOf>): Promise<Position> {
     if (from === 'new') return (await durableNow(this.#context, this.name, {})).position
     if (from === 'start') return { epoch: (await this.configuration()).floor, seen: emptySet }
-    if (!isTime(from)) return from
+    if (!isTime(from)) {
+      await mustExist(this.#context, this.name, from.epoch, 1, {})
+      return from
+    }
     const { machine, loop } = this.#context
     return { epoch: await epochAt(this.name, from.timeMs, machine, loop), seen: emptySet }
   }
@@ -367,7 +424,7 @@ export class Topic<T> {
   #encode(value: T, headerLength: number): Uint8Array {
     const closed = this.#context.closed()
     if (closed !== null) throw closed
-    const payload = this.#codec.encode(value)
+    const payload = encoded(this.#codec, value)
     const { messageBytesMax } = this.#context
     if (payload.length + headerLength <= messageBytesMax) return payload
     throw new EpochcastError(
@@ -383,7 +440,9 @@ export class Topic<T> {
 
   /** The publisher, and a turn for all that is published in this one. */
   #publishing(): Publisher {
-    this.#publisher ??= this.#context.publisherOf(this.name)
+    if (this.#publisher === null || this.#publisher.isClosed) {
+      this.#publisher = this.#context.publisherOf(this.name)
+    }
     if (!this.#isTurnDue) {
       this.#isTurnDue = true
       this.#context.loop.call(() => {
@@ -413,6 +472,17 @@ export class Topic<T> {
     for (const waiter of waiters) {
       this.#publisher?.abandon(waiter, (id) => (id === null ? error : unknownOutcome(id, error)))
     }
+  }
+}
+
+/** All of several values, each encoded. A string is a list of letters only where somebody forgot the brackets. */
+function eachOf<T>(values: Iterable<T>, encode: (value: T) => Uint8Array): Uint8Array[] {
+  const isList = typeof values === 'object' && values !== null && typeof values[Symbol.iterator] === 'function'
+  if (!isList || ArrayBuffer.isView(values)) throw refusal(`${shown(values)} is not a list of values`, 'e.g. [value]')
+  try {
+    return Array.from(values, encode)
+  } catch (error) {
+    throw asRefusal(error, 'the values cannot be listed')
   }
 }
 

@@ -47,6 +47,7 @@ export class Publisher implements EpochFollower, Stamping {
   #draftTicket = 0
   #draftOrdinal = 0
   #failure: EpochcastError | null = null
+  #isClosed = false
   /** Messages that were published, and those of them that have an outcome; outcomes come in order. */
   #publishedCount = 0
   #settledCount = 0
@@ -144,8 +145,14 @@ export class Publisher implements EpochFollower, Stamping {
     this.#wakeIdle()
   }
 
-  /** The client closes: every message that is still pending ends here. */
+  get isClosed(): boolean {
+    return this.#isClosed
+  }
+
+  /** The client or this publisher ends: every message that is still pending ends here. */
   close(error: (id: string | null) => EpochcastError): void {
+    this.#isClosed = true
+    this.#follower.remove(this)
     this.closeDraft()
     for (const outgoing of [...(this.#window?.pending() ?? []), ...this.#queue])
       outgoing.rejectAll((id) => error(id === '' ? null : id))
