@@ -20,6 +20,7 @@ import { text } from './door/checks.ts'
 import { refusal } from './door/refusal.ts'
 import { Inspection } from './inspection.ts'
 import type { ClientCall, ClientMachine } from './machine.ts'
+import { printable, printableDecision } from './printing.ts'
 import {
   type Change,
   type ChangeListener,
@@ -183,7 +184,7 @@ export class Admin {
     const decisions: Decision[] = []
     for (let from = 0; ; from = (decisions[decisions.length - 1]?.next.epoch ?? 0) as number) {
       const message = await this.#chain(name, epoch(from), members, options)
-      decisions.push(...message.decisions)
+      decisions.push(...message.decisions.map(printableDecision))
       if (message.decisions.length === 0) return decisions
     }
   }
@@ -207,7 +208,7 @@ export class Admin {
           phase,
           epoch: condition.configuration?.epoch ?? null,
           storedCount,
-          stored,
+          stored: printable(stored),
           stagedCount,
           heldEpochs,
         }
@@ -352,7 +353,7 @@ export class Admin {
     const decision = decisions.find((one) => one.changeId === changeId)
     if (decision === undefined) return null
     const times = { planMs: 0, wedgeMs: 0, stageMs: 0, decideMs: 0, startMs: 0 }
-    return { changeId, configuration: decision.next, decision, times }
+    return { changeId, configuration: decision.next, decision: printableDecision(decision), times }
   }
 
   /** What is noted beyond a configuration, where those who keep the notes answer soon. */

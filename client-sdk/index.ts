@@ -26,6 +26,7 @@ export type { HeldEpoch, HeldMessage, Inspection, ServerCondition } from './insp
 export type { Durability } from './operations/reading.ts'
 export type { PublishedRun, PublishResult, PublishStatus } from './operations/waiters.ts'
 export type { Outcome } from './outcome.ts'
+export { isoTime } from './printing.ts'
 export type { Properties } from './properties.ts'
 export type {
   Change,

@@ -15,6 +15,7 @@ import { chainDigest, emptySet, type Frontier, type MessageSet } from '../proto/
 import type { Batch, Message, MessageOf } from '../proto/wire/messages.ts'
 import { inspectionOptions } from './door/calls.ts'
 import { entriesOf } from './entries.ts'
+import { printable, printableDecision } from './printing.ts'
 import { refusalError } from './refusals.ts'
 import type { Question } from './requests.ts'
 import { limitsOf, type OpenWaits, type WaitOptions, waitFor } from './waiting.ts'
@@ -65,7 +66,7 @@ export class Inspection {
     return orNull(async () => {
       const question: Message = { kind: 'inquire', topic: topicName(name), epoch: epoch(of) }
       const { phase, configuration, stored } = await this.#ask(question, 'condition', member, options)
-      return { phase, epoch: configuration?.epoch ?? null, stored }
+      return { phase, epoch: configuration?.epoch ?? null, stored: printable(stored) }
     })
   }
 
@@ -76,7 +77,7 @@ export class Inspection {
       for (let next = epoch(from); ; ) {
         const question: Message = { kind: 'chain', topic: topicName(name), epoch: next }
         const page = await this.#ask(question, 'decisions', member, options)
-        decisions.push(...page.decisions)
+        decisions.push(...page.decisions.map(printableDecision))
         const last = decisions.at(-1)
         if (page.decisions.length === 0 || last === undefined || last.next.epoch >= page.newest.epoch) return decisions
         next = last.next.epoch
@@ -213,7 +214,7 @@ function recompute(batches: ReadonlyMap<PublisherId, ReadonlyMap<number, Batch>>
     }
     set.set(publisher, frontier)
   }
-  return { set, damaged }
+  return { set: printable(set), damaged }
 }
 
 /** The same, but null where the server is silent or knows nothing. */

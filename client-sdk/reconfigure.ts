@@ -4,6 +4,7 @@ import { EpochcastError } from '../proto/errors.ts'
 import { epoch, serverIdOf } from '../proto/ids.ts'
 import type { Message, MessageOf, PhaseTimes, Refusal } from '../proto/wire/messages.ts'
 import { asRefusal } from './door/refusal.ts'
+import { printableDecision } from './printing.ts'
 import { refusalError } from './refusals.ts'
 import type { Question } from './requests.ts'
 import type { Servers } from './servers.ts'
@@ -181,7 +182,8 @@ function superseded({ topic, decision }: MessageOf<'changed'>): EpochcastError {
 
 function resultOf(message: MessageOf<'changed'>): ChangeResult {
   const { changeId, decision, times } = message
-  return { changeId, configuration: decision.next, decision, times: inMilliseconds(times) }
+  const result = { changeId, configuration: decision.next, decision: printableDecision(decision) }
+  return { ...result, times: inMilliseconds(times) }
 }
 
 function inMilliseconds(times: PhaseTimes): ChangeTimes {

@@ -64,6 +64,10 @@ export class GroupMessage<T> extends Message<T> {
     return this.#answered(this.#session.nak(this.#job, delayMs))
   }
 
+  protected override more(): object {
+    return { deliveries: this.deliveries }
+  }
+
   #answered(held: Promise<boolean>): Promise<void> {
     const answered = held.then((isHeld) => {
       if (isHeld) return

@@ -179,7 +179,14 @@ export class Publisher implements EpochFollower, Stamping {
 
   closeDraft(): void {
     if (this.#draft.count === 0) return
-    const outgoing = this.#draft.take(crc32, this.#follower.clock.stamp())
+    const time = this.#follower.clock.stamp()
+    const outgoing = this.#draft.take(crc32, typeof time === 'number' ? time : 0)
+    if (typeof time !== 'number') {
+      outgoing.rejectAll(() => time)
+      this.#ended(outgoing, outgoing.count)
+      this.#wakeIdle()
+      return
+    }
     outgoing.ticket = this.#draftTicket
     outgoing.ordinal = this.#draftOrdinal
     this.#pendingBytes += outgoing.body.length

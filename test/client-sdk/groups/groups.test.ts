@@ -221,6 +221,6 @@ describe('a group', () => {
     expect(() => topic.group('g', { leaseMs: 1 })).toThrow('leaseMs')
     expect(() => topic.group('g', { deliveriesMax: 2 })).toThrow('go together')
     expect(() => topic.group('g', { ack: 'never' as 'auto' })).toThrow('ack')
-    expect(() => topic.group('g', { from: { time: Number.NaN } })).toThrow('place to begin')
+    expect(() => topic.group('g', { from: { time: Number.NaN } })).toThrow('is not a time')
   })
 })
