@@ -15,11 +15,12 @@ import type { Loop } from '../proto/machine/loop.ts'
 import type { Sync } from '../proto/sync.ts'
 import type { EngineState, Message, MessageOf } from '../proto/wire/messages.ts'
 import { companionPrefixes, isCompanion, isCompanionOf, isLike, likeTopic } from './companion.ts'
-import { createTopicOptions, reconfigureOptions, waitOptions } from './door/calls.ts'
+import { createTopicOptions, reconfigureOptions, waitOptions } from './door/admin-calls.ts'
 import { text } from './door/checks.ts'
 import { refusal } from './door/refusal.ts'
 import { Inspection } from './inspection.ts'
 import type { ClientCall, ClientMachine } from './machine.ts'
+import { mustExist } from './positions.ts'
 import { printable, printableDecision } from './printing.ts'
 import {
   type Change,
@@ -264,7 +265,9 @@ export class Admin {
     const id = options.changeId ?? this.#newId()
     const { servers } = this.#machine
     const run = async (told: ChangeListener): Promise<void> => {
-      const current = await this.#newest(topic, limitsOf(options))
+      const limits = limitsOf(options)
+      const current = await this.#newest(topic, limits)
+      await this.#mustHaveBegun(current, options.expectEpoch, limits)
       // Nobody may stop while topics that belong to this one are still there.
       let retirable: readonly string[] = []
       const first = { ...told, retirable: (ids: readonly string[]) => (retirable = ids) }
@@ -281,6 +284,13 @@ export class Admin {
       }
     }
     return follow(id, run)
+  }
+
+  /** No member answers for an epoch that it has not heard of. */
+  async #mustHaveBegun({ topic, epoch: newest }: Configuration, of: number | 'any' | undefined, limits: WaitOptions) {
+    if (typeof of !== 'number' || of <= newest) return
+    const context = { admin: this, loop: this.#loop, machine: this.#machine, waits: this.#waits }
+    await mustExist(context, topic, epoch(of), 0, limits)
   }
 
   /** What belongs to a topic goes where the topic went. */

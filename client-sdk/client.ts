@@ -11,7 +11,9 @@ import { dialTcp } from '../proto/transport/tcp.ts'
 import { Admin } from './admin.ts'
 import { type ConnectOptions, connectOptions, type PatternOptions, patternOptions } from './client-options.ts'
 import { bytes, type Codec } from './codecs.ts'
-import { togetherOptions, topicOptions, waitOptions } from './door/calls.ts'
+import { waitOptions } from './door/admin-calls.ts'
+import { togetherOptions, topicOptions } from './door/calls.ts'
+import { text } from './door/checks.ts'
 import { refusal } from './door/refusal.ts'
 import { type FlushResult, flush } from './flushing.ts'
 import { type ClientCall, ClientMachine } from './machine.ts'
@@ -23,6 +25,7 @@ import type { EventStream } from './stream.ts'
 import { SubjectStream } from './subjects.ts'
 import { type TogetherOptions, TogetherStream } from './together-stream.ts'
 import { Topic } from './topic.ts'
+import { unreachable } from './unreachable.ts'
 import { defaultUrl, environmentUrl, parseUrl } from './url.ts'
 import { OpenWaits, type WaitOptions, waitFor } from './waiting.ts'
 
@@ -37,7 +40,7 @@ const connectTimeoutMs = 5_000
  */
 export async function connect(url?: string, given: ConnectOptions = {}): Promise<Client> {
   const options = connectOptions(given)
-  const target = url ?? environmentUrl() ?? defaultUrl
+  const target = url === undefined ? (environmentUrl() ?? defaultUrl) : urlText(url, 'the url')
   const isThroughNats = isNatsUrl(target)
   const dialer = isThroughNats && options.transport === undefined ? await natsDialer(target, options) : null
   const transport = dialer === null ? {} : { transport: dialer.dial.bind(dialer) }
@@ -117,8 +120,8 @@ export class Client implements AsyncDisposable {
       const hint = isThroughNats
         ? 'NATS answers: start servers that listen there, under the same prefix'
         : 'start one with: npx epochcast dev, or say where it is with --url or EPOCHCAST_URL'
-      const where = isThroughNats ? target : this.#seeds.join(', ')
-      throw new EpochcastError('EC_UNREACHABLE', `no server answers at ${where}`, { hint })
+      if (isThroughNats) throw new EpochcastError('EC_UNREACHABLE', `no server answers at ${target}`, { hint })
+      throw unreachable(this.#seeds, (address) => this.#transport.trouble?.(address) ?? null, hint)
     }
   }
 
@@ -255,6 +258,7 @@ export class Client implements AsyncDisposable {
   }
 }
 
+const urlText = text(10_000, 0)
 const flushOptions = waitOptions('flush')
 const drainOptions = waitOptions('drain')
 

@@ -12,8 +12,10 @@ import {
   topicName,
 } from '../proto/ids.ts'
 import { chainDigest, emptySet, type Frontier, type MessageSet } from '../proto/message-set.ts'
+import { shown } from '../proto/shown.ts'
 import type { Batch, Message, MessageOf } from '../proto/wire/messages.ts'
-import { inspectionOptions } from './door/calls.ts'
+import { inspectionOptions } from './door/admin-calls.ts'
+import { refusal } from './door/refusal.ts'
 import { entriesOf } from './entries.ts'
 import { printable, printableDecision } from './printing.ts'
 import { refusalError } from './refusals.ts'
@@ -180,6 +182,7 @@ export class Inspection {
   ): Promise<Extract<Message, { kind: K }>> {
     const closed = this.#needs.closed()
     if (closed !== null) throw closed
+    if (typeof member !== 'object' || member === null) throw refusal(`${shown(member)} is not a member`)
     parseServerName(member.name)
     inspectionOptions(options)
     const limits = { timeoutMs: answerTimeoutMs, ...limitsOf(options) }

@@ -4,15 +4,23 @@
  * second refused: nothing would ever come from there.
  */
 
+import type { Configuration } from '../proto/configuration.ts'
 import { EpochcastError } from '../proto/errors.ts'
 import { type Epoch, epoch, type TopicName } from '../proto/ids.ts'
+import type { Loop } from '../proto/machine/loop.ts'
 import { refusal } from './door/refusal.ts'
 import type { EpochFollower, Follower } from './follower.ts'
+import type { ClientCall, ClientMachine } from './machine.ts'
 import { after } from './timer.ts'
-import type { TopicContext } from './topic-context.ts'
-import { limitsOf, type WaitOptions, waitFor } from './waiting.ts'
+import { limitsOf, type OpenWaits, type WaitOptions, waitFor } from './waiting.ts'
 
-type Asking = Pick<TopicContext, 'loop' | 'machine' | 'waits' | 'admin'>
+interface Asking {
+  readonly loop: Loop<ClientCall>
+  readonly machine: ClientMachine
+  readonly waits: OpenWaits
+  /** The newest configuration of a topic, as its members and those who keep the newest ones know it. */
+  readonly admin: { topic(name: string, options: WaitOptions): Promise<Configuration> }
+}
 
 /** Members may not have heard yet of an epoch that was decided: how long is it looked for, in milliseconds. */
 const pausesMs = [100, 300, 600]

@@ -6,6 +6,7 @@ import { emptySet } from '../proto/message-set.ts'
 import { shown } from '../proto/shown.ts'
 import type { Codec } from './codecs.ts'
 import { formatCursor, type Position, parseCursor } from './cursor.ts'
+import { waitOptions } from './door/admin-calls.ts'
 import {
   configurationOptions,
   getOptions,
@@ -16,7 +17,6 @@ import {
   respondOptions,
   subscribeOptions,
   viewsOptions,
-  waitOptions,
 } from './door/calls.ts'
 import { method } from './door/checks.ts'
 import { encoded } from './door/payload.ts'

@@ -1,12 +1,11 @@
-/** The options of every call of this package: one table each. */
-import { modes, orders } from '../../proto/configuration.ts'
+/** The options of every call of a topic, and of several at once: one table each. */
+import { orders } from '../../proto/configuration.ts'
 import { getLevels } from '../../proto/wire/messages.ts'
 import type { Codec } from '../codecs.ts'
 import type { Cursor } from '../cursor.ts'
 import { durabilities } from '../operations/reading.ts'
 import type { OutcomeOptions } from '../outcome.ts'
 import { propertyChecks } from '../properties.ts'
-import type { ReconfigureOptions, TopicOptions } from '../reconfigure.ts'
 import { type From, placeHint } from '../replay.ts'
 import type { TogetherOptions } from '../together-stream.ts'
 import type {
@@ -18,25 +17,11 @@ import type {
   SubscribeOptions,
 } from '../topic-options.ts'
 import type { WaitOptions } from '../waiting.ts'
-import {
-  type Check,
-  codec,
-  decider,
-  duration,
-  flag,
-  method,
-  moment,
-  servers,
-  signal,
-  text,
-  topic,
-  whole,
-  word,
-} from './checks.ts'
+import { waiting } from './admin-calls.ts'
+import { type Check, flag, moment, signal, text, topic, whole, word } from './checks.ts'
 import { type Checks, entriesOf, optionsOf } from './options.ts'
+import { codec } from './payload.ts'
 import { refusal } from './refusal.ts'
-
-const waiting: Checks<WaitOptions> = { timeoutMs: duration, signal }
 
 /** What a place to begin is, by its form; whether a cursor is one of this topic is looked at where its topic is known. */
 export const fromOf: Check<From> = (value, what) => {
@@ -62,18 +47,6 @@ const fromTogether: Check<NonNullable<TogetherOptions['from']>> = (value, what) 
   return cursors
 }
 
-const changeId = text(64)
-const expectEpoch: Check<number | 'any'> = (value, what) => (value === 'any' ? value : whole(1)(value, what))
-
-const template: Checks<TopicOptions> = {
-  mode: word(modes),
-  decider,
-  size: whole(1, 1_000),
-  members: servers,
-  membersMin: whole(0, 1_000),
-  order: word(orders),
-}
-
 const limits: Omit<Checks<GroupOptions>, 'ack'> = {
   from: fromOf,
   maxPending: whole(1),
@@ -84,7 +57,6 @@ const limits: Omit<Checks<GroupOptions>, 'ack'> = {
 }
 
 export const topicOptions = optionsOf<{ readonly codec?: Codec<never> }>('topic', { codec })
-export const waitOptions = (call: string): ((given: unknown) => WaitOptions) => optionsOf(call, waiting)
 
 export const publishOptions = optionsOf<AnyPublishOptions>('publish', {
   ...propertyChecks,
@@ -113,20 +85,6 @@ export const configurationOptions = optionsOf<WaitOptions & { readonly create?: 
   create: flag,
 })
 export const viewsOptions = optionsOf<{ readonly signal?: AbortSignal }>('views', { signal })
-
-export const createTopicOptions = optionsOf<TopicOptions & WaitOptions>('createTopic', { ...template, ...waiting })
-export const reconfigureOptions = optionsOf<ReconfigureOptions & WaitOptions>('reconfigure', {
-  ...template,
-  ...waiting,
-  expectEpoch,
-  changeId,
-  onProgress: method,
-})
-
-export const inspectionOptions = optionsOf<WaitOptions & { readonly onPage?: (messages: number) => void }>(
-  'inspection',
-  { ...waiting, onPage: method },
-)
 
 function properties() {
   const { key, contentType, headers } = propertyChecks

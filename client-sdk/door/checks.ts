@@ -2,9 +2,8 @@
 import { didYouMean } from '../../proto/closest.ts'
 import { type Decider, parseDecider } from '../../proto/decider.ts'
 import { EpochcastError } from '../../proto/errors.ts'
-import { type Epoch, epoch, serverId, type TopicName, topicName } from '../../proto/ids.ts'
+import { serverId, type TopicName, topicName } from '../../proto/ids.ts'
 import { shown } from '../../proto/shown.ts'
-import type { Codec } from '../codecs.ts'
 import { refusal } from './refusal.ts'
 
 /** @param what how the value is called in an error. @throws EpochcastError `EC_BAD_ARGUMENT` */
@@ -96,12 +95,6 @@ export const signal: Check<AbortSignal> = (value, what) => {
   throw refusal(`${what} ${shown(value)} is not an AbortSignal`, hint)
 }
 
-export const codec: Check<Codec<never>> = (value, what) => {
-  const hint = 'e.g. json(), text(), or an object with encode and decode'
-  if (typeof value === 'function') throw refusal(`${what} is a function, not a codec`, hint)
-  return having<Codec<never>>('encode', 'decode')(value, what)
-}
-
 export function listOf<T>(check: Check<T>): Check<readonly T[]> {
   return (value, what) => {
     if (!Array.isArray(value)) throw refusal(`${what} ${shown(value)} is not an array`)
@@ -110,8 +103,7 @@ export function listOf<T>(check: Check<T>): Check<readonly T[]> {
 }
 
 export const topic: Check<TopicName> = (value) => topicName(value as string)
-export const epochNumber: Check<Epoch> = (value) => epoch(value as number)
-export const server: Check<string> = (value) => serverId(value as string)
+const server: Check<string> = (value) => serverId(value as string)
 export const decider: Check<Decider> = (value, what) => {
   if (typeof value === 'string' && value.startsWith('engine:')) return parseDecider(value)
   return word(['stakes', 'engine'])(value, what)

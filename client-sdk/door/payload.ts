@@ -1,9 +1,16 @@
 /** A value on its way into a message: bytes, or refused. What a codec of the caller's own makes is looked at like the caller's. */
 import { shown } from '../../proto/shown.ts'
 import type { Codec } from '../codecs.ts'
+import { type Check, having } from './checks.ts'
 import { asRefusal, refusal } from './refusal.ts'
 
 const bytesHint = 'give the topic a codec: text(), json(), protobuf(), or one of your own'
+
+export const codec: Check<Codec<never>> = (value, what) => {
+  const hint = 'e.g. json(), text(), or an object with encode and decode'
+  if (typeof value === 'function') throw refusal(`${what} is a function, not a codec`, hint)
+  return having<Codec<never>>('encode', 'decode')(value, what)
+}
 
 /**
  * Encodes a value.
