@@ -14,6 +14,7 @@ import {
   isMember,
   type Member,
   type Mode,
+  minimumOf,
 } from '../proto/configuration.ts'
 import { EpochcastError } from '../proto/errors.ts'
 import { type Address, beforeFirst, epoch, type ServerName, serverId, type TopicName } from '../proto/ids.ts'
@@ -192,7 +193,7 @@ export class Finder {
       mode,
       decider,
       members,
-      membersMin: request.membersMin ?? defaults.membersMin ?? 1,
+      membersMin: minimumOf(request.membersMin, defaults.membersMin ?? 1, members.length),
       order,
       floor: epoch(1),
       base: 0,

@@ -1,7 +1,7 @@
 /** What became of a publish: asked of the servers' frontiers while its epoch is open, of the epoch's decision afterwards. */
 import type { Configuration, Decision } from '../proto/configuration.ts'
 import { EpochcastError } from '../proto/errors.ts'
-import { type Epoch, type MessageId, parseMessageId, type TopicName } from '../proto/ids.ts'
+import type { Epoch, MessageId, TopicName } from '../proto/ids.ts'
 import { endOf } from '../proto/message-set.ts'
 import { Get, type GetResult } from './operations/get.ts'
 import type { TopicContext } from './topic-context.ts'
@@ -25,21 +25,14 @@ const answerMs = 2_000
 
 type Asking = Pick<TopicContext, 'loop' | 'machine' | 'waits' | 'roll'>
 
-/** @throws EpochcastError `EC_BAD_ARGUMENT` for no id, or an epoch that has not begun; `EC_OUTCOME_EXPIRED` */
+/** @throws EpochcastError `EC_OUTCOME_EXPIRED` */
 export async function outcomeOf(
   context: Asking,
-  id: string,
+  { epoch, publisher, sequence }: MessageId,
   configuration: Configuration,
   options: OutcomeOptions,
 ): Promise<Outcome> {
-  const { epoch, publisher, sequence } = parseMessageId(id)
   const { topic } = configuration
-  if (epoch > configuration.epoch) {
-    throw new EpochcastError(
-      'EC_BAD_ARGUMENT',
-      `epoch ${epoch} of ${topic} has not begun; the newest is ${configuration.epoch}`,
-    )
-  }
   if (epoch === configuration.epoch) {
     const standing = await standingOf(context, topic, { epoch, publisher, sequence }, options)
     if (standing === 'durable') return 'durable'

@@ -5,6 +5,10 @@
  *     tag (1 byte) | length (varint) | content      again and again; a tag that is not known is skipped
  */
 import { EpochcastError } from '../proto/errors.ts'
+import { shown } from '../proto/shown.ts'
+import { type Check, text } from './door/checks.ts'
+import { type Checks, entriesOf } from './door/options.ts'
+import { refusal } from './door/refusal.ts'
 import { readVarint, varintLength, writeVarint } from './varint.ts'
 
 export interface Properties {
@@ -39,6 +43,31 @@ export const noProperties: AllProperties = {}
 export const noHeader = new Uint8Array(0)
 const tags = { key: 1, contentType: 2, header: 3, replyTo: 4, request: 5, failure: 6, responders: 7 } as const
 const headerName = /^[!-9;-~]{1,100}$/
+
+/** Header values that JSON, `Map` and the wire have alike: text by name. */
+const headers: Check<Readonly<Record<string, string>>> = (given, what) => {
+  const read: Record<string, string> = Object.create(null)
+  for (const [name, value] of entriesOf(given, what)) {
+    if (!headerName.test(name)) throw badHeader(name, 'a name is 1 to 100 visible ASCII characters without ":"')
+    if (typeof value !== 'string') throw badHeader(name, `its value is ${shown(value)}, not a string`)
+    read[name] = headerText(value, `header ${name}`)
+  }
+  return read
+}
+
+/** An empty text is one, and not left out. */
+const headerText = text(propertiesBytesMax, 0)
+
+/** Checks of what a message carries beside its payload: what one message had may be published again as it is. */
+export const propertyChecks: Checks<AllProperties> = {
+  key: headerText,
+  contentType: headerText,
+  headers,
+  replyTo: headerText,
+  request: headerText,
+  failure: headerText,
+  responders: headerText,
+}
 
 /** @throws EpochcastError `EC_BAD_ARGUMENT` for a header that cannot be carried, or more than 16 KiB of them and of key and content type */
 export function encodeProperties(properties: AllProperties): Uint8Array {
@@ -102,10 +131,11 @@ export function decodeProperties(header: Uint8Array): AllProperties {
 }
 
 function headerContent(name: string, value: string): Uint8Array {
-  if (headerName.test(name) && typeof value === 'string') return Buffer.from(`${name}:${value}`)
-  throw new EpochcastError('EC_BAD_ARGUMENT', `header ${JSON.stringify(name.slice(0, 40))} cannot be carried`, {
-    hint: 'a name is 1 to 100 visible ASCII characters without ":", a value is a string',
-  })
+  return Buffer.from(`${name}:${value}`)
+}
+
+function badHeader(name: string, hint: string): EpochcastError {
+  return refusal(`header ${shown(name)} cannot be carried`, hint)
 }
 
 interface Field {

@@ -7,6 +7,7 @@ import { EpochcastError } from '../proto/errors.ts'
 import { beforeFirst, type Epoch, previousEpoch, serverIdOf } from '../proto/ids.ts'
 import { emptySet } from '../proto/message-set.ts'
 import type { MessageOf } from '../proto/wire/messages.ts'
+import { printable } from './printing.ts'
 
 /** One topic on one server. */
 export interface ReplicaInfo {
@@ -106,7 +107,7 @@ function replicaOf({ member, condition }: Answer, newest: Configuration, isOld: 
     epoch: condition.configuration?.epoch ?? null,
     isOld,
     storedCount,
-    stored,
+    stored: printable(stored),
     stagedCount,
     heldEpochs,
   }

@@ -2,6 +2,7 @@
 import type { Configuration } from '../proto/configuration.ts'
 import { EpochcastError } from '../proto/errors.ts'
 import {
+  type ClusterId,
   type Epoch,
   epoch,
   formatMessageId,
@@ -17,6 +18,7 @@ import { type Cursor, formatCursor, type Position } from './cursor.ts'
 import { entriesOf, type Headers } from './entries.ts'
 import type { Consumer, Delivery } from './operations/delivery.ts'
 import type { Run } from './orders/order-filter.ts'
+import { bytesJson, type Inspect, inspectMethod, isoTime, valueJson } from './printing.ts'
 import { type AllProperties, decodeProperties, noProperties } from './properties.ts'
 
 const nothing = new Uint8Array(0)
@@ -108,7 +110,53 @@ export class Message<T> {
   get value(): T {
     if (!this.isReadable)
       throw new EpochcastError('EC_BAD_MESSAGE', `message ${this.id} was not encoded as messages are`)
-    return this.#codec.decode(this.payload)
+    try {
+      return this.#codec.decode(this.payload)
+    } catch (error) {
+      if (error instanceof EpochcastError) throw error
+      throw new EpochcastError('EC_BAD_MESSAGE', `the codec cannot read message ${this.id}`, { cause: error })
+    }
+  }
+
+  /** For JSON: with key and value. A value that cannot be decoded is there as its bytes. */
+  toJSON(): object {
+    const time = isoTime(this.timeMs)
+    return { ...this.#head(), ...(time !== null && { time }), ...this.more(), ...this.#contentJson() }
+  }
+
+  [inspectMethod](_depth: number, options: object, inspect: Inspect): string {
+    const content = this.#decoded() ?? { payload: this.payload }
+    return `${this.constructor.name} ${inspect({ ...this.#head(), ...this.more(), ...content }, options)}`
+  }
+
+  /** What kinds of messages of their own are printed with. */
+  protected more(): object {
+    return {}
+  }
+
+  #head(): object {
+    const { id, topic, epoch, publisher, sequence: number, timeMs, position, isEarly, lostDependencies } = this
+    return {
+      ...{ id, topic, epoch, publisher, sequence: number, timeMs },
+      ...(position !== null && { position }),
+      ...(isEarly && { isEarly }),
+      ...(lostDependencies.length > 0 && { lostDependencies }),
+      ...(!this.isReadable && { isReadable: false }),
+      ...this.properties,
+    }
+  }
+
+  #contentJson(): object {
+    const decoded = this.#decoded()
+    return decoded === null ? bytesJson(this.payload) : valueJson(decoded.value)
+  }
+
+  #decoded(): { readonly value: T } | null {
+    try {
+      return { value: this.value }
+    } catch {
+      return null
+    }
   }
 }
 
@@ -161,6 +209,7 @@ export interface StreamControl {
 /** Queue between the machine, which delivers, and one reader, who pulls. */
 export class EventStream<T> implements Consumer, AsyncIterableIterator<StreamEvent<T>>, AsyncDisposable {
   readonly #topic: TopicName
+  readonly #cluster: ClusterId | ''
   readonly #codec: Codec<T>
   #control: StreamControl | null = null
   #queue: Delivery[] = []
@@ -177,8 +226,10 @@ export class EventStream<T> implements Consumer, AsyncIterableIterator<StreamEve
   #epoch: Epoch = epoch(0)
   readonly #seen = new Map<PublisherId, Frontier>()
 
-  constructor(topic: TopicName, codec: Codec<T>, start: Position | null) {
+  /** @param cluster that the topic belongs to */
+  constructor(topic: TopicName, codec: Codec<T>, start: Position | null, cluster: ClusterId | '') {
     this.#topic = topic
+    this.#cluster = cluster
     this.#codec = codec
     if (start === null) return
     this.#epoch = start.epoch
@@ -187,7 +238,7 @@ export class EventStream<T> implements Consumer, AsyncIterableIterator<StreamEve
 
   /** Position behind the last event that was read: subscribe `from` it to go on. */
   get cursor(): Cursor {
-    return formatCursor(this.#topic, { epoch: this.#epoch, seen: this.#seen })
+    return formatCursor(this.#cluster, this.#topic, { epoch: this.#epoch, seen: this.#seen })
   }
 
   attach(control: StreamControl): void {

@@ -1,17 +1,34 @@
 /** One topic, as a client publishes to it and reads it. */
 import type { Configuration } from '../proto/configuration.ts'
 import { EpochcastError } from '../proto/errors.ts'
-import type { TopicName } from '../proto/ids.ts'
+import { parseMessageId, type TopicName } from '../proto/ids.ts'
 import { emptySet } from '../proto/message-set.ts'
+import { shown } from '../proto/shown.ts'
 import { messageBytesMax } from '../proto/transport/port.ts'
 import type { Codec } from './codecs.ts'
 import { madeBeside, replyTopicName } from './companion.ts'
 import { formatCursor, type Position, parseCursor } from './cursor.ts'
+import { waitOptions } from './door/admin-calls.ts'
+import {
+  configurationOptions,
+  getOptions,
+  groupOptions,
+  outcomeOptions,
+  publishOptions,
+  requestOptions,
+  respondOptions,
+  subscribeOptions,
+  viewsOptions,
+} from './door/calls.ts'
+import { method } from './door/checks.ts'
+import { encoded } from './door/payload.ts'
+import { asRefusal, refusal } from './door/refusal.ts'
 import { entriesOf, type Headers } from './entries.ts'
 import { type FlushResult, flush } from './flushing.ts'
 import type { EpochFollower, Follower } from './follower.ts'
 import type { GroupPorts } from './groups/ports.ts'
 import { type GroupMessage, GroupStream } from './groups/stream.ts'
+import type { ClientMachine } from './machine.ts'
 import type { Publisher } from './operations/add.ts'
 import type { Consumer, StartAt } from './operations/delivery.ts'
 import { Get, type GetResult } from './operations/get.ts'
@@ -20,6 +37,7 @@ import { Subscription } from './operations/subscribe.ts'
 import type { Together } from './operations/together.ts'
 import { Many, neverSent, One, type PublishedRun, type PublishResult, type Waiter } from './operations/waiters.ts'
 import { durableNow, type Outcome, type OutcomeOptions, outcomeOf } from './outcome.ts'
+import { mustExist } from './positions.ts'
 import { type AllProperties, addedBytesMax, encodeProperties } from './properties.ts'
 import { Registrations } from './registrations.ts'
 import { epochAt, isTime, knownPosition, SinceTime, type Start, startOf } from './replay.ts'
@@ -49,6 +67,7 @@ interface Context extends TopicContext {
 
 const noOptions: PublishOptions = {}
 const requestTimeoutMs = 30_000
+const flushOptions = waitOptions('flush')
 
 export class Topic<T> {
   readonly name: TopicName
@@ -71,8 +90,9 @@ export class Topic<T> {
    *   while it was under way (`messageId` says which Add to ask `outcome` about), `EC_TIMEOUT`, `EC_ABORTED` or `EC_CLOSED` when
    *   it had not left this client: then it is withdrawn, and never will; `EC_UNKNOWN_TOPIC`
    */
-  publish(value: T, options: PublishOptions = noOptions): Promise<PublishResult> {
+  publish(value: T, given: PublishOptions = noOptions): Promise<PublishResult> {
     return new Promise((resolve, reject) => {
+      const options = given === noOptions ? noOptions : publishOptions(given)
       const header = encodeProperties(options)
       const payload = this.#encode(value, header.length)
       const waiter = new One(resolve, reject, options.onEpochEnd === 'settle')
@@ -102,10 +122,11 @@ export class Topic<T> {
    * @throws EpochcastError as `publish`; `EC_OUTCOME_UNKNOWN` names the first message that had left; those behind it may have
    *   left, too, or be withdrawn, and have the numbers that follow
    */
-  publishMany(values: Iterable<T>, options: PublishOptions = noOptions): Promise<readonly PublishedRun[]> {
+  publishMany(values: Iterable<T>, given: PublishOptions = noOptions): Promise<readonly PublishedRun[]> {
     return new Promise((resolve, reject) => {
+      const options = given === noOptions ? noOptions : publishOptions(given)
       const header = encodeProperties(options)
-      const payloads = Array.from(values, (value) => this.#encode(value, header.length))
+      const payloads = eachOf(values, (value) => this.#encode(value, header.length))
       if (payloads.length === 0) {
         resolve([])
         return
@@ -136,17 +157,19 @@ export class Topic<T> {
    *   fewer servers
    * @throws EpochcastError `EC_TIMEOUT`, `EC_ABORTED`, `EC_UNKNOWN_TOPIC`, `EC_BAD_ARGUMENT` for a bad cursor
    */
-  async get(options: GetOptions = {}): Promise<Received<T>> {
+  async get(given: GetOptions = {}): Promise<Received<T>> {
     const closed = this.#context.closed()
     if (closed !== null) throw closed
-    const since = options.since === undefined ? null : parseCursor(this.name, options.since)
+    const options = getOptions(given)
     const { machine, loop } = this.#context
+    const since = options.since === undefined ? null : parseCursor(machine.cluster, this.name, options.since)
+    if (since !== null) await mustExist(this.#context, this.name, since.epoch, 0, options)
     const result = await waitFor<GetResult>(this.#context.waits, options, `get of ${this.name}`, (resolve, reject) => {
       const done = (outcome: GetResult | EpochcastError) =>
         outcome instanceof Error ? reject(outcome) : resolve(outcome)
       const level = options.level ?? 'linearizable'
       const get = new Get(level, since, this.#follower, machine.servers, machine.requests, done)
-      loop.call((out) => machine.addGet(get, this.name, out))
+      loop.call((out) => machine.addGet(get, this.name, out), reject)
       return () => loop.call((out) => get.failed(new EpochcastError('EC_ABORTED', 'given up'), out))
     })
     const messages: Message<T>[] = []
@@ -158,7 +181,7 @@ export class Topic<T> {
         if (payload !== undefined) messages.push(new Message(batch, index, payload, this.#codec, headers.get(index)))
       }
     }
-    return { messages, cursor: formatCursor(this.name, result.position), floor: result.floor }
+    return { messages, cursor: formatCursor(machine.cluster, this.name, result.position), floor: result.floor }
   }
 
   /**
@@ -167,22 +190,30 @@ export class Topic<T> {
    */
   subscribe(options: SubscribeOptions & { readonly events: true }): EventStream<T>
   subscribe(options?: SubscribeOptions & { readonly events?: false }): MessageStream<T>
-  subscribe(options: SubscribeOptions & { readonly events?: boolean } = {}): EventStream<T> | MessageStream<T> {
+  subscribe(given: SubscribeOptions & { readonly events?: boolean } = {}): EventStream<T> | MessageStream<T> {
     const closed = this.#context.closed()
     if (closed !== null) throw closed
+    const options = subscribeOptions(given)
     const reading = readingOf(options)
-    const start = startOf(this.name, options.from ?? 'new')
-    const events = new EventStream<T>(this.name, this.#codec, knownPosition(start))
+    const { cluster } = this.#context.machine
+    const start = startOf(cluster, this.name, options.from ?? 'new')
+    const events = new EventStream<T>(this.name, this.#codec, knownPosition(start), cluster)
     this.#subscribe(start, reading, events, events, options.signal)
     return options.events === true ? events : new MessageStream(events)
+  }
+
+  /** Whether the topic is one of the client with this machine. */
+  isOf(machine: ClientMachine): boolean {
+    return this.#context.machine === machine
   }
 
   /** Becomes one of the topics of `client.together`. */
   join(stream: TogetherStream<T>, together: Together, options: TogetherOptions): void {
     const { from, durability } = options
     const reading = { ...readingOf({ order: 'causal', ...(durability && { durability }) }), gate: together }
-    const start = startOf(this.name, typeof from === 'object' ? (from[this.name] ?? 'new') : (from ?? 'new'))
-    const events = new EventStream<T>(this.name, this.#codec, knownPosition(start))
+    const { cluster } = this.#context.machine
+    const start = startOf(cluster, this.name, typeof from === 'object' ? (from[this.name] ?? 'new') : (from ?? 'new'))
+    const events = new EventStream<T>(this.name, this.#codec, knownPosition(start), cluster)
     const consumer = stream.add(this.name, events)
     const made = (subscription: Subscription) => this.#context.loop.call(() => together.add(subscription))
     this.#subscribe(start, reading, events, consumer, options.signal, made, () => stream.end())
@@ -210,7 +241,7 @@ export class Topic<T> {
       const made = new Subscription(at, this.#follower, machine.servers, machine.requests, reader, reading)
       subscription = made
       told(made)
-      loop.call((out) => machine.addSubscription(made, this.name, out))
+      loop.call((out) => machine.addSubscription(made, this.name, out), consumer.failed.bind(consumer))
       registered.add(() => loop.call((out) => machine.removeSubscription(made, out)))
     }
     const consumed = (count: number) => loop.call((out) => subscription?.consumed(count, out))
@@ -224,16 +255,26 @@ export class Topic<T> {
         (epoch) => begin({ epoch, seen: emptySet }, since),
         (error) => events.failed(error),
       )
-    } else begin(start, consumer)
+    } else if (typeof start === 'string') begin(start, consumer)
+    else {
+      const looking = new AbortController()
+      registered.add(() => looking.abort())
+      mustExist(this.#context, this.name, start.epoch, 1, { signal: looking.signal }).then(
+        () => begin(start, consumer),
+        (error) => {
+          if (!registered.isOver) consumer.failed(error)
+        },
+      )
+    }
   }
 
   /**
    * The same as the client's `flush`, for this topic alone.
    * @throws EpochcastError `EC_TIMEOUT`, `EC_ABORTED`
    */
-  flush(options: WaitOptions = {}): Promise<FlushResult> {
+  async flush(options: WaitOptions = {}): Promise<FlushResult> {
     const { machine, loop, waits } = this.#context
-    return flush(machine, loop, waits, options, this.name)
+    return flush(machine, loop, waits, flushOptions(options), this.name)
   }
 
   /**
@@ -242,14 +283,14 @@ export class Topic<T> {
    * @param name 1 to 64 letters, digits, `_` or `-`
    * @throws EpochcastError `EC_BAD_ARGUMENT`
    */
-  group(name: string, options: GroupOptions = {}): GroupStream<T> {
-    return this.#group(name, options)
+  group(name: string, given: GroupOptions = {}): GroupStream<T> {
+    const closed = this.#context.closed()
+    if (closed !== null) throw closed
+    return this.#group(name, groupOptions(given))
   }
 
   #group(name: string, options: GroupOptions, putAside?: GroupPorts['putAside']): GroupStream<T> {
-    const closed = this.#context.closed()
-    if (closed !== null) throw closed
-    const from = startOf(this.name, options.from ?? 'new')
+    const from = startOf(this.#context.machine.cluster, this.name, options.from ?? 'new')
     const { loop, machine, admin, onClose, onLeave, newId, topic } = this.#context
     const ports: GroupPorts = {
       ...{ loop, machine, admin, onClose, onLeave, newId, topic, ...(putAside && { putAside }) },
@@ -273,7 +314,8 @@ export class Topic<T> {
    */
   async request(value: T, options?: RequestOptions<T>): Promise<Message<T>>
   async request<R>(value: T, options: RequestOptions<R> & { readonly codec: Codec<R> }): Promise<Message<R>>
-  async request<R>(value: T, options: RequestOptions<R> = {}): Promise<Message<R>> {
+  async request<R>(value: T, given: RequestOptions<R> = {}): Promise<Message<R>> {
+    const options = requestOptions(given) as RequestOptions<R>
     const { codec, timeoutMs = requestTimeoutMs, signal, ...properties } = options
     const header = encodeProperties(properties)
     const payload = this.#encode(value, header.length)
@@ -328,8 +370,12 @@ export class Topic<T> {
     handler: (request: GroupMessage<T>) => R | Promise<R>,
     options: RespondOptions<R> & { readonly codec: Codec<R> },
   ): Responder
-  respond<R>(handler: (request: GroupMessage<T>) => R | Promise<R>, options: RespondOptions<R> = {}): Responder {
+  respond<R>(handler: (request: GroupMessage<T>) => R | Promise<R>, given: RespondOptions<R> = {}): Responder {
+    method(handler, 'the handler')
+    const options = respondOptions(given) as RespondOptions<R>
     const { codec = this.#codec as Codec<unknown> as Codec<R>, group = 'responders', ...limits } = options
+    const closed = this.#context.closed()
+    if (closed !== null) throw closed
     const name = replyTopicName(this.name)
     const { admin, messageBytesMax } = this.#context
     const replies: ReplyPorts = {
@@ -344,13 +390,13 @@ export class Topic<T> {
       await replies.send(new Uint8Array(0), encodeProperties(failure))
     }
     const requests = this.#group(group, { ...limits, ack: 'explicit' }, putAside)
-    const answer = async (request: GroupMessage<T>) => codec.encode(await handler(request))
+    const answer = async (request: GroupMessage<T>) => encoded(codec, await handler(request))
     return respond(this.name, group, requests, answer, replies)
   }
 
   /** The topic's memberships as they follow each other, beginning with the current one. Ends with its client, or by `break`. */
   views(options: { readonly signal?: AbortSignal } = {}): ViewStream {
-    return new ViewStream(this.#context, this.name, options.signal)
+    return new ViewStream(this.#context, this.name, viewsOptions(options).signal)
   }
 
   /**
@@ -358,15 +404,20 @@ export class Topic<T> {
    * @param options.settle ends the epoch when the answer would be `pending`, so that there is one
    * @throws EpochcastError `EC_OUTCOME_EXPIRED` when nobody knows any more how that epoch ended
    */
-  async outcome(id: string, options: OutcomeOptions = {}): Promise<Outcome> {
-    const limits = wholeCall(options)
-    return outcomeOf(this.#context, id, await this.configuration(limits), limits)
+  async outcome(id: string, given: OutcomeOptions = {}): Promise<Outcome> {
+    const { settle, ...rest } = outcomeOptions(given)
+    const limits = wholeCall(rest)
+    const message = parseMessageId(id)
+    await mustExist(this.#context, this.name, message.epoch, 0, limits)
+    const asked = settle === undefined ? limits : wholeCall({ ...rest, settle })
+    return outcomeOf(this.#context, message, await this.configuration(limits), asked)
   }
 
   /** The newest configuration, as this client knows it. `create`: made when it is not there, where the servers allow that. */
-  configuration(options: WaitOptions & { readonly create?: boolean } = {}): Promise<Configuration> {
+  async configuration(given: WaitOptions & { readonly create?: boolean } = {}): Promise<Configuration> {
     const closed = this.#context.closed()
-    if (closed !== null) return Promise.reject(closed)
+    if (closed !== null) throw closed
+    const options = configurationOptions(given)
     return waitFor(this.#context.waits, options, `looking for ${this.name}`, (resolve, reject) => {
       const once: EpochFollower = {
         begun: (configuration) => {
@@ -379,7 +430,7 @@ export class Topic<T> {
           reject(error)
         },
       }
-      this.#context.loop.call((out) => this.#follower.add(once, out, options.create === true))
+      this.#context.loop.call((out) => this.#follower.add(once, out, options.create === true), reject)
       return () => this.#follower.remove(once)
     })
   }
@@ -395,7 +446,9 @@ export class Topic<T> {
     if (known !== undefined) return known
     const ports = { admin, onClose, newId, configuration: () => this.configuration({ create: true }) }
     const made = new Requester<Uint8Array>(this.name, ports, (name) => {
-      const position = async () => formatCursor(name, (await durableNow(this.#context, name, {})).position)
+      const { machine } = this.#context
+      const position = async () =>
+        formatCursor(machine.cluster, name, (await durableNow(this.#context, name, {})).position)
       return { subscribe: (options) => topic(name).subscribe(options), position }
     })
     requesters.set(this.name, made)
@@ -406,7 +459,10 @@ export class Topic<T> {
   async #positionOf(from: ReturnType<typeof startOf>): Promise<Position> {
     if (from === 'new') return (await durableNow(this.#context, this.name, {})).position
     if (from === 'start') return { epoch: (await this.configuration()).floor, seen: emptySet }
-    if (!isTime(from)) return from
+    if (!isTime(from)) {
+      await mustExist(this.#context, this.name, from.epoch, 1, {})
+      return from
+    }
     const { machine, loop, waits } = this.#context
     const registered = new Registrations()
     registered.add(waits.add(() => registered.takeBack()))
@@ -420,7 +476,7 @@ export class Topic<T> {
   #encode(value: T, headerLength: number): Uint8Array {
     const closed = this.#context.closed()
     if (closed !== null) throw closed
-    const payload = this.#codec.encode(value)
+    const payload = encoded(this.#codec, value)
     checkSize(payload.length + headerLength, this.#context.messageBytesMax)
     return payload
   }
@@ -431,7 +487,9 @@ export class Topic<T> {
 
   /** The publisher, and a turn for all that is published in this one. */
   #publishing(): Publisher {
-    this.#publisher ??= this.#context.publisherOf(this.name)
+    if (this.#publisher === null || this.#publisher.isClosed) {
+      this.#publisher = this.#context.publisherOf(this.name)
+    }
     if (!this.#isTurnDue) {
       this.#isTurnDue = true
       this.#context.loop.call(() => {
@@ -470,6 +528,17 @@ function checkSize(bytes: number, bytesMax: number): void {
 /** Fields of two headers. */
 function joined(header: Uint8Array, added: Uint8Array): Uint8Array {
   return header.length === 0 ? added : Buffer.concat([header, added])
+}
+
+/** All of several values, each encoded. A string is a list of letters only where somebody forgot the brackets. */
+function eachOf<T>(values: Iterable<T>, encode: (value: T) => Uint8Array): Uint8Array[] {
+  const isList = typeof values === 'object' && values !== null && typeof values[Symbol.iterator] === 'function'
+  if (!isList || ArrayBuffer.isView(values)) throw refusal(`${shown(values)} is not a list of values`, 'e.g. [value]')
+  try {
+    return Array.from(values, encode)
+  } catch (error) {
+    throw asRefusal(error, 'the values cannot be listed')
+  }
 }
 
 function noReply(cause: EpochcastError, messageId: string | undefined): EpochcastError {

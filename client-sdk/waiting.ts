@@ -1,12 +1,21 @@
 /** Promises that end: by their result, by a signal, or by a time limit. */
 import { EpochcastError } from '../proto/errors.ts'
 import { Registrations } from './registrations.ts'
+import { after } from './timer.ts'
 
 export interface WaitOptions {
   /** Gives up with `EC_ABORTED`. */
   readonly signal?: AbortSignal
-  /** Whole call in milliseconds, epoch changes included; gives up with `EC_TIMEOUT`. */
+  /**
+   * Whole call in milliseconds, epoch changes included; gives up with `EC_TIMEOUT`. 0: unless it is done at once; `Infinity`: without
+   * an end.
+   */
   readonly timeoutMs?: number
+}
+
+/** The limits alone of what may be more than limits. */
+export function limitsOf({ signal, timeoutMs }: WaitOptions): WaitOptions {
+  return { ...(signal && { signal }), ...(timeoutMs !== undefined && { timeoutMs }) }
 }
 
 export interface Deferred<T> {
@@ -51,10 +60,10 @@ export function watch(options: WaitOptions, what: string, onGiveUp: (error: Epoc
   }
   signal?.addEventListener('abort', onAbort, { once: true })
   const onTime = () => onGiveUp(new EpochcastError('EC_TIMEOUT', `${what} took longer than ${timeoutMs} ms`))
-  const timer = timeoutMs === undefined ? undefined : setTimeout(onTime, timeoutMs)
+  const stop = timeoutMs === undefined ? undefined : after(timeoutMs, onTime)
   return () => {
     signal?.removeEventListener('abort', onAbort)
-    clearTimeout(timer)
+    stop?.()
   }
 }
 

@@ -180,6 +180,16 @@ export function maySucceed(
   return members.length >= membersMin && membershipFault(mode, names) === null
 }
 
+/**
+ * The number of members below which a change waits: what is asked for, else what is usual as far as there are so many.
+ * @throws EpochcastError `EC_IMPOSSIBLE_MEMBERSHIP` where more are asked for than there are: every change would wait for ever
+ */
+export function minimumOf(asked: number | undefined, usual: number, size: number): number {
+  if (asked === undefined) return Math.min(usual, size)
+  if (asked <= size) return asked
+  throw impossible(`no fewer than ${asked} servers, of ${size}`, 'the minimum is at most the number of members')
+}
+
 /** @throws EpochcastError `EC_IMPOSSIBLE_MEMBERSHIP` where the members cannot decide by themselves */
 export function checkDecider(mode: Mode, decider: Decider): void {
   if (decider !== 'stakes' || mode === 'fault-masking') return

@@ -1,7 +1,7 @@
 /** What every command has: where it writes, how it connects, how it is interrupted. */
 
 import type { Command } from 'commander'
-import { type Client, connect } from '../../client-sdk/index.ts'
+import { type Client, connect, environmentUrl } from '../../client-sdk/index.ts'
 import { EpochcastError } from '../../proto/errors.ts'
 import { bad } from './arguments.ts'
 import { type Colors, colorsFor } from './terminal/colors.ts'
@@ -134,7 +134,7 @@ export class Context {
   /** @param fallback url to connect to where the user names none */
   async withClient<T>(use: (client: Client) => Promise<T>, fallback?: string): Promise<T> {
     const { timeout } = this.globals
-    const url = this.globals.url ?? process.env.EPOCHCAST_URL ?? fallback
+    const url = this.globals.url ?? environmentUrl() ?? fallback
     const timeoutMs = Math.min(this.limits(timeout).timeoutMs ?? connectTimeoutMs, connectTimeoutMs)
     const client = await connect(url, { timeoutMs, signal: this.signal })
     try {

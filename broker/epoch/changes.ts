@@ -15,6 +15,7 @@ import {
   isMember,
   type Member,
   type Mode,
+  minimumOf,
   toleratedFailures,
 } from '../../proto/configuration.ts'
 import { EpochcastError } from '../../proto/errors.ts'
@@ -323,7 +324,7 @@ export class Changes {
     const kept = request.decider === undefined && !changesMode
     const decider = kept ? old.decider : deciders.resolve(request.decider ?? defaultDecider(mode, deciders.founding))
     checkDecider(mode, decider)
-    const membersMin = request.membersMin ?? Math.min(old.membersMin, members.length)
+    const membersMin = minimumOf(request.membersMin, old.membersMin, members.length)
     return { changeId: request.changeId, members, mode, decider, membersMin, order: request.order ?? old.order }
   }
 

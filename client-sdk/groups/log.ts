@@ -29,7 +29,7 @@ export async function findLog(ports: GroupPorts, name: TopicName, topic: Configu
 }
 
 async function hasSnapshot(ports: GroupPorts, name: TopicName, of: Epoch, changeId: string): Promise<boolean> {
-  const since = formatCursor(name, { epoch: of, seen: emptySet })
+  const since = formatCursor(ports.machine.cluster, name, { epoch: of, seen: emptySet })
   const { messages } = await ports.topic(name).get({ level: 'durable', since })
   return messages.some((message) => {
     if (message.epoch !== of) return false

@@ -49,6 +49,9 @@ export type Wish =
   | { readonly kind: 'work'; readonly done: readonly Run[]; readonly begun: readonly Run[] }
   | { readonly kind: 'nak'; readonly runs: readonly Run[]; readonly delayMs: number }
 
+/** Longest time, in milliseconds, after which a message may be asked to be given again: a year. */
+export const delayMsMax: number = 366 * 24 * 3_600_000
+
 /** A member numbers its wishes 1, 2, 3 …; they are applied in that order, each once. */
 export interface WishMessage {
   readonly kind: 'wish'
@@ -143,7 +146,7 @@ function isWish(value: unknown): value is Wish {
     case 'work':
       return isRuns(wish.done) && isRuns(wish.begun)
     case 'nak':
-      return isRuns(wish.runs) && isNatural(wish.delayMs)
+      return isRuns(wish.runs) && isNatural(wish.delayMs) && wish.delayMs <= delayMsMax
     default:
       return false
   }

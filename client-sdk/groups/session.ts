@@ -210,7 +210,7 @@ export class GroupSession {
     if (this.#isOver) return
     this.#node = node
     this.#watchTopic(topic)
-    const from = formatCursor(log, { epoch: found.epoch, seen: emptySet })
+    const from = formatCursor(this.#ports.machine.cluster, log, { epoch: found.epoch, seen: emptySet })
     this.#stream = this.#logTopic.subscribe({ from, events: true })
     const state = found.isEmpty ? new GroupState() : null
     this.#turn((out) => node.begin(found.epoch, found.changeId, state, performance.now(), out))

@@ -3,11 +3,12 @@ import { EpochcastError } from '../../proto/errors.ts'
 import type { TopicName } from '../../proto/ids.ts'
 import type { Codec } from '../codecs.ts'
 import { groupLogName } from '../companion.ts'
+import { whole } from '../door/checks.ts'
 import { Registrations } from '../registrations.ts'
 import { Message } from '../stream.ts'
 import { checkDeadLetter } from './dead-letters.ts'
 import type { Job } from './inbox.ts'
-import type { Start } from './messages.ts'
+import { delayMsMax, type Start } from './messages.ts'
 import type { GroupPorts } from './ports.ts'
 import { type Answered, GroupSession } from './session.ts'
 
@@ -34,6 +35,8 @@ export interface GroupLimits {
   readonly signal?: AbortSignal
 }
 
+/** A time that every member can write down, counted from any clock's. */
+const nakDelay = whole(0, delayMsMax)
 const defaults = { maxPending: 64, leaseMs: 10_000 }
 const pendingMax = 1_000
 const leaseMaxMs = 600_000
@@ -64,14 +67,15 @@ export class GroupMessage<T> extends Message<T> {
   }
 
   /**
-   * It is not done: a member is given it again, not before `delayMs`.
+   * It is not done: a member is given it again, not before `delayMs` milliseconds, at most a year.
    * @throws EpochcastError `EC_NOT_HELD`, `EC_OUTCOME_UNKNOWN`, `EC_BAD_ARGUMENT`
    */
   nak(delayMs = 0): Promise<void> {
-    if (!Number.isSafeInteger(delayMs) || delayMs < 0) {
-      throw new EpochcastError('EC_BAD_ARGUMENT', `delay ${delayMs} is not a number of milliseconds`)
-    }
-    return this.#answered(this.#session.nak(this.#job, delayMs))
+    return this.#answered(this.#session.nak(this.#job, nakDelay(delayMs, 'delayMs')))
+  }
+
+  protected override more(): object {
+    return { deliveries: this.deliveries }
   }
 
   #answered(told: Promise<Answered>): Promise<void> {

@@ -47,6 +47,7 @@ export class Publisher implements EpochFollower, Stamping {
   #draftTicket = 0
   #draftOrdinal = 0
   #failure: EpochcastError | null = null
+  #isClosed = false
   /** Messages that were published, and those of them that have an outcome; outcomes come in order. */
   #publishedCount = 0
   #settledCount = 0
@@ -167,8 +168,14 @@ export class Publisher implements EpochFollower, Stamping {
     this.#wakeIdle()
   }
 
-  /** The client closes: every message that is still pending ends here. */
+  get isClosed(): boolean {
+    return this.#isClosed
+  }
+
+  /** The client or this publisher ends: every message that is still pending ends here. */
   close(error: (id: string | null) => EpochcastError): void {
+    this.#isClosed = true
+    this.#follower.remove(this)
     this.closeDraft()
     for (const outgoing of this.#window?.pending() ?? []) outgoing.rejectAll(error)
     for (const outgoing of this.#queue) outgoing.rejectAll(() => error(null))
@@ -199,7 +206,14 @@ export class Publisher implements EpochFollower, Stamping {
 
   closeDraft(): void {
     if (this.#draft.count === 0) return
-    const outgoing = this.#draft.take(crc32, this.#follower.clock.stamp())
+    const time = this.#follower.clock.stamp()
+    const outgoing = this.#draft.take(crc32, typeof time === 'number' ? time : 0)
+    if (typeof time !== 'number') {
+      outgoing.rejectAll(() => time)
+      this.#ended(outgoing, outgoing.count)
+      this.#wakeIdle()
+      return
+    }
     outgoing.ticket = this.#draftTicket
     outgoing.ordinal = this.#draftOrdinal
     this.#pendingBytes += outgoing.body.length

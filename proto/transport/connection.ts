@@ -43,6 +43,8 @@ export class Connection {
   #peer: Address | undefined
   #closed = false
   #refused = false
+  #isConnected = false
+  #trouble: Error | null = null
   #flushPlanned = false
   #parts: Uint8Array[] = []
   #partsBytes = 0
@@ -64,11 +66,15 @@ export class Connection {
     })
     this.#socket = socket
     this.#deadline = setTimeout(() => this.#refuse(), owner.limits.handshakeTimeoutMs)
-    socket.on('error', () => this.close())
+    socket.on('error', (error) => this.close(error))
     socket.on('end', () => this.close())
     socket.on('close', () => this.close())
     socket.resume()
-    if (dialled !== undefined) socket.once('connect', () => socket.write(encodeHello(owner.address)))
+    if (dialled === undefined) return
+    socket.once('connect', () => {
+      this.#isConnected = true
+      socket.write(encodeHello(owner.address))
+    })
   }
 
   /** How the other side calls itself; undefined until its hello is complete. */
@@ -79,6 +85,15 @@ export class Connection {
   /** Whether it was closed for what the other side sent, or failed to send in time. */
   get refused(): boolean {
     return this.#refused
+  }
+
+  /** Why there is no hello of the other side; null where there is one. */
+  get trouble(): Error | null {
+    if (this.#peer !== undefined) return null
+    if (this.#trouble !== null) return this.#trouble
+    if (!this.#isConnected) return new EpochcastError('EC_UNREACHABLE', 'no answer')
+    const silent = this.#closed ? 'it ends the connection without a word' : 'it takes the connection and says nothing'
+    return new EpochcastError('EC_UNREACHABLE', `${silent}: no epochcast server`)
   }
 
   /** Frames that were taken and not passed to the operating system. */
@@ -125,9 +140,10 @@ export class Connection {
     this.#deadline = setTimeout(() => this.close(), this.#owner.limits.handshakeTimeoutMs)
   }
 
-  close(): void {
+  close(trouble: Error | null = null): void {
     if (this.#closed) return
     this.#closed = true
+    this.#trouble = trouble
     clearTimeout(this.#deadline)
     this.#socket.destroy()
     this.#parts = []
@@ -148,9 +164,9 @@ export class Connection {
     this.#owner.queued(bytes)
   }
 
-  #refuse(): void {
+  #refuse(trouble: Error | null = null): void {
     this.#refused = true
-    this.close()
+    this.close(trouble)
   }
 
   /** @returns whether to go on reading */
@@ -202,7 +218,11 @@ export class Connection {
 
   #refuseFor(error: unknown): undefined {
     if (!(error instanceof EpochcastError)) throw error
-    this.#refuse()
+    this.#refuse(
+      new EpochcastError('EC_UNREACHABLE', `what answers there is no epochcast server: ${error.message}`, {
+        cause: error,
+      }),
+    )
     return undefined
   }
 

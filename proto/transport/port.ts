@@ -26,6 +26,8 @@ export interface Transport {
    * keeps frames never calls it.
    */
   reuse?(): void
+  /** Why an address was not reached lately; null where it was, or where nothing is known. For people: it decides nothing. */
+  trouble?(address: Address): Error | null
   /** Ends every connection; afterwards nothing is received. */
   close(): Promise<void>
 }

@@ -11,6 +11,9 @@ import { isTcpAddress, parseHostPort } from './tcp-address.ts'
 /** Options of every socket: small frames leave at once, and a peer that vanished is noticed. */
 export const socketOptions = { noDelay: true, keepAlive: true, keepAliveInitialDelay: 10_000 } as const
 
+/** Addresses whose last trouble is kept. */
+const troublesMax = 1_024
+
 /**
  * Finds or makes the connection for each frame. An address has one connection for sending, whoever dialled it: the
  * newest that the other side dialled, else the own one. Two endpoints that dial each other at the same moment keep
@@ -26,6 +29,8 @@ export class TcpEndpoint implements Transport, ConnectionOwner {
   /** The connection that an address dialled, by that address. */
   readonly #accepted = new Map<Address, Connection>()
   readonly #dialling = new Map<Address, Connection>()
+  /** Why what was dialled last did not come up, by address. */
+  readonly #troubles = new Map<Address, Error>()
   readonly #backOff = new BackOff()
   readonly #guests: Guests
   readonly #closeListener: () => Promise<void>
@@ -90,6 +95,11 @@ export class TcpEndpoint implements Transport, ConnectionOwner {
     if (connection?.send(parts, length) !== true) this.#framesLost += 1
   }
 
+  trouble(address: Address): Error | null {
+    if (this.#routes.has(address)) return null
+    return this.#troubles.get(address) ?? this.#dialling.get(address)?.trouble ?? null
+  }
+
   close(): Promise<void> {
     this.#closed ??= this.#closeAll()
     return this.#closed
@@ -124,6 +134,7 @@ export class TcpEndpoint implements Transport, ConnectionOwner {
     if (dialled !== undefined && this.#dialling.get(dialled) === connection) {
       this.#dialling.delete(dialled)
       this.#backOff.failed(dialled, performance.now())
+      this.#noteTrouble(dialled, connection.trouble)
     }
     if (dialled !== undefined) this.#endRoute(dialled, connection)
     if (peer === undefined) return
@@ -149,6 +160,7 @@ export class TcpEndpoint implements Transport, ConnectionOwner {
   /** Under both names, when what was dialled calls itself something else. */
   #upDialled(connection: Connection, dialled: Address, peer: Address): void {
     this.#dialling.delete(dialled)
+    this.#troubles.delete(dialled)
     this.#backOff.succeeded(dialled)
     for (const name of new Set([dialled, peer])) {
       if (this.#routes.has(name)) continue
@@ -161,6 +173,15 @@ export class TcpEndpoint implements Transport, ConnectionOwner {
     if (this.#routes.get(name) !== connection) return
     this.#routes.delete(name)
     this.#hint(name, false)
+  }
+
+  /** Bounded like everything that is kept by address. */
+  #noteTrouble(address: Address, trouble: Error | null): void {
+    if (trouble === null) return
+    this.#troubles.delete(address)
+    this.#troubles.set(address, trouble)
+    const [oldest] = this.#troubles.keys()
+    if (this.#troubles.size > troublesMax && oldest !== undefined) this.#troubles.delete(oldest)
   }
 
   #hint(name: Address, up: boolean): void {

@@ -7,7 +7,7 @@
  */
 
 import { serverId } from '../ids.ts'
-import { bytes, flag, many, one, optional, text, uint, type ValueOf, word } from './fields.ts'
+import { bytes, flag, many, one, optional, prose, text, uint, type ValueOf, word } from './fields.ts'
 import {
   changeIdType,
   clusterRecord,
@@ -94,7 +94,7 @@ export const shapes = {
   stored: { ...topical, publisher: one(4, publisherType), end: one(5, uint()), sync: optional(6, syncType) },
   /** A batch came early: the next one taken starts at `next`. */
   expected: { ...topical, publisher: one(4, publisherType), next: one(5, uint()) },
-  refused: { ...topical, refusal: one(4, word(refusals)), detail: one(5, text(1000)) },
+  refused: { ...topical, refusal: one(4, word(refusals)), detail: one(5, prose(1000)) },
   /** The epoch asked for is closed. `decision` ended it, where it is still known; `newest` is decided, never proposed. */
   moved: { ...topical, decision: optional(4, decision), newest: one(5, configuration) },
   /** For those that were answered `not-yet`: the epoch is served here now. */
@@ -176,7 +176,7 @@ export const shapes = {
     ...template,
   },
   /** The coordinator enters a phase. */
-  progress: { ...topical, changeId: one(4, changeIdType), phase: one(5, text(20)), detail: one(6, text(2000)) },
+  progress: { ...topical, changeId: one(4, changeIdType), phase: one(5, text(20)), detail: one(6, prose(2000)) },
   /** The end of a change, and again whoever asks for it by its id. */
   changed: {
     ...topical,

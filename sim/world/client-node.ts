@@ -67,15 +67,17 @@ export class ClientNode {
   constructor(needs: ClientNeeds) {
     this.id = needs.id
     this.#needs = needs
-    this.machine = new ClientMachine({ seeds: needs.seeds, random: needs.random, clock: needs.clock })
+    const onFault = (error: unknown) => {
+      throw error
+    }
+    this.machine = new ClientMachine({ seeds: needs.seeds, random: needs.random, clock: needs.clock, onFault })
     this.#loop = new Loop<ClientCall>({
       machine: this.machine,
       name: `client-${needs.id}`,
       cluster: () => this.machine.cluster,
       timers: needs.timers,
-      onFatal: (error) => {
-        throw error
-      },
+      onFatal: onFault,
+      onUnsent: (_message, _token, error) => onFault(error),
     })
     this.#loop.start(needs.network.attach(needs.id, this.#loop))
     this.#loop.call((out) => this.machine.introduce(() => {}, out))

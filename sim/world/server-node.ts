@@ -159,6 +159,7 @@ export class ServerNode {
       },
       timers: this.#timers(),
       onFatal: (error) => this.#fatal(loop, error),
+      onUnsent: (_message, _token, error) => this.#fatal(loop, error),
     })
     const running: Running = { machine, loop, store }
     this.#running = running

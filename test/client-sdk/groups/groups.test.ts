@@ -282,6 +282,6 @@ describe('a group', () => {
     expect(dead('$reply.t')).toThrow('belongs to another topic')
     expect(dead('t.*')).toThrow('dot-separated')
     expect(() => topic.group('g', { ack: 'never' as 'auto' })).toThrow('ack')
-    expect(() => topic.group('g', { from: { time: Number.NaN } })).toThrow('place to begin')
+    expect(() => topic.group('g', { from: { time: Number.NaN } })).toThrow('is not a time')
   })
 })

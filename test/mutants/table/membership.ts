@@ -113,8 +113,8 @@ export const membershipMutants: readonly Mutant[] = [
     edits: [
       {
         file: 'client-sdk/machine.ts',
-        find: 'new Requests(options.random.below(0x10_0000) * 840)',
-        replace: 'new Requests(options.random.below(1))',
+        find: 'new Requests(options.random.below(0x10_0000) * 840,',
+        replace: 'new Requests(options.random.below(1),',
       },
     ],
     caughtBy: ['test', 'I1', 'I3', 'I11', 'RYA', 'MONO'],
