@@ -15,7 +15,7 @@ import {
 import { type Effect, type Input, type Machine, send } from '../proto/machine/contract.ts'
 import { type Clock, hexDigits, type Random } from '../proto/machine/ports.ts'
 import type { Frame } from '../proto/wire/codec.ts'
-import { isTopical, type Message } from '../proto/wire/messages.ts'
+import { isTopical, type Message, type MessageOf } from '../proto/wire/messages.ts'
 import { CausalPast, HybridClock } from './causal-past.ts'
 import { Follower } from './follower.ts'
 import { Publisher } from './operations/add.ts'
@@ -33,6 +33,10 @@ export interface ClientMachineOptions {
   readonly clock: Clock
   readonly limits?: Partial<AddLimits>
 }
+
+/** How often a client asks for the list of servers, and how many it asks: not all of them need be there. */
+const directoryTicks = 500
+const directoryAskedMax = 3
 
 /** Something to do inside the machine; what it wants sent goes into `out`. */
 export type ClientCall = (out: Effect[]) => void
@@ -78,11 +82,19 @@ export class ClientMachine implements Machine<ClientCall> {
         return this.#onTick(out)
       case 'peer':
         this.servers.peer(input.address, input.up)
-        if (!input.up) this.requests.peerDown(input.address, out)
+        if (!input.up) {
+          this.requests.peerDown(input.address, out)
+          this.#list(out)
+        }
         for (const subscription of this.#subscriptions.values()) subscription.peer(input.address, input.up, out)
-        if (input.up) for (const publisher of this.#publishers.values()) publisher.peerUp(input.address, out)
+        if (input.up) this.#reached(input.address, out)
         return
     }
+  }
+
+  /** What waits for this server can leave now. */
+  #reached(address: Address, out: Effect[]): void {
+    for (const publisher of this.#publishers.values()) publisher.peerUp(address, out)
   }
 
   follower(topic: TopicName): Follower {
@@ -136,6 +148,14 @@ export class ClientMachine implements Machine<ClientCall> {
     if (this.#watches.delete(watch)) watch.close(out)
   }
 
+  /** Operations that have not ended. */
+  get openCount(): number {
+    const [gets, subscriptions, watches] = [this.#gets.size, this.#subscriptions.size, this.#watches.size]
+    let count = gets + subscriptions + watches + this.#togethers.size + this.requests.openCount
+    for (const follower of this.#followers.values()) count += follower.followerCount
+    return count
+  }
+
   publishers(): readonly Publisher[] {
     return [...this.#publishers.values()]
   }
@@ -144,7 +164,7 @@ export class ClientMachine implements Machine<ClientCall> {
     return [...this.#subscriptions.values()]
   }
 
-  /** Finds out which cluster the seeds belong to. */
+  /** Finds out which cluster the seeds belong to, and which servers it has. */
   introduce(told: () => void, out: Effect[]): void {
     this.#introduced.push(told)
     send(out, this.servers.addresses(), { kind: 'introduce' })
@@ -163,14 +183,17 @@ export class ClientMachine implements Machine<ClientCall> {
 
   #onFrame(from: Address, frame: Frame, out: Effect[]): void {
     const { message, envelope } = frame
+    // A hint may be wrong, or be lost: where a frame comes from there is a connection.
+    if (this.servers.peer(from, true)) this.#reached(from, out)
     if (message.kind === 'identity') {
-      this.#onIdentity(message.cluster, message.member)
+      this.#onIdentity(from, message, out)
       return
     }
     if (envelope.cluster !== this.cluster) return
     const name = envelope.from as ServerName
     const { token } = envelope
     if (this.requests.take(token, message, from, out)) return
+    if (message.kind === 'directory') this.#onDirectory(message.servers)
     if (!isTopical(message)) return
     this.#onTopical(from, name, token, message, out)
   }
@@ -190,6 +213,7 @@ export class ClientMachine implements Machine<ClientCall> {
       case 'expected':
         return this.#publishers.get(message.publisher)?.expected(name, message, out)
       case 'batch':
+        this.servers.sentBody(from)
         get?.batch(message, out)
         return subscription?.batch(from, message, out)
       case 'pulled':
@@ -199,6 +223,9 @@ export class ClientMachine implements Machine<ClientCall> {
         return get?.held(name, message, out)
       case 'report':
         for (const one of this.#of(message.topic, this.#subscriptions)) one.report(name, message, out)
+        return
+      case 'room':
+        for (const publisher of this.#publishersOf(message.topic)) publisher.room(name, message, out)
         return
       case 'opened':
         for (const publisher of this.#publishersOf(message.topic)) publisher.opened(name, message, out)
@@ -217,13 +244,30 @@ export class ClientMachine implements Machine<ClientCall> {
     }
   }
 
-  #onIdentity(cluster: { readonly id: ClusterId } | undefined, member: Member): void {
+  #onIdentity(from: Address, { cluster, member }: MessageOf<'identity'>, out: Effect[]): void {
     this.servers.learn([member])
     if (cluster === undefined) {
       this.unclustered++
       return
     }
     if (this.cluster === '') this.cluster = cluster.id
+    // The list of servers is asked of one that answers: others may be gone.
+    if (this.#introduced.length > 0) send(out, from, { kind: 'list-servers' })
+  }
+
+  /**
+   * Asks for the list of servers: those that a client was told of may all be gone when it needs one, and others may have come
+   * since.
+   */
+  #list(out: Effect[]): void {
+    const all = this.servers.addresses()
+    const isUp = (one: Address) => this.servers.isUp(one)
+    const to = [...all.filter(isUp), ...all.filter((one) => !isUp(one))].slice(0, directoryAskedMax)
+    if (this.cluster !== '') send(out, to, { kind: 'list-servers' })
+  }
+
+  #onDirectory(servers: readonly Member[]): void {
+    this.servers.learn(servers)
     const introduced = this.#introduced
     this.#introduced = []
     for (const told of introduced) told()
@@ -233,6 +277,7 @@ export class ClientMachine implements Machine<ClientCall> {
     this.#ticks++
     if (this.#introduced.length > 0 && this.#ticks % 20 === 0)
       send(out, this.servers.addresses(), { kind: 'introduce' })
+    if (this.#ticks % directoryTicks === 0) this.#list(out)
     this.requests.tick(out)
     for (const follower of this.#followers.values()) follower.tick()
     for (const publisher of this.#publishers.values()) publisher.tick(out)
@@ -242,6 +287,7 @@ export class ClientMachine implements Machine<ClientCall> {
     }
     for (const subscription of this.#subscriptions.values()) subscription.tick(out)
     for (const watch of this.#watches) watch.tick(out)
+    this.servers.ticked()
   }
 
   #of<T extends { readonly topic: TopicName }>(topic: TopicName, all: ReadonlyMap<number, T>): T[] {

@@ -1,7 +1,7 @@
 /** Questions with one answer: sent again, to another server each time, until it comes or the question is withdrawn. */
 import type { Address } from '../proto/ids.ts'
 import { type Effect, send } from '../proto/machine/contract.ts'
-import type { Message } from '../proto/wire/messages.ts'
+import type { Message, Refusal } from '../proto/wire/messages.ts'
 
 export interface Question {
   readonly message: Message
@@ -11,7 +11,12 @@ export interface Question {
   answer(message: Message, from: Address, out: Effect[]): boolean
   /** Silence after which it is sent again, once something was answered; before that it goes on to the next server soon. */
   readonly retryTicks?: number
+  /** Refusals that a server gives by what it knows itself: they count only once every server has been asked. */
+  readonly mayDiffer?: readonly Refusal[]
 }
+
+/** Refusals by servers that reach too few others, or have too much to do: another server may answer. */
+export const ofOneServer: readonly Refusal[] = ['no-decider', 'too-few-servers', 'busy']
 
 interface Open extends Question {
   tries: number
@@ -29,6 +34,10 @@ export class Requests {
   /** @param first where tokens begin: by chance, so that a late answer to an earlier process of this client is not one to this */
   constructor(first = 0) {
     this.#token = first
+  }
+
+  get openCount(): number {
+    return this.#open.size
   }
 
   /** A number that no other request or subscription of this client carries. */
@@ -52,7 +61,12 @@ export class Requests {
     if (open === undefined) return false
     open.ticks = 0
     // A server that refuses without ending the question is not one to wait for.
-    open.isAnswered = message.kind !== 'refused'
+    const refusal = message.kind === 'refused' || message.kind === 'declined' ? message.refusal : null
+    open.isAnswered = refusal === null
+    if (refusal !== null && open.mayDiffer?.includes(refusal) === true && open.tries < open.to().length) {
+      this.#send(token, out)
+      return true
+    }
     if (open.answer(message, from, out)) this.#open.delete(token)
     return true
   }

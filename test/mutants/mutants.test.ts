@@ -4,6 +4,8 @@
 import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
+import { runScenario } from '../harness/scenario.ts'
+import { parseScenario } from '../harness/scenario-file.ts'
 import { share } from '../volume.ts'
 import { applyEdits } from './mutant.ts'
 import { runMutants } from './run.ts'
@@ -41,7 +43,11 @@ describe('planted bugs', () => {
 describe('stories of planted bugs', () => {
   const folder = join(import.meta.dirname, 'stories')
   for (const name of readdirSync(folder))
-    it(name.slice(0, -'.txt'.length), () => expect(probeScenario(join(folder, name))).toEqual([]))
+    it(name.slice(0, -'.txt'.length), () => {
+      const path = join(folder, name)
+      expect(probeScenario(path)).toEqual([])
+      expect(runScenario(parseScenario(readFileSync(path, 'utf8'))).idle).toEqual([])
+    })
 })
 
 describe('the checks', () => {

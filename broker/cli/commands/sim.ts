@@ -51,7 +51,7 @@ export function addSim(program: Command): void {
     .option('--diagram <form>', 'draw a single seed: text or mermaid', toForm)
     .option('--mutants', 'plant known bugs one by one and say which check finds each (in a checkout of the sources)')
     .option('--only <bugs>', 'with --mutants: these alone, 1,B2')
-  handle<SimOptions>(command, sim)
+  handle<SimOptions>(command, sim, { time: 'refused' })
 }
 
 function toForm(text: string): 'text' | 'mermaid' {

@@ -29,6 +29,9 @@ export interface Ended {
 export interface RunOptions {
   readonly url?: string
   readonly input?: string | Uint8Array
+  /** Descriptors to use instead of pipes. */
+  readonly stdin?: number
+  readonly stdout?: number
 }
 
 const root = resolve(import.meta.dirname, '../../..')
@@ -130,11 +133,11 @@ export class TestFolder {
   start(args: readonly string[], options: RunOptions = {}): Running {
     const { EPOCHCAST_URL: _, ...environment } = process.env
     const env = { ...environment, ...(options.url !== undefined && { EPOCHCAST_URL: options.url }) }
-    const stdin = options.input === undefined ? 'ignore' : 'pipe'
+    const stdin = options.stdin ?? (options.input === undefined ? 'ignore' : 'pipe')
     const child = startChild(process.execPath, [this.#main, ...args], {
       cwd: this.directory,
       env,
-      stdio: [stdin, 'pipe', 'pipe'],
+      stdio: [stdin, options.stdout ?? 'pipe', 'pipe'],
     })
     child.stdin?.on('error', () => {})
     child.stdin?.end(options.input)

@@ -116,7 +116,9 @@ describe('topics of the file', () => {
       'next.yaml',
       config('  orders.eu: { mode: single, members: [b] }\n  logs: { mode: fault-masking }\n  new:'),
     )
-    const applied = await epochcast('apply', 'next.yaml')
+    const unasked = await epochcast('apply', 'next.yaml')
+    expect(unasked).toMatchObject({ code: 2, stderr: expect.stringContaining('--yes') })
+    const applied = await epochcast('apply', 'next.yaml', '--yes')
     expect(applied.code).toBe(0)
     const told = jsonLines(applied.stdout)
     const plans = told.filter(({ type }) => type === 'plan')
@@ -181,7 +183,13 @@ describe('a server that is gone', () => {
     await serve('c')
     expect(jsonLines(servers.get('c')?.stdout ?? '')[0]?.cluster).toMatch(/^[0-9a-f-]{36}$/)
     expect((await epochcast('get', 'new')).stdout).toContain('still works')
-    const reconfigured = await epochcast('reconfig', 'pair', '--members', 'a,b', '--json')
-    expect(jsonLines(reconfigured.stdout).at(-1)).toMatchObject({ type: 'done', members: ['a', 'b'], retirable: ['c'] })
+    const reconfigured = await epochcast('reconfig', 'pair', '--members', 'a,b', '--yes', '--json')
+    const stillNeeded = [{ server: 'c', arbiter: true }]
+    expect(jsonLines(reconfigured.stdout).at(-1)).toMatchObject({
+      type: 'done',
+      members: ['a', 'b'],
+      retirable: [],
+      stillNeeded,
+    })
   })
 })

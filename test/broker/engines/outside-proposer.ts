@@ -3,7 +3,8 @@
 import type { EngineClient } from '../../../broker/engines/client.ts'
 import { EngineClients } from '../../../broker/engines/clients.ts'
 import { OutsideEngines } from '../../../broker/engines/outside.ts'
-import type { Host } from '../../../broker/host.ts'
+import { endlessRoom, type Host } from '../../../broker/host.ts'
+import { Outlets } from '../../../broker/outlets.ts'
 import type { Decider, Decision } from '../../../proto/configuration.ts'
 import { clusterId, type Epoch, type TopicName } from '../../../proto/ids.ts'
 import { type Effect, tickMs } from '../../../proto/machine/contract.ts'
@@ -24,7 +25,8 @@ export function hostOf(at: number): Host {
     isAlive: () => true,
     alive: () => [],
     isCutOff: () => false,
-    storeFull: () => false,
+    room: endlessRoom,
+    outlets: new Outlets(),
     sync: 'always',
     askDecider: () => {},
     askNewest: () => {},
