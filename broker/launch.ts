@@ -66,7 +66,7 @@ export interface LaunchedServer {
 }
 
 /**
- * @throws EpochcastError `EC_LOG_LOCKED`, `EC_LOG_FOREIGN`, `EC_LOG_FORMAT`, `EC_LOG_DAMAGED`, `EC_DISK_FAILED`,
+ * @throws EpochcastError `EC_LOG_LOCKED`, `EC_LOG_FOREIGN`, `EC_LOG_COPIED`, `EC_LOG_FORMAT`, `EC_LOG_DAMAGED`, `EC_DISK_FAILED`,
  *   `EC_BAD_ARGUMENT` when the address is in use or not allowed
  */
 export async function launch(options: LaunchOptions): Promise<LaunchedServer> {
@@ -95,7 +95,9 @@ export async function launch(options: LaunchOptions): Promise<LaunchedServer> {
       ...(onFatal && { onFatal }),
       ...(onShortage && { onShortage }),
     })
+    const watch = directory.watch(store, (error) => server.fail(error))
     const stop = async () => {
+      watch.stop()
       await server.stop()
       await directory.close()
     }

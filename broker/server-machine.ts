@@ -21,6 +21,7 @@ import { Finder, type TopicDefaults } from './finder.ts'
 import { limits as defaultLimits, endlessRoom, type Host, type Limits, type Room } from './host.ts'
 import { Belonging } from './membership/belonging.ts'
 import { Directory } from './membership/directory.ts'
+import { Incarnations } from './membership/incarnations.ts'
 import { Parts } from './membership/parts.ts'
 import { ShownPositions } from './membership/shown-positions.ts'
 import { StorageProof } from './membership/storage-proof.ts'
@@ -96,6 +97,7 @@ export class ServerMachine implements DurableMachine {
   readonly #touched = new Set<Replica>()
   readonly #belonging: Belonging
   readonly #positions = new ShownPositions()
+  readonly #incarnations = new Incarnations(() => this.#host.nextToken())
   readonly #proof: StorageProof
   #held: { readonly from: Address; readonly frame: Frame }[] = []
   #heldBytes = 0
@@ -114,13 +116,16 @@ export class ServerMachine implements DurableMachine {
   constructor(options: ServerMachineOptions) {
     this.#options = options
     this.#limits = { ...defaultLimits, ...options.limits }
+    const incarnation = () => this.#host.incarnation
     const shows = () => {
-      if (options.writtenTo === undefined || !this.#proof.isServing) return null
-      return { incarnation: this.#host.incarnation, position: options.writtenTo() }
+      if (options.writtenTo === undefined) return null
+      return { incarnation: incarnation(), ...(this.#proof.isServing && { position: options.writtenTo() }) }
     }
-    const old = () => this.#positions.old()
-    this.directory = new Directory(options.self, options.seeds, shows, old, options.sync, options.shortages)
-    this.#belonging = new Belonging(options.self, this.directory, options.seeds.length > 0, options.tellJoined)
+    const findings = { old: () => this.#positions.old(), twins: () => this.#incarnations.twins() }
+    this.directory = new Directory(options.self, options.seeds, shows, findings, options.sync, options.shortages)
+    const joinsOthers = options.seeds.length > 0
+    const processes = [this.#incarnations, incarnation] as const
+    this.#belonging = new Belonging(options.self, this.directory, ...processes, joinsOthers, options.tellJoined)
     this.#token = options.random.below(0x7fff_ffff)
     this.#outlets = new Outlets(options.waitingBytes)
     this.#host = this.#makeHost()
@@ -197,7 +202,12 @@ export class ServerMachine implements DurableMachine {
 
   #onFrame(from: Address, frame: Frame, out: Effect[]): void {
     const { message, envelope } = frame
-    if (this.#belonging.takes(from, frame, out)) return
+    const isWithoutCluster = this.#belonging.id === ''
+    if (this.#belonging.takes(from, frame, out)) {
+      if (isWithoutCluster && this.#belonging.id !== '' && this.#options.writtenTo !== undefined)
+        this.#proof.joined(this.#witnesses, out)
+      return
+    }
     if (betweenServers.has(message.kind) && !this.directory.isServer(envelope.from as ServerName, from)) {
       this.strangeMessages++
       return
@@ -208,7 +218,9 @@ export class ServerMachine implements DurableMachine {
         this.#onAlive(from, message, out)
         return
       case 'prove':
-        if (message.member.address === from) this.#positions.answer(from, envelope.token, message, out)
+        // One that is not known to be the only process under its id gets no answer, and asks again.
+        if (message.member.address === from && this.#incarnations.meets(message.member, message.incarnation, out))
+          this.#positions.answer(from, envelope.token, message, out)
         return
       case 'shown':
         this.#proof.shown(from, envelope.from as ServerName, message)
@@ -335,6 +347,7 @@ export class ServerMachine implements DurableMachine {
   #onTick(out: Effect[]): void {
     this.#belonging.tick(out)
     this.directory.tick(out)
+    this.#incarnations.tick()
     this.#proof.tick(out)
     if (!this.#proof.isServing) return
     this.#release(out)
@@ -353,18 +366,22 @@ export class ServerMachine implements DurableMachine {
 
   /** Everything has been read from the disk. Who belongs to no cluster has promised nothing to anybody. */
   #begin(out: Effect[]): void {
-    const { writtenTo, seeds } = this.#options
-    const { arbiters, id } = this.#belonging
-    const others = [...seeds, ...arbiters.map((arbiter) => arbiter.address)]
-    this.#proof.begin(writtenTo?.() ?? 0, id === '' || writtenTo === undefined ? [] : others, out)
+    const { writtenTo } = this.#options
+    const isAsking = this.#belonging.id !== '' && writtenTo !== undefined
+    this.#proof.begin(writtenTo?.() ?? 0, isAsking ? this.#witnesses : [], out)
+  }
+
+  /** Servers that may have seen this one before. */
+  get #witnesses(): readonly Address[] {
+    return [...this.#options.seeds, ...this.#belonging.arbiters.map((arbiter) => arbiter.address)]
   }
 
   #onAlive(from: Address, message: MessageOf<'alive'>, out: Effect[]): void {
     const { member, incarnation, position } = message
-    // Nobody tells of another how far it reached.
-    const isOwn = member.address === from
-    if (isOwn && incarnation !== undefined && position !== undefined) {
-      this.#positions.note(member.name, incarnation, position)
+    // Nobody tells of another how far it reached, or which process it is.
+    if (member.address === from && incarnation !== undefined) {
+      if (!this.#incarnations.meets(member, incarnation, out)) return
+      if (position !== undefined) this.#positions.heard(from, member.name, incarnation, position, out)
     }
     this.directory.onAlive(from, message, out)
   }

@@ -55,6 +55,7 @@ export class Server implements AsyncDisposable {
   readonly #loop: Loop
   readonly #store: Store
   readonly #engines: EngineClients
+  readonly #told: ServerOptions['onFatal']
   readonly #shortageWatch: ShortageWatch
   #transport: Transport | null = null
   #watching: NodeJS.Timeout | undefined
@@ -65,6 +66,7 @@ export class Server implements AsyncDisposable {
     this.name = serverName(this.id, options.storage)
     this.address = options.address
     this.#store = options.store
+    this.#told = options.onFatal
     this.#engines = new EngineClients(options.engines ?? [])
     const clock = options.clock ?? { nowMs: () => performance.timeOrigin + performance.now() }
     this.#machine = new ServerMachine({
@@ -89,7 +91,7 @@ export class Server implements AsyncDisposable {
       cluster: () => this.#machine.cluster,
       store: this.#store,
       engines: this.#engines,
-      onFatal: (error) => this.#onFatal(error, options.onFatal),
+      onFatal: (error) => this.#onFatal(error),
     })
   }
 
@@ -129,6 +131,13 @@ export class Server implements AsyncDisposable {
     return this.#machine.directory.alive().length
   }
 
+  /** Stops speaking at once, for a reason from outside of the protocol; `stop` still has to be called. */
+  fail(error: EpochcastError): void {
+    if (this.#isStopped) return
+    this.#loop.stop()
+    this.#onFatal(error)
+  }
+
   /** Stops speaking, and closes the log once what is being flushed is on disk. */
   async stop(): Promise<void> {
     if (this.#isStopped) return
@@ -144,11 +153,11 @@ export class Server implements AsyncDisposable {
     await this.stop()
   }
 
-  #onFatal(error: unknown, told: ServerOptions['onFatal']): void {
+  #onFatal(error: unknown): void {
     clearInterval(this.#watching)
     void this.#transport?.close()
     const reason = error instanceof Error ? error : new Error(String(error))
-    if (told === undefined) throw reason
-    told(reason)
+    if (this.#told === undefined) throw reason
+    this.#told(reason)
   }
 }

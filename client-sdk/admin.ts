@@ -42,6 +42,8 @@ export interface ServerInfo {
   readonly alive: boolean
   /** It came back with an old copy of its disk and stopped: its storage is lost, and it takes an empty one to come back. */
   readonly hasOldDisk: boolean
+  /** Where other processes ran under its id lately: they came later, and were told to stop. Empty where all is well. */
+  readonly twins: readonly Address[]
   /** When it flushes, as it said itself to the server that was asked; `always` also where it has said nothing yet. */
   readonly sync: Sync
   /** What it is short of while it goes on; empty where nothing is missing, or where it is silent. */
@@ -515,13 +517,14 @@ function isFree({ isArbiter, topics, isSure }: ServerParts): boolean {
   return isSure && !isArbiter && topics.length === 0
 }
 
-function serversIn({ servers, silent, old, syncs, arbiters, short }: MessageOf<'directory'>): ServerInfo[] {
+function serversIn({ servers, silent, old, syncs, arbiters, short, twins }: MessageOf<'directory'>): ServerInfo[] {
   return servers.map(({ name, address }) => ({
     id: serverIdOf(name),
     name,
     address,
     alive: !silent.includes(name),
     hasOldDisk: old.includes(name),
+    twins: twins.filter((twin) => serverIdOf(twin.name) === serverIdOf(name)).map((twin) => twin.address),
     sync: syncs.find((one) => one.name === name)?.sync ?? 'always',
     shortages: short.flatMap((one) => (one.name === name ? [one.shortage] : [])),
     isArbiter: arbiters.some((one) => one.name === name),

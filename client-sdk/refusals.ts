@@ -20,7 +20,11 @@ const meanings: Record<Refusal, Meaning> = {
   'disk-full': { code: 'EC_DISK_FULL' },
   'no-cluster': { code: 'EC_NO_CLUSTER', hint: 'bootstrap it once: epochcast bootstrap' },
   'other-cluster': { code: 'EC_OTHER_CLUSTER' },
-  'no-decider': { code: 'EC_NO_DECIDER', isUnchanged: true },
+  'no-decider': {
+    code: 'EC_NO_DECIDER',
+    hint: 'epochcast doctor shows which arbiters or engines are missing',
+    isUnchanged: true,
+  },
   superseded: { code: 'EC_SUPERSEDED', hint: lookAgain },
   'impossible-membership': { code: 'EC_IMPOSSIBLE_MEMBERSHIP' },
   'unknown-server': { code: 'EC_UNKNOWN_SERVER' },

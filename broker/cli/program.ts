@@ -1,6 +1,7 @@
 import { Command } from 'commander'
 import { defaultUrl } from '../../client-sdk/index.ts'
 import { toMilliseconds } from './arguments.ts'
+import { addAdopt } from './commands/adopt.ts'
 import { addApply } from './commands/apply.ts'
 import { addBench } from './commands/bench.ts'
 import { addBootstrap } from './commands/bootstrap.ts'
@@ -52,6 +53,7 @@ export function createProgram(version: string): Command {
     addDev,
     addServe,
     addBootstrap,
+    addAdopt,
     addPub,
     addSub,
     addRequest,

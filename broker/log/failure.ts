@@ -77,6 +77,15 @@ export function damaged(segment: number, offset: number, what: string, cause?: u
   })
 }
 
+/** Files of the storage are missing, or are not those that it wrote: nobody knows what it has promised. */
+export function storageLacks(what: string): EpochcastError {
+  return new EpochcastError('EC_LOG_DAMAGED', what, {
+    hint:
+      'Put back the very files that are missing if they exist. Else start this server with an empty directory: it is then ' +
+      'another server, and an epoch change brings it back in.',
+  })
+}
+
 /** The error codes of a disk without space, that of the machine or that of a quota. */
 export function isNoSpace(error: unknown): boolean {
   return meanings[systemCode(error) ?? ''] === full

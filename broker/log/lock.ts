@@ -11,17 +11,31 @@ import { isNoSpace } from './failure.ts'
  */
 export function lockDirectory(path: string, file: string): () => void {
   const fd = fs.openSync(file, 'a+', 0o640)
+  return held(fd, path, () => noteHolder(fd))
+}
+
+/**
+ * Locks a file of the storage itself as well: a lock file that is deleted does not let a second process in.
+ * @returns gives the lock back
+ * @throws EpochcastError `EC_LOG_LOCKED` when it is locked, by this same process too
+ */
+export function lockFile(path: string, file: string): () => void {
+  return held(fs.openSync(file, 'r+'), path, () => {})
+}
+
+/** Locks an open file, which is closed when that fails. */
+function held(fd: number, path: string, whenLocked: () => void): () => void {
   try {
     if (!tryLock(fd)) throw locked(path, holder(fd))
-    noteHolder(fd)
+    whenLocked()
   } catch (error) {
     fs.closeSync(fd)
     throw error
   }
-  let held = true
+  let isHeld = true
   return () => {
-    if (held) fs.closeSync(fd)
-    held = false
+    if (isHeld) fs.closeSync(fd)
+    isHeld = false
   }
 }
 

@@ -10,15 +10,18 @@
  */
 import { EpochcastError, InvariantViolation } from '../../proto/errors.ts'
 import type { Position, RecordKind, Store } from '../../proto/machine/store.ts'
-import { damaged, diskFailed, isUnreachable } from './failure.ts'
+import { emptyDirectory } from './empty-directory.ts'
+import { damaged, diskFailed, isUnreachable, storageLacks } from './failure.ts'
 import type { Files } from './files.ts'
 import { Flushing } from './flushing.ts'
 import { type LogOptions, logOptions } from './options.ts'
+import { createReached, ReachedNote, reachedFileName, readReached } from './reached.ts'
 import { checkRecord, claimedLength, codeAt, codes, headerBytes, kindOf, markBodyBytes, recordBytes } from './record.ts'
 import { recoverLog, type VisitRecord } from './recovery.ts'
-import { Segments } from './segments.ts'
+import { parseSegmentName } from './segment-name.ts'
+import { type SegmentFile, Segments } from './segments.ts'
 import { Tail } from './tail.ts'
-import { mayLack, removeNote, writeNote } from './unflushed.ts'
+import { hasNote, mayLack, removeNote, writeNote } from './unflushed.ts'
 
 const markBytes = recordBytes(markBodyBytes)
 /** First read of a record whose length is not known yet; most batches fit. */
@@ -37,6 +40,8 @@ export class SegmentLog implements Store {
   readonly #segments: Segments
   readonly #newestRecords: Tail
   readonly #flushing: Flushing
+  /** Null until the log has recovered. */
+  #reached: ReachedNote | null = null
   #phase: 'new' | 'open' | 'closed' = 'new'
   #failure: EpochcastError | null = null
 
@@ -105,6 +110,11 @@ export class SegmentLog implements Store {
     return this.#writtenTo
   }
 
+  /** The segment files that exist, in order. */
+  get segmentFiles(): readonly SegmentFile[] {
+    return this.#segments.files
+  }
+
   /** Bytes of all segment files. */
   get sizeBytes(): number {
     return this.#segments.sizeBytes
@@ -164,7 +174,8 @@ export class SegmentLog implements Store {
     const { sync, boot } = this.#options
     try {
       if (await mayLack(this.#files, boot)) throw suspect()
-      const { segments, start, end } = await recoverLog(this.#files, this.#options, (kind, body, position) => {
+      const reached = await this.#reachedBefore()
+      const { segments, start, end } = await recoverLog(this.#files, this.#options, reached, (kind, body, position) => {
         this.#newest = position
         visiting = true
         visit(kind, body, position)
@@ -176,11 +187,13 @@ export class SegmentLog implements Store {
       this.#writtenTo = end
       this.#marked = this.#newest < 0
       // Recovery has flushed what was only written: from here on it counts what this process adds.
-      if (this.#isStrict) await removeNote(this.#files)
-      else await writeNote(this.#files, sync, boot)
+      if (!this.#isStrict) await writeNote(this.#files, sync, boot)
       await this.#segments.start(segments, end)
       this.#segment = this.#segments.firstOf(end)
       this.#segmentEnd = this.#segments.endOf(this.#segment)
+      this.#reached = await ReachedNote.open(this.#files, this.#options.seed)
+      await this.#reached.begin(end, this.#segment, !this.#isStrict)
+      if (this.#isStrict) await removeNote(this.#files)
       this.#phase = 'open'
     } catch (error) {
       throw visiting ? error : this.#fail('recover', error)
@@ -216,9 +229,37 @@ export class SegmentLog implements Store {
     this.#phase = 'closed'
     await this.#running?.catch(() => {})
     const isWhole = this.#failure === null && this.#newest < this.#flushing.flushedTo
-    if (isWhole && !this.#isStrict) await removeNote(this.#files).catch((error) => this.#fail('close', error))
+    // A log that has not recovered says nothing about what is on the disk.
+    if (isWhole && this.#reached !== null)
+      await this.#endNotes(this.#reached).catch((error) => this.#fail('close', error))
     await this.#distrusted
+    await this.#reached?.close()
     await this.#segments.close()
+  }
+
+  /** What the note says that the log reached; the note of a log that has not begun is made here. */
+  async #reachedBefore(): Promise<Position> {
+    const { seed } = this.#options
+    const note = await readReached(this.#files, seed)
+    if (note === null) {
+      const isBegun = (await this.#files.list()).some((name) => parseSegmentName(name) !== null)
+      if (isBegun)
+        throw storageLacks(`${reachedFileName}, the note of how far the log reached, is missing beside the log`)
+      await createReached(this.#files, seed)
+      return 0
+    }
+    if (note.isLost) throw storageLacks('this storage was set aside, because it may lack what it had acknowledged')
+    if (note.isLax && !(await hasNote(this.#files))) {
+      throw storageLacks('the note is missing that says since when this log is flushed later than it acknowledges')
+    }
+    return note.position
+  }
+
+  /** Everything is on disk: the next process may take the log as it is. */
+  async #endNotes(reached: ReachedNote): Promise<void> {
+    if (this.#isStrict) return reached.flush()
+    await reached.begin(this.#flushing.flushedTo, this.#segment, false)
+    await removeNote(this.#files)
   }
 
   /** @throws EpochcastError `EC_DISK_FULL` for a record that was not admitted, where there is no room for it */
@@ -288,6 +329,8 @@ export class SegmentLog implements Store {
         this.#flushing.wrote(segment)
       }
       if (isFlushed) await this.#flushing.commit(to)
+      const raised = this.#reached?.raise(to, runs.at(-1)?.segment ?? this.#segment)
+      if (raised !== undefined) await raised
       // The mark of this commit may have taken the place of an idle one only when nothing else went with it.
       if (!alone) this.#marked = false
     } catch (error) {
@@ -368,6 +411,6 @@ export class SegmentLog implements Store {
 /** Whoever opens the directory sets such a log aside: see `unflushed.ts`. */
 function suspect(): EpochcastError {
   return new EpochcastError('EC_LOG_DAMAGED', 'the machine stopped before all that was acknowledged was on disk', {
-    hint: 'Start this server with an empty directory: it is then another server.',
+    hint: emptyDirectory,
   })
 }

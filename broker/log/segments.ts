@@ -51,6 +51,11 @@ export class Segments {
     this.#onFailure = onFailure
   }
 
+  /** Those that exist, in order. */
+  get files(): readonly SegmentFile[] {
+    return this.#list
+  }
+
   get sizeBytes(): number {
     return this.#list.reduce((sum, segment) => sum + segment.bytes, 0)
   }

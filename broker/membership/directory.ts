@@ -25,8 +25,16 @@ const heartbeatTicks = 20
 const suspectTicks = 100
 const settleTicks = 50
 
-/** What a heartbeat says of the log: nothing while this server does not speak for its topics. */
-export type Shows = () => { readonly incarnation: number; readonly position: number } | null
+/** What a heartbeat says of its process, and of the log: of the log nothing while this server does not speak for its topics. */
+export type Shows = () => { readonly incarnation: number; readonly position?: number } | null
+
+/** What servers have found out about each other, for whoever asks. */
+export interface Findings {
+  /** Their disk is an old copy. */
+  old(): readonly ServerName[]
+  /** Processes that were refused, because another one runs under their id. */
+  twins(): readonly Member[]
+}
 
 export class Directory {
   readonly #self: Member
@@ -34,7 +42,7 @@ export class Directory {
   readonly #known = new Map<ServerId, Known>()
   readonly #lives = new Lives()
   readonly #shows: Shows
-  readonly #old: () => readonly ServerName[]
+  readonly #findings: Findings
   readonly #says: { readonly sync?: Sync }
   readonly #shortages: () => readonly Shortage[]
   /** Made again when somebody new is known. */
@@ -42,18 +50,17 @@ export class Directory {
   #listDigest: number | null = null
   #ticks = 0
 
-  /** @param old servers whose disk is an old copy, for whoever asks */
   constructor(
     self: Member,
     seeds: readonly Address[],
     shows: Shows = () => null,
-    old: () => ServerName[] = () => [],
+    findings: Findings = { old: () => [], twins: () => [] },
     sync: Sync = 'always',
     shortages: () => readonly Shortage[] = () => [],
   ) {
     this.#self = self
     this.#shows = shows
-    this.#old = old
+    this.#findings = findings
     this.#seeds = seeds.filter((seed) => seed !== self.address)
     this.#says = sync === 'always' ? {} : { sync }
     this.#shortages = shortages
@@ -169,7 +176,7 @@ export class Directory {
     }
     if (message.directory === this.#digest()) return
     const lives = this.#lives.all()
-    const nothing = { silent: [], old: [], syncs: [], arbiters: [], short: [] }
+    const nothing = { silent: [], old: [], syncs: [], arbiters: [], short: [], twins: [] }
     send(out, from, { kind: 'directory', servers: this.servers(), lives, ...nothing })
   }
 
@@ -220,9 +227,9 @@ export class Directory {
 
   /** Everything that is known of servers, for whoever asks. */
   describe(arbiters: readonly Member[]): MessageOf<'directory'> {
-    const [servers, silent, old] = [this.servers(), this.silent(), this.#old()]
-    const [syncs, short] = [this.syncs(), this.short()]
-    return { kind: 'directory', servers, silent, old, syncs, arbiters, lives: [], short }
+    const [servers, silent, syncs, short] = [this.servers(), this.silent(), this.syncs(), this.short()]
+    const [old, twins] = [this.#findings.old(), this.#findings.twins()]
+    return { kind: 'directory', servers, silent, old, syncs, arbiters, lives: [], short, twins }
   }
 
   #live(name: ServerName, count: number, out: Effect[]): void {

@@ -245,7 +245,8 @@ export const shapes = {
 
   // Servers among themselves.
   introduce: {},
-  identity: { member: one(2, member), cluster: optional(3, clusterRecord) },
+  /** `incarnation`: of the process that answers. */
+  identity: { member: one(2, member), cluster: optional(3, clusterRecord), incarnation: optional(4, uint()) },
   join: { cluster: one(2, clusterRecord) },
   joined: { member: one(2, member) },
   /**
@@ -262,7 +263,8 @@ export const shapes = {
   },
   /**
    * `old`: their disk is an old copy, so they do not serve. `syncs`: of those that flush later than `always`. `short`: of
-   * those that answer and are short of something.
+   * those that answer and are short of something. `twins`: processes that were refused, because another one runs under their
+   * id.
    */
   directory: {
     servers: many(2, member),
@@ -273,6 +275,7 @@ export const shapes = {
     arbiters: many(6, member),
     lives: many(7, serverLife),
     short: many(8, serverShortage),
+    twins: many(9, member),
   },
   'list-servers': {},
 
@@ -291,8 +294,11 @@ export const shapes = {
   // A server that came back asks whether its disk is as new as it ever was.
   /** `position`: where its log ended when it began. */
   prove: { member: one(2, member), incarnation: one(3, uint()), position: one(4, uint()) },
-  /** The highest position that other lives of the one who asked have shown here. */
-  shown: { incarnation: one(2, uint()), position: one(3, uint()) },
+  /**
+   * The highest position that other lives of the receiver have shown here. `twin`: another process under its id, which was there
+   * before it and is still alive.
+   */
+  shown: { incarnation: one(2, uint()), position: one(3, uint()), twin: optional(4, member) },
   /** Only in the log: what other servers have shown. */
   remembered: { servers: many(2, shownPosition) },
 

@@ -65,7 +65,7 @@ export function drawFaults(random: Random, around: Surroundings, without: Readon
 }
 
 const ofEngines = new Set<FaultId>(['E2', 'E3', 'E4', 'E5'])
-const rare = new Set<FaultId>(['P4', 'P5', 'N11', 'D4', 'D8', 'P8', 'R8', 'P6', 'P11'])
+const rare = new Set<FaultId>(['P4', 'P5', 'N11', 'D4', 'D8', 'P8', 'R8', 'P6', 'P11', 'D11', 'D12', 'D13'])
 
 function drawFault(random: Random, id: FaultId, around: Surroundings): PlannedFault {
   const { healAt } = around
@@ -74,7 +74,8 @@ function drawFault(random: Random, id: FaultId, around: Surroundings): PlannedFa
   const when = whole.has(id) ? { at: 0 } : whenOf(random, id, around)
   const isRate = id === 'N1' || id === 'N2' || id === 'N3' || id === 'N4' || id === 'R8'
   const oneIn = isRate ? logUniform(random, id === 'N1' ? 3 : 4, 100) : 0
-  const copyAt = id === 'P6' ? random.below('at' in when ? Math.max(1, when.at) : Math.ceil(healAt / 2)) : null
+  const copyAt =
+    id === 'P6' || id === 'D13' ? random.below('at' in when ? Math.max(1, when.at) : Math.ceil(healAt / 2)) : null
   return {
     id,
     when,

@@ -72,6 +72,12 @@ export const faultClasses = {
   R23: { drawn: false, text: 'a server starts that has staged for an epoch and does not know how it ended' },
   R24: { drawn: false, text: 'a change is asked for again by its id when a later epoch is decided' },
   R25: { drawn: false, text: 'the servers replace dead members by themselves' },
+  D11: { drawn: true, text: 'files of a server that is down are deleted' },
+  D12: { drawn: true, text: 'files of a server that is down are emptied or cut' },
+  D13: {
+    drawn: true,
+    text: 'files of a server that is down are exchanged for older ones, or for those of another server',
+  },
 } as const satisfies Record<string, { readonly drawn: boolean; readonly text: string }>
 
 export type FaultId = keyof typeof faultClasses

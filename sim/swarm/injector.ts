@@ -8,6 +8,7 @@ import type { ServerNode } from '../world/server-node.ts'
 import type { World } from '../world/world.ts'
 import { namedStream, shuffled, streamOf } from './chance.ts'
 import { type FaultId, type Reached, reach } from './fault-classes.ts'
+import type { LostFiles } from './lost-files.ts'
 import type { OldDisks } from './old-disks.ts'
 import { engineName, type Plan, type PlannedFault, triggerText } from './plan.ts'
 import type { Tolerance } from './tolerance.ts'
@@ -22,6 +23,7 @@ export interface InjectorNeeds {
   readonly reached: Reached
   readonly tolerance: Tolerance
   readonly oldDisks: OldDisks
+  readonly lostFiles: LostFiles
   /** Told of every fault when it comes. */
   told(id: FaultId, detail: string): void
   /** A client comes back with nothing but its name. */
@@ -92,6 +94,7 @@ export class Injector {
     for (const undo of [...this.#undo]) undo()
     this.#world.network.heal()
     this.#needs.oldDisks.heal()
+    this.#needs.lostFiles.heal()
     for (const server of this.#world.servers.values()) {
       server.releaseFlushes()
       server.resume()
@@ -341,6 +344,13 @@ export class Injector {
         return server.id
       case 'P6':
         return this.#needs.oldDisks.strike(server, fault.lasts) ? server.id : null
+      case 'D11':
+      case 'D12':
+      case 'D13': {
+        const done = this.#needs.lostFiles.strike(server, fault.id, this.#random)
+        if (done !== null) world.queue.after(fault.lasts, () => this.#startAgain([server]), true)
+        return done
+      }
       case 'P8':
       case 'P9':
         server.pause()
@@ -509,8 +519,8 @@ export class Injector {
   }
 }
 
-/** Their reach is the frames that they changed. */
-const isCountedByFrame = new Set<FaultId>(['N1', 'N2', 'N3', 'N4', 'N9', 'N12', 'R8'])
+/** Their reach is the frames that they changed, or what was refused because of them. */
+const isCountedByFrame = new Set<FaultId>(['N1', 'N2', 'N3', 'N4', 'N9', 'N12', 'R8', 'D11', 'D12', 'D13'])
 
 function spread(random: Random, least: number, most: number): number {
   return most > least ? least + random.below(most - least + 1) : least

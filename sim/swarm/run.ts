@@ -18,6 +18,7 @@ import { namedStream } from './chance.ts'
 import { drawPlan } from './draw.ts'
 import { type FaultId, type Reached, reach } from './fault-classes.ts'
 import { Injector } from './injector.ts'
+import { LostFiles } from './lost-files.ts'
 import { OldDisks } from './old-disks.ts'
 import { engineName, type Plan, type PlannedOperation, type PlannedTopic, topicNames } from './plan.ts'
 import { Situations } from './situations.ts'
@@ -139,6 +140,8 @@ class Run {
     this.#orders = orders
     const oldDisks = new OldDisks(world, tolerance, () => reach(this.#reached, 'P6'))
     this.#oldDisks = oldDisks
+    const lostFiles = new LostFiles(world, tolerance, (id) => reach(this.#reached, id))
+    this.#lostFiles = lostFiles
     world.watchers.push((event) => {
       this.#events++
       rules.see(event)
@@ -153,6 +156,7 @@ class Run {
       reached: this.#reached,
       tolerance,
       oldDisks,
+      lostFiles,
       told: (id, detail) => recorder.note({ kind: 'fault', at: world.now, id, detail }),
       restartClient: (id) => this.#client(id),
     })
@@ -191,6 +195,7 @@ class Run {
   #isHealed = false
   #tolerance: Tolerance | null = null
   #oldDisks: OldDisks | null = null
+  #lostFiles: LostFiles | null = null
   #orders: OrderRules | null = null
   /** What clients publish once they are given something: by client. */
   readonly #answers = new Map<string, (() => void)[]>()
@@ -220,10 +225,11 @@ class Run {
     this.#world.queue.after(500, again, true)
   }
 
-  /** Disks fail, fill up, or are old copies; nothing else ends a server. */
+  /** Disks fail, fill up, are old copies, or lack files; nothing else ends a server. */
   #mayStop(error: unknown, node: ServerNode | undefined): boolean {
     if (!(error instanceof EpochcastError)) return false
     if (error.code === 'EC_STORAGE_OLD') return node !== undefined && this.#oldDisks?.stopped(node) === true
+    if (error.code === 'EC_LOG_DAMAGED') return node !== undefined && this.#lostFiles?.stopped(node) === true
     return error.code === 'EC_DISK_FAILED' || error.code === 'EC_DISK_FULL'
   }
 

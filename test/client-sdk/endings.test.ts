@@ -4,7 +4,7 @@ import { getEventListeners } from 'node:events'
 import { describe, expect, it } from 'vitest'
 import { createCluster } from '../../broker/dev/cluster.ts'
 import { type Client, EpochcastError, text } from '../../client-sdk/index.ts'
-import { settled, until } from '../regressions/filtered-cluster.ts'
+import { settled, until } from '../until.ts'
 
 type Calls = Readonly<Record<string, (() => unknown) | 'no promise'>>
 
@@ -41,6 +41,7 @@ function callsOf(client: Client) {
   }
   const ofTopic: Calls = {
     publish: () => topic.publish('x'),
+    send: () => topic.send(new Uint8Array(1), new Uint8Array(0)),
     publishMany: () => topic.publishMany(['x', 'y']),
     get: () => topic.get(),
     subscribe: () => topic.subscribe({ from: { time: 0 } }),

@@ -40,7 +40,7 @@ function told() {
     machine.step({ kind: 'frame', from: address(from), frame: { envelope, message, bytes: new Uint8Array(0) } }, out)
   }
   const list = (ids: readonly string[]): Message => ({
-    ...{ kind: 'directory', silent: [], old: [], syncs: [], arbiters: [], lives: [], short: [] },
+    ...{ kind: 'directory', silent: [], old: [], syncs: [], arbiters: [], lives: [], short: [], twins: [] },
     servers: ids.map(member),
   })
   return { machine, out, asked, hear, list }

@@ -51,6 +51,9 @@ describe('seeds', () => {
       'E5',
       'S4',
       'S8',
+      'D11',
+      'D12',
+      'D13',
     ]
     const missed = faultIds.filter((id) => !reached.has(id) && !rare.includes(id))
     expect(missed.map((id) => `${id}: ${faultClasses[id].text}`)).toEqual([])

@@ -75,14 +75,18 @@ async function start(options: Parameters<typeof LocalCluster.start>[0]): Promise
 }
 
 /** The same error, with what to do about it here. */
-function inTermsOfDev(error: EpochcastError, { port, servers }: { port: number; servers: number }): EpochcastError {
-  const hint = hintFor(error, port, port + servers - 1)
+function inTermsOfDev(error: EpochcastError, options: Pick<DevOptions, 'data' | 'port' | 'servers'>): EpochcastError {
+  const { data, port, servers } = options
+  const hint = hintFor(error, data, port, port + servers - 1)
   return hint === undefined ? error : new EpochcastError(error.code, error.message, { cause: error, hint })
 }
 
-function hintFor(error: EpochcastError, first: number, last: number): string | undefined {
+function hintFor(error: EpochcastError, data: string, first: number, last: number): string | undefined {
   if (error.code === 'EC_LOG_LOCKED') {
     return 'another epochcast runs on it: use that one, stop it, or take another directory with --data'
+  }
+  if (error.code === 'EC_LOG_COPIED') {
+    return `start the original, or take another directory with --data; if it was moved here: epochcast adopt --data ${data}`
   }
   const { cause } = error
   if (!(cause instanceof Error) || !('code' in cause) || cause.code !== 'EADDRINUSE') return undefined

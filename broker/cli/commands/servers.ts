@@ -119,14 +119,15 @@ export function serverColumns(colors: Colors): Column<ServerInfo>[] {
   ]
 }
 
-function stateOf({ alive, hasOldDisk, shortages }: ServerInfo): string {
+function stateOf({ alive, hasOldDisk, twins, shortages }: ServerInfo): string {
+  if (twins.length > 0) return 'runs twice'
   if (hasOldDisk) return 'old disk'
   if (!alive) return 'silent'
   return shortages.length === 0 ? 'answers' : shortages.map((shortage) => shortageWords[shortage].state).join(', ')
 }
 
 export function serverJson(server: ServerInfo): object {
-  const { id, name, address, alive, hasOldDisk, sync, isArbiter, cameAfterArbiter, shortages } = server
+  const { id, name, address, alive, hasOldDisk, twins, sync, isArbiter, cameAfterArbiter, shortages } = server
   return {
     id,
     name,
@@ -136,6 +137,7 @@ export function serverJson(server: ServerInfo): object {
     arbiter: isArbiter,
     ...(cameAfterArbiter && { arbiterLost: true }),
     ...(hasOldDisk && { hasOldDisk }),
+    ...(twins.length > 0 && { twins }),
     ...(shortages.length > 0 && { shortages }),
   }
 }

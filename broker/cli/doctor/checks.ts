@@ -7,5 +7,6 @@ import { health } from './health.ts'
 import { servers } from './servers.ts'
 import { shortages } from './shortages.ts'
 import { syncs } from './syncs.ts'
+import { twins } from './twins.ts'
 
-export const checks: readonly Check[] = [servers, shortages, arbiters, engines, health, syncs, deciders]
+export const checks: readonly Check[] = [servers, twins, shortages, arbiters, engines, health, syncs, deciders]

@@ -89,7 +89,7 @@ describe('the identity', () => {
     const path = newPath()
     await (await openDirectory(path, a)).close()
     const file = join(path, 'identity.json')
-    writeFileSync(file, readFileSync(file, 'utf8').replace('"format": 1', '"format": 2'))
+    writeFileSync(file, readFileSync(file, 'utf8').replace('"format": 2', '"format": 3'))
     await expect(openDirectory(path, a)).rejects.toMatchObject({ code: 'EC_LOG_FORMAT' })
   })
 
@@ -130,7 +130,7 @@ describe('the identity', () => {
   })
 
   it('is the old one or the new one after a power loss while it is replaced', async () => {
-    const old = { server: serverId('a'), storage: '00000000-0000-4000-8000-000000000000', seed: 7 }
+    const old = { server: serverId('a'), storage: '00000000-0000-4000-8000-000000000000', seed: 7, place: null }
     const next = { ...old, seed: 4_000_000_000 }
     for (let seed = 0; seed < 200; seed++) {
       const random = seededRandom(seed)

@@ -134,6 +134,90 @@ export const membershipMutants: readonly Mutant[] = [
     stories: ['coordinator-without-the-topic'],
   },
   {
+    id: 'K1',
+    title: 'a copy of a data directory is taken for the original',
+    edits: [
+      {
+        file: 'broker/log/place.ts',
+        find: '  return isSame(home.directory, found.directory) && isSame(home.note, found.note)',
+        replace: '  return isSame(home.directory, home.directory as FoundMark) || isSame(home.note, found.note)',
+      },
+    ],
+    caughtBy: ['test'],
+    tests: ['test/broker/log/directory-files.test.ts'],
+  },
+  {
+    id: 'K2',
+    title: 'a copy is adopted while the original is still there',
+    edits: [
+      {
+        file: 'broker/log/directory.ts',
+        find: '    return found?.storage === storage\n',
+        replace: '    return found?.storage === storage && path === storage\n',
+      },
+    ],
+    caughtBy: ['test'],
+    tests: ['test/broker/log/directory-files.test.ts'],
+  },
+  {
+    id: 'K3',
+    title: 'of two processes under one id none is told to stop',
+    edits: [
+      {
+        file: 'broker/membership/incarnations.ts',
+        find: "    send(out, member.address, { kind: 'shown', incarnation, position: 0, twin: present.member })\n",
+        replace:
+          "    if (incarnation < 0) send(out, member.address, { kind: 'shown', incarnation, position: 0, twin: present.member })\n",
+      },
+    ],
+    caughtBy: ['test'],
+    tests: ['test/broker/membership/incarnations.test.ts'],
+  },
+  {
+    id: 'K4',
+    title: 'a frame that comes late from a process that is gone counts as an answer',
+    edits: [
+      {
+        file: 'broker/membership/incarnations.ts',
+        find: 'answered: new Set(), ticksLeft: patienceTicks }',
+        replace: 'answered: new Set([rival.incarnation]), ticksLeft: patienceTicks }',
+      },
+    ],
+    caughtBy: ['test'],
+    tests: ['test/broker/membership/incarnations.test.ts'],
+  },
+  {
+    id: 'K5',
+    title: 'a server goes on although its files were exchanged while it ran',
+    edits: [
+      {
+        file: 'broker/log/watch.ts',
+        find: '    if (before !== found.ino && !this.#isDrifting) return',
+        replace: '    if (before !== found.ino && this.#isDrifting) return',
+      },
+    ],
+    caughtBy: ['test'],
+    tests: ['test/broker/log/directory-files.test.ts'],
+  },
+  {
+    id: 'K6',
+    title: 'a server that a cluster takes in does not ask whether its disk is older than that',
+    edits: [
+      {
+        file: 'broker/server-machine.ts',
+        find: '        this.#proof.joined(this.#witnesses, out)\n',
+        replace: '        this.#proof.joined([], out)\n',
+      },
+      {
+        file: 'broker/membership/shown-positions.ts',
+        find: '    if (before > position) send(out, from, ',
+        replace: '    if (before < 0) send(out, from, ',
+      },
+    ],
+    caughtBy: ['test'],
+    tests: ['test/broker/membership/incarnations.test.ts'],
+  },
+  {
     id: 'S11',
     title: 'the replacement of dead members leaves fewer than the mode takes',
     edits: [

@@ -9,6 +9,5 @@ it('refuses or survives every kind of small damage', async () => {
   expect(result.bits).toBeGreaterThan(1_000)
   expect(result.truncations).toBeGreaterThan(100)
   expect(result.reads).toBeGreaterThan(500)
-  for (const verdict of ['EC_LOG_DAMAGED', 'harmless', 'only the last mark lost'])
-    expect(result.verdicts[verdict], verdict).toBeGreaterThan(0)
+  for (const verdict of ['EC_LOG_DAMAGED', 'harmless']) expect(result.verdicts[verdict], verdict).toBeGreaterThan(0)
 })
