@@ -98,7 +98,7 @@ export class Closing {
 
   tick(out: Effect[]): void {
     const { opened } = this.#state
-    if (opened === null || opened.wedgedFor === null) return
+    if (opened === null) return
     this.#ticks++
     const decision = this.#state.decisionOf(opened.configuration.epoch)
     if (decision !== undefined) {
@@ -106,6 +106,7 @@ export class Closing {
       if (this.#ticks % (this.#limits.resendTicks * 2) === 0) this.#handOver(out)
       return
     }
+    if (opened.wedgedFor === null) return
     if (this.#ticks % (this.#limits.resendTicks * 4) === 0) this.#voteAgain(opened, out)
     // It is over, only how is not known here: that is asked for, not decided again.
     if ((this.#state.newest?.epoch ?? 0) > opened.configuration.epoch) return

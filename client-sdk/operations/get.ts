@@ -43,8 +43,9 @@ export interface GetResult {
 
 const resendTicks = 20
 const graceTicks = 5
-/** A store-back that takes longer begins again from the collect. */
+/** A store-back that takes longer begins again from the collect; the next one may take twice as long, up to eight times. */
 const storeBackTicks = 100
+const storeBackDoublings = 3
 
 export class Get implements EpochFollower, FetchListener, Settleable {
   readonly token: number
@@ -65,6 +66,8 @@ export class Get implements EpochFollower, FetchListener, Settleable {
   #fetch: Fetch | null = null
   #at: Epoch = epoch(0)
   #ticks = 0
+  /** Store-backs that took too long. */
+  #storeBacks = 0
   /** Members that were asked for bodies in vain, one after the other. */
   #vainCount = 0
   #outcome: GetResult | EpochcastError | null = null
@@ -147,8 +150,9 @@ export class Get implements EpochFollower, FetchListener, Settleable {
       return
     }
     if (this.#step === 'collecting') this.#collected(configuration, out)
-    if (this.#step === 'completing' && this.#ticks > storeBackTicks) {
-      // Who held it may be dead, and then it need not be in the answer.
+    if (this.#step === 'completing' && this.#ticks > storeBackTicks * 2 ** this.#storeBacks) {
+      // A holder may be dead, and then what it alone held need not be in the answer; or the members are slow.
+      this.#storeBacks = Math.min(this.#storeBacks + 1, storeBackDoublings)
       this.#begin(configuration, out)
       return
     }

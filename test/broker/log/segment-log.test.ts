@@ -307,7 +307,7 @@ describe('a full disk', () => {
   }
 
   it('refuses batches and staged bodies at the reserve; protocol records still go, also after a restart', async () => {
-    let files = simulated(8192 * 6)
+    let files = simulated(8192 * 6 + 64)
     const { log } = await openLog(files)
     expect(await fill(log, 'batch')).toBeGreaterThan(20)
     expect(await fill(log, 'staged')).toBe(0)
