@@ -86,9 +86,9 @@ export class Topic<T> {
    * Publishes one message to all members of the current configuration (an Add; Figures 4 to 6).
    * @param value encoded at once by the topic's codec, at most `messageBytesMax` bytes
    * @returns the id, epoch and status of the Add that had an outcome; after an epoch change that is not the first one
-   * @throws EpochcastError `EC_MESSAGE_TOO_LARGE`, `EC_QUEUE_FULL` (retryable), `EC_OUTCOME_UNKNOWN` when the caller gave up
-   *   while it was under way (`messageId` says which Add to ask `outcome` about), `EC_TIMEOUT` or `EC_ABORTED` when it had not
-   *   been sent, `EC_UNKNOWN_TOPIC`
+   * @throws EpochcastError `EC_BAD_ARGUMENT` for a value or an option that is none, `EC_MESSAGE_TOO_LARGE`, `EC_QUEUE_FULL`
+   *   (retryable), `EC_OUTCOME_UNKNOWN` when the caller gave up while it was under way (`messageId` says which Add to ask `outcome`
+   *   about), `EC_TIMEOUT` or `EC_ABORTED` when it had not been sent, `EC_UNKNOWN_TOPIC`
    */
   publish(value: T, given: PublishOptions = noOptions): Promise<PublishResult> {
     return new Promise((resolve, reject) => {
@@ -140,7 +140,8 @@ export class Topic<T> {
    * Returns the topic's messages, oldest epoch first, each publisher's in order (a Get).
    * @param options.level `linearizable` (default) sees every publish that completed before the call; `durable` and `early` ask
    *   fewer servers
-   * @throws EpochcastError `EC_TIMEOUT`, `EC_ABORTED`, `EC_UNKNOWN_TOPIC`, `EC_BAD_ARGUMENT` for a bad cursor
+   * @throws EpochcastError `EC_TIMEOUT`, `EC_ABORTED`, `EC_UNKNOWN_TOPIC`, `EC_BAD_ARGUMENT` for a bad cursor, `EC_OTHER_CLUSTER`
+   *   for one of another cluster
    */
   async get(given: GetOptions = {}): Promise<Received<T>> {
     const closed = this.#context.closed()
