@@ -114,7 +114,9 @@ class Bootstrapper implements Machine {
       )
       if (other === undefined) continue
       const text = `cluster ${this.#record?.id} exists already, and ${serverIdOf(arbiter.name)} has lost its storage ${arbiter.name}`
-      return new EpochcastError('EC_OTHER_CLUSTER', text, { hint: 'start it with a peer to join as a new server' })
+      return new EpochcastError('EC_OTHER_CLUSTER', text, {
+        hint: 'its old data directory brings the arbiter back; without it the arbiter is lost for good, and the server joins as another one where it is started with --peers',
+      })
     }
     return null
   }

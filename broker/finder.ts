@@ -8,10 +8,12 @@ import {
   checkMembership,
   type Decision,
   defaultDecider,
+  defaultMode,
   defaultSizes,
   enabledQuorum,
   isMember,
   type Member,
+  type Mode,
   minimumOf,
 } from '../proto/configuration.ts'
 import { EpochcastError } from '../proto/errors.ts'
@@ -20,10 +22,11 @@ import { type Effect, send } from '../proto/machine/contract.ts'
 import { emptySet } from '../proto/message-set.ts'
 import type { Message, MessageOf, Refusal, Template } from '../proto/wire/messages.ts'
 import type { Deciders } from './engines/deciders.ts'
-import type { Proposal, ProposalListener, Registry } from './engines/engine.ts'
+import type { Proposal, ProposalListener, Registry, TopicPage } from './engines/engine.ts'
 import type { Host, Limits } from './host.ts'
 import type { Directory } from './membership/directory.ts'
-import { place } from './membership/placement.ts'
+import { checkAnswering, choose, memberId } from './membership/placement.ts'
+import { explain, refusalOf } from './refusal.ts'
 import type { Replica } from './replica/replica.ts'
 
 interface Asker {
@@ -82,11 +85,19 @@ export class Finder {
     const known = replica?.state.newest ?? null
     if (known !== null && known.epoch > request.epoch) this.#answer(asker, known, false, out)
     const found = (configuration: Configuration | null, into: Effect[]) => this.#found(asker, configuration, into)
-    this.#registry.lookup(request.topic, found, out)
+    const isAnswered = known !== null && known.epoch > request.epoch
+    const unanswered = (reason: string, into: Effect[]) => {
+      if (!isAnswered) this.#refuse(asker, 'no-decider', reason, into)
+    }
+    this.#registry.lookup(request.topic, { found, unanswered }, out)
   }
 
   list(to: Address, token: number, after: string, out: Effect[]): void {
-    this.#registry.list(after, (page, into) => send(into, to, { kind: 'topics', ...page }, token), out)
+    const found = (page: TopicPage, into: Effect[]) => send(into, to, { kind: 'topics', ...page }, token)
+    const unanswered = (detail: string, into: Effect[]) => {
+      send(into, to, { kind: 'declined', refusal: 'no-decider', detail }, token)
+    }
+    this.#registry.list(after, { found, unanswered }, out)
   }
 
   take(from: ServerName, message: Message, out: Effect[]): void {
@@ -117,7 +128,10 @@ export class Finder {
       return
     }
     if (running !== undefined) {
-      running.join((configuration, into) => this.#answer(asker, configuration, false, into))
+      running.join({
+        made: (configuration, into) => this.#answer(asker, configuration, false, into),
+        failed: (refusal, reason, into) => this.#refuse(asker, refusal, reason, into),
+      })
       return
     }
     try {
@@ -131,7 +145,10 @@ export class Finder {
       const creation = new Creation(decision, needs, () => {
         this.#creations.delete(request.topic)
       })
-      creation.join((configuration, into) => this.#answer(asker, configuration, creation.won, into))
+      creation.join({
+        made: (configuration, into) => this.#answer(asker, configuration, creation.won, into),
+        failed: (refusal, reason, into) => this.#refuse(asker, refusal, reason, into),
+      })
       this.#creations.set(request.topic, creation)
       creation.begin(out)
     } catch (error) {
@@ -155,7 +172,7 @@ export class Finder {
         hint: 'create it, or turn autoCreate on',
       })
     }
-    const mode = request.mode ?? defaults.mode ?? 'fault-masking'
+    const mode = request.mode ?? defaults.mode ?? this.#usualMode(topic)
     const size = request.size ?? (mode === defaults.mode ? defaults.size : undefined) ?? defaultSizes[mode]
     const ids = request.members.length > 0 || isDescribed ? request.members : defaults.members
     const members = ids.length > 0 ? this.#named(ids) : this.#placed(topic, mode, size)
@@ -163,6 +180,7 @@ export class Finder {
       mode,
       members.map((member) => member.name),
     )
+    checkAnswering(mode, members, ({ name }) => this.#directory.isAlive(name), memberId)
     const wanted = request.decider ?? (mode === defaults.mode ? defaults.decider : undefined)
     const decider = this.#deciders.resolve(wanted ?? defaultDecider(mode, this.#deciders.founding))
     checkDecider(mode, decider)
@@ -183,6 +201,14 @@ export class Finder {
     }
   }
 
+  /** The mode that fits the number of servers in the cluster, dead ones included. */
+  #usualMode(topic: TopicName): Mode {
+    const count = this.#directory.servers().length
+    // A process that has just started may not have heard of the others yet: the request waits until it has.
+    if (this.#directory.settled || count >= defaultSizes['fault-masking']) return defaultMode(count)
+    throw new EpochcastError('EC_IMPOSSIBLE_MEMBERSHIP', `how many servers topic ${topic} can have is not known yet`)
+  }
+
   #named(ids: readonly string[]): Member[] {
     return ids.map((id) => {
       const member = this.#directory.byId(serverId(id))
@@ -191,19 +217,21 @@ export class Finder {
     })
   }
 
-  #placed(topic: TopicName, mode: string, size: number): Member[] {
-    const alive = this.#directory.alive()
-    if (alive.length >= size) return place(topic, alive, size)
-    const count = `${alive.length} ${alive.length === 1 ? 'server answers' : 'servers answer'}`
-    throw new EpochcastError('EC_IMPOSSIBLE_MEMBERSHIP', `${mode} on ${size} servers, but ${count}`, {
-      hint: 'start more servers, or choose another mode or size',
-    })
+  #placed(topic: TopicName, mode: Mode, size: number): Member[] {
+    const isAlive = ({ name }: Member) => this.#directory.isAlive(name)
+    const members = choose(topic, mode, size, [], this.#directory.servers(), isAlive)
+    // A server that has not met the others yet takes all of them for silent.
+    if (!this.#directory.settled && !members.every(isAlive)) {
+      throw new EpochcastError('EC_UNAVAILABLE', 'this server has only just begun')
+    }
+    return members
   }
 
   #answer({ to, token, request }: Asker, configuration: Configuration, created: boolean, out: Effect[]): void {
     const servers = this.#directory.servers()
     const { topic, epoch: asked } = request
-    send(out, to, { kind: 'located', topic, epoch: asked, configuration, servers, created }, token)
+    const full = this.#directory.fullAmong(configuration.members)
+    send(out, to, { kind: 'located', topic, epoch: asked, configuration, servers, created, full }, token)
   }
 
   #refuse({ to, token, request }: Asker, refusal: Refusal, detail: string, out: Effect[]): void {
@@ -211,17 +239,7 @@ export class Finder {
   }
 }
 
-function refusalOf(error: EpochcastError): Refusal {
-  if (error.code === 'EC_UNKNOWN_TOPIC') return 'unknown-topic'
-  if (error.code === 'EC_NO_DECIDER') return 'no-decider'
-  return error.code === 'EC_UNKNOWN_SERVER' ? 'unknown-server' : 'impossible-membership'
-}
-
-function explain(error: EpochcastError): string {
-  return error.hint === undefined ? error.message : `${error.message}; ${error.hint}`
-}
-
-/** Requests of one kind that wait here; whoever is refused asks again. */
+/** Requests of one kind that wait here; a client that is refused asks again. */
 const waitingMax = 1_000
 
 interface CreationNeeds {
@@ -231,17 +249,25 @@ interface CreationNeeds {
   readonly deciders: Deciders
 }
 
+/** Callbacks of a request that waits for a topic to be made: one of them is called, once. */
+interface CreationPorts {
+  made(configuration: Configuration, out: Effect[]): void
+  failed(refusal: Refusal, reason: string, out: Effect[]): void
+}
+
 /** The first decision of one topic, until its members serve. */
 class Creation implements ProposalListener {
   readonly #wanted: Decision
   readonly #needs: CreationNeeds
   readonly #end: () => void
-  readonly #waiting: ((configuration: Configuration, out: Effect[]) => void)[] = []
+  readonly #waiting: CreationPorts[] = []
   readonly #started = new Set<ServerName>()
   #proposal: Proposal | null = null
   #decision: Decision | null = null
   #ticks = 0
   #over = false
+  /** Why the decider does not answer, as far as it says so. */
+  #silence = 'the decider does not answer'
 
   constructor(wanted: Decision, needs: CreationNeeds, end: () => void) {
     this.#wanted = wanted
@@ -254,8 +280,8 @@ class Creation implements ProposalListener {
     return this.#decision?.changeId === this.#wanted.changeId
   }
 
-  join(told: (configuration: Configuration, out: Effect[]) => void): void {
-    this.#waiting.push(told)
+  join(ports: CreationPorts): void {
+    this.#waiting.push(ports)
   }
 
   begin(out: Effect[]): void {
@@ -265,6 +291,10 @@ class Creation implements ProposalListener {
   }
 
   ready(): void {}
+
+  waiting(reason: string): void {
+    this.#silence = reason
+  }
 
   decided(decision: Decision, out: Effect[]): void {
     this.#decision = decision
@@ -287,7 +317,7 @@ class Creation implements ProposalListener {
   tick(out: Effect[]): void {
     this.#ticks++
     const { planTicks, resendTicks } = this.#needs.limits
-    if (this.#ticks > planTicks) this.#stop()
+    if (this.#ticks > planTicks) this.#fail(out)
     else if (this.#ticks % resendTicks === 0) this.#hand(out)
   }
 
@@ -303,7 +333,16 @@ class Creation implements ProposalListener {
   #finish(configuration: Configuration, out: Effect[]): void {
     if (this.#over) return
     this.#stop()
-    for (const told of this.#waiting) told(configuration, out)
+    for (const one of this.#waiting) one.made(configuration, out)
+  }
+
+  /** The next request for this topic goes on with what is decided. */
+  #fail(out: Effect[]): void {
+    this.#stop()
+    const members = this.#decision?.next.members ?? null
+    const late = members?.filter(({ name }) => !this.#started.has(name)).map(memberId) ?? []
+    const reason = members === null ? this.#silence : `it is decided, but has not begun on ${late.sort().join(', ')}`
+    for (const one of this.#waiting) one.failed(members === null ? 'no-decider' : 'too-few-servers', reason, out)
   }
 
   #stop(): void {

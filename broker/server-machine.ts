@@ -2,12 +2,13 @@
  * One server: routes what arrives to the topic, the arbiter, the changes or the directory that it belongs to. No IO, no clock,
  * no chance: those come in through the ports.
  */
-import type { Intent, Member } from '../proto/configuration.ts'
+import type { Configuration, Intent, Member } from '../proto/configuration.ts'
 import { InvariantViolation } from '../proto/errors.ts'
-import type { Address, ClusterId, ServerName, TopicName } from '../proto/ids.ts'
+import { type Address, type ClusterId, type ServerName, serverIdOf, type TopicName } from '../proto/ids.ts'
 import { type DurableMachine, type Effect, type Input, send } from '../proto/machine/contract.ts'
 import type { Clock, Random } from '../proto/machine/ports.ts'
 import type { Position, RecordKind } from '../proto/machine/store.ts'
+import type { Shortage } from '../proto/shortage.ts'
 import type { Sync } from '../proto/sync.ts'
 import { decodeMessage, type Frame, ownFrame } from '../proto/wire/codec.ts'
 import { isTopical, type Message, type MessageOf } from '../proto/wire/messages.ts'
@@ -17,11 +18,14 @@ import { Deciders } from './engines/deciders.ts'
 import { type OutsideEngine, OutsideEngines } from './engines/outside.ts'
 import { Changes } from './epoch/changes.ts'
 import { Finder, type TopicDefaults } from './finder.ts'
-import { limits as defaultLimits, type Host, type Limits } from './host.ts'
+import { limits as defaultLimits, endlessRoom, type Host, type Limits, type Room } from './host.ts'
 import { Belonging } from './membership/belonging.ts'
 import { Directory } from './membership/directory.ts'
+import { Incarnations } from './membership/incarnations.ts'
+import { Parts } from './membership/parts.ts'
 import { ShownPositions } from './membership/shown-positions.ts'
 import { StorageProof } from './membership/storage-proof.ts'
+import { Outlets } from './outlets.ts'
 import { answerAbsent } from './replica/answers.ts'
 import { Replica, type ReplicaMessage } from './replica/replica.ts'
 import { Wakeful } from './replica/wakeful.ts'
@@ -33,7 +37,12 @@ export interface ServerMachineOptions {
   /** For the durations that people read; no decision depends on it. */
   readonly clock: Clock
   readonly defaults: TopicDefaults
-  readonly storeFull?: () => boolean
+  /** Space on the disk; without an end unless said otherwise. */
+  readonly store?: Room
+  /** Bytes that wait for a receiver outside of the machine; none unless said otherwise. */
+  readonly waitingBytes?: (to: Address) => number
+  /** What this server is short of now; nothing unless said otherwise. */
+  readonly shortages?: () => readonly Shortage[]
   /** Decision engines outside of the cluster that this server may ask. */
   readonly engines?: readonly OutsideEngine[]
   /** How much of the log this storage will always have. Without it nobody finds out that a disk is an old copy. */
@@ -41,6 +50,8 @@ export interface ServerMachineOptions {
   /** When the log is flushed; `always` unless said otherwise. */
   readonly sync?: Sync
   readonly limits?: Partial<Limits>
+  /** Called when this server, which belonged to no cluster, belongs to one. */
+  readonly tellJoined?: () => void
 }
 
 /** Messages of servers that may bring a topic here which this server has never heard of. */
@@ -82,9 +93,11 @@ export class ServerMachine implements DurableMachine {
   readonly #limits: Limits
   readonly #host: Host
   readonly #replicas = new Wakeful()
+  readonly #outlets: Outlets
   readonly #touched = new Set<Replica>()
   readonly #belonging: Belonging
   readonly #positions = new ShownPositions()
+  readonly #incarnations = new Incarnations(() => this.#host.nextToken())
   readonly #proof: StorageProof
   #held: { readonly from: Address; readonly frame: Frame }[] = []
   #heldBytes = 0
@@ -94,6 +107,7 @@ export class ServerMachine implements DurableMachine {
   readonly #deciders: Deciders
   readonly #changes: Changes
   readonly #finder: Finder
+  readonly #parts: Parts
   readonly #rounds = new Map<TopicName, number>()
   #token = 0
   /** Messages between servers that did not come from one that is known. */
@@ -102,14 +116,18 @@ export class ServerMachine implements DurableMachine {
   constructor(options: ServerMachineOptions) {
     this.#options = options
     this.#limits = { ...defaultLimits, ...options.limits }
+    const incarnation = () => this.#host.incarnation
     const shows = () => {
-      if (options.writtenTo === undefined || !this.#proof.isServing) return null
-      return { incarnation: this.#host.incarnation, position: options.writtenTo() }
+      if (options.writtenTo === undefined) return null
+      return { incarnation: incarnation(), ...(this.#proof.isServing && { position: options.writtenTo() }) }
     }
-    const old = () => this.#positions.old()
-    this.directory = new Directory(options.self, options.seeds, shows, old, options.sync)
-    this.#belonging = new Belonging(options.self, this.directory, options.seeds.length > 0)
+    const findings = { old: () => this.#positions.old(), twins: () => this.#incarnations.twins() }
+    this.directory = new Directory(options.self, options.seeds, shows, findings, options.sync, options.shortages)
+    const joinsOthers = options.seeds.length > 0
+    const processes = [this.#incarnations, incarnation] as const
+    this.#belonging = new Belonging(options.self, this.directory, ...processes, joinsOthers, options.tellJoined)
     this.#token = options.random.below(0x7fff_ffff)
+    this.#outlets = new Outlets(options.waitingBytes)
     this.#host = this.#makeHost()
     this.#proof = new StorageProof(options.self, this.#host.incarnation)
     this.#arbiters = new Arbiters(this.#host, this.#limits, () => this.#belonging.arbiters)
@@ -132,11 +150,20 @@ export class ServerMachine implements DurableMachine {
     this.#changes = new Changes({ ...coordination, nextRound: rounds }, this.directory, replica)
     const { defaults } = options
     const [registry, deciders] = [this.#arbiters, this.#deciders]
+    const states = () => this.#replicas.all.map(({ state }) => state)
+    this.#parts = new Parts(this.directory, registry, () => this.#belonging.arbiters, states)
     this.#finder = new Finder(this.#host, this.#limits, registry, deciders, this.directory, defaults, replica)
   }
 
   get cluster(): ClusterId | '' {
     return this.#belonging.id
+  }
+
+  /** The arbiter that had the id of this server and lost its disk, where this server came in its place. */
+  get lostArbiter(): Member | null {
+    const { self } = this.#options
+    const isOther = ({ name }: Member) => name !== self.name && serverIdOf(name) === serverIdOf(self.name)
+    return this.#belonging.arbiters.find(isOther) ?? null
   }
 
   get topics(): readonly Replica[] {
@@ -147,6 +174,7 @@ export class ServerMachine implements DurableMachine {
     const message = decodeMessage(bytes)
     if (message.kind === 'join') this.#belonging.recover(message)
     else if (message.kind === 'remembered') this.#positions.recover(message)
+    else if (message.kind === 'lives') this.directory.recoverLives(message)
     else if (message.kind === 'arbiter-prepare' || message.kind === 'arbiter-accept' || message.kind === 'note') {
       this.#arbiter.recover(message)
     } else if (isTopical(message)) this.#replica(message.topic).state.recover(kind, message, position)
@@ -159,7 +187,8 @@ export class ServerMachine implements DurableMachine {
       case 'frame':
         return this.#onFrame(input.from, input.frame, out)
       case 'turn':
-        return this.#settle(out)
+        this.#settle(out)
+        return this.#outlets.turnEnded()
       case 'tick':
         return this.#onTick(out)
       case 'engine':
@@ -173,7 +202,12 @@ export class ServerMachine implements DurableMachine {
 
   #onFrame(from: Address, frame: Frame, out: Effect[]): void {
     const { message, envelope } = frame
-    if (this.#belonging.takes(from, frame, out)) return
+    const isWithoutCluster = this.#belonging.id === ''
+    if (this.#belonging.takes(from, frame, out)) {
+      if (isWithoutCluster && this.#belonging.id !== '' && this.#options.writtenTo !== undefined)
+        this.#proof.joined(this.#witnesses, out)
+      return
+    }
     if (betweenServers.has(message.kind) && !this.directory.isServer(envelope.from as ServerName, from)) {
       this.strangeMessages++
       return
@@ -184,22 +218,30 @@ export class ServerMachine implements DurableMachine {
         this.#onAlive(from, message, out)
         return
       case 'prove':
-        if (message.member.address === from) this.#positions.answer(from, envelope.token, message, out)
+        // One that is not known to be the only process under its id gets no answer, and asks again.
+        if (message.member.address === from && this.#incarnations.meets(message.member, message.incarnation, out))
+          this.#positions.answer(from, envelope.token, message, out)
         return
       case 'shown':
         this.#proof.shown(from, envelope.from as ServerName, message)
         if (this.#proof.isServing) this.#release(out)
         return
       case 'directory':
+        // Only servers tell of others that are gone.
+        if (this.directory.isServer(envelope.from as ServerName, from)) this.directory.learnLives(message.lives, out)
         return this.directory.told(message.servers, out)
       case 'list-servers':
-        send(out, from, this.directory.describe(), envelope.token)
+        send(out, from, this.directory.describe(this.#belonging.arbiters), envelope.token)
         return
       case 'list-engines': {
         const { founding } = this.#deciders
         send(out, from, { kind: 'engines', engines: this.#outside.states(), decider: founding }, envelope.token)
         return
       }
+      case 'list-parts':
+        return this.#parts.list(from, envelope.token, message, out)
+      case 'forget':
+        return this.#parts.forget(from, envelope.token, message, out)
       case 'locate':
         return this.#finder.locate(from, envelope.token, message, out)
       case 'reconfigure':
@@ -253,12 +295,14 @@ export class ServerMachine implements DurableMachine {
       case 'expected':
       case 'refused':
       case 'opened':
+      case 'room':
         this.#replicas.get(message.topic)?.answered(name, message, out)
         return
       case 'batch':
       case 'subscribe':
       case 'credit':
       case 'unsubscribe':
+      case 'ask-room':
       case 'report':
       case 'collect':
       case 'complete':
@@ -303,6 +347,7 @@ export class ServerMachine implements DurableMachine {
   #onTick(out: Effect[]): void {
     this.#belonging.tick(out)
     this.directory.tick(out)
+    this.#incarnations.tick()
     this.#proof.tick(out)
     if (!this.#proof.isServing) return
     this.#release(out)
@@ -311,6 +356,7 @@ export class ServerMachine implements DurableMachine {
     this.#outside.tick(out)
     this.#changes.tick(out)
     this.#finder.tick(out)
+    this.#parts.tick(out)
     // What quiet topics cost is next to nothing: whatever comes in for one touches it by itself.
     const told = (replica: Replica) => {
       if (replica.isStaging) this.#touched.add(replica)
@@ -320,18 +366,22 @@ export class ServerMachine implements DurableMachine {
 
   /** Everything has been read from the disk. Who belongs to no cluster has promised nothing to anybody. */
   #begin(out: Effect[]): void {
-    const { writtenTo, seeds } = this.#options
-    const { arbiters, id } = this.#belonging
-    const others = [...seeds, ...arbiters.map((arbiter) => arbiter.address)]
-    this.#proof.begin(writtenTo?.() ?? 0, id === '' || writtenTo === undefined ? [] : others, out)
+    const { writtenTo } = this.#options
+    const isAsking = this.#belonging.id !== '' && writtenTo !== undefined
+    this.#proof.begin(writtenTo?.() ?? 0, isAsking ? this.#witnesses : [], out)
+  }
+
+  /** Servers that may have seen this one before. */
+  get #witnesses(): readonly Address[] {
+    return [...this.#options.seeds, ...this.#belonging.arbiters.map((arbiter) => arbiter.address)]
   }
 
   #onAlive(from: Address, message: MessageOf<'alive'>, out: Effect[]): void {
     const { member, incarnation, position } = message
-    // Nobody tells of another how far it reached.
-    const isOwn = member.address === from
-    if (isOwn && incarnation !== undefined && position !== undefined) {
-      this.#positions.note(member.name, incarnation, position)
+    // Nobody tells of another how far it reached, or which process it is.
+    if (member.address === from && incarnation !== undefined) {
+      if (!this.#incarnations.meets(member, incarnation, out)) return
+      if (position !== undefined) this.#positions.heard(from, member.name, incarnation, position, out)
     }
     this.directory.onAlive(from, message, out)
   }
@@ -375,7 +425,7 @@ export class ServerMachine implements DurableMachine {
   }
 
   #makeHost(): Host {
-    const { self, random, storeFull, sync = 'always' } = this.#options
+    const { self, random, store, sync = 'always' } = this.#options
     return {
       self,
       incarnation: random.below(0xffff_ffff),
@@ -385,11 +435,15 @@ export class ServerMachine implements DurableMachine {
       isAlive: (name) => this.directory.isAlive(name),
       alive: () => this.directory.alive(),
       isCutOff: () => this.directory.isCutOff,
-      storeFull: storeFull ?? (() => false),
+      room: store ?? endlessRoom,
+      outlets: this.#outlets,
       sync,
       askDecider: (of, done, out) => this.#deciders.learn(of, done, out),
       askNewest: (topic, done, out) => {
-        this.#arbiters.lookup(topic, (newest, into) => newest !== null && done(newest, into), out)
+        const found = (newest: Configuration | null, into: Effect[]) => {
+          if (newest !== null) done(newest, into)
+        }
+        this.#arbiters.lookup(topic, { found, unanswered: () => {} }, out)
       },
       coordinate: (topic: TopicName, intent: Intent, out: Effect[]) => {
         const wedged = this.#replicas.peek(topic)?.phase === 'wedged'

@@ -1,17 +1,19 @@
 /** What operators ask for: topics, servers, epoch changes. */
-import { type Configuration, type Decider, type Decision, majority } from '../proto/configuration.ts'
+import { type Configuration, type Decider, type Decision, isMember, majority } from '../proto/configuration.ts'
 import { EpochcastError, type ErrorCode } from '../proto/errors.ts'
 import {
   type Address,
   type Epoch,
   epoch,
   type ServerName,
+  serverId,
   serverIdOf,
   type TopicName,
   topicName,
 } from '../proto/ids.ts'
 import type { Effect } from '../proto/machine/contract.ts'
 import type { Loop } from '../proto/machine/loop.ts'
+import type { Shortage } from '../proto/shortage.ts'
 import type { Sync } from '../proto/sync.ts'
 import type { EngineState, Message, MessageOf } from '../proto/wire/messages.ts'
 import { companionPrefixes, isCompanion, isCompanionOf, isLike, likeTopic } from './companion.ts'
@@ -21,19 +23,22 @@ import { refusal } from './door/refusal.ts'
 import { Inspection } from './inspection.ts'
 import type { ClientCall, ClientMachine } from './machine.ts'
 import { mustExist } from './positions.ts'
-import { printable, printableDecision } from './printing.ts'
+import { printableDecision } from './printing.ts'
 import {
   type Change,
   type ChangeListener,
+  type ChangePorts,
   type ChangeResult,
   follow,
   type ReconfigureOptions,
   requestChange,
+  type ServerParts,
   type TopicOptions,
   templateOf,
 } from './reconfigure.ts'
 import { refusalError } from './refusals.ts'
-import type { Question } from './requests.ts'
+import { type ReplicaInfo, replicasOf } from './replicas.ts'
+import { ofOneServer, type Question } from './requests.ts'
 import { limitsOf, type OpenWaits, type WaitOptions, waitFor } from './waiting.ts'
 
 export interface ServerInfo {
@@ -43,19 +48,25 @@ export interface ServerInfo {
   readonly alive: boolean
   /** It came back with an old copy of its disk and stopped: its storage is lost, and it takes an empty one to come back. */
   readonly hasOldDisk: boolean
+  /** Where other processes ran under its id lately: they came later, and were told to stop. Empty where all is well. */
+  readonly twins: readonly Address[]
   /** When it flushes, as it said itself to the server that was asked; `always` also where it has said nothing yet. */
   readonly sync: Sync
+  /** What it is short of while it goes on; empty where nothing is missing, or where it is silent. */
+  readonly shortages: readonly Shortage[]
+  /** It is one of the arbiters, which decide what new topics are and where topics are found. */
+  readonly isArbiter: boolean
+  /** It has the id of an arbiter that lost its disk, and is none itself. */
+  readonly cameAfterArbiter: boolean
 }
 
-/** One topic on one server. */
-export interface ReplicaInfo {
-  readonly server: string
-  readonly phase: string
-  readonly epoch: Epoch | null
-  readonly storedCount: number
-  readonly stored: MessageOf<'condition'>['stored']
-  readonly stagedCount: number
-  readonly heldEpochs: number
+/** One of the arbiters of the cluster, which are those of its bootstrap. */
+export interface ArbiterInfo {
+  readonly id: string
+  readonly name: ServerName
+  readonly address: Address
+  /** `lost`: its server came back without its disk, as another server that is no arbiter. */
+  readonly state: 'answers' | 'silent' | 'old-disk' | 'lost'
 }
 
 /** The decision engines that one server has, and how it sees them. */
@@ -74,6 +85,9 @@ const mayBeOwn: readonly ErrorCode[] = ['EC_SUPERSEDED', 'EC_TRANSFER_FAILED', '
 const memberTimeoutMs = 200
 const downTimeoutMs = 50
 const notesTimeoutMs = 1_000
+const partsTimeoutMs = 1_000
+/** The longest pause before a released server is asked again whether it knows that it is. */
+const releasePauseMsMax = 640
 
 export class Admin {
   /** What single servers hold and know of a topic: for checks and explanations. */
@@ -167,14 +181,83 @@ export class Admin {
     const options = serversLimits(given)
     const message = await this.#ask({ kind: 'list-servers' }, 'directory', 'list of servers', options)
     this.#machine.servers.learn(message.servers)
-    return message.servers.map(({ name, address }) => ({
-      id: serverIdOf(name),
-      name,
-      address,
-      alive: !message.silent.includes(name),
-      hasOldDisk: message.old.includes(name),
-      sync: message.syncs.find((one) => one.name === name)?.sync ?? 'always',
-    }))
+    return serversIn(message)
+  }
+
+  /** The arbiters of the cluster, as the server that is asked sees them. */
+  async arbiters(given: WaitOptions = {}): Promise<readonly ArbiterInfo[]> {
+    const options = arbitersLimits(given)
+    const message = await this.#ask({ kind: 'list-servers' }, 'directory', 'list of arbiters', options)
+    const servers = serversIn(message)
+    return message.arbiters.map(({ name, address }) => {
+      const id = serverIdOf(name)
+      const server = servers.find((one) => one.id === id)
+      return { id, name, address: server?.address ?? address, state: arbiterState(name, server) }
+    })
+  }
+
+  /**
+   * What a server is needed for, asked of the server itself and of all others; of the arbiters where it does not answer.
+   * @throws EpochcastError `EC_UNKNOWN_SERVER`, `EC_TIMEOUT`
+   */
+  async parts(id: string, given: WaitOptions = {}): Promise<ServerParts> {
+    const options = partsLimits(given)
+    serverId(id)
+    const servers = await this.servers(options)
+    const server = servers.find((one) => one.id === id)
+    if (server === undefined) throw new EpochcastError('EC_UNKNOWN_SERVER', `no server is called ${id}`)
+    const topics = new Set<string>()
+    const asked = servers
+      .filter(({ alive }) => alive)
+      .map(async (one) => ({ one, known: await this.#partsAt(one, server, options) }))
+    const answers = await Promise.all(asked)
+    for (const { known } of answers) for (const topic of known ?? []) topics.add(topic)
+    const parts = { server: id, isArbiter: server.isArbiter }
+    if (answers.some(({ one, known }) => one.id === id && known !== null)) {
+      return { ...parts, topics: [...topics].sort(), isSure: true }
+    }
+    const noted = await this.#topicsNoted(options)
+    for (const one of noted ?? []) if (isMember(one, server.name)) topics.add(one.topic)
+    return { ...parts, topics: [...topics].sort(), isSure: noted !== null }
+  }
+
+  /** All topics; null where too few arbiters answer. */
+  async #topicsNoted(options: WaitOptions): Promise<readonly Configuration[] | null> {
+    try {
+      return await this.topics(options)
+    } catch (error) {
+      if (error instanceof EpochcastError && !finalCodes.includes(error.code)) return null
+      throw error
+    }
+  }
+
+  /**
+   * Takes a server that is gone for good off the list of servers. Doing it again changes nothing; a server that is started
+   * again comes back by itself.
+   * @throws EpochcastError `EC_STILL_NEEDED` while it answers, is an arbiter, or is a member of a topic; `EC_UNKNOWN_SERVER`,
+   *   `EC_NO_DECIDER`, `EC_UNAVAILABLE`, `EC_TIMEOUT`
+   */
+  async forgetServer(id: string, given: WaitOptions = {}): Promise<void> {
+    const options = forgetLimits(given)
+    const { name } = await this.#ask({ kind: 'forget', server: serverId(id) }, 'forgot', `forgetting ${id}`, options)
+    this.#machine.servers.forget(name)
+  }
+
+  /** Topics that need a server, as one server knows; null where it does not answer within a second. */
+  async #partsAt(at: ServerInfo, of: ServerInfo, options: WaitOptions): Promise<readonly string[] | null> {
+    const topics: string[] = []
+    const limits = { ...options, timeoutMs: Math.min(options.timeoutMs ?? partsTimeoutMs, partsTimeoutMs) }
+    for (;;) {
+      const question: Message = { kind: 'list-parts', name: of.name, after: topics.at(-1) ?? '' }
+      try {
+        const page = await this.#ask(question, 'parts', `parts of ${of.id}`, limits, [at.address])
+        topics.push(...page.topics)
+        if (!page.more) return topics
+      } catch (error) {
+        if (error instanceof EpochcastError && error.code === 'EC_TIMEOUT') return null
+        throw error
+      }
+    }
   }
 
   /** How each epoch of a topic ended, oldest first; the first entry is the topic's creation. */
@@ -190,43 +273,22 @@ export class Admin {
     }
   }
 
-  /** State of a topic on every member that answers within `timeoutMs` (default 1,000). */
+  /**
+   * State of a topic on every member that answers within `timeoutMs` (default 1,000), and on the members before them for as long as
+   * the newest epoch is not known to be enabled: they have to stay up.
+   */
   async replicas(name: string, given: WaitOptions = {}): Promise<readonly ReplicaInfo[]> {
     const options = replicasLimits(given)
     const configuration = await this.#newest(topicName(name), options)
-    const asked = configuration.members.map(async (member): Promise<ReplicaInfo> => {
-      const server = serverIdOf(member.name)
-      const to = [this.#machine.servers.addressOf(member)]
-      const inquiry: Message = { kind: 'inquire', topic: topicName(name), epoch: configuration.epoch }
-      const limits = { timeoutMs: 1_000, ...options }
-      try {
-        const condition = await this.#ask(inquiry, 'condition', `state of ${server}`, limits, to)
-        const { phase, stored, stagedCount, heldEpochs } = condition
-        let storedCount = 0
-        for (const { end } of stored.values()) storedCount += end
-        return {
-          server,
-          phase,
-          epoch: condition.configuration?.epoch ?? null,
-          storedCount,
-          stored: printable(stored),
-          stagedCount,
-          heldEpochs,
-        }
-      } catch (error) {
-        if (!(error instanceof EpochcastError) || error.code !== 'EC_TIMEOUT') throw error
-        return {
-          server,
-          phase: 'silent',
-          epoch: null,
-          storedCount: 0,
-          stored: new Map(),
-          stagedCount: 0,
-          heldEpochs: 0,
-        }
-      }
+    const limits = { timeoutMs: 1_000, ...options }
+    return replicasOf(configuration, {
+      condition: (member, of) => {
+        const inquiry: Message = { kind: 'inquire', topic: configuration.topic, epoch: of }
+        const to = [this.#machine.servers.addressOf(member)]
+        return this.#ask(inquiry, 'condition', `state of ${serverIdOf(member.name)}`, limits, to)
+      },
+      chain: (from) => this.#chain(name, from, this.#machine.servers.addresses(), limits),
     })
-    return Promise.all(asked)
   }
 
   /** Decision engines outside of the cluster, as each server that answers within `timeoutMs` (default 1,000) sees them. */
@@ -264,23 +326,34 @@ export class Admin {
   #change(topic: TopicName, options: ReconfigureOptions & WaitOptions): Change {
     const id = options.changeId ?? this.#newId()
     const { servers } = this.#machine
-    const run = async (told: ChangeListener): Promise<void> => {
-      const limits = limitsOf(options)
+    const limits = limitsOf(options)
+    const run = async (told: ChangePorts): Promise<void> => {
       const current = await this.#newest(topic, limits)
       await this.#mustHaveBegun(current, options.expectEpoch, limits)
-      // Nobody may stop while topics that belong to this one are still there.
-      let retirable: readonly string[] = []
-      const first = { ...told, retirable: (ids: readonly string[]) => (retirable = ids) }
+      let [released, next]: [readonly string[], Configuration] = [[], current]
+      const first: ChangeListener = {
+        decided: (result) => told.decided(result),
+        enabled: (result) => {
+          next = result.configuration
+          told.enabled(result)
+        },
+        released: (ids) => (released = ids),
+      }
+      const change = async (of: ReconfigureOptions & WaitOptions) => {
+        await requestChange(this.#waits, current, id, of, servers, (question) => this.#request(question), first)
+        await this.#moveCompanions(current.topic, limits)
+        const parts = await this.#partsOfReleased(released, next, limits)
+        told.retirable(parts.filter(isFree).map(({ server }) => server))
+        told.stillNeeded(parts.filter((one) => !isFree(one)))
+      }
       try {
-        await requestChange(this.#waits, current, id, options, servers, (question) => this.#request(question), first)
-        await this.#moveCompanions(current.topic, limitsOf(options))
-        told.retirable(retirable)
+        await change(options)
       } catch (error) {
         const own = await this.#ownDecision(current, id, error)
         if (own === null) throw error
         told.decided(own)
-        told.enabled(own)
-        told.retirable([])
+        // Asked for again by its id, it is followed to its end: that it was decided does not show that it is enabled.
+        await change({ ...options, expectEpoch: own.configuration.epoch - 1 })
       }
     }
     return follow(id, run)
@@ -291,6 +364,41 @@ export class Admin {
     if (typeof of !== 'number' || of <= newest) return
     const context = { admin: this, loop: this.#loop, machine: this.#machine, waits: this.#waits }
     await mustExist(context, topic, epoch(of), 0, limits)
+  }
+
+  /** What the servers that a topic released are needed for, once they know that it released them. */
+  async #partsOfReleased(
+    ids: readonly string[],
+    { topic, members }: Configuration,
+    options: WaitOptions,
+  ): Promise<readonly ServerParts[]> {
+    // A server that came back without its disk may be a member again, under its old id.
+    const gone = ids.filter((id) => !members.some(({ name }) => serverIdOf(name) === id))
+    const isOld = (name: string) => name === topic || isCompanionOf(topic, topicName(name))
+    const asked = gone.map(async (id) => {
+      for (let pauseMs = 20; ; pauseMs *= 2) {
+        const parts = await this.#partsOrUnsure(id, options)
+        if (pauseMs > releasePauseMsMax || !parts.topics.some(isOld)) return parts
+        await this.#pause(pauseMs, options)
+      }
+    })
+    return Promise.all(asked)
+  }
+
+  async #partsOrUnsure(id: string, options: WaitOptions): Promise<ServerParts> {
+    try {
+      return await this.parts(id, options)
+    } catch (error) {
+      if (!(error instanceof EpochcastError) || finalCodes.includes(error.code)) throw error
+      return { server: id, isArbiter: false, topics: [], isSure: error.code === 'EC_UNKNOWN_SERVER' }
+    }
+  }
+
+  #pause(milliseconds: number, options: WaitOptions): Promise<void> {
+    return waitFor<void>(this.#waits, options, 'release of old members', (resolve) => {
+      const timer = setTimeout(resolve, milliseconds)
+      return () => clearTimeout(timer)
+    })
   }
 
   /** What belongs to a topic goes where the topic went. */
@@ -371,7 +479,8 @@ export class Admin {
     try {
       return (await this.#locate(topic, false, { ...options, timeoutMs: notesTimeoutMs }, known)).configuration
     } catch (error) {
-      if (error instanceof EpochcastError && error.code === 'EC_TIMEOUT') return null
+      if (error instanceof EpochcastError && (error.code === 'EC_TIMEOUT' || error.code === 'EC_NO_DECIDER'))
+        return null
       throw error
     }
   }
@@ -417,7 +526,7 @@ export class Admin {
       const answer = (reply: Message): boolean => {
         // Another server may know what this one does not.
         if (reply.kind === 'refused' && reply.refusal === 'not-yet' && to?.length !== 1) return false
-        if (reply.kind === 'refused') {
+        if (reply.kind === 'refused' || reply.kind === 'declined') {
           reject(refusalError('topic' in message ? message.topic : '', reply))
           return true
         }
@@ -430,6 +539,7 @@ export class Admin {
         to: () => (to === undefined ? this.#machine.servers.addresses() : this.#machine.servers.inOrder(to)),
         answer,
         failed: reject,
+        ...(to === undefined && { mayDiffer: ofOneServer }),
       })
     })
   }
@@ -450,12 +560,41 @@ const serversLimits = waitOptions('servers')
 const epochsLimits = waitOptions('epochs')
 const replicasLimits = waitOptions('replicas')
 const enginesLimits = waitOptions('engines')
+const arbitersLimits = waitOptions('arbiters')
+const partsLimits = waitOptions('parts')
+const forgetLimits = waitOptions('forgetServer')
 const placeInNames = text(200, 0)
 
 /** @throws EpochcastError `EC_BAD_ARGUMENT` where a number of servers and their names say different things */
 function checkSize({ members, size }: TopicOptions): void {
   if (members === undefined || size === undefined || members.length === size) return
   throw refusal(`size ${size} is not the number of the members, ${members.length}`, 'say one of them')
+}
+
+/** Whether nothing in the cluster needs the server. */
+function isFree({ isArbiter, topics, isSure }: ServerParts): boolean {
+  return isSure && !isArbiter && topics.length === 0
+}
+
+function serversIn({ servers, silent, old, syncs, arbiters, short, twins }: MessageOf<'directory'>): ServerInfo[] {
+  return servers.map(({ name, address }) => ({
+    id: serverIdOf(name),
+    name,
+    address,
+    alive: !silent.includes(name),
+    hasOldDisk: old.includes(name),
+    twins: twins.filter((twin) => serverIdOf(twin.name) === serverIdOf(name)).map((twin) => twin.address),
+    sync: syncs.find((one) => one.name === name)?.sync ?? 'always',
+    shortages: short.flatMap((one) => (one.name === name ? [one.shortage] : [])),
+    isArbiter: arbiters.some((one) => one.name === name),
+    cameAfterArbiter: arbiters.some((one) => one.name !== name && serverIdOf(one.name) === serverIdOf(name)),
+  }))
+}
+
+function arbiterState(name: ServerName, server: ServerInfo | undefined): ArbiterInfo['state'] {
+  if (server === undefined) return 'silent'
+  if (server.name !== name) return 'lost'
+  return server.hasOldDisk ? 'old-disk' : server.alive ? 'answers' : 'silent'
 }
 
 interface Known {

@@ -20,8 +20,9 @@ import { type ClientCall, ClientMachine } from './machine.ts'
 import type { Publisher } from './operations/add.ts'
 import { addLimits } from './operations/epoch-window.ts'
 import { Together } from './operations/together.ts'
-import { unknownOutcome } from './refusals.ts'
-import type { EventStream } from './stream.ts'
+import { unknownOutcome } from './operations/waiters.ts'
+import { Registrations } from './registrations.ts'
+import type { Requester } from './replies.ts'
 import { SubjectStream } from './subjects.ts'
 import { type TogetherOptions, TogetherStream } from './together-stream.ts'
 import { Topic } from './topic.ts'
@@ -67,13 +68,14 @@ export class Client implements AsyncDisposable {
   readonly #machine: ClientMachine
   readonly #loop: Loop<ClientCall>
   readonly #transport: Transport
-  readonly #streams = new Set<EventStream<unknown>>()
   readonly #waits = new OpenWaits()
   readonly #publishers = new Map<TopicName, Publisher>()
-  readonly #onClose = new Set<() => void>()
+  readonly #onLeave = new Set<() => Promise<unknown>>()
+  readonly #requesters = new Map<TopicName, Requester<Uint8Array>>()
   readonly #messageBytesMax: number
   readonly #seeds: readonly Address[]
   #closed: EpochcastError | null = null
+  #closing: Promise<void> | null = null
 
   /** @throws EpochcastError `EC_BAD_ARGUMENT` */
   constructor(seeds: readonly Address[], given: ConnectOptions) {
@@ -138,12 +140,13 @@ export class Client implements AsyncDisposable {
       waits: this.#waits,
       publisherOf: (of) => this.#publisherOf(of),
       closed: () => this.#closed,
-      roll: (of, epoch) => this.#roll(of, epoch),
-      track: (stream) => this.#streams.add(stream),
-      onClose: (run) => {
-        this.#onClose.add(run)
-        return () => this.#onClose.delete(run)
+      roll: (of, epoch, options) => this.#roll(of, epoch, options),
+      onClose: (run) => this.#waits.add(run),
+      onLeave: (run) => {
+        this.#onLeave.add(run)
+        return () => this.#onLeave.delete(run)
       },
+      requesters: this.#requesters,
       admin: this.admin,
       topic: (of) => this.topic(of),
       newId: randomUUID,
@@ -160,16 +163,17 @@ export class Client implements AsyncDisposable {
     const options = patternOptions(given) as PatternOptions<T>
     const codec = options.codec ?? (bytes() as Codec<unknown> as Codec<T>)
     const { order, signal } = options
+    const registered = new Registrations()
     const stream = new SubjectStream<T>(pattern, options.from ?? 'new', {
       cluster: this.#machine.cluster,
+      ended: () => registered.takeBack(),
       list: (after) => this.admin.topicsAfter(after),
       subscribe: (topic, from) =>
         this.topic(topic, { codec }).subscribe({ from, events: true, ...(order && { order }) }),
     })
     const end = () => stream.end()
-    this.#onClose.add(end)
-    if (signal?.aborted === true) end()
-    else signal?.addEventListener('abort', end, { once: true })
+    registered.add(this.#waits.add(end))
+    registered.onAbort(signal, end)
     return stream
   }
 
@@ -195,23 +199,50 @@ export class Client implements AsyncDisposable {
     const together = new Together((topic) => this.#machine.follower(topic))
     const stream = new TogetherStream<T>(() => this.#loop.call(() => this.#machine.removeTogether(together)))
     this.#loop.call(() => this.#machine.addTogether(together))
-    for (const topic of topics) topic.join(stream, together, options)
+    try {
+      for (const topic of topics) topic.join(stream, together, options)
+    } catch (error) {
+      void stream.return()
+      throw error
+    }
     return stream
   }
 
-  /** Flushes, lets subscriptions end behind what has arrived, and closes. */
+  /**
+   * Flushes, lets subscriptions end behind what has arrived, and closes. A client that is closed already is left as it is.
+   * @throws EpochcastError `EC_TIMEOUT`, `EC_ABORTED`: then it is not closed; `EC_CLOSED` when it was closed meanwhile
+   */
   async drain(options: WaitOptions = {}): Promise<void> {
-    await this.flush(drainOptions(options))
+    const limits = drainOptions(options)
+    if (this.#closed === null) await this.flush(limits)
     await this.close()
   }
 
-  /** Ends everything now. What is pending rejects: with `EC_OUTCOME_UNKNOWN` where it was sent. */
-  async close(): Promise<void> {
-    if (this.#closed !== null) return
-    this.#end(new EpochcastError('EC_CLOSED', 'the client is closed'))
+  /**
+   * Ends everything now. What is pending rejects: with `EC_OUTCOME_UNKNOWN` where it was sent. Members of groups leave before,
+   * so that others are given at once what they hold; while no server answers that takes a few seconds.
+   */
+  close(): Promise<void> {
+    this.#closing ??= this.#close()
+    return this.#closing
+  }
+
+  async #close(): Promise<void> {
+    if (this.#closed === null) {
+      if (this.#onLeave.size > 0) await Promise.all([...this.#onLeave].map((leave) => leave()))
+      this.#end(new EpochcastError('EC_CLOSED', 'the client is closed'))
+    }
     await new Promise<void>((resolve) => setImmediate(resolve))
     this.#loop.stop()
     await this.#transport.close()
+  }
+
+  /**
+   * How many calls, streams and registrations of this client have not ended, for finding what is never ended. What a client keeps
+   * for each topic that it has used is not counted.
+   */
+  get openCount(): number {
+    return this.#waits.count + this.#machine.openCount
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -219,15 +250,16 @@ export class Client implements AsyncDisposable {
   }
 
   #end(reason: EpochcastError): void {
+    if (this.#closed !== null) return
     this.#closed = reason
-    for (const publisher of this.#machine.publishers())
-      publisher.close((id) => (id === null ? reason : unknownOutcome(id, reason)))
+    for (const publisher of this.#machine.publishers()) {
+      const why = publisher.shortage
+      publisher.close((id) => (id === null ? reason : unknownOutcome(id, reason, why)))
+    }
     this.#loop.call((out) => {
       for (const subscription of this.#machine.subscriptions()) this.#machine.removeSubscription(subscription, out)
     })
     this.#waits.end(reason)
-    for (const stream of this.#streams) stream.end()
-    for (const run of this.#onClose) run()
   }
 
   #publisherOf(topic: TopicName): Publisher {
@@ -241,9 +273,10 @@ export class Client implements AsyncDisposable {
     return publisher
   }
 
-  async #roll(topic: TopicName, epoch: Epoch): Promise<void> {
+  async #roll(topic: TopicName, epoch: Epoch, { signal, timeoutMs }: WaitOptions): Promise<void> {
+    const limits = { ...(signal && { signal }), ...(timeoutMs !== undefined && { timeoutMs }) }
     try {
-      await this.admin.reconfigure(topic, { expectEpoch: epoch }).decided
+      await this.admin.reconfigure(topic, { expectEpoch: epoch, ...limits }).decided
     } catch (error) {
       // Somebody else ended it: as good.
       if (!(error instanceof EpochcastError) || error.code !== 'EC_SUPERSEDED') throw error

@@ -2,7 +2,7 @@
  * Follows one topic from epoch to epoch: which configuration is the newest that this client was told of (Definition 2), and
  * how the epochs before it ended.
  */
-import type { Configuration, Decision } from '../proto/configuration.ts'
+import { type Configuration, type Decision, isStamped } from '../proto/configuration.ts'
 import type { EpochcastError } from '../proto/errors.ts'
 import {
   type Address,
@@ -16,11 +16,11 @@ import {
 } from '../proto/ids.ts'
 import type { Effect } from '../proto/machine/contract.ts'
 import { endOf, type Frontier } from '../proto/message-set.ts'
-import type { Message, MessageOf, Template } from '../proto/wire/messages.ts'
+import type { Batch, Message, MessageOf, Template } from '../proto/wire/messages.ts'
 import type { CausalPast, HybridClock } from './causal-past.ts'
 import type { Faults } from './faults.ts'
 import { refusalError } from './refusals.ts'
-import type { Requests } from './requests.ts'
+import { ofOneServer, type Requests } from './requests.ts'
 import type { Servers } from './servers.ts'
 
 /** What was decided about this client's own messages of an epoch. */
@@ -85,6 +85,13 @@ export class Follower {
     this.#requests = requests
   }
 
+  /** Operations that follow this topic, its publisher aside. */
+  get followerCount(): number {
+    let count = 0
+    for (const one of this.#followers) if (one.isPublisher !== true) count++
+    return count
+  }
+
   get epoch(): Epoch | null {
     return this.configuration?.epoch ?? null
   }
@@ -92,6 +99,16 @@ export class Follower {
   /** Notes what this client was acknowledged or given of an epoch; what it knows never falls. */
   noteKnown(of: Epoch, publisher: PublisherId, end: number): void {
     if (of === this.epoch && end > endOf(this.known, publisher)) this.known.set(publisher, { end, digest: 0 })
+  }
+
+  /**
+   * Notes that this client was given messages of a batch up to `end`, by whatever means: they are causes of what it publishes
+   * next. Every reader passes here.
+   */
+  noteGiven({ topic, epoch: of, publisher, time }: Batch, end: number): void {
+    this.clock.witness(time)
+    if (this.configuration === null || !isStamped(this.configuration.order)) return
+    this.past.note(topic, of, publisher, end)
   }
 
   /** Notes how this client's own messages of an epoch ended; the last hundred epochs are kept. */
@@ -105,6 +122,11 @@ export class Follower {
 
   decisionOf(of: Epoch): Decision | undefined {
     return this.#decisions.get(of)
+  }
+
+  /** Whether a server is sending bodies to this client now. */
+  isBusy(from: Address): boolean {
+    return this.#servers.isBusy(from)
   }
 
   addresses(): Address[] {
@@ -145,7 +167,8 @@ export class Follower {
     const failed = () => {
       this.#locating = 0
     }
-    this.#locating = this.#requests.ask({ message: request, to, answer, failed }, out)
+    const question = { message: request, to, answer, failed, mayDiffer: ofOneServer }
+    this.#locating = this.#requests.ask(question, out)
   }
 
   /** No answer where one was due: perhaps the topic lives elsewhere by now. */
@@ -214,6 +237,7 @@ export class Follower {
     if (message.kind !== 'located') return false
     this.#locating = 0
     this.#servers.learn(message.servers)
+    for (const name of message.full) this.#servers.full.note(name, true)
     this.#reach(message.configuration, out)
     return true
   }

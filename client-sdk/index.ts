@@ -15,7 +15,7 @@ export { EpochcastError, type ErrorCode, errorCodes } from '../proto/errors.ts'
 export type { Sync } from '../proto/sync.ts'
 export type { NatsOptions, NatsTls } from '../proto/transport/nats-options.ts'
 export type { GetLevel } from '../proto/wire/messages.ts'
-export { Admin, type ReplicaInfo, type ServerEngines, type ServerInfo } from './admin.ts'
+export { Admin, type ArbiterInfo, type ServerEngines, type ServerInfo } from './admin.ts'
 export { Client, connect } from './client.ts'
 export type { ConnectOptions, PatternOptions } from './client-options.ts'
 export { bytes, type Codec, json, type ProtobufType, protobuf, text, text as string } from './codecs.ts'
@@ -34,10 +34,12 @@ export type {
   ChangeTimes,
   Progress,
   ReconfigureOptions,
+  ServerParts,
   TopicOptions,
 } from './reconfigure.ts'
 export type { From } from './replay.ts'
-export { Responder } from './replies.ts'
+export type { ReplicaInfo } from './replicas.ts'
+export { Responder } from './responding.ts'
 export {
   type EarlyEvent,
   type EpochEvent,

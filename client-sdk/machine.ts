@@ -16,7 +16,7 @@ import {
 import { type Effect, type Input, type Machine, send } from '../proto/machine/contract.ts'
 import { type Clock, hexDigits, type Random } from '../proto/machine/ports.ts'
 import type { Frame } from '../proto/wire/codec.ts'
-import { isTopical, type Message } from '../proto/wire/messages.ts'
+import { isTopical, type Message, type MessageOf } from '../proto/wire/messages.ts'
 import { CausalPast, HybridClock } from './causal-past.ts'
 import { Faults, warnOfMistakes } from './faults.ts'
 import { Follower } from './follower.ts'
@@ -25,8 +25,8 @@ import { type AddLimits, addLimits } from './operations/epoch-window.ts'
 import type { Get } from './operations/get.ts'
 import type { Reader } from './operations/reader.ts'
 import type { Together } from './operations/together.ts'
+import { unknownOutcome } from './operations/waiters.ts'
 import type { Watch } from './operations/watch.ts'
-import { unknownOutcome } from './refusals.ts'
 import { Requests } from './requests.ts'
 import { Servers } from './servers.ts'
 
@@ -38,6 +38,10 @@ export interface ClientMachineOptions {
   /** Hears of everything that is thrown in a step; by default only one operation ends by it. */
   readonly onFault?: (error: unknown) => void
 }
+
+/** How often a client asks for the list of servers, and how many it asks: not all of them need be there. */
+const directoryTicks = 500
+const directoryAskedMax = 3
 
 /** Something to do inside the machine; what it wants sent goes into `out`. */
 export type ClientCall = (out: Effect[]) => void
@@ -94,9 +98,12 @@ export class ClientMachine implements Machine<ClientCall> {
         return this.#onTick(out)
       case 'peer':
         this.servers.peer(input.address, input.up)
-        if (!input.up) this.requests.peerDown(input.address, out)
+        if (!input.up) {
+          this.requests.peerDown(input.address, out)
+          this.#list(out)
+        }
         this.#eachReader((reader) => reader.peer(input.address, input.up, out), out)
-        if (input.up) this.#eachPublisher((publisher) => publisher.peerUp(input.address, out), out)
+        if (input.up) this.#reached(input.address, out)
         return
     }
   }
@@ -110,6 +117,11 @@ export class ClientMachine implements Machine<ClientCall> {
     if (subscription !== undefined) this.#endReader(subscription, error, out)
     const publisher = message.kind === 'batch' ? this.#publishers.get(message.publisher) : undefined
     if (publisher !== undefined) this.#endPublisher(publisher, error)
+  }
+
+  /** What waits for this server can leave now. */
+  #reached(address: Address, out: Effect[]): void {
+    this.#eachPublisher((publisher) => publisher.peerUp(address, out), out)
   }
 
   follower(topic: TopicName): Follower {
@@ -163,6 +175,14 @@ export class ClientMachine implements Machine<ClientCall> {
     if (this.#watches.delete(watch)) watch.close(out)
   }
 
+  /** Operations that have not ended. */
+  get openCount(): number {
+    const [gets, subscriptions, watches] = [this.#gets.size, this.#subscriptions.size, this.#watches.size]
+    let count = gets + subscriptions + watches + this.#togethers.size + this.requests.openCount
+    for (const follower of this.#followers.values()) count += follower.followerCount
+    return count
+  }
+
   publishers(): readonly Publisher[] {
     return [...this.#publishers.values()]
   }
@@ -171,7 +191,7 @@ export class ClientMachine implements Machine<ClientCall> {
     return [...this.#subscriptions.values()]
   }
 
-  /** Finds out which cluster the seeds belong to. */
+  /** Finds out which cluster the seeds belong to, and which servers it has. */
   introduce(told: () => void, out: Effect[]): void {
     this.#introduced.push(told)
     send(out, this.servers.addresses(), { kind: 'introduce' })
@@ -202,14 +222,17 @@ export class ClientMachine implements Machine<ClientCall> {
 
   #onFrame(from: Address, frame: Frame, out: Effect[]): void {
     const { message, envelope } = frame
+    // A hint may be wrong, or be lost: where a frame comes from there is a connection.
+    if (this.servers.peer(from, true)) this.#reached(from, out)
     if (message.kind === 'identity') {
-      this.#onIdentity(message.cluster, message.member)
+      this.#onIdentity(from, message, out)
       return
     }
     if (envelope.cluster !== this.cluster) return
     const name = envelope.from as ServerName
     const { token } = envelope
     if (this.requests.take(token, message, from, out)) return
+    if (message.kind === 'directory') this.#onDirectory(message.servers)
     if (!isTopical(message)) return
     this.#onTopical(from, name, token, message, out)
   }
@@ -241,6 +264,7 @@ export class ClientMachine implements Machine<ClientCall> {
       case 'expected':
         return this.#publisher(this.#publishers.get(message.publisher), (one) => one.expected(name, message, out), out)
       case 'batch':
+        this.servers.sentBody(from)
         toGet((one) => one.batch(message, out))
         return toReader((one) => one.batch(from, message, out))
       case 'pulled':
@@ -250,6 +274,8 @@ export class ClientMachine implements Machine<ClientCall> {
         return toGet((one) => one.held(name, message, out))
       case 'report':
         return this.#eachReader((one) => one.topic === topic && one.report(name, message, out), out)
+      case 'room':
+        return this.#eachPublisher((one) => one.topic === topic && one.room(name, message, out), out)
       case 'opened':
         this.#eachPublisher((one) => one.topic === topic && one.opened(name, message, out), out)
         this.#eachReader((one) => one.topic === topic && one.opened(from, message, out), out)
@@ -266,13 +292,30 @@ export class ClientMachine implements Machine<ClientCall> {
     }
   }
 
-  #onIdentity(cluster: { readonly id: ClusterId } | undefined, member: Member): void {
+  #onIdentity(from: Address, { cluster, member }: MessageOf<'identity'>, out: Effect[]): void {
     this.servers.learn([member])
     if (cluster === undefined) {
       this.unclustered++
       return
     }
     if (this.cluster === '') this.cluster = cluster.id
+    // The list of servers is asked of one that answers: others may be gone.
+    if (this.#introduced.length > 0) send(out, from, { kind: 'list-servers' })
+  }
+
+  /**
+   * Asks for the list of servers: those that a client was told of may all be gone when it needs one, and others may have come
+   * since.
+   */
+  #list(out: Effect[]): void {
+    const all = this.servers.addresses()
+    const isUp = (one: Address) => this.servers.isUp(one)
+    const to = [...all.filter(isUp), ...all.filter((one) => !isUp(one))].slice(0, directoryAskedMax)
+    if (this.cluster !== '') send(out, to, { kind: 'list-servers' })
+  }
+
+  #onDirectory(servers: readonly Member[]): void {
+    this.servers.learn(servers)
     const introduced = this.#introduced
     this.#introduced = []
     for (const told of introduced) told()
@@ -282,6 +325,7 @@ export class ClientMachine implements Machine<ClientCall> {
     this.#ticks++
     if (this.#introduced.length > 0 && this.#ticks % 20 === 0)
       send(out, this.servers.addresses(), { kind: 'introduce' })
+    if (this.#ticks % directoryTicks === 0) this.#list(out)
     this.requests.tick(out)
     for (const follower of this.#followers.values()) follower.tick()
     this.#eachPublisher((publisher) => publisher.tick(out), out)
@@ -295,6 +339,7 @@ export class ClientMachine implements Machine<ClientCall> {
     }
     this.#eachReader((reader) => reader.tick(out), out)
     this.#eachWatch((watch) => watch.tick(out), out)
+    this.servers.ticked()
   }
 
   // Every operation has its part of a step behind a wall of its own.
@@ -345,6 +390,6 @@ export class ClientMachine implements Machine<ClientCall> {
   /** What it had under way may have been stored; whoever publishes next begins with a new one. */
   #endPublisher(publisher: Publisher, error: EpochcastError): void {
     this.#publishers.delete(publisher.id)
-    publisher.close((id) => (id === null ? error : unknownOutcome(id, error)))
+    publisher.close((id) => (id === null ? error : unknownOutcome(id, error, null)))
   }
 }

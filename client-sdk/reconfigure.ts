@@ -59,36 +59,67 @@ export interface Change {
   readonly decided: Promise<ChangeResult>
   /** The next epoch takes operations. */
   readonly enabled: Promise<ChangeResult>
-  /** Server ids that are not needed any more and may stop. */
+  /** Ids of old members that may stop now: nothing in the cluster needs them any more. */
   readonly retirable: Promise<readonly string[]>
+  /** Old members that this topic does not need any more, and that have other parts: they must not stop. */
+  readonly stillNeeded: Promise<readonly ServerParts[]>
+}
+
+/** What a server is needed for. */
+export interface ServerParts {
+  readonly server: string
+  readonly isArbiter: boolean
+  /** Topics that have it as a member, or need what it holds until a change is over. */
+  readonly topics: readonly string[]
+  /** False where neither the server nor a majority of the arbiters answered: more topics may need it. */
+  readonly isSure: boolean
 }
 
 /** Silence of a coordinator after which another server is asked. */
 const coordinatorRetryTicks = 200
 
 /** What one server could not do another one may be doing. */
-const mayComeFromAnother: readonly Refusal[] = ['transfer-failed', 'no-decider', 'busy']
+const mayComeFromAnother: readonly Refusal[] = ['transfer-failed', 'no-decider', 'busy', 'too-few-servers']
 
 /** Who hears how a change goes. */
 export interface ChangeListener {
   decided(result: ChangeResult): void
   enabled(result: ChangeResult): void
+  /** Servers that this topic does not need any more. */
+  released(servers: readonly string[]): void
+}
+
+/** The same, with what the released servers are still needed for. */
+export interface ChangePorts extends Omit<ChangeListener, 'released'> {
   retirable(servers: readonly string[]): void
+  stillNeeded(servers: readonly ServerParts[]): void
 }
 
 /** Runs a change and turns what it tells into promises; a failure rejects those that are still open. */
-export function follow(id: string, run: (told: ChangeListener) => Promise<void>): Change {
+export function follow(id: string, run: (told: ChangePorts) => Promise<void>): Change {
   const decided = deferred<ChangeResult>()
   const enabled = deferred<ChangeResult>()
   const retirable = deferred<readonly string[]>()
-  const all = [decided, enabled, retirable]
+  const stillNeeded = deferred<readonly ServerParts[]>()
+  const all = [decided, enabled, retirable, stillNeeded]
   // Who waits for one of them only is not to be told of the others.
   for (const one of all) one.promise.catch(() => {})
-  const told = { decided: decided.resolve, enabled: enabled.resolve, retirable: retirable.resolve }
+  const told = {
+    decided: decided.resolve,
+    enabled: enabled.resolve,
+    retirable: retirable.resolve,
+    stillNeeded: stillNeeded.resolve,
+  }
   run(told).catch((error: unknown) => {
     for (const one of all) one.reject(error)
   })
-  return { id, decided: decided.promise, enabled: enabled.promise, retirable: retirable.promise }
+  return {
+    id,
+    decided: decided.promise,
+    enabled: enabled.promise,
+    retirable: retirable.promise,
+    stillNeeded: stillNeeded.promise,
+  }
 }
 
 /** Asks the members of `current` to end its epoch, one after the other until one takes the change on. */
@@ -171,7 +202,7 @@ function tell(reply: MessageOf<'changed'>, told: ChangeListener): void {
   const result = resultOf(reply)
   told.decided(result)
   if (reply.enabled) told.enabled(result)
-  if (reply.final) told.retirable(reply.retirable.map(serverIdOf))
+  if (reply.final) told.released(reply.retirable.map(serverIdOf))
 }
 
 function superseded({ topic, decision }: MessageOf<'changed'>): EpochcastError {

@@ -20,15 +20,24 @@ const meanings: Record<Refusal, Meaning> = {
   'disk-full': { code: 'EC_DISK_FULL' },
   'no-cluster': { code: 'EC_NO_CLUSTER', hint: 'bootstrap it once: epochcast bootstrap' },
   'other-cluster': { code: 'EC_OTHER_CLUSTER' },
-  'no-decider': { code: 'EC_NO_DECIDER', isUnchanged: true },
+  'no-decider': {
+    code: 'EC_NO_DECIDER',
+    hint: 'epochcast doctor shows which arbiters or engines are missing',
+    isUnchanged: true,
+  },
   superseded: { code: 'EC_SUPERSEDED', hint: lookAgain },
   'impossible-membership': { code: 'EC_IMPOSSIBLE_MEMBERSHIP' },
   'unknown-server': { code: 'EC_UNKNOWN_SERVER' },
   'transfer-failed': { code: 'EC_TRANSFER_FAILED', isUnchanged: true },
   busy: { code: 'EC_UNAVAILABLE', hint: 'try again' },
+  'too-few-servers': { code: 'EC_UNAVAILABLE' },
+  'still-needed': { code: 'EC_STILL_NEEDED', isUnchanged: true },
 }
 
-export function refusalError(topic: string, { refusal, detail }: MessageOf<'refused'>): EpochcastError {
+export function refusalError(
+  topic: string,
+  { refusal, detail }: Pick<MessageOf<'declined'>, 'refusal' | 'detail'>,
+): EpochcastError {
   const { code, hint, isUnchanged } = meanings[refusal]
   const text =
     refusal === 'unknown-topic' ? `topic ${topic} does not exist` : `${topic === '' ? '' : `${topic}: `}${detail}`
@@ -37,13 +46,4 @@ export function refusalError(topic: string, { refusal, detail }: MessageOf<'refu
     isUnchanged ? `${text}; nothing was changed` : text,
     hint === undefined ? {} : { hint },
   )
-}
-
-/** The caller gave up on a publish that was under way. */
-export function unknownOutcome(id: string, cause: EpochcastError): EpochcastError {
-  return new EpochcastError('EC_OUTCOME_UNKNOWN', `${cause.message}; whether ${id} was stored is not known`, {
-    cause,
-    messageId: id,
-    hint: `ask outcome('${id}')`,
-  })
 }

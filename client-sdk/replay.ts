@@ -8,7 +8,7 @@
  */
 
 import { didYouMean } from '../proto/closest.ts'
-import type { EpochcastError } from '../proto/errors.ts'
+import { EpochcastError } from '../proto/errors.ts'
 import { type ClusterId, type Epoch, epoch, type TopicName } from '../proto/ids.ts'
 import type { Loop } from '../proto/machine/loop.ts'
 import { emptySet } from '../proto/message-set.ts'
@@ -19,6 +19,7 @@ import { refusal } from './door/refusal.ts'
 import type { EpochFollower } from './follower.ts'
 import type { ClientCall, ClientMachine } from './machine.ts'
 import type { Consumer, Delivery, StartAt } from './operations/delivery.ts'
+import type { Registrations } from './registrations.ts'
 
 /** Everything that is kept; what comes from now on; behind a cursor; what was published at a time or later; an epoch. */
 export type From = 'start' | 'new' | Cursor | { readonly time: number | Date } | { readonly epoch: number }
@@ -50,15 +51,23 @@ export function knownPosition(start: Start): Position | null {
   return typeof start === 'string' || isTime(start) ? null : start
 }
 
-/** Finds the epoch in which reading from a time begins. */
+/**
+ * Finds the epoch in which reading from a time begins.
+ * @param registered of what reads: at its end this gives up, with `EC_ABORTED`
+ */
 export function epochAt(
   topic: TopicName,
   timeMs: number,
   machine: ClientMachine,
   loop: Loop<ClientCall>,
+  registered: Registrations,
 ): Promise<Epoch> {
   const follower = machine.follower(topic)
   return new Promise((resolve, reject) => {
+    registered.add(() => {
+      follower.remove(once)
+      reject(new EpochcastError('EC_ABORTED', `looking for the beginning in ${topic} was given up`))
+    })
     const once: EpochFollower = {
       begun: (configuration) => {
         follower.remove(once)
@@ -86,7 +95,9 @@ export function epochAt(
         return true
       }
       loop.call((out) => {
-        machine.requests.ask({ message, to, answer }, out)
+        if (registered.isOver) return
+        const token = machine.requests.ask({ message, to, answer }, out)
+        registered.add(() => machine.requests.withdraw(token))
       })
     })
   }

@@ -2,7 +2,7 @@
 import type { EpochcastError } from '../proto/errors.ts'
 import type { Address } from '../proto/ids.ts'
 import { type Effect, send } from '../proto/machine/contract.ts'
-import type { Message } from '../proto/wire/messages.ts'
+import type { Message, Refusal } from '../proto/wire/messages.ts'
 import type { Faults } from './faults.ts'
 
 export interface Question {
@@ -15,7 +15,12 @@ export interface Question {
   failed?(error: EpochcastError): void
   /** Silence after which it is sent again, once something was answered; before that it goes on to the next server soon. */
   readonly retryTicks?: number
+  /** Refusals that a server gives by what it knows itself: they count only once every server has been asked. */
+  readonly mayDiffer?: readonly Refusal[]
 }
+
+/** Refusals by servers that reach too few others, or have too much to do: another server may answer. */
+export const ofOneServer: readonly Refusal[] = ['no-decider', 'too-few-servers', 'busy']
 
 interface Open extends Question {
   tries: number
@@ -35,6 +40,10 @@ export class Requests {
   constructor(first: number, faults: Faults) {
     this.#faults = faults
     this.#token = first
+  }
+
+  get openCount(): number {
+    return this.#open.size
   }
 
   /** A number that no other request or subscription of this client carries. */
@@ -58,7 +67,12 @@ export class Requests {
     if (open === undefined) return false
     open.ticks = 0
     // A server that refuses without ending the question is not one to wait for.
-    open.isAnswered = message.kind !== 'refused'
+    const refusal = message.kind === 'refused' || message.kind === 'declined' ? message.refusal : null
+    open.isAnswered = refusal === null
+    if (refusal !== null && open.mayDiffer?.includes(refusal) === true && open.tries < open.to().length) {
+      this.#send(token, out)
+      return true
+    }
     const take = () => {
       if (open.answer(message, from, out)) this.#open.delete(token)
     }

@@ -99,6 +99,13 @@ export class Message<T> {
     return formatMessageId({ epoch: this.epoch, publisher: this.publisher, sequence: sequence(this.sequence) })
   }
 
+  /** The same message, its value to be decoded by another codec. */
+  readBy<R>(codec: Codec<R>): Message<R> {
+    const { topic, epoch, publisher, sequence: first, timeMs: time, payload: body } = this
+    const batch: Batch = { kind: 'batch', topic, epoch, publisher, first, last: first, time, check: 0, body }
+    return new Message<R>(batch, 0, this.isReadable ? body : null, codec, this.#header)
+  }
+
   /** The payload, decoded. @throws EpochcastError `EC_BAD_MESSAGE` when the codec cannot read it */
   get value(): T {
     if (!this.isReadable)
@@ -195,6 +202,7 @@ export type StreamEvent<T> = MessageEvent<T> | EarlyEvent | EpochEvent | GapEven
 export interface StreamControl {
   /** The reader has taken that many body bytes. */
   consumed(bytes: number): void
+  /** The stream is over: whatever it registered is taken back. */
   close(): void
 }
 
@@ -242,8 +250,11 @@ export class EventStream<T> implements Consumer, AsyncIterableIterator<StreamEve
     this.#wakeUp()
   }
 
+  /** Nothing comes any more; what has arrived can be read, then reading fails. */
   failed(error: EpochcastError): void {
+    if (this.#closed) return
     this.#failure = error
+    this.#release()
     this.#wakeUp()
   }
 
@@ -272,11 +283,14 @@ export class EventStream<T> implements Consumer, AsyncIterableIterator<StreamEve
 
   async return(): Promise<IteratorResult<StreamEvent<T>>> {
     this.#closed = true
+    this.#failure = null
     this.#queue = []
     this.#head = 0
     this.#batch = null
     this.#run = null
-    this.#control?.close()
+    this.#payloads = []
+    this.#headers.clear()
+    this.#release()
     this.#wakeUp()
     return { done: true, value: undefined }
   }
@@ -287,6 +301,12 @@ export class EventStream<T> implements Consumer, AsyncIterableIterator<StreamEve
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.return()
+  }
+
+  #release(): void {
+    const control = this.#control
+    this.#control = null
+    control?.close()
   }
 
   #take(): StreamEvent<T> | null {
@@ -316,6 +336,7 @@ export class EventStream<T> implements Consumer, AsyncIterableIterator<StreamEve
     const payload = this.#payloads[this.#index]
     if (payload === undefined) {
       this.#batch = null
+      this.#payloads = []
       this.#control?.consumed(batch.body.length)
       return null
     }

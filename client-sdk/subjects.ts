@@ -65,6 +65,8 @@ export interface SubjectPorts<T> {
   /** A page of topics by name, behind `after`. */
   list(after: string): Promise<{ readonly configurations: readonly Configuration[]; readonly more: boolean }>
   subscribe(topic: TopicName, from: From): EventStream<T>
+  /** The stream is over: whatever its client registered for it is taken back. */
+  ended(): void
 }
 
 /** An event, and the topic that it is of. */
@@ -124,7 +126,6 @@ export class SubjectStream<T> implements AsyncIterableIterator<SubjectEvent<T>>,
       }
       if (this.#failure !== null) {
         const failure = this.#failure
-        await this.return()
         this.#failure = null
         throw failure
       }
@@ -137,12 +138,16 @@ export class SubjectStream<T> implements AsyncIterableIterator<SubjectEvent<T>>,
 
   async return(): Promise<IteratorResult<SubjectEvent<T>>> {
     this.end()
+    this.#failure = null
+    for (const { taken } of this.#ready.splice(0)) taken()
     return { done: true, value: undefined }
   }
 
   /** Ends behind what has arrived. */
   end(): void {
+    if (this.#isOver) return
     this.#isOver = true
+    this.#ports.ended()
     clearTimeout(this.#timer)
     for (const stream of this.#streams.values()) void stream.return()
     this.#wakeUp()
@@ -168,8 +173,7 @@ export class SubjectStream<T> implements AsyncIterableIterator<SubjectEvent<T>>,
       // Nobody could say now; topics that are known are read on.
       if (this.#isOver) return
       if (!(error instanceof EpochcastError) || !error.retryable) {
-        this.#failure = error
-        this.#wakeUp()
+        this.#fail(error)
         return
       }
     }
@@ -195,10 +199,13 @@ export class SubjectStream<T> implements AsyncIterableIterator<SubjectEvent<T>>,
     const known = this.#known.get(topic)
     const stream = this.#ports.subscribe(topic, known ?? (this.#hasLooked ? 'start' : this.#from))
     this.#streams.set(topic, stream)
-    this.#pump(topic, stream).catch((error: unknown) => {
-      this.#failure ??= error
-      this.#wakeUp()
-    })
+    this.#pump(topic, stream).catch((error: unknown) => this.#fail(error))
+  }
+
+  #fail(error: unknown): void {
+    if (this.#isOver) return
+    this.#failure = error
+    this.end()
   }
 
   async #pump(topic: TopicName, stream: EventStream<T>): Promise<void> {

@@ -1,15 +1,17 @@
 /** Carrying out a change of one topic, and telling how it goes. */
 
-import type { ChangeResult, Client, ReconfigureOptions } from '../../client-sdk/index.ts'
+import type { ChangeResult, Client, ReconfigureOptions, ServerParts } from '../../client-sdk/index.ts'
 import { EpochcastError } from '../../proto/errors.ts'
-import { serverIdOf } from '../../proto/ids.ts'
 import type { Context } from './context.ts'
 import { configurationJson, idsOf, milliseconds, rounded } from './describe.ts'
+import { partsJson } from './parts.ts'
 
 export interface ChangeOutcome {
   readonly result: ChangeResult
-  /** Servers that this topic does not need any more. */
+  /** Old members that may stop: nothing needs them any more. */
   readonly retirable: readonly string[]
+  /** Old members that have other parts. */
+  readonly stillNeeded: readonly ServerParts[]
   readonly milliseconds: number
 }
 
@@ -35,10 +37,8 @@ export async function carryOut(
     phases.told('decided', decided)
     const result = await change.enabled
     phases.told('enabled', result)
-    // A server that came back with another disk under an old id is a member again.
-    const kept = result.configuration.members.map(({ name }) => serverIdOf(name) as string)
-    const retirable = (await change.retirable).filter((id) => !kept.includes(id))
-    return { result, retirable, milliseconds: performance.now() - startedAt }
+    const [retirable, stillNeeded] = [await change.retirable, await change.stillNeeded]
+    return { result, retirable, stillNeeded, milliseconds: performance.now() - startedAt }
   } catch (error) {
     throw stillRunning(error, topic, change.id, decided)
   } finally {
@@ -97,7 +97,16 @@ class PhaseLine {
   }
 }
 
-export function outcomeJson({ result, retirable, milliseconds: took }: ChangeOutcome): object {
+export function outcomeJson({ result, retirable, stillNeeded, milliseconds: took }: ChangeOutcome): object {
   const { changeId, configuration, times } = result
-  return { type: 'done', changeId, ...configurationJson(configuration), times, milliseconds: rounded(took), retirable }
+  const milliseconds = rounded(took)
+  return {
+    type: 'done',
+    changeId,
+    ...configurationJson(configuration),
+    times,
+    milliseconds,
+    retirable,
+    stillNeeded: stillNeeded.map(partsJson),
+  }
 }

@@ -1,6 +1,7 @@
 /** Where one message is or was, and what became of it. */
 import type { Client, Configuration, Decision, HeldMessage, Member } from '../../client-sdk/index.ts'
 import { majority, operationQuorum, reportsNeeded } from '../../proto/configuration.ts'
+import { EpochcastError } from '../../proto/errors.ts'
 import { type Epoch, formatMessageId, type MessageId, previousEpoch, serverIdOf } from '../../proto/ids.ts'
 import { endOf, type MessageSet, union } from '../../proto/message-set.ts'
 import { count, idsOf, list } from './describe.ts'
@@ -30,8 +31,34 @@ export interface ExplainedServer {
   readonly holds: 'yes' | 'no' | 'silent'
 }
 
-/** What is known of one message in one topic. */
+/** Outcomes that stay what they are, whatever epoch the topic is in. */
+const lasting: readonly Explanation['outcome'][] = ['durable', 'included', 'dropped']
+const looksMax = 5
+
+/**
+ * What is known of one message in one topic. Servers are asked one after the other: what they know counts only where no epoch
+ * of the topic ended meanwhile, or where it cannot change any more.
+ * @throws EpochcastError `EC_UNSETTLED` where epochs end faster than servers can be asked
+ */
 export async function explainIn(
+  client: Client,
+  newest: Configuration,
+  id: MessageId,
+  limits: VerifyLimits,
+): Promise<Explanation> {
+  let known = newest
+  for (let look = 0; look < looksMax; look++) {
+    const found = await lookFor(client, known, id, limits)
+    if (lasting.includes(found.outcome)) return found
+    const now = await client.admin.topic(known.topic, limits)
+    if (now.epoch === known.epoch) return found
+    known = now
+  }
+  const text = `${formatMessageId(id)} could not be found out about: epochs of ${newest.topic} end faster than its servers can be asked`
+  throw new EpochcastError('EC_UNSETTLED', text, { hint: 'ask again when its epochs change less often' })
+}
+
+async function lookFor(
   client: Client,
   newest: Configuration,
   id: MessageId,

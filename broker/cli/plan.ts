@@ -14,6 +14,7 @@ import {
 import { withoutInstance } from '../../proto/decider.ts'
 import { EpochcastError } from '../../proto/errors.ts'
 import { sizeFor } from '../epoch/changes.ts'
+import { checkAnswering } from '../membership/placement.ts'
 import { bad } from './arguments.ts'
 import type { Context } from './context.ts'
 import { count, idsOf, list } from './describe.ts'
@@ -41,7 +42,8 @@ export interface ChangePlan {
 }
 
 /**
- * @throws EpochcastError `EC_IMPOSSIBLE_MEMBERSHIP`, `EC_UNKNOWN_SERVER`, `EC_BAD_ARGUMENT`: nothing has happened then
+ * @throws EpochcastError `EC_IMPOSSIBLE_MEMBERSHIP`, `EC_UNAVAILABLE`, `EC_UNKNOWN_SERVER`, `EC_BAD_ARGUMENT`: nothing has
+ *   happened then
  */
 export function planChange(current: Configuration, options: TopicOptions, servers: readonly ServerInfo[]): ChangePlan {
   const before = sideOf(current)
@@ -74,11 +76,17 @@ export function checkTarget(
     throw new EpochcastError('EC_UNKNOWN_SERVER', text, { hint: `there are ${list(known)}` })
   }
   checkMembership(mode, members ?? Array.from({ length: size }, (_, at) => String(at)))
-  const alive = servers.filter((server) => server.alive).length
-  if (members === null && alive < size) {
-    throw new EpochcastError('EC_IMPOSSIBLE_MEMBERSHIP', `${mode} on ${size} servers, but only ${alive} answer`, {
+  if (members === null && servers.length < size) {
+    const count = `there ${servers.length === 1 ? 'is only 1 server' : `are only ${servers.length} servers`}`
+    throw new EpochcastError('EC_IMPOSSIBLE_MEMBERSHIP', `${mode} on ${size} servers, but ${count}`, {
       hint: 'start more servers, or choose another mode or size',
     })
+  }
+  if (members === null) {
+    // The cluster takes servers that answer before others.
+    const chosen = [...servers].sort((one, other) => Number(other.alive) - Number(one.alive)).slice(0, size)
+    const isAlive = ({ alive }: ServerInfo) => alive
+    checkAnswering(mode, chosen, isAlive, ({ id }) => id)
   }
   if (decider === 'stakes' && mode !== 'fault-masking') {
     throw new EpochcastError('EC_IMPOSSIBLE_MEMBERSHIP', `mode ${mode} cannot decide by stakes`, {

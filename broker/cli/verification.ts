@@ -22,7 +22,7 @@ export interface VerifiedServer {
 }
 
 export interface VerifiedEpoch {
-  readonly epoch: number
+  readonly epoch: Epoch
   readonly change: string
   readonly closingCount: number
   readonly closingDigest: string
@@ -40,7 +40,17 @@ export interface Verification {
   readonly epochs: readonly VerifiedEpoch[]
   /** Messages whose bytes were read, all servers together; null where they were not. */
   readonly read: number | null
+  /** What two looks found alike, while no epoch of the topic ended. */
   readonly differences: readonly Difference[]
+  /** Why the servers could not be compared: their epochs changed while they were asked, or they had not caught up. */
+  readonly unsettled: string | null
+}
+
+/** One look at all servers, which answered one after the other. */
+interface Look {
+  readonly found: Verification
+  /** An epoch ended, began or was not open everywhere while the servers were asked: differences may be of the moment. */
+  readonly isMoving: boolean
 }
 
 export interface VerifyLimits {
@@ -62,11 +72,75 @@ interface Known {
   readonly decisions: readonly Decision[]
 }
 
+/** Pauses between two looks, in milliseconds: what repair and catching up take on a busy machine. */
+const pausesMs = [250, 500, 1_000, 2_000]
+/** Looks in a row that an epoch ended in: more of them would not find out more. */
+const movingMax = 3
+
+/**
+ * Looks again where servers differ: they are asked one after the other, so a difference counts only when two looks in a row
+ * find it, and, unless it is one of decisions or bytes, no epoch of the topic ended from the first question to the last.
+ */
 export async function verifyTopic(
   client: Client,
   newest: Configuration,
   options: VerifyOptions,
 ): Promise<Verification> {
+  let before = await lookAt(client, newest, options, null)
+  let moving = 0
+  for (const pauseMs of pausesMs) {
+    if (before.found.differences.length === 0) return before.found
+    moving = before.isMoving ? moving + 1 : 0
+    if (moving === movingMax) break
+    options.progress(() => `${newest.topic}: looking again`)
+    await pause(pauseMs, options.limits.signal)
+    const again = await lookAt(client, await client.admin.topic(newest.topic, options.limits), options, before)
+    const isSameEpoch = again.found.epoch === before.found.epoch && !again.isMoving && !before.isMoving
+    const known = new Set(before.found.differences.map(keyOf))
+    const repeated = again.found.differences.filter((one) => known.has(keyOf(one)))
+    const confirmed = repeated.filter((one) => isSameEpoch || isLasting(one))
+    if (confirmed.length > 0) return { ...again.found, differences: confirmed }
+    before = again
+  }
+  const { found, isMoving } = before
+  if (found.differences.length === 0) return found
+  const why = isMoving
+    ? 'its epochs change faster than its servers can be asked'
+    : 'what its servers hold is still changing: they may be catching up'
+  return { ...found, differences: [], unsettled: why }
+}
+
+/** Whether a difference cannot come from asking at two moments: decisions and batches never change. */
+function isLasting({ what }: Difference): boolean {
+  return what === 'decision' || what === 'bytes'
+}
+
+function keyOf({ what, epoch: of, text }: Difference): string {
+  return `${what} ${of} ${text}`
+}
+
+function pause(milliseconds: number, signal: AbortSignal): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const stop = () => {
+      clearTimeout(timer)
+      reject(signal.reason)
+    }
+    const timer = setTimeout(() => {
+      signal.removeEventListener('abort', stop)
+      resolve()
+    }, milliseconds)
+    if (signal.aborted) stop()
+    else signal.addEventListener('abort', stop, { once: true })
+  })
+}
+
+/** @param before an earlier look: only the epochs that it found to differ, and those that it did not read, are read again */
+async function lookAt(
+  client: Client,
+  newest: Configuration,
+  options: VerifyOptions,
+  before: Look | null,
+): Promise<Look> {
   const { topic } = newest
   const { limits } = options
   options.progress(() => `asking ${newest.members.length} servers of ${topic}`)
@@ -75,17 +149,46 @@ export async function verifyTopic(
   const chain = chainOf(answered)
   const differences = [...compareDecisions(answered), ...checkChain(chain), ...compareVectors(newest, answered)]
   const complete = new Map<Epoch, string[]>()
+  for (const [of, holders] of readBefore(before, answered)) complete.set(of, [...holders])
   const read = options.isDeep ? await readAll(client, newest, answered, chain, complete, differences, options) : null
-  return {
+  const found: Verification = {
     topic,
     epoch: newest.epoch,
     mode: newest.mode,
     servers: serversOf(newest, answered),
     silent: known.filter((one) => one.condition === null).map(({ id }) => id),
     epochs: chain.map((decision) => epochOf(decision, answered, complete)),
-    read,
+    read: read === null ? null : read + (before?.found.read ?? 0),
     differences,
+    unsettled: null,
   }
+  const isMoving = differences.length > 0 && !(await isStill(client, newest, answered, options))
+  return { found, isMoving }
+}
+
+/** Closed epochs that an earlier look read on the same servers, and in which it found no difference. */
+function readBefore(before: Look | null, answered: readonly Known[]): (readonly [Epoch, readonly string[]])[] {
+  if (before === null) return []
+  const { servers, epochs, differences } = before.found
+  const isSame = answered.every(({ id }) => servers.some(({ server }) => server === id))
+  return epochs.flatMap(({ epoch: of, complete }) => {
+    const isSettled = isSame && complete !== null && !differences.some((one) => one.epoch === of)
+    return isSettled ? [[of, complete] as const] : []
+  })
+}
+
+/** Whether every server that answered had opened the newest epoch before it was compared, and has it open still. */
+async function isStill(
+  client: Client,
+  newest: Configuration,
+  answered: readonly Known[],
+  { limits }: VerifyOptions,
+): Promise<boolean> {
+  const isOpen = (one: ServerCondition | null) => one?.phase === 'open' && one.epoch === newest.epoch
+  if (!answered.every(({ condition }) => isOpen(condition))) return false
+  const { inspection } = client.admin
+  const asked = answered.map(({ member }) => inspection.condition(newest.topic, newest.epoch, member, limits))
+  return (await Promise.all(asked)).every(isOpen)
 }
 
 async function ask(client: Client, newest: Configuration, member: Member, limits: VerifyLimits): Promise<Known> {
@@ -165,7 +268,7 @@ function compareVectors(newest: Configuration, answered: readonly Known[]): Diff
   return differences
 }
 
-/** Reads every closed epoch that is kept, and the open one as far as all members hold it. */
+/** Reads every closed epoch that is kept and not in `complete`, and the open one as far as all members hold it. */
 async function readAll(
   client: Client,
   newest: Configuration,
@@ -187,7 +290,7 @@ async function readAll(
   }
   for (const { next, closing } of chain) {
     const of = previousEpoch(next.epoch)
-    if (of < newest.floor || of < 1) continue
+    if (of < newest.floor || of < 1 || complete.has(of)) continue
     const holders: string[] = []
     for (const one of answered) {
       const held = await readEpoch(of, one, closing)

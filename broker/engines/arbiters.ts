@@ -5,14 +5,15 @@
  * Source: section 4.2 step 3 ("the consensus engine could be ... Paxos among replicated state machines"), section 5.3.
  */
 import { type Configuration, type Decision, type Member, majority } from '../../proto/configuration.ts'
-import { beforeFirst, type Epoch, type ServerName, type TopicName } from '../../proto/ids.ts'
+import { beforeFirst, type Epoch, type ServerName, serverIdOf, type TopicName } from '../../proto/ids.ts'
 import { type Effect, send } from '../../proto/machine/contract.ts'
 import type { Stake } from '../../proto/stake.ts'
 import { sameStake } from '../../proto/stake.ts'
 import type { Message, MessageOf } from '../../proto/wire/messages.ts'
 import { type AcceptedProposal, highestProposal } from '../epoch/acceptor.ts'
+import { Rivalry } from '../epoch/rivalry.ts'
 import type { Host, Limits } from '../host.ts'
-import type { DecisionEngine, Proposal, ProposalListener, Registry, TopicPage } from './engine.ts'
+import type { DecisionEngine, Proposal, ProposalListener, QuestionPorts, Registry, TopicPage } from './engine.ts'
 
 /** What arbiters answer. */
 export type ArbiterAnswer = MessageOf<
@@ -26,6 +27,8 @@ interface Question {
 }
 
 const questionsMax = 10_000
+/** Ticks after which a question ends where too few arbiters are alive to answer it. */
+const hopelessTicks = 100
 
 export class Arbiters implements DecisionEngine, Registry {
   readonly #host: Host
@@ -50,7 +53,9 @@ export class Arbiters implements DecisionEngine, Registry {
       this.#round = Math.max(this.#round, above) + 1
       return this.#round
     }
-    const proposal = new SynodProposal(topic, epoch, listener, this.#host, this.#limits, quorum, nextRound, ask, stop)
+    const missing = () => this.missing
+    const ports = { ask, stop, missing }
+    const proposal = new SynodProposal(topic, epoch, listener, this.#host, this.#limits, quorum, nextRound, ports)
     this.#questions.set(token, proposal)
     proposal.prepare(out)
     return proposal
@@ -58,20 +63,28 @@ export class Arbiters implements DecisionEngine, Registry {
 
   note(configuration: Configuration, done: (out: Effect[]) => void, out: Effect[]): void {
     const { topic, epoch } = configuration
-    this.#poll({ kind: 'note', topic, epoch, configuration }, (_answers, into) => done(into), out)
+    const ports = { found: (_answers: readonly ArbiterAnswer[], into: Effect[]) => done(into), unanswered: () => {} }
+    this.#poll({ kind: 'note', topic, epoch, configuration }, ports, out)
   }
 
-  lookup(topic: TopicName, done: (found: Configuration | null, out: Effect[]) => void, out: Effect[]): void {
-    const newest = (answers: readonly ArbiterAnswer[], into: Effect[]) => {
-      const found = answers.flatMap((answer) => (answer.kind === 'found' && answer.configuration) || [])
-      done(newestOf(found), into)
+  lookup(topic: TopicName, ports: QuestionPorts<Configuration | null>, out: Effect[]): void {
+    const found = (answers: readonly ArbiterAnswer[], into: Effect[]) => {
+      const all = answers.flatMap((answer) => (answer.kind === 'found' && answer.configuration) || [])
+      ports.found(newestOf(all), into)
     }
-    this.#poll({ kind: 'lookup', topic, epoch: beforeFirst }, newest, out)
+    this.#poll({ kind: 'lookup', topic, epoch: beforeFirst }, { ...ports, found }, out)
   }
 
-  list(after: string, done: (found: TopicPage, out: Effect[]) => void, out: Effect[]): void {
-    const merge = (answers: readonly ArbiterAnswer[], into: Effect[]) => done(mergePages(answers), into)
-    this.#poll({ kind: 'list-topics', after }, merge, out)
+  list(after: string, ports: QuestionPorts<TopicPage>, out: Effect[]): void {
+    const found = (answers: readonly ArbiterAnswer[], into: Effect[]) => ports.found(mergePages(answers), into)
+    this.#poll({ kind: 'list-topics', after }, { ...ports, found }, out)
+  }
+
+  /** Which arbiters are missing, for people; null where enough of them are alive. */
+  get missing(): string | null {
+    return this.#hasMajority()
+      ? null
+      : this.#missingText(this.#members().filter(({ name }) => this.#host.isAlive(name)))
   }
 
   take(from: ServerName, token: number, answer: ArbiterAnswer, out: Effect[]): void {
@@ -82,9 +95,11 @@ export class Arbiters implements DecisionEngine, Registry {
     if (this.#questions.size > 0) for (const question of [...this.#questions.values()]) question.tick(out)
   }
 
-  #poll(message: Message, done: (answers: readonly ArbiterAnswer[], out: Effect[]) => void, out: Effect[]): void {
-    // Clients ask again when they are not answered; proposals and notes are a server's own and few.
-    if (this.#questions.size >= questionsMax) return
+  #poll(message: Message, ports: QuestionPorts<readonly ArbiterAnswer[]>, out: Effect[]): void {
+    if (this.#questions.size >= questionsMax) {
+      ports.unanswered('too many questions wait for the arbiters', out)
+      return
+    }
     const token = this.#host.nextToken()
     const answers = new Map<ServerName, ArbiterAnswer>()
     let ticks = 0
@@ -92,21 +107,53 @@ export class Arbiters implements DecisionEngine, Registry {
       take: (from, answer, into) => {
         answers.set(from, answer)
         if (answers.size < majority(this.#members().length) || !this.#questions.delete(token)) return
-        done([...answers.values()], into)
+        ports.found([...answers.values()], into)
       },
       tick: (into) => {
         ticks++
-        if (ticks > this.#limits.planTicks) this.#questions.delete(token)
-        else if (ticks % (this.#limits.resendTicks * 4) === 0) this.#ask(token, message, into)
+        const isHopeless = ticks >= hopelessTicks && !this.#hasMajority()
+        if (isHopeless || ticks > this.#limits.planTicks) {
+          this.#questions.delete(token)
+          const answering = this.#members().filter(({ name }) => answers.has(name))
+          ports.unanswered(this.#missingText(answering), into)
+        } else if (ticks % (this.#limits.resendTicks * 4) === 0) this.#ask(token, message, into)
       },
     })
     this.#ask(token, message, out)
+  }
+
+  #hasMajority(): boolean {
+    const arbiters = this.#members()
+    return arbiters.filter(({ name }) => this.#host.isAlive(name)).length >= majority(arbiters.length)
+  }
+
+  #missingText(answering: readonly Member[]): string {
+    const arbiters = this.#members()
+    const missing = arbiters.filter(({ name }) => !answering.some((one) => one.name === name))
+    const names = missing.map(({ name, address }) => {
+      // Another storage under the same id is another server, which promised nothing and is no arbiter.
+      const isLost = this.#host.alive().some((one) => one.name !== name && serverIdOf(one.name) === serverIdOf(name))
+      return `${serverIdOf(name)} (${address}${isLost ? ', came back without its disk' : ''})`
+    })
+    return (
+      `${answering.length} of ${arbiters.length} arbiters answer, and it takes ${majority(arbiters.length)}; ` +
+      `missing: ${names.join(', ')}`
+    )
   }
 
   #ask(token: number, message: Message, out: Effect[]): void {
     const to = this.#members().map((member) => this.#host.addressOf(member))
     send(out, to, message, token)
   }
+}
+
+/** What a proposal needs of its owner. */
+interface ProposalPorts {
+  /** Sends to all arbiters. */
+  ask(message: Message, out: Effect[]): void
+  /** No answer is wanted any more. */
+  stop(): void
+  missing(): string | null
 }
 
 /** One proposer's rounds over one register. */
@@ -118,8 +165,7 @@ class SynodProposal implements Proposal, Question {
   readonly #limits: Limits
   readonly #quorum: number
   readonly #nextRound: (above: number) => number
-  readonly #ask: (message: Message, out: Effect[]) => void
-  readonly #stop: () => void
+  readonly #ports: ProposalPorts
   #round = 0
   #phase: 'preparing' | 'prepared' | 'accepting' = 'preparing'
   #stake: Stake
@@ -131,6 +177,7 @@ class SynodProposal implements Proposal, Question {
   #ticks = 0
   /** Ticks until the next round, after a rival was ahead. */
   #pauseTicks = 0
+  readonly #rivalry: Rivalry
 
   constructor(
     topic: TopicName,
@@ -140,8 +187,7 @@ class SynodProposal implements Proposal, Question {
     limits: Limits,
     quorum: number,
     nextRound: (above: number) => number,
-    ask: (message: Message, out: Effect[]) => void,
-    stop: () => void,
+    ports: ProposalPorts,
   ) {
     this.#topic = topic
     this.#epoch = epoch
@@ -150,8 +196,8 @@ class SynodProposal implements Proposal, Question {
     this.#limits = limits
     this.#quorum = quorum
     this.#nextRound = nextRound
-    this.#ask = ask
-    this.#stop = stop
+    this.#ports = ports
+    this.#rivalry = new Rivalry(host.random, limits.resendTicks * 2)
     this.#stake = this.#nextStake()
   }
 
@@ -159,7 +205,7 @@ class SynodProposal implements Proposal, Question {
     this.#phase = 'preparing'
     this.#promises.clear()
     this.#accepts.clear()
-    this.#ask({ kind: 'arbiter-prepare', topic: this.#topic, epoch: this.#epoch, stake: this.#stake }, out)
+    this.#ports.ask({ kind: 'arbiter-prepare', topic: this.#topic, epoch: this.#epoch, stake: this.#stake }, out)
   }
 
   propose(decision: Decision, out: Effect[]): void {
@@ -168,7 +214,7 @@ class SynodProposal implements Proposal, Question {
   }
 
   cancel(): void {
-    this.#stop()
+    this.#ports.stop()
   }
 
   take(from: ServerName, answer: ArbiterAnswer, out: Effect[]): void {
@@ -180,10 +226,10 @@ class SynodProposal implements Proposal, Question {
       case 'arbiter-outranked':
         if (answer.promised.round < this.#round || this.#pauseTicks > 0) return
         this.#round = answer.promised.round
-        this.#pauseTicks = 1 + this.#host.random.below(this.#limits.resendTicks * 2)
+        this.#pauseTicks = this.#rivalry.pause()
         return
       case 'arbiter-closed':
-        this.#stop()
+        this.#ports.stop()
         return this.#listener.closed(answer.newest, out)
       default:
         return
@@ -192,6 +238,8 @@ class SynodProposal implements Proposal, Question {
 
   tick(out: Effect[]): void {
     this.#ticks++
+    const missing = this.#ticks % hopelessTicks === 0 ? this.#ports.missing() : null
+    if (missing !== null) this.#listener.waiting?.(missing, out)
     if (this.#pauseTicks > 0) {
       if (--this.#pauseTicks > 0) return
       this.#stake = this.#nextStake()
@@ -218,7 +266,7 @@ class SynodProposal implements Proposal, Question {
     if (this.#phase !== 'accepting' || !sameStake(answer.stake, this.#stake) || this.#proposed === null) return
     this.#accepts.add(from)
     if (this.#accepts.size < this.#quorum) return
-    this.#stop()
+    this.#ports.stop()
     this.#listener.decided(this.#proposed, out)
   }
 
@@ -233,9 +281,9 @@ class SynodProposal implements Proposal, Question {
 
   #repeat(out: Effect[]): void {
     const { topic, epoch, stake } = { topic: this.#topic, epoch: this.#epoch, stake: this.#stake }
-    if (this.#phase === 'preparing') this.#ask({ kind: 'arbiter-prepare', topic, epoch, stake }, out)
+    if (this.#phase === 'preparing') this.#ports.ask({ kind: 'arbiter-prepare', topic, epoch, stake }, out)
     if (this.#phase === 'accepting' && this.#proposed !== null) {
-      this.#ask({ kind: 'arbiter-accept', topic, epoch, stake, decision: this.#proposed }, out)
+      this.#ports.ask({ kind: 'arbiter-accept', topic, epoch, stake, decision: this.#proposed }, out)
     }
   }
 

@@ -41,8 +41,15 @@ export interface DecisionEngine {
 export interface Registry {
   /** Keeps the newest decided configuration where clients find it; `done` once it is kept. */
   note(configuration: Configuration, done: (out: Effect[]) => void, out: Effect[]): void
-  /** Newest noted configuration, or null where the topic is unknown; not called where the engine does not answer. */
-  lookup(topic: TopicName, done: (found: Configuration | null, out: Effect[]) => void, out: Effect[]): void
+  /** Newest noted configuration, or null where the topic is unknown. */
+  lookup(topic: TopicName, ports: QuestionPorts<Configuration | null>, out: Effect[]): void
   /** A page of the topics' newest noted configurations, in the order of their names, behind `after`. */
-  list(after: string, done: (found: TopicPage, out: Effect[]) => void, out: Effect[]): void
+  list(after: string, ports: QuestionPorts<TopicPage>, out: Effect[]): void
+}
+
+/** Callbacks of one question to the arbiters: exactly one of them is called, once. */
+export interface QuestionPorts<Found> {
+  found(found: Found, out: Effect[]): void
+  /** Too few arbiters answer. @param reason names those that are missing, for people */
+  unanswered(reason: string, out: Effect[]): void
 }

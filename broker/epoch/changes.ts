@@ -23,7 +23,8 @@ import { type Address, previousEpoch, type ServerName, serverId, serverIdOf, typ
 import { type Effect, send } from '../../proto/machine/contract.ts'
 import type { Message, MessageOf, Refusal } from '../../proto/wire/messages.ts'
 import type { Directory } from '../membership/directory.ts'
-import { place } from '../membership/placement.ts'
+import { checkAnswering, choose, memberId } from '../membership/placement.ts'
+import { explain, refusalOf } from '../refusal.ts'
 import type { Replica } from '../replica/replica.ts'
 import type { TopicState } from '../replica/topic-state.ts'
 import type { ChangeListener, ChangePhase, ChangeResult, Coordination } from './change.ts'
@@ -42,6 +43,12 @@ interface Asker {
 interface Running {
   readonly coordinator: Coordinator
   readonly askers: Asker[]
+}
+
+/** What is known of the epochs of a topic: the newest one that is decided, and the highest one that is enabled. */
+interface Known {
+  readonly newest: Configuration
+  readonly enabled: number
 }
 
 const waitingMax = 100
@@ -80,9 +87,21 @@ export class Changes {
   /** A member of a wedged epoch finishes what its coordinator left. */
   finish(topic: TopicName, intent: Intent, finishing: boolean, out: Effect[]): void {
     const old = this.#replica(topic)?.state.opened?.configuration
-    if (old === undefined || this.#running.has(topic)) return
-    // Whoever cannot ask who decides leaves it to the other members.
+    if (old === undefined) return
+    const running = this.#running.get(topic)
+    if (running !== undefined) {
+      if (running.coordinator.old.epoch >= old.epoch) return
+      // That change is decided, and this server has begun the epoch that it made; the end of that one does not wait for the others.
+      this.#setAside(topic, running)
+    }
+    // A server that cannot ask the decider leaves it to the other members.
     if (this.#needs.deciders.has(old.decider)) this.#run(old, intent, [], finishing, out)
+  }
+
+  /** Followed to its end, and in nobody's way any more. */
+  #setAside(topic: TopicName, running: Running): void {
+    this.#stalled.add(running)
+    this.#running.delete(topic)
   }
 
   take(from: ServerName, token: number, message: Message, out: Effect[]): void {
@@ -112,8 +131,7 @@ export class Changes {
       coordinator.tick(out)
       if (coordinator.over) this.#next(topic, coordinator, out)
       else if (coordinator.isStalled && this.#waiting.has(topic)) {
-        this.#stalled.add(running)
-        this.#running.delete(topic)
+        this.#setAside(topic, running)
         this.#beginWaiting(topic, out)
       }
     }
@@ -149,7 +167,8 @@ export class Changes {
       else if (this.#running.has(request.topic)) this.#wait(asker, into)
       else this.#start(asker, newest, into)
     }
-    this.#needs.registry.lookup(request.topic, found, out)
+    const unanswered = (reason: string, into: Effect[]) => this.#refuse(asker, 'no-decider', reason, into)
+    this.#needs.registry.lookup(request.topic, { found, unanswered }, out)
   }
 
   /** The epoch is over, and how is not known here: a member of the newest one tells. */
@@ -173,33 +192,31 @@ export class Changes {
     if (asker === undefined || made === undefined || decision === undefined) return
     this.#past.delete(token)
     const old = message.decisions.find((one) => one.next.epoch === previousEpoch(decision.next.epoch)) ?? made
-    const isNewest = decision.next.epoch >= message.newest.epoch
-    this.#follow(asker, decision, old.next, isNewest, this.#replica(message.topic)?.state ?? null, out)
+    const state = this.#replica(message.topic)?.state
+    const known = { newest: message.newest, enabled: Math.max(message.enabled, state?.enabledEpoch ?? 0) }
+    this.#follow(asker, decision, old.next, known, out)
   }
 
   /** The epoch was ended already: by this very change, which is then followed to its end, or by another. */
   #answerPast(asker: Asker, decision: Decision, state: TopicState | null, out: Effect[]): void {
     const old = state?.configurationOf(previousEpoch(decision.next.epoch)) ?? null
-    const isNewest = decision.next.epoch >= (state?.newest?.epoch ?? 0)
-    this.#follow(asker, decision, old, isNewest, state, out)
+    const known = { newest: state?.newest ?? decision.next, enabled: state?.enabledEpoch ?? 0 }
+    this.#follow(asker, decision, old, known, out)
   }
 
-  /** @param isNewest nothing is known of a later epoch, so this one may not be enabled yet */
-  #follow(
-    asker: Asker,
-    decision: Decision,
-    old: Configuration | null,
-    isNewest: boolean,
-    state: TopicState | null,
-    out: Effect[],
-  ): void {
-    const isEnabled = !isNewest || (state?.enabledEpoch ?? 0) >= decision.next.epoch
+  /**
+   * Tells the result of a change whose epoch is over. That a later epoch has been decided does not show that this one, or any, is
+   * enabled: until that is known, the change is followed as if it had just been decided.
+   */
+  #follow(asker: Asker, decision: Decision, old: Configuration | null, known: Known, out: Effect[]): void {
+    const isEnabled = known.enabled >= decision.next.epoch
     const isOwn = decision.changeId === asker.request.changeId
-    if (isOwn && isNewest && old !== null) {
+    if (isOwn && !isEnabled && old !== null) {
+      const later = known.newest.epoch > decision.next.epoch ? known.newest.members : []
       if (this.#running.has(old.topic)) this.#wait(asker, out)
-      else this.#run(old, intentOf(decision), [asker], true, out).decided(decision, out)
+      else this.#run(old, intentOf(decision), [asker], true, out).decided(decision, out, later)
     } else if (isOwn && !isEnabled) {
-      // One of the next members, which does not know who came before: whoever asks, asks another server.
+      // One of the next members, which does not know the members before: the asker turns to another server.
       this.#refuse(asker, 'not-yet', `whether epoch ${decision.next.epoch} is enabled is not known here`, out)
     } else this.#tellPast(asker, decision, old, isEnabled, out)
   }
@@ -238,12 +255,7 @@ export class Changes {
         this.#early.push(asker)
         return
       }
-      this.#refuse(
-        asker,
-        refusalOf(error),
-        error.hint === undefined ? error.message : `${error.message}; ${error.hint}`,
-        out,
-      )
+      this.#refuse(asker, refusalOf(error), explain(error), out)
     }
   }
 
@@ -327,23 +339,14 @@ export class Changes {
     })
   }
 
-  /** Members nobody named: the old ones as far as the mode has room for them, then others that are alive. */
+  /** Members that nobody named: the living old ones as far as the mode has room for them, then others, living ones first. */
   #chosen(request: MessageOf<'reconfigure'>, mode: Mode, old: Configuration): Member[] {
     const size = request.size ?? sizeFor(mode, old)
     if (mode === old.mode && size === old.members.length) return [...old.members]
-    const alive = this.#directory.alive()
-    const kept = old.members.filter(({ name }) => this.#directory.isAlive(name)).slice(0, size)
-    const spare = alive.filter((member) => !old.members.some(({ name }) => name === member.name))
-    const members = [...kept, ...place(old.topic, spare, size - kept.length)]
-    if (members.length < size) {
-      throw new EpochcastError(
-        'EC_IMPOSSIBLE_MEMBERSHIP',
-        `${mode} on ${size} servers, but only ${members.length} answer`,
-        {
-          hint: 'start more servers, or name the members',
-        },
-      )
-    }
+    const isAlive = ({ name }: Member) => this.#directory.isAlive(name)
+    const kept = old.members.filter(isAlive).slice(0, size)
+    const members = choose(old.topic, mode, size, kept, this.#directory.servers(), isAlive)
+    checkAnswering(mode, members, isAlive, memberId)
     return members
   }
 
@@ -389,11 +392,6 @@ export function sizeFor(mode: Mode, old: Configuration): number {
   const failures = Math.max(1, toleratedFailures(old.mode, old.members.length))
   if (mode === 'fault-masking') return 2 * failures + 1
   return mode === 'fault-recovery' ? failures + 1 : defaultSizes.single
-}
-
-function refusalOf({ code }: EpochcastError): Refusal {
-  if (code === 'EC_NO_DECIDER') return 'no-decider'
-  return code === 'EC_UNKNOWN_SERVER' ? 'unknown-server' : 'impossible-membership'
 }
 
 function newer(one: Configuration | null, other: Configuration | null): Configuration | null {

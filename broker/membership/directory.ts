@@ -5,8 +5,11 @@
 import type { Member } from '../../proto/configuration.ts'
 import { type Address, type ServerId, type ServerName, serverIdOf } from '../../proto/ids.ts'
 import { type Effect, send } from '../../proto/machine/contract.ts'
+import type { Shortage } from '../../proto/shortage.ts'
 import type { Sync } from '../../proto/sync.ts'
+import { messageBytes } from '../../proto/wire/codec.ts'
 import type { MessageOf } from '../../proto/wire/messages.ts'
+import { Lives } from './lives.ts'
 
 interface Known {
   member: Member
@@ -14,41 +17,54 @@ interface Known {
   silentTicks: number
   /** As it said itself. */
   sync: Sync
+  /** As it said last. */
+  short: readonly Shortage[]
 }
 
 const heartbeatTicks = 20
 const suspectTicks = 100
 const settleTicks = 50
 
-/** What a heartbeat says of the log: nothing while this server does not speak for its topics. */
-export type Shows = () => { readonly incarnation: number; readonly position: number } | null
+/** What a heartbeat says of its process, and of the log: of the log nothing while this server does not speak for its topics. */
+export type Shows = () => { readonly incarnation: number; readonly position?: number } | null
+
+/** What servers have found out about each other, for whoever asks. */
+export interface Findings {
+  /** Their disk is an old copy. */
+  old(): readonly ServerName[]
+  /** Processes that were refused, because another one runs under their id. */
+  twins(): readonly Member[]
+}
 
 export class Directory {
   readonly #self: Member
   readonly #seeds: readonly Address[]
   readonly #known = new Map<ServerId, Known>()
+  readonly #lives = new Lives()
   readonly #shows: Shows
-  readonly #old: () => readonly ServerName[]
+  readonly #findings: Findings
   readonly #says: { readonly sync?: Sync }
+  readonly #shortages: () => readonly Shortage[]
   /** Made again when somebody new is known. */
   #sorted: Member[] | null = null
   #listDigest: number | null = null
   #ticks = 0
 
-  /** @param old servers whose disk is an old copy, for whoever asks */
   constructor(
     self: Member,
     seeds: readonly Address[],
     shows: Shows = () => null,
-    old: () => ServerName[] = () => [],
+    findings: Findings = { old: () => [], twins: () => [] },
     sync: Sync = 'always',
+    shortages: () => readonly Shortage[] = () => [],
   ) {
     this.#self = self
     this.#shows = shows
-    this.#old = old
+    this.#findings = findings
     this.#seeds = seeds.filter((seed) => seed !== self.address)
     this.#says = sync === 'always' ? {} : { sync }
-    this.#known.set(serverIdOf(self.name), { member: self, silentTicks: 0, sync })
+    this.#shortages = shortages
+    this.#known.set(serverIdOf(self.name), { member: self, silentTicks: 0, sync, short: [] })
   }
 
   /** Every server that was heard of, this one included, in the order of their names. */
@@ -109,11 +125,15 @@ export class Directory {
     return this.#ticks > settleTicks
   }
 
-  /** A server said who it is. A newer storage under the same id is another server and takes its place. */
-  heard(member: Member): void {
+  /**
+   * A server said who it is. A newer storage under the same id is another server and takes its place; one that was forgotten
+   * is a server again.
+   */
+  heard(member: Member, out: Effect[]): void {
     if (member.name === this.#self.name) return
     const id = serverIdOf(member.name)
     if (id === serverIdOf(this.#self.name)) return
+    if (this.#lives.isForgotten(member.name)) this.#live(member.name, this.#lives.next(member.name), out)
     const known = this.#known.get(id)
     if (known?.member.name === member.name && known.member.address === member.address) known.silentTicks = 0
     else this.#note(id, member, 0)
@@ -125,20 +145,69 @@ export class Directory {
     return all.filter(({ sync }) => sync !== 'always')
   }
 
+  /** What servers that answer are short of, this one included. */
+  short(): MessageOf<'directory'>['short'] {
+    return [...this.#known.values()].flatMap(({ member: { name }, short }) => {
+      const now = name === this.#self.name ? this.#shortages() : this.isAlive(name) ? short : []
+      return now.map((shortage) => ({ name, shortage }))
+    })
+  }
+
+  /** Those of some members whose disks are full. */
+  fullAmong(members: readonly Member[]): ServerName[] {
+    const full = new Set(this.short().flatMap(({ name, shortage }) => (shortage === 'space' ? [name] : [])))
+    return members.map(({ name }) => name).filter((name) => full.has(name))
+  }
+
   /** Others told of it: it is asked itself before it counts as alive. */
   told(members: readonly Member[], out: Effect[]): void {
-    const strange = members.filter((member) => !this.#known.has(serverIdOf(member.name)))
+    const strange = members.filter(({ name }) => !this.#known.has(serverIdOf(name)) && !this.#lives.isForgotten(name))
     for (const member of strange) this.#note(serverIdOf(member.name), member, suspectTicks)
     if (strange.length > 0) this.#greet(strange, out)
   }
 
   onAlive(from: Address, message: MessageOf<'alive'>, out: Effect[]): void {
     const { member, sync = 'always' } = message
-    this.heard(member)
+    this.heard(member, out)
     const known = this.#known.get(serverIdOf(member.name))
-    if (known?.member.name === member.name && member.name !== this.#self.name) known.sync = sync
-    if (message.directory !== this.#digest())
-      send(out, from, { kind: 'directory', servers: this.servers(), silent: [], old: [], syncs: [] })
+    if (known?.member.name === member.name && member.name !== this.#self.name) {
+      known.sync = sync
+      known.short = message.shortages
+    }
+    if (message.directory === this.#digest()) return
+    const lives = this.#lives.all()
+    const nothing = { silent: [], old: [], syncs: [], arbiters: [], short: [], twins: [] }
+    send(out, from, { kind: 'directory', servers: this.servers(), lives, ...nothing })
+  }
+
+  /** Takes a server that is gone for good off the list, here and at all others. The caller has made sure that it has no part. */
+  forget(name: ServerName, out: Effect[]): void {
+    if (this.find(name) !== undefined && !this.isAlive(name)) this.#live(name, this.#lives.next(name), out)
+  }
+
+  /** Whether so many servers were forgotten that no more can be. */
+  get forgotEnough(): boolean {
+    return this.#lives.isFull
+  }
+
+  /** The server of that id that was forgotten last and did not come back, if there is one. */
+  forgotten(id: ServerId): ServerName | undefined {
+    return this.#known.has(id) ? undefined : this.#lives.forgotten(id)
+  }
+
+  /** Servers that others know to have been forgotten, or to have come back after that. */
+  learnLives(lives: MessageOf<'directory'>['lives'], out: Effect[]): void {
+    for (const { name, count } of lives) {
+      if (!this.#lives.isNews(name, count)) continue
+      // This server is not gone, nor is one that was heard of lately.
+      const isHere = Lives.isForgottenAt(count) && this.isAlive(name)
+      this.#live(name, isHere ? count + 1 : count, out)
+    }
+  }
+
+  /** A record that survived a restart. */
+  recoverLives({ servers }: MessageOf<'lives'>): void {
+    for (const { name, count } of servers) if (this.#lives.isNews(name, count)) this.#lives.set(name, count)
   }
 
   tick(out: Effect[]): void {
@@ -157,37 +226,53 @@ export class Directory {
   }
 
   /** Everything that is known of servers, for whoever asks. */
-  describe(): MessageOf<'directory'> {
-    const [servers, silent, old] = [this.servers(), this.silent(), this.#old()]
-    return { kind: 'directory', servers, silent, old, syncs: this.syncs() }
+  describe(arbiters: readonly Member[]): MessageOf<'directory'> {
+    const [servers, silent, syncs, short] = [this.servers(), this.silent(), this.syncs(), this.short()]
+    const [old, twins] = [this.#findings.old(), this.#findings.twins()]
+    return { kind: 'directory', servers, silent, old, syncs, arbiters, lives: [], short, twins }
+  }
+
+  #live(name: ServerName, count: number, out: Effect[]): void {
+    out.push({
+      kind: 'persist',
+      record: 'protocol',
+      bytes: messageBytes({ kind: 'lives', servers: [{ name, count }] }),
+    })
+    this.#lives.set(name, count)
+    const id = serverIdOf(name)
+    if (this.#lives.isForgotten(name) && this.#known.get(id)?.member.name === name) this.#known.delete(id)
+    this.#sorted = null
+    this.#listDigest = null
   }
 
   #greet(members: readonly Member[], out: Effect[]): void {
     const to = members.map((member) => member.address)
     if (to.length === 0) return
-    const said = { member: this.#self, directory: this.#digest(), ...this.#shows(), ...this.#says }
+    const shortages = this.#shortages()
+    const said = { member: this.#self, directory: this.#digest(), ...this.#shows(), ...this.#says, shortages }
     send(out, to, { kind: 'alive', ...said })
   }
 
   #note(id: ServerId, member: Member, silentTicks: number): void {
-    this.#known.set(id, { member, silentTicks, sync: 'always' })
+    this.#known.set(id, { member, silentTicks, sync: 'always', short: [] })
     this.#sorted = null
     this.#listDigest = null
   }
 
-  /** Two servers with the same list have the same number. */
+  /** Two servers with the same lists have the same number. */
   #digest(): number {
-    this.#listDigest ??= digestOf(this.servers())
+    this.#listDigest ??= digestOf([
+      ...this.servers().flatMap(({ name, address }) => [name, address]),
+      ...this.#lives.all().flatMap(({ name, count }) => [name, String(count)]),
+    ])
     return this.#listDigest
   }
 }
 
-function digestOf(servers: readonly Member[]): number {
+function digestOf(texts: readonly string[]): number {
   let digest = 0
-  for (const { name, address } of servers) {
-    for (const text of [name, address]) {
-      for (let at = 0; at < text.length; at++) digest = (Math.imul(digest, 31) + text.charCodeAt(at)) >>> 0
-    }
+  for (const text of texts) {
+    for (let at = 0; at < text.length; at++) digest = (Math.imul(digest, 31) + text.charCodeAt(at)) >>> 0
   }
   return digest
 }

@@ -89,6 +89,11 @@ export class Loop<Call = never> implements TransportHandler {
     this.#waiting = []
   }
 
+  /** Bytes that wait for `to`: at the transport, and without a bound while a record for it is being read from disk. */
+  waitingBytes(to: Address): number {
+    return this.#reading.has(to) ? Number.POSITIVE_INFINITY : (this.#transport?.waitingBytes?.(to) ?? 0)
+  }
+
   input(input: Input<Call>): void {
     if (this.#stopped) return
     this.#inputs.push(input)

@@ -3,6 +3,7 @@ import type { Address } from '../ids.ts'
 import { BackOff } from './back-off.ts'
 import { Connection, type ConnectionOwner } from './connection.ts'
 import { frameLength } from './framing.ts'
+import { Guests } from './guests.ts'
 import type { Transport, TransportHandler, TransportLimits } from './port.ts'
 import { adopting, type Dial, dialling } from './sockets.ts'
 import { isTcpAddress, parseHostPort } from './tcp-address.ts'
@@ -31,6 +32,7 @@ export class TcpEndpoint implements Transport, ConnectionOwner {
   /** Why what was dialled last did not come up, by address. */
   readonly #troubles = new Map<Address, Error>()
   readonly #backOff = new BackOff()
+  readonly #guests: Guests
   readonly #closeListener: () => Promise<void>
   /** Times that its owner was done with everything; null for an owner that keeps what it is given. */
   #round: number | null
@@ -38,6 +40,7 @@ export class TcpEndpoint implements Transport, ConnectionOwner {
   #closed: Promise<void> | undefined
   #framesLost = 0
   #connectionsRefused = 0
+  #queuedBytes = 0
 
   constructor(
     address: Address,
@@ -49,6 +52,7 @@ export class TcpEndpoint implements Transport, ConnectionOwner {
     this.#round = closeListener === null ? null : 0
     this.address = address
     this.limits = limits
+    this.#guests = new Guests(limits.connectionsMax)
     this.#handler = handler
     this.#closeListener = closeListener ?? (() => Promise.resolve())
   }
@@ -59,6 +63,22 @@ export class TcpEndpoint implements Transport, ConnectionOwner {
 
   get connectionsRefused(): number {
     return this.#connectionsRefused
+  }
+
+  get isCrowded(): boolean {
+    return this.#guests.isCrowded(performance.now())
+  }
+
+  get queuedBytes(): number {
+    return this.#queuedBytes
+  }
+
+  queued(bytes: number): void {
+    this.#queuedBytes += bytes
+  }
+
+  waitingBytes(to: Address): number {
+    return (this.#routes.get(to) ?? this.#dialling.get(to))?.waitingBytes ?? 0
   }
 
   get round(): number | null {
@@ -87,8 +107,12 @@ export class TcpEndpoint implements Transport, ConnectionOwner {
 
   /** Takes a connection that the other side dialled. */
   accept(socket: Socket): void {
-    if (this.#open) this.#hold(adopting(socket))
+    if (this.#open && this.#guests.makeRoom(performance.now())) this.#guests.came(this.#hold(adopting(socket)))
     else socket.destroy()
+  }
+
+  admits(connection: Connection, peer: Address): boolean {
+    return this.#guests.greeted(connection, peer, performance.now())
   }
 
   up(connection: Connection): void {
@@ -104,6 +128,7 @@ export class TcpEndpoint implements Transport, ConnectionOwner {
   down(connection: Connection): void {
     const { dialled, peer } = connection
     this.#connections.delete(connection)
+    this.#guests.left(connection)
     this.#framesLost += connection.framesWaiting
     if (connection.refused) this.#connectionsRefused += 1
     if (dialled !== undefined && this.#dialling.get(dialled) === connection) {

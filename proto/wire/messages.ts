@@ -6,6 +6,7 @@
  * by name, never mapped.
  */
 
+import { serverId } from '../ids.ts'
 import { bytes, flag, many, one, optional, prose, text, uint, type ValueOf, word } from './fields.ts'
 import {
   changeIdType,
@@ -24,8 +25,11 @@ import {
   phaseTimes,
   publisherType,
   ranks,
+  serverLife,
   serverNameType,
+  serverShortage,
   serverSync,
+  shortageType,
   shownPosition,
   source,
   stake,
@@ -51,6 +55,8 @@ export const refusals = [
   'unknown-server',
   'transfer-failed',
   'busy',
+  'too-few-servers',
+  'still-needed',
 ] as const
 export type Refusal = (typeof refusals)[number]
 
@@ -123,7 +129,8 @@ export const shapes = {
   pulled: { ...topical, more: one(4, flag), unheld: one(5, flag), resume: one(6, uint()) },
   /** Asks for the decisions that closed `epoch` and later ones. */
   chain: { ...topical },
-  decisions: { ...topical, decisions: many(4, decision), newest: one(5, configuration) },
+  /** `newest` is decided; `enabled`: the highest epoch that this member knows to be enabled, 0 where it knows of none. */
+  decisions: { ...topical, decisions: many(4, decision), newest: one(5, configuration), enabled: one(6, epochType) },
 
   // Finding topics.
   /**
@@ -138,7 +145,14 @@ export const shapes = {
     changeId: optional(12, changeIdType),
   },
   /** `created`: this request made the topic. */
-  located: { ...topical, configuration: one(4, configuration), servers: many(5, member), created: one(6, flag) },
+  located: {
+    ...topical,
+    configuration: one(4, configuration),
+    servers: many(5, member),
+    created: one(6, flag),
+    /** Members whose disks are full, as far as the one knows that answers. */
+    full: many(7, serverNameType),
+  },
   inquire: { ...topical },
   /** State of one topic on one server, for people and for the plan of a change. */
   condition: {
@@ -149,6 +163,10 @@ export const shapes = {
     stagedCount: one(7, uint()),
     promised: optional(8, stake),
     heldEpochs: one(9, uint()),
+    /** The highest epoch that this server knows to be enabled, 0 where it knows of none. */
+    enabled: one(10, epochType),
+    /** The epoch that this server has fetched for, or is fetching for, and has not begun. */
+    upcoming: optional(11, epochType),
   },
 
   // Epoch change: plan, wedge, collect, stage, decide, start, enabled.
@@ -185,7 +203,10 @@ export const shapes = {
   /** A higher stake has been promised. */
   outranked: { ...topical, promised: one(4, stake) },
   stage: { ...topical, stake: one(4, stake), closing: one(5, messageSet), sources: many(6, source) },
-  /** `missing` messages are not on disk here yet; 0 when staged. */
+  /**
+   * `missing` messages are not on disk here yet; 0 when staged. In the log: this server has promised to keep what it staged for the
+   * end of that epoch until it knows the decision.
+   */
   staged: { ...topical, stake: one(4, stake), missing: one(5, uint()) },
   accept: { ...topical, stake: one(4, stake), decision: one(5, decision) },
   accepted: { ...topical, stake: one(4, stake) },
@@ -224,7 +245,8 @@ export const shapes = {
 
   // Servers among themselves.
   introduce: {},
-  identity: { member: one(2, member), cluster: optional(3, clusterRecord) },
+  /** `incarnation`: of the process that answers. */
+  identity: { member: one(2, member), cluster: optional(3, clusterRecord), incarnation: optional(4, uint()) },
   join: { cluster: one(2, clusterRecord) },
   joined: { member: one(2, member) },
   /**
@@ -237,13 +259,23 @@ export const shapes = {
     incarnation: optional(4, uint()),
     position: optional(5, uint()),
     sync: optional(6, syncType),
+    shortages: many(7, shortageType),
   },
-  /** `old`: their disk is an old copy, so they do not serve. `syncs`: of those that flush later than `always`. */
+  /**
+   * `old`: their disk is an old copy, so they do not serve. `syncs`: of those that flush later than `always`. `short`: of
+   * those that answer and are short of something. `twins`: processes that were refused, because another one runs under their
+   * id.
+   */
   directory: {
     servers: many(2, member),
     silent: many(3, serverNameType),
     old: many(4, serverNameType),
     syncs: many(5, serverSync),
+    /** For clients: the arbiters, under the names that they had at the bootstrap. */
+    arbiters: many(6, member),
+    lives: many(7, serverLife),
+    short: many(8, serverShortage),
+    twins: many(9, member),
   },
   'list-servers': {},
 
@@ -262,10 +294,31 @@ export const shapes = {
   // A server that came back asks whether its disk is as new as it ever was.
   /** `position`: where its log ended when it began. */
   prove: { member: one(2, member), incarnation: one(3, uint()), position: one(4, uint()) },
-  /** The highest position that other lives of the one who asked have shown here. */
-  shown: { incarnation: one(2, uint()), position: one(3, uint()) },
+  /**
+   * The highest position that other lives of the receiver have shown here. `twin`: another process under its id, which was there
+   * before it and is still alive.
+   */
+  shown: { incarnation: one(2, uint()), position: one(3, uint()), twin: optional(4, member) },
   /** Only in the log: what other servers have shown. */
   remembered: { servers: many(2, shownPosition) },
+
+  /** Asks what a server is needed for, as far as the one who is asked knows; topics whose names come behind `after`. */
+  'list-parts': { name: one(2, serverNameType), after: one(3, text(200)) },
+  /** `topics`: those that have the server as a member, or need what it holds until a change is over. */
+  parts: { arbiter: one(2, flag), topics: many(3, topicType), more: one(4, flag) },
+  /** Takes a server that is gone for good off the list. */
+  forget: { server: one(2, text(32, serverId)) },
+  /** Done, now or before. */
+  forgot: { name: one(2, serverNameType) },
+  /** Only in the log: servers that were forgotten, or came back after that. */
+  lives: { servers: many(2, serverLife) },
+
+  /** The answer to a question about the cluster as a whole that cannot be answered, and why. */
+  declined: { refusal: one(2, word(refusals)), detail: one(3, text(1000)) },
+
+  // A publisher asks whether a member whose disk was full takes batches again.
+  'ask-room': { ...topical },
+  room: { ...topical, isThere: one(4, flag) },
 } as const
 
 type Shapes = typeof shapes

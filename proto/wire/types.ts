@@ -3,6 +3,7 @@ import { modes, orders, services } from '../configuration.ts'
 import { parseDecider } from '../decider.ts'
 import { address, clusterId, epoch, parseServerName, publisherId, topicName } from '../ids.ts'
 import type { Frontier, MessageSet } from '../message-set.ts'
+import { shortages } from '../shortage.ts'
 import { parseSync, type Sync } from '../sync.ts'
 import { badMessage, type FieldType, flag, many, nested, one, optional, prose, text, uint, word } from './fields.ts'
 
@@ -186,11 +187,17 @@ export const syncType = text(20, (given): Sync => {
 })
 export const serverSync = nested({ name: one(1, serverNameType), sync: one(2, syncType) }, 'ServerSync')
 
+export const shortageType = word(shortages)
+export const serverShortage = nested({ name: one(1, serverNameType), shortage: one(2, shortageType) }, 'ServerShortage')
+
 /** How far the log of a server was seen to reach: by which of its lives, and by earlier or other ones. */
 export const shownPosition = nested(
   { name: one(1, serverNameType), incarnation: one(2, uint()), position: one(3, uint()), before: one(4, uint()) },
   'ShownPosition',
 )
+
+/** How often a server was forgotten by an operator and came back: an odd count is one that is forgotten. */
+export const serverLife = nested({ name: one(1, serverNameType), count: one(2, uint()) }, 'ServerLife')
 
 /** Microseconds that each phase of a change took. */
 export const phaseTimes = nested(

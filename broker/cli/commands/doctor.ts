@@ -1,25 +1,15 @@
 import type { Command } from 'commander'
-import type { Client, Configuration, ServerEngines, ServerInfo } from '../../../client-sdk/index.ts'
-import { toleratedFailures } from '../../../proto/configuration.ts'
-import { type Decider, outsideEngine, withoutInstance } from '../../../proto/decider.ts'
+import type { Client, ServerInfo, WaitOptions } from '../../../client-sdk/index.ts'
 import { EpochcastError } from '../../../proto/errors.ts'
-import { serverIdOf } from '../../../proto/ids.ts'
-import type { Finding } from '../../../proto/wire/messages.ts'
 import type { Config } from '../../config/config.ts'
 import { clusterUrl } from '../cluster-url.ts'
 import { type Context, handle } from '../context.ts'
-import { count, list } from '../describe.ts'
-import { healthOf } from '../health.ts'
-import { syncOf } from '../sync.ts'
+import { count } from '../describe.ts'
+import type { ClusterView, Line, TopicView } from '../doctor/check.ts'
+import { checks } from '../doctor/checks.ts'
 
 interface DoctorOptions {
   readonly config?: string
-}
-
-/** One thing that was looked at. */
-interface Line extends Finding {
-  /** `server a`, `engine main`, `topic orders.eu` */
-  readonly about: string
 }
 
 const engineTimeoutMs = 5_000
@@ -93,143 +83,53 @@ async function lookAround(context: Context, client: Client, config: Config | nul
   const limits = context.limits()
   const servers = await client.admin.servers(limits)
   const engines = await client.admin.engines(context.limits(memberTimeoutMs))
-  const topics = await client.admin.topics(limits)
-  const lines = [...serverLines(client.cluster, servers), ...engineLines(engines, config)]
-  for (const { topic } of topics) lines.push(...(await topicLines(context, client, topic, engines, servers)))
-  return lines
-}
-
-function serverLines(cluster: string, servers: readonly ServerInfo[]): Line[] {
-  const silent = servers.filter(({ alive }) => !alive)
-  const about = `cluster ${cluster}`
-  const lines: Line[] = silent.map(({ id, address }) => {
-    const hint = 'start it, or take it out of its topics: epochcast reconfig'
-    return { about: `server ${id}`, verdict: 'fail', text: `does not answer at ${address}`, hint }
-  })
-  const alive = servers.length - silent.length
-  for (const { id, sync } of servers) {
-    if (sync === 'always') continue
-    const text = `flushes later than it acknowledges (sync: ${sync}): if its machine stops, it is another server`
-    const hint =
-      'start it with sync: always, or keep it to topics whose messages may be lost; a lost arbiter is not replaced'
-    lines.push({ about: `server ${id}`, verdict: 'warn', text, hint })
-  }
-  if (silent.length === 0) lines.unshift({ about, verdict: 'ok', text: `${count(alive, 'server')}, all answer` })
-  return lines
-}
-
-/** What each server says of each engine, one line where they say the same. */
-function engineLines(told: readonly ServerEngines[], config: Config | null): Line[] {
-  const lines = new Map<string, { line: Line; servers: string[] }>()
-  const add = (server: string, line: Line) => {
-    const key = `${line.about} ${line.verdict} ${line.text}`
-    const known = lines.get(key) ?? { line, servers: [] }
-    known.servers.push(server)
-    lines.set(key, known)
-  }
-  for (const { server, engines } of told) {
-    for (const { id, type, ready, findings } of engines) {
-      const about = `engine ${id} (${type})`
-      for (const finding of findings) add(server, { ...finding, about })
-      if (!ready && findings.length === 0) add(server, { about, verdict: 'fail', text: 'it has not answered yet' })
-    }
-  }
-  const merged = [...lines.values()].map(({ line, servers }) => ({ ...line, text: `${line.text} (${list(servers)})` }))
-  return [...merged, ...instanceLines(told), ...foundingLines(told, config)]
-}
-
-/** One name, two engines: each server would ask another one. */
-function instanceLines(told: readonly ServerEngines[]): Line[] {
-  const instances = new Map<string, Map<string, string[]>>()
-  for (const { server, engines } of told) {
-    for (const { id, instance } of engines) {
-      if (instance === undefined || instance === '') continue
-      const of = instances.get(id) ?? new Map<string, string[]>()
-      instances.set(id, of.set(instance, [...(of.get(instance) ?? []), server]))
-    }
-  }
-  return [...instances].flatMap(([id, of]): Line[] => {
-    if (of.size < 2) return []
-    const groups = [...of].map(([instance, servers]) => `${list(servers)} see ${instance}`).join('; ')
-    const hint = 'let all servers name the same one; epochs that the other one decides cannot end at these'
-    return [{ about: `engine ${id}`, verdict: 'fail', text: `is not one engine: ${groups}`, hint }]
-  })
-}
-
-/** Who decides about new topics was settled at the bootstrap. */
-function foundingLines(told: readonly ServerEngines[], config: Config | null): Line[] {
-  const founding = told.find((one) => one.founding !== null)?.founding ?? null
-  if (founding === null) return []
-  const lines = missingLines('new topics', founding, told, null)
-  if (config === null || config.servers.length === 0) return lines
-  const wanted: Decider = config.engine === null ? 'engine' : `engine:${config.engine}`
-  const is = withoutInstance(founding)
-  if (is === wanted) return lines
-  const text = `${is} decides what a new topic is, and not ${wanted} as ${config.file} says`
-  const hint = 'it was settled when the cluster was made; say in the file what is, and name the decider of each topic'
-  return [...lines, { about: 'new topics', verdict: 'warn', text, hint }]
-}
-
-async function topicLines(
-  context: Context,
-  client: Client,
-  name: string,
-  engines: readonly ServerEngines[],
-  servers: readonly ServerInfo[],
-): Promise<Line[]> {
-  const configuration = await client.admin.topic(name, context.limits())
-  const replicas = await client.admin.replicas(name, { signal: context.signal })
-  const { state, text, toleratesNow } = healthOf(configuration, replicas)
-  const verdict = state === 'open' ? (toleratesNow > 0 || configuration.mode === 'single' ? 'ok' : 'warn') : 'fail'
-  const about = `topic ${name}`
-  const hint = `see: epochcast status ${name}`
-  const health: Line = { about, verdict, text, hint }
-  return [health, ...syncLines(about, configuration, servers), ...deciderLines(about, configuration, engines)]
-}
-
-/** What the mode tolerates covers machines that stop at once, as long as they are no more than that. */
-function syncLines(about: string, { mode, members }: Configuration, servers: readonly ServerInfo[]): Line[] {
-  const lax = members.filter((member) => syncOf([member], servers) !== 'always')
-  const tolerated = toleratedFailures(mode, members.length)
-  if (lax.length <= tolerated) return []
-  const who = list(lax.map(({ name }) => serverIdOf(name)).sort())
-  const what = tolerated === 0 ? 'if its machine stops' : `if the machines of ${tolerated + 1} of them stop at once`
-  const text = `${who} ${lax.length === 1 ? 'flushes' : 'flush'} later than acknowledged: ${what}, the topic is lost`
-  const hint = `start ${lax.length - tolerated} of them with sync: always`
-  return [{ about, verdict: 'warn', text, hint }]
-}
-
-function deciderLines(about: string, { decider, members }: Configuration, engines: readonly ServerEngines[]): Line[] {
-  const ids = members.map(({ name }) => name.slice(0, name.indexOf('@')))
-  return missingLines(about, decider, engines, ids)
-}
-
-/** Servers that cannot ask who decides. @param among only these; null for all */
-function missingLines(
-  about: string,
-  decider: Decider,
-  told: readonly ServerEngines[],
-  among: readonly string[] | null,
-): Line[] {
-  const engine = outsideEngine(decider)
-  if (engine === null) return []
-  const asked = told.filter(({ server, silent }) => !silent && (among === null || among.includes(server)))
-  const without = asked.filter(({ engines }) => !engines.some(({ id }) => id === engine.id)).map(({ server }) => server)
-  const other = asked.flatMap(({ server, engines }) => {
-    const instance = engines.find(({ id }) => id === engine.id)?.instance ?? ''
-    return instance === '' || instance === engine.instance ? [] : [server]
-  })
+  const arbiters = await client.admin.arbiters(limits)
+  const view: ClusterView = { context, client, config, servers, arbiters, engines }
   const lines: Line[] = []
-  if (without.length > 0) {
-    const isAll = without.length === asked.length
-    const text = `${list(without)} ${without.length === 1 ? 'does' : 'do'} not have engine ${engine.id}, which decides here`
-    const hint = `name it under engines in the configuration of ${list(without)}, and restart`
-    lines.push({ about, verdict: isAll ? 'fail' : 'warn', text, hint })
-  }
-  if (other.length > 0) {
-    const text = `instance ${engine.instance} of engine ${engine.id} decides here, and ${list(other)} see another one`
-    const hint = 'bring back the engine that has the registers: no other one can end this epoch'
-    lines.push({ about, verdict: 'fail', text, hint })
-  }
+  for (const check of checks) lines.push(...((await check.cluster?.(view)) ?? []))
+  for (const name of await topicsOf(client, servers, limits, lines)) lines.push(...(await topicLines(name, view)))
   return lines
+}
+
+/** All topics; those that the servers know of themselves where too few arbiters answer. */
+async function topicsOf(
+  client: Client,
+  servers: readonly ServerInfo[],
+  limits: WaitOptions,
+  lines: Line[],
+): Promise<readonly string[]> {
+  try {
+    return (await client.admin.topics(limits)).map(({ topic }) => topic)
+  } catch (error) {
+    if (!isTrouble(error)) throw error
+    lines.push({ about: 'topics', verdict: 'fail', text: `cannot be listed: ${error.message}`, ...hintOf(error) })
+    const living = servers.filter(({ alive }) => alive)
+    const parts = await Promise.all(living.map(({ id }) => client.admin.parts(id, limits)))
+    return [...new Set(parts.flatMap(({ topics }) => topics))].sort()
+  }
+}
+
+async function topicLines(name: string, view: ClusterView): Promise<Line[]> {
+  const { client, context } = view
+  const about = `topic ${name}`
+  try {
+    const configuration = await client.admin.topic(name, context.limits())
+    const replicas = await client.admin.replicas(name, { signal: context.signal })
+    const topic: TopicView = { about, configuration, replicas }
+    const lines: Line[] = []
+    for (const check of checks) lines.push(...((await check.topic?.(topic, view)) ?? []))
+    return lines
+  } catch (error) {
+    if (!isTrouble(error)) throw error
+    return [{ about, verdict: 'fail', text: error.message, ...hintOf(error) }]
+  }
+}
+
+/** Trouble of the cluster, which the other checks go on after. */
+function isTrouble(error: unknown): error is EpochcastError {
+  return error instanceof EpochcastError && error.code !== 'EC_ABORTED' && error.code !== 'EC_CLOSED'
+}
+
+function hintOf({ hint }: EpochcastError): { readonly hint?: string } {
+  return hint === undefined ? {} : { hint }
 }

@@ -1,18 +1,11 @@
 import type { Command } from 'commander'
-import type {
-  ChangeTimes,
-  Client,
-  Configuration,
-  Decider,
-  Mode,
-  Order,
-  TopicOptions,
-} from '../../../client-sdk/index.ts'
+import type { ChangeTimes, Decider, Mode, Order, TopicOptions } from '../../../client-sdk/index.ts'
 import { EpochcastError } from '../../../proto/errors.ts'
 import { toDecider, toMode, toOrder, toServerIds, wholeNumber } from '../arguments.ts'
 import { type ChangeOutcome, carryOut, outcomeJson } from '../change.ts'
 import { type Context, handle } from '../context.ts'
-import { count, idsOf, list, milliseconds } from '../describe.ts'
+import { idsOf, list, milliseconds } from '../describe.ts'
+import { partsText } from '../parts.ts'
 import { type ChangePlan, planChange, planJson, planText, serversOf } from '../plan.ts'
 import { table } from '../terminal/table.ts'
 import { findTopic } from '../topics.ts'
@@ -34,8 +27,8 @@ export function addReconfig(program: Command): void {
     .summary('change members or mode of a running topic')
     .description(
       'Ends the open epoch of a topic and begins the next one, on other servers or in another mode, without losing an ' +
-        'acknowledged message. Without options the same members go on in a new epoch. Shows the plan first; on a ' +
-        'terminal it asks, unless --yes is given.',
+        'acknowledged message. Without options the same members go on in a new epoch. Shows the plan first, and ' +
+        'asks on a terminal; anywhere else it changes nothing without --yes.',
     )
     .argument('<topic>')
     .option('--members <ids>', 'server ids, separated by commas', toServerIds)
@@ -49,7 +42,7 @@ export function addReconfig(program: Command): void {
       'only if this is still the open epoch',
       wholeNumber('epoch', 1, Number.MAX_SAFE_INTEGER),
     )
-    .option('-y, --yes', 'do not ask')
+    .option('-y, --yes', 'agree to the plan without a question')
     .addHelpText(
       'after',
       '\nExamples:\n  epochcast reconfig orders.eu --members d,e,f\n  epochcast reconfig orders.eu --mode fault-recovery --size 2 --yes' +
@@ -68,14 +61,13 @@ async function reconfig(context: Context, options: ReconfigOptions, [name = '']:
     const target = targetOf(options)
     const plan = planChange(current, target, await serversOf(context, client))
     showPlan(context, plan)
-    const asks = options.yes !== true && context.forPeople && process.stdin.isTTY === true
-    if (asks && !(await context.ask(`Change ${name}?`))) {
+    if (!(await context.agree(`Change ${name}?`, options.yes))) {
       context.note('nothing was changed')
       return
     }
     // What was shown is what happens: another epoch than the one in the plan is left alone.
     const outcome = await carryOut(context, client, name, { ...target, expectEpoch: current.epoch })
-    await showOutcome(context, client, outcome)
+    showOutcome(context, outcome)
   })
 }
 
@@ -100,7 +92,7 @@ export function showPlan(context: Context, plan: ChangePlan): void {
   for (const caution of plan.cautions) context.warn(caution)
 }
 
-async function showOutcome(context: Context, client: Client, outcome: ChangeOutcome): Promise<void> {
+function showOutcome(context: Context, outcome: ChangeOutcome): void {
   const { out, colors } = context
   if (!context.forPeople) {
     out.json(outcomeJson(outcome))
@@ -119,10 +111,12 @@ async function showOutcome(context: Context, client: Client, outcome: ChangeOutc
   out.write(table(phasesOf(times), columns, colors))
   const { wedgeMs, stageMs, decideMs, startMs } = times
   out.line(`\nNothing was acknowledged for ${milliseconds(wedgeMs + stageMs + decideMs + startMs)}.`)
-  if (outcome.retirable.length === 0) return
-  const still = stillNeeded(outcome.retirable, await client.admin.topics(context.limits()), topic)
-  out.line(`${topic} does not need ${list(outcome.retirable)} any more.`)
-  for (const [id, topics] of still) out.line(colors.dim(`  ${id} still has ${topicsText(topics)}`))
+  const { retirable, stillNeeded } = outcome
+  if (retirable.length > 0)
+    out.line(`${list(retirable)} may stop: nothing needs ${retirable.length === 1 ? 'it' : 'them'} any more.`)
+  for (const parts of stillNeeded) {
+    out.line(`${topic} does not need ${parts.server} any more, but it must not stop: ${partsText(parts)}.`)
+  }
 }
 
 function phasesOf(times: ChangeTimes): (readonly [string, number])[] {
@@ -134,21 +128,4 @@ function phasesOf(times: ChangeTimes): (readonly [string, number])[] {
     ['decide', decideMs],
     ['start', startMs],
   ]
-}
-
-/** Servers that other topics need all the same. */
-function stillNeeded(
-  ids: readonly string[],
-  configurations: readonly Configuration[],
-  changed: string,
-): (readonly [string, readonly string[]])[] {
-  return ids.flatMap((id) => {
-    const topics = configurations.filter((one) => one.topic !== changed && idsOf(one).includes(id))
-    return topics.length === 0 ? [] : [[id, topics.map(({ topic }) => topic)] as const]
-  })
-}
-
-function topicsText(topics: readonly string[]): string {
-  const shown = topics.slice(0, 3).join(', ')
-  return topics.length > 3 ? `${shown} and ${count(topics.length - 3, 'other topic')}` : shown
 }

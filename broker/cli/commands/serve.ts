@@ -2,15 +2,17 @@ import type { Command } from 'commander'
 import { didYouMean } from '../../../proto/closest.ts'
 import { EpochcastError } from '../../../proto/errors.ts'
 import { type Address, address } from '../../../proto/ids.ts'
+import type { Shortage } from '../../../proto/shortage.ts'
 import type { Sync } from '../../../proto/sync.ts'
 import type { NatsOptions } from '../../../proto/transport/nats-options.ts'
 import { isLoopback, isWildcard, parseHostPort } from '../../../proto/transport/tcp-address.ts'
 import type { Config, TopicConfig } from '../../config/config.ts'
-import { type LaunchOptions, launch } from '../../launch.ts'
+import { type LaunchedServer, type LaunchOptions, launch } from '../../launch.ts'
 import { bad, toAddress, toAddresses, toNats, toSync } from '../arguments.ts'
 import { type Context, handle } from '../context.ts'
 import { list } from '../describe.ts'
 import { Lifetime } from '../process.ts'
+import { warnOfShortage } from '../shortages.ts'
 import { syncHelp, warnOfLost, warnOfSync } from '../sync.ts'
 
 type NewTopicOf = typeof import('../../config/config.ts').newTopic
@@ -47,14 +49,21 @@ export function addServe(program: Command): void {
     .option('--sync <when>', syncHelp, toSync)
     .option('--insecure', 'listen beyond loopback although nothing is encrypted')
     .option('--no-replace', 'leave dead members of topics where they are, until somebody asks for a change')
-  handle<ServeOptions>(command, serve)
+  handle<ServeOptions>(command, serve, { time: 'refused' })
 }
 
 async function serve(context: Context, options: ServeOptions): Promise<void> {
   const lifetime = new Lifetime(context.signal)
   const wanted = await launchOptions(options)
-  const launched = await launch({ ...wanted, onFatal: lifetime.fail })
+  const begun: { server: LaunchedServer | null } = { server: null }
+  const onJoined = () => {
+    if (begun.server !== null) warnOfLostArbiter(context, begun.server)
+  }
+  const onShortage = (shortage: Shortage, begins: boolean) => warnOfShortage(context, wanted.id, shortage, begins)
+  const launched = await launch({ ...wanted, onJoined, onFatal: lifetime.fail, onShortage })
+  begun.server = launched
   warnOfLost(context, wanted.data, launched)
+  warnOfLostArbiter(context, launched)
   try {
     const { server } = launched
     const cluster = server.cluster === '' ? null : server.cluster
@@ -77,6 +86,17 @@ async function serve(context: Context, options: ServeOptions): Promise<void> {
   } finally {
     await launched.stop()
   }
+}
+
+/** An arbiter whose disk is lost is not replaced by the server that comes in its place: its operator hears it from that server. */
+function warnOfLostArbiter(context: Context, { server }: LaunchedServer): void {
+  const { id, lostArbiter } = server
+  if (lostArbiter === null) return
+  context.warn(
+    `the arbiter ${lostArbiter} of this cluster has lost its disk: this server, ${server.name}, came in its place, and is no ` +
+      'arbiter. The cluster has one arbiter less than it was made with, for good, unless the old data directory of ' +
+      `${id} still exists: then stop this server, and start it with that. See: epochcast doctor`,
+  )
 }
 
 async function launchOptions(options: ServeOptions): Promise<LaunchOptions> {

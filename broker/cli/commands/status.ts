@@ -1,7 +1,9 @@
 import type { Command } from 'commander'
-import type { Client, ReplicaInfo, ServerInfo } from '../../../client-sdk/index.ts'
+import type { Client, ReplicaInfo, ServerInfo, WaitOptions } from '../../../client-sdk/index.ts'
 import { type Configuration, operationQuorum } from '../../../proto/configuration.ts'
 import { outsideEngine } from '../../../proto/decider.ts'
+import { EpochcastError } from '../../../proto/errors.ts'
+import { arbiterHealth } from '../arbiters.ts'
 import { type Context, handle } from '../context.ts'
 import { count, idsOf, list } from '../describe.ts'
 import { type Health, healthOf } from '../health.ts'
@@ -32,35 +34,53 @@ async function status(context: Context, _options: object, [name]: readonly strin
 async function clusterStatus(context: Context, client: Client): Promise<void> {
   const { out, colors } = context
   const limits = context.limits()
-  const [servers, topics] = [await client.admin.servers(limits), await client.admin.topics(limits)]
+  const servers = await client.admin.servers(limits)
+  const arbiters = await client.admin.arbiters(limits)
+  const listed = await topicsOf(client, limits)
+  const topics = listed instanceof EpochcastError ? null : listed
   if (!context.forPeople) {
     const alive = servers.filter((server) => server.alive).length
     out.json({
       cluster: client.cluster,
       alive,
       servers: servers.map(serverJson),
-      topics: topics.map((one) => topicJson(one, servers)),
+      arbiters: arbiters.map(({ id, name, state }) => ({ id, name, state })),
+      topics: topics?.map((one) => topicJson(one, servers)) ?? null,
     })
-    return
+  } else {
+    out.line(`cluster ${colors.bold(client.cluster)}\n`)
+    out.write(table(servers, serverColumns(colors), colors))
+    const { text, hint, slack } = arbiterHealth(arbiters)
+    if (hint !== null) out.line(`\n${(slack > 0 ? colors.yellow : colors.red)('arbiters')}: ${text}`)
+    out.line('')
+    if (topics?.length === 0) context.note('there is no topic yet')
+    else if (topics !== null) out.write(table(topics, topicColumns(servers), colors))
   }
-  out.line(`cluster ${colors.bold(client.cluster)}\n`)
-  out.write(table(servers, serverColumns(colors), colors))
-  out.line('')
-  if (topics.length === 0) context.note('there is no topic yet')
-  else out.write(table(topics, topicColumns(servers), colors))
+  // The servers are shown whether the topics can be listed or not.
+  if (listed instanceof EpochcastError) throw listed
+}
+
+async function topicsOf(client: Client, limits: WaitOptions): Promise<readonly Configuration[] | EpochcastError> {
+  try {
+    return await client.admin.topics(limits)
+  } catch (error) {
+    if (error instanceof EpochcastError) return error
+    throw error
+  }
 }
 
 async function topicStatus(context: Context, client: Client, name: string): Promise<void> {
   const configuration = await findTopic(client, name, context.limits())
   const replicas = await client.admin.replicas(name, { signal: context.signal })
-  const health = healthOf(configuration, replicas)
   const servers = await client.admin.servers(context.limits())
+  const health = healthOf(configuration, replicas, servers)
   const deciding = await decidingOf(context, client, configuration)
   if (!context.forPeople) {
-    const shown = replicas.map(({ server, phase, epoch, storedCount, stagedCount, heldEpochs }) => ({
+    const shown = replicas.map(({ server, phase, epoch, isOld, storedCount, stagedCount, heldEpochs }) => ({
       server,
       phase,
       epoch,
+      old: isOld,
       stored: storedCount,
       staged: stagedCount,
       heldEpochs,
@@ -120,7 +140,7 @@ function showTopic(
   const quorum = `${operationQuorum(configuration)} of ${members.length} make a quorum`
   out.line(`${colors.bold(topic)}  epoch ${epoch}, ${mode} on ${list(idsOf(configuration))}; ${quorum}\n`)
   const columns = [
-    { title: 'server', of: ({ server }: ReplicaInfo) => server },
+    { title: 'server', of: ({ server, isOld }: ReplicaInfo) => (isOld ? `${server} (old)` : server) },
     {
       title: 'phase',
       of: ({ phase }: ReplicaInfo) => phase,
@@ -132,9 +152,10 @@ function showTopic(
     { title: 'epochs held', of: ({ heldEpochs }: ReplicaInfo) => heldEpochs },
   ]
   out.write(table(replicas, columns, colors))
-  const paint = health.state === 'open' ? colors.green : health.state === 'changing' ? colors.yellow : colors.red
+  const paint = health.state === 'open' ? colors.green : health.state === 'stopped' ? colors.red : colors.yellow
   out.line(`\n${paint(health.state)}: ${health.text}`)
   if (health.silent.length > 0) out.line(`${colors.red('silent')}: ${list(health.silent)}`)
+  if (health.full.length > 0) out.line(`${colors.red('full')}: ${list(health.full)}`)
   const sync = syncOf(members, servers)
   if (sync !== 'always') out.line(`${colors.yellow('sync')}: ${syncText(members, servers)}`)
   out.line(colors.dim(`${count(configuration.base, 'message')} in earlier epochs`))

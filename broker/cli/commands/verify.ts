@@ -17,7 +17,8 @@ export function addVerify(program: Command): void {
     .description(
       'Compares what the servers of a topic know and hold: how each epoch ended, the chain of epochs, and the vectors and ' +
         'digests of the open one. With --deep every message of every server is read and its digest computed again. Exit ' +
-        'code 0 when they agree, 1 when they differ, 3 when one of them did not answer.',
+        'code 0 when they agree, 1 when they differ, 3 when one of them did not answer or when they could not be compared ' +
+        'because epochs changed meanwhile. Servers that differ are looked at again before they are said to.',
     )
     .argument('<topic>')
     .option('--deep', 'read every message from every server')
@@ -32,13 +33,18 @@ async function verify(context: Context, { deep }: VerifyFlags, [name = '']: read
     const found = await verifyTopic(client, newest, options)
     context.progress.clear()
     if (context.forPeople) show(context, found)
-    else context.out.json({ ...found, ok: found.differences.length === 0 && found.silent.length === 0 })
+    else context.out.json({ ...found, ok: isOk(found) })
     if (found.differences.length > 0) {
       const [first] = found.differences
       const more =
         found.differences.length === 1 ? '' : `, and ${count(found.differences.length - 1, 'more difference')}`
       throw new EpochcastError('EC_SERVERS_DIFFER', `${name}: epoch ${first?.epoch}: ${first?.text}${more}`, {
         hint: 'stop publishing to it, keep the data directories of its servers, and look at them with explain and get',
+      })
+    }
+    if (found.unsettled !== null) {
+      throw new EpochcastError('EC_UNSETTLED', `${name} could not be compared: ${found.unsettled}`, {
+        hint: 'nothing is known to be wrong: verify again when its epochs change less often, and every server has caught up',
       })
     }
     if (found.silent.length > 0) {
@@ -49,9 +55,13 @@ async function verify(context: Context, { deep }: VerifyFlags, [name = '']: read
   })
 }
 
+function isOk({ differences, silent, unsettled }: Verification): boolean {
+  return differences.length === 0 && silent.length === 0 && unsettled === null
+}
+
 function show(context: Context, found: Verification): void {
   const { out, colors } = context
-  const { topic, epoch, mode, servers, epochs, differences, silent, read } = found
+  const { topic, epoch, mode, servers, epochs, differences, read } = found
   out.line(`${colors.bold(topic)}  epoch ${epoch}, ${mode}\n`)
   const epochColumns = [
     { title: 'ended epoch', of: (row: VerifiedEpoch) => row.epoch },
@@ -71,7 +81,7 @@ function show(context: Context, found: Verification): void {
   ]
   out.write(table(servers, serverColumns, colors))
   for (const { epoch: of, text } of differences) out.line(`${colors.red('differs')} in epoch ${of}: ${text}`)
-  if (differences.length > 0 || silent.length > 0) return
+  if (!isOk(found)) return
   const bytes = read === null ? '' : `, ${count(read, 'message')} read and computed again`
   out.line(`${colors.green('ok')}: ${list(servers.map(({ server }) => server))} agree${bytes}`)
 }

@@ -1,0 +1,144 @@
+// Goal: a server that was forgotten stays forgotten, whoever was away meanwhile, until it says itself that it is there. Method:
+// the directories of several servers, whose lists are handed over by hand.
+import { beforeEach, describe, expect, it } from 'vitest'
+import { Directory } from '../../../broker/membership/directory.ts'
+import type { Member } from '../../../proto/configuration.ts'
+import { address, parseServerName, type ServerName, serverIdOf } from '../../../proto/ids.ts'
+import type { Effect } from '../../../proto/machine/contract.ts'
+import { decodeMessage } from '../../../proto/wire/codec.ts'
+import type { Message, MessageOf } from '../../../proto/wire/messages.ts'
+
+const memberOf = (id: string): Member => ({
+  name: parseServerName(`${id}@00000000-0000-4000-8000-00000000000${id.charCodeAt(0) - 97}`),
+  address: address(`${id}:1`),
+})
+const [a, b, c, d] = ['a', 'b', 'c', 'd'].map(memberOf) as [Member, Member, Member, Member]
+const suspectTicks = 100
+const heartbeatTicks = 20
+
+/** A directory with everything that it put into its log. */
+class Peer {
+  readonly self: Member
+  readonly records: MessageOf<'lives'>[] = []
+  directory: Directory
+
+  constructor(self: Member) {
+    this.self = self
+    this.directory = new Directory(self, [])
+  }
+
+  get ids(): string[] {
+    return this.directory.servers().map(({ name }) => serverIdOf(name))
+  }
+
+  hears(member: Member): void {
+    this.#run((out) => this.directory.heard(member, out))
+  }
+
+  forgets(name: ServerName): void {
+    this.#run((out) => this.directory.forget(name, out))
+  }
+
+  waits(): void {
+    this.#run((out) => {
+      for (let tick = 0; tick < suspectTicks; tick++) this.directory.tick(out)
+    })
+  }
+
+  restarts(): void {
+    this.directory = new Directory(this.self, [])
+    for (const record of this.records) this.directory.recoverLives(record)
+  }
+
+  /** What the answer to a heartbeat of `other` says, if their lists differ. */
+  teaches(other: Peer): boolean {
+    const heartbeats = other.#run((out) => {
+      for (let tick = 0; tick < heartbeatTicks; tick++) other.directory.tick(out)
+    })
+    const heartbeat = heartbeats.find((one) => one.kind === 'alive')
+    if (heartbeat?.kind !== 'alive') return false
+    const answers = this.#run((out) => this.directory.onAlive(other.self.address, heartbeat, out))
+    const lists = answers.filter((one) => one.kind === 'directory')
+    for (const list of lists) {
+      other.#run((out) => {
+        other.directory.learnLives(list.lives, out)
+        other.directory.told(list.servers, out)
+      })
+    }
+    return lists.length > 0
+  }
+
+  #run(step: (out: Effect[]) => void): Message[] {
+    const out: Effect[] = []
+    step(out)
+    for (const effect of out) {
+      if (effect.kind !== 'persist') continue
+      const record = decodeMessage(effect.bytes)
+      if (record.kind === 'lives') this.records.push(record)
+    }
+    return out.flatMap((effect) => (effect.kind === 'send' ? [effect.message] : []))
+  }
+}
+
+describe('directory', () => {
+  let peers: Peer[]
+
+  beforeEach(() => {
+    peers = [a, b, c].map((self) => new Peer(self))
+    for (const peer of peers) for (const member of [a, b, c, d]) peer.hears(member)
+  })
+
+  it('forgets a silent server everywhere, and only that', () => {
+    const [first, second] = peers as [Peer, Peer, Peer]
+    first.forgets(d.name)
+    expect(first.ids).toContain('d')
+    for (const peer of peers) peer.waits()
+    for (const member of [b, c]) first.hears(member)
+    first.forgets(d.name)
+    expect(first.ids).toEqual(['a', 'b', 'c'])
+    second.teaches(first)
+    expect(first.ids).toEqual(['a', 'b', 'c'])
+    first.teaches(second)
+    expect(second.ids).toEqual(['a', 'b', 'c'])
+    expect(second.directory.forgotten(serverIdOf(d.name))).toBe(d.name)
+  })
+
+  it('is not taught a forgotten server again, also after a restart', () => {
+    const [first, , away] = peers as [Peer, Peer, Peer]
+    for (const peer of peers) peer.waits()
+    first.forgets(d.name)
+    first.restarts()
+    for (const member of [b, c]) first.hears(member)
+    away.teaches(first)
+    expect(first.ids).not.toContain('d')
+    first.teaches(away)
+    expect(away.ids).not.toContain('d')
+    expect(first.teaches(away) || away.teaches(first)).toBe(false)
+  })
+
+  it('knows a server again that comes back, and so does whoever was away', () => {
+    const [first, second, away] = peers as [Peer, Peer, Peer]
+    for (const peer of peers) peer.waits()
+    first.forgets(d.name)
+    first.teaches(away)
+    first.hears(d)
+    expect(first.ids).toContain('d')
+    // A server that knows nothing yet of the return does not make others forget it again.
+    away.teaches(first)
+    expect(first.ids).toContain('d')
+    first.teaches(away)
+    first.teaches(second)
+    for (const peer of peers) expect(peer.ids).toEqual(['a', 'b', 'c', 'd'])
+  })
+
+  it('does not forget a server that it hears, whatever others say', () => {
+    const [first, second] = peers as [Peer, Peer, Peer]
+    first.waits()
+    first.forgets(d.name)
+    first.teaches(second)
+    expect(second.ids).toContain('d')
+    second.teaches(first)
+    expect(first.ids).toContain('d')
+    expect(first.records.at(-1)).toEqual({ kind: 'lives', servers: [{ name: d.name, count: 2 }] })
+  })
+})
