@@ -202,6 +202,7 @@ export class Admin {
    */
   async parts(id: string, given: WaitOptions = {}): Promise<ServerParts> {
     const options = partsLimits(given)
+    serverId(id)
     const servers = await this.servers(options)
     const server = servers.find((one) => one.id === id)
     if (server === undefined) throw new EpochcastError('EC_UNKNOWN_SERVER', `no server is called ${id}`)
@@ -325,8 +326,8 @@ export class Admin {
   #change(topic: TopicName, options: ReconfigureOptions & WaitOptions): Change {
     const id = options.changeId ?? this.#newId()
     const { servers } = this.#machine
+    const limits = limitsOf(options)
     const run = async (told: ChangePorts): Promise<void> => {
-      const limits = limitsOf(options)
       const current = await this.#newest(topic, limits)
       await this.#mustHaveBegun(current, options.expectEpoch, limits)
       let [released, next]: [readonly string[], Configuration] = [[], current]
@@ -356,6 +357,13 @@ export class Admin {
       }
     }
     return follow(id, run)
+  }
+
+  /** No member answers for an epoch that it has not heard of. */
+  async #mustHaveBegun({ topic, epoch: newest }: Configuration, of: number | 'any' | undefined, limits: WaitOptions) {
+    if (typeof of !== 'number' || of <= newest) return
+    const context = { admin: this, loop: this.#loop, machine: this.#machine, waits: this.#waits }
+    await mustExist(context, topic, epoch(of), 0, limits)
   }
 
   /** What the servers that a topic released are needed for, once they know that it released them. */
@@ -391,13 +399,6 @@ export class Admin {
       const timer = setTimeout(resolve, milliseconds)
       return () => clearTimeout(timer)
     })
-  }
-
-  /** No member answers for an epoch that it has not heard of. */
-  async #mustHaveBegun({ topic, epoch: newest }: Configuration, of: number | 'any' | undefined, limits: WaitOptions) {
-    if (typeof of !== 'number' || of <= newest) return
-    const context = { admin: this, loop: this.#loop, machine: this.#machine, waits: this.#waits }
-    await mustExist(context, topic, epoch(of), 0, limits)
   }
 
   /** What belongs to a topic goes where the topic went. */
@@ -537,8 +538,8 @@ export class Admin {
         message,
         to: () => (to === undefined ? this.#machine.servers.addresses() : this.#machine.servers.inOrder(to)),
         answer,
-        ...(to === undefined && { mayDiffer: ofOneServer }),
         failed: reject,
+        ...(to === undefined && { mayDiffer: ofOneServer }),
       })
     })
   }
@@ -551,6 +552,23 @@ export class Admin {
     this.#loop.call(ask, question.failed)
     return () => this.#loop.call(() => this.#machine.requests.withdraw(token))
   }
+}
+
+const topicLimits = waitOptions('topic')
+const topicsLimits = waitOptions('topics')
+const serversLimits = waitOptions('servers')
+const epochsLimits = waitOptions('epochs')
+const replicasLimits = waitOptions('replicas')
+const enginesLimits = waitOptions('engines')
+const arbitersLimits = waitOptions('arbiters')
+const partsLimits = waitOptions('parts')
+const forgetLimits = waitOptions('forgetServer')
+const placeInNames = text(200, 0)
+
+/** @throws EpochcastError `EC_BAD_ARGUMENT` where a number of servers and their names say different things */
+function checkSize({ members, size }: TopicOptions): void {
+  if (members === undefined || size === undefined || members.length === size) return
+  throw refusal(`size ${size} is not the number of the members, ${members.length}`, 'say one of them')
 }
 
 /** Whether nothing in the cluster needs the server. */
@@ -577,23 +595,6 @@ function arbiterState(name: ServerName, server: ServerInfo | undefined): Arbiter
   if (server === undefined) return 'silent'
   if (server.name !== name) return 'lost'
   return server.hasOldDisk ? 'old-disk' : server.alive ? 'answers' : 'silent'
-}
-
-const topicLimits = waitOptions('topic')
-const topicsLimits = waitOptions('topics')
-const serversLimits = waitOptions('servers')
-const arbitersLimits = waitOptions('arbiters')
-const partsLimits = waitOptions('parts')
-const forgetLimits = waitOptions('forgetServer')
-const epochsLimits = waitOptions('epochs')
-const replicasLimits = waitOptions('replicas')
-const enginesLimits = waitOptions('engines')
-const placeInNames = text(200, 0)
-
-/** @throws EpochcastError `EC_BAD_ARGUMENT` where a number of servers and their names say different things */
-function checkSize({ members, size }: TopicOptions): void {
-  if (members === undefined || size === undefined || members.length === size) return
-  throw refusal(`size ${size} is not the number of the members, ${members.length}`, 'say one of them')
 }
 
 interface Known {

@@ -167,7 +167,8 @@ export class Follower {
     const failed = () => {
       this.#locating = 0
     }
-    this.#locating = this.#requests.ask({ message: request, to, answer, failed, mayDiffer: ofOneServer }, out)
+    const question = { message: request, to, answer, failed, mayDiffer: ofOneServer }
+    this.#locating = this.#requests.ask(question, out)
   }
 
   /** No answer where one was due: perhaps the topic lives elsewhere by now. */

@@ -108,11 +108,6 @@ export class ClientMachine implements Machine<ClientCall> {
     }
   }
 
-  /** What waits for this server can leave now. */
-  #reached(address: Address, out: Effect[]): void {
-    this.#eachPublisher((publisher) => publisher.peerUp(address, out), out)
-  }
-
   /** A message cannot be written: what it was sent for is over. */
   unsent(message: Message, token: number, error: EpochcastError, out: Effect[]): void {
     if (this.requests.fail(token, error)) return
@@ -122,6 +117,11 @@ export class ClientMachine implements Machine<ClientCall> {
     if (subscription !== undefined) this.#endReader(subscription, error, out)
     const publisher = message.kind === 'batch' ? this.#publishers.get(message.publisher) : undefined
     if (publisher !== undefined) this.#endPublisher(publisher, error)
+  }
+
+  /** What waits for this server can leave now. */
+  #reached(address: Address, out: Effect[]): void {
+    this.#eachPublisher((publisher) => publisher.peerUp(address, out), out)
   }
 
   follower(topic: TopicName): Follower {

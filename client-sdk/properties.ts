@@ -69,7 +69,7 @@ export const propertyChecks: Checks<AllProperties> = {
   responders: headerText,
 }
 
-/** @throws EpochcastError `EC_BAD_ARGUMENT` for a header that cannot be carried, or more than 16 KiB of them and of key and content type */
+/** @throws EpochcastError `EC_BAD_ARGUMENT` for more than 16 KiB of key, content type and headers */
 export function encodeProperties(properties: AllProperties): Uint8Array {
   const { key, contentType, headers, replyTo, request, failure, responders } = properties
   // Most messages have none: that costs nothing.

@@ -26,14 +26,14 @@ export type AnyPublishOptions = PublishOptions & AllProperties
 
 export interface GetOptions extends WaitOptions {
   readonly level?: GetLevel
-  /** Leaves out what came before this cursor. */
+  /** Leaves out what came before this cursor, which is one of this topic in this cluster. */
   readonly since?: Cursor
 }
 
 export interface SubscribeOptions {
   /**
    * `start`: everything that is kept; `new` (default): what becomes durable from now on; a cursor; `{ time }`: what was published
-   * then or later, by the publishers' clocks; `{ epoch }`: an epoch, which is waited for when it has not begun.
+   * then or later, by the publishers' clocks; `{ epoch }`: an epoch, which is waited for when it is the next one.
    */
   readonly from?: From
   /**

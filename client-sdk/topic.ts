@@ -57,7 +57,7 @@ import {
   type SubscribeOptions,
 } from './topic-options.ts'
 import { ViewStream } from './views.ts'
-import { type WaitOptions, waitFor, watch, wholeCall } from './waiting.ts'
+import { limitsOf, type WaitOptions, waitFor, watch, wholeCall } from './waiting.ts'
 
 /** Parts of a client that a topic uses. */
 interface Context extends TopicContext {
@@ -86,9 +86,10 @@ export class Topic<T> {
    * Publishes one message to all members of the current configuration (an Add; Figures 4 to 6).
    * @param value encoded at once by the topic's codec, at most `messageBytesMax` bytes
    * @returns the id, epoch and status of the Add that had an outcome; after an epoch change that is not the first one
-   * @throws EpochcastError `EC_MESSAGE_TOO_LARGE`, `EC_QUEUE_FULL` (retryable), `EC_OUTCOME_UNKNOWN` when the caller gave up
-   *   while it was under way (`messageId` says which Add to ask `outcome` about), `EC_TIMEOUT`, `EC_ABORTED` or `EC_CLOSED` when
-   *   it had not left this client: then it is withdrawn, and never will; `EC_UNKNOWN_TOPIC`
+   * @throws EpochcastError `EC_BAD_ARGUMENT` for a value or an option that is none, `EC_MESSAGE_TOO_LARGE`, `EC_QUEUE_FULL`
+   *   (retryable), `EC_OUTCOME_UNKNOWN` when the caller gave up while it was under way (`messageId` says which Add to ask `outcome`
+   *   about), `EC_TIMEOUT`, `EC_ABORTED` or `EC_CLOSED` when it had not left this client: then it is withdrawn, and never will;
+   *   `EC_UNKNOWN_TOPIC`
    */
   publish(value: T, given: PublishOptions = noOptions): Promise<PublishResult> {
     return new Promise((resolve, reject) => {
@@ -155,12 +156,13 @@ export class Topic<T> {
    * Returns the topic's messages, oldest epoch first, each publisher's in order (a Get).
    * @param options.level `linearizable` (default) sees every publish that completed before the call; `durable` and `early` ask
    *   fewer servers
-   * @throws EpochcastError `EC_TIMEOUT`, `EC_ABORTED`, `EC_UNKNOWN_TOPIC`, `EC_BAD_ARGUMENT` for a bad cursor
+   * @throws EpochcastError `EC_TIMEOUT`, `EC_ABORTED`, `EC_UNKNOWN_TOPIC`, `EC_BAD_ARGUMENT` for a bad cursor,
+   *   `EC_OTHER_CLUSTER` for one of another cluster
    */
   async get(given: GetOptions = {}): Promise<Received<T>> {
     const closed = this.#context.closed()
     if (closed !== null) throw closed
-    const options = getOptions(given)
+    const options = wholeCall(getOptions(given))
     const { machine, loop } = this.#context
     const since = options.since === undefined ? null : parseCursor(machine.cluster, this.name, options.since)
     if (since !== null) await mustExist(this.#context, this.name, since.epoch, 0, options)
@@ -283,13 +285,15 @@ export class Topic<T> {
    * @param name 1 to 64 letters, digits, `_` or `-`
    * @throws EpochcastError `EC_BAD_ARGUMENT`
    */
-  group(name: string, given: GroupOptions = {}): GroupStream<T> {
+  group(name: string, options: GroupOptions = {}): GroupStream<T> {
     const closed = this.#context.closed()
     if (closed !== null) throw closed
-    return this.#group(name, groupOptions(given))
+    return this.#group(name, groupOptions(options))
   }
 
   #group(name: string, options: GroupOptions, putAside?: GroupPorts['putAside']): GroupStream<T> {
+    const closed = this.#context.closed()
+    if (closed !== null) throw closed
     const from = startOf(this.#context.machine.cluster, this.name, options.from ?? 'new')
     const { loop, machine, admin, onClose, onLeave, newId, topic } = this.#context
     const ports: GroupPorts = {
@@ -374,8 +378,6 @@ export class Topic<T> {
     method(handler, 'the handler')
     const options = respondOptions(given) as RespondOptions<R>
     const { codec = this.#codec as Codec<unknown> as Codec<R>, group = 'responders', ...limits } = options
-    const closed = this.#context.closed()
-    if (closed !== null) throw closed
     const name = replyTopicName(this.name)
     const { admin, messageBytesMax } = this.#context
     const replies: ReplyPorts = {
@@ -405,12 +407,10 @@ export class Topic<T> {
    * @throws EpochcastError `EC_OUTCOME_EXPIRED` when nobody knows any more how that epoch ended
    */
   async outcome(id: string, given: OutcomeOptions = {}): Promise<Outcome> {
-    const { settle, ...rest } = outcomeOptions(given)
-    const limits = wholeCall(rest)
+    const options = wholeCall(outcomeOptions(given))
     const message = parseMessageId(id)
-    await mustExist(this.#context, this.name, message.epoch, 0, limits)
-    const asked = settle === undefined ? limits : wholeCall({ ...rest, settle })
-    return outcomeOf(this.#context, message, await this.configuration(limits), asked)
+    await mustExist(this.#context, this.name, message.epoch, 0, options)
+    return outcomeOf(this.#context, message, await this.configuration(limitsOf(options)), options)
   }
 
   /** The newest configuration, as this client knows it. `create`: made when it is not there, where the servers allow that. */
@@ -446,9 +446,8 @@ export class Topic<T> {
     if (known !== undefined) return known
     const ports = { admin, onClose, newId, configuration: () => this.configuration({ create: true }) }
     const made = new Requester<Uint8Array>(this.name, ports, (name) => {
-      const { machine } = this.#context
-      const position = async () =>
-        formatCursor(machine.cluster, name, (await durableNow(this.#context, name, {})).position)
+      const { cluster } = this.#context.machine
+      const position = async () => formatCursor(cluster, name, (await durableNow(this.#context, name, {})).position)
       return { subscribe: (options) => topic(name).subscribe(options), position }
     })
     requesters.set(this.name, made)
@@ -513,6 +512,17 @@ export class Topic<T> {
       waiter.settleAtEpochEnd,
     )
     this.#add(payload, header, patient)
+  }
+}
+
+/** All of several values, each encoded. A string is a list of letters only where somebody forgot the brackets. */
+function eachOf<T>(values: Iterable<T>, encode: (value: T) => Uint8Array): Uint8Array[] {
+  const isList = typeof values === 'object' && values !== null && typeof values[Symbol.iterator] === 'function'
+  if (!isList || ArrayBuffer.isView(values)) throw refusal(`${shown(values)} is not a list of values`, 'e.g. [value]')
+  try {
+    return Array.from(values, encode)
+  } catch (error) {
+    throw asRefusal(error, 'the values cannot be listed')
   }
 }
 

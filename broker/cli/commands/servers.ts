@@ -1,7 +1,7 @@
 import type { Command } from 'commander'
 import type { ServerInfo, ServerParts } from '../../../client-sdk/index.ts'
-import { EpochcastError } from '../../../proto/errors.ts'
 import { didYouMean } from '../../../proto/closest.ts'
+import { EpochcastError } from '../../../proto/errors.ts'
 import { bad } from '../arguments.ts'
 import { type Context, handle } from '../context.ts'
 import { list } from '../describe.ts'
