@@ -13,8 +13,6 @@ const program = `
   const own = []
   for (let count = 0; count < 5; count++) own.push(await descriptors.open('/dev/null', 'r'))
   console.log(own.length)
-  useUp()
-  console.log(await descriptors.open('/dev/null', 'r').catch((error) => error.code))
   for (const fd of own) { closeSync(fd); descriptors.closed() }
   useUp()
   await descriptors.open('/dev/null', 'r')
@@ -26,6 +24,6 @@ it.skipIf(process.platform === 'win32')(
   async () => {
     const script = 'ulimit -n 100 && exec "$0" --import tsx --input-type=module -e "$1"'
     const { stdout } = await runChild('sh', ['-c', script, process.execPath, program])
-    expect(stdout.trim().split('\n')).toEqual(['EMFILE', '5', 'EMFILE', 'EMFILE', 'EMFILE', 'again'])
+    expect(stdout.trim().split('\n')).toEqual(['EMFILE', '5', 'EMFILE', 'again'])
   },
 )
