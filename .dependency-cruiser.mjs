@@ -48,6 +48,13 @@ export default {
       from: { path: '^(bench|sim)/' },
       to: { path: '^test/' },
     },
+    {
+      name: 'door-child-processes',
+      comment: 'bench/child-process.ts starts processes that end with this one',
+      severity: 'error',
+      from: { path: '^(bench|sim|test)/', pathNot: '^bench/child-process[.]ts$' },
+      to: { path: '^(node:)?child_process$' },
+    },
     { name: 'no-circular', severity: 'error', from: {}, to: { circular: true } },
     { name: 'no-unresolvable', severity: 'error', from: {}, to: { couldNotResolve: true } },
     {

@@ -8,11 +8,13 @@ import {
   checkMembership,
   type Decision,
   defaultDecider,
+  defaultMode,
   defaultSizes,
   enabledQuorum,
   isMember,
   type Member,
   type Mode,
+  minimumOf,
 } from '../proto/configuration.ts'
 import { EpochcastError } from '../proto/errors.ts'
 import { type Address, beforeFirst, epoch, type ServerName, serverId, type TopicName } from '../proto/ids.ts'
@@ -170,7 +172,7 @@ export class Finder {
         hint: 'create it, or turn autoCreate on',
       })
     }
-    const mode = request.mode ?? defaults.mode ?? 'fault-masking'
+    const mode = request.mode ?? defaults.mode ?? this.#usualMode(topic)
     const size = request.size ?? (mode === defaults.mode ? defaults.size : undefined) ?? defaultSizes[mode]
     const ids = request.members.length > 0 || isDescribed ? request.members : defaults.members
     const members = ids.length > 0 ? this.#named(ids) : this.#placed(topic, mode, size)
@@ -191,12 +193,20 @@ export class Finder {
       mode,
       decider,
       members,
-      membersMin: request.membersMin ?? defaults.membersMin ?? 1,
+      membersMin: minimumOf(request.membersMin, defaults.membersMin ?? 1, members.length),
       order,
       floor: epoch(1),
       base: 0,
       ...(order === 'total' && sequencer && { sequencer: sequencer.name }),
     }
+  }
+
+  /** The mode that fits the number of servers in the cluster, dead ones included. */
+  #usualMode(topic: TopicName): Mode {
+    const count = this.#directory.servers().length
+    // A process that has just started may not have heard of the others yet: the request waits until it has.
+    if (this.#directory.settled || count >= defaultSizes['fault-masking']) return defaultMode(count)
+    throw new EpochcastError('EC_IMPOSSIBLE_MEMBERSHIP', `how many servers topic ${topic} can have is not known yet`)
   }
 
   #named(ids: readonly string[]): Member[] {
@@ -220,7 +230,8 @@ export class Finder {
   #answer({ to, token, request }: Asker, configuration: Configuration, created: boolean, out: Effect[]): void {
     const servers = this.#directory.servers()
     const { topic, epoch: asked } = request
-    send(out, to, { kind: 'located', topic, epoch: asked, configuration, servers, created }, token)
+    const full = this.#directory.fullAmong(configuration.members)
+    send(out, to, { kind: 'located', topic, epoch: asked, configuration, servers, created, full }, token)
   }
 
   #refuse({ to, token, request }: Asker, refusal: Refusal, detail: string, out: Effect[]): void {

@@ -2,7 +2,15 @@ import type { Configuration, Decision, Intent, Member } from '../proto/configura
 import type { Address, ServerName, TopicName } from '../proto/ids.ts'
 import type { Effect } from '../proto/machine/contract.ts'
 import type { Random } from '../proto/machine/ports.ts'
+import type { Store } from '../proto/machine/store.ts'
 import type { Sync } from '../proto/sync.ts'
+import type { Outlets } from './outlets.ts'
+
+/** Space for batches and staged bodies; protocol records have their own. */
+export type Room = Pick<Store, 'full' | 'admits'>
+
+/** Room without an end. */
+export const endlessRoom: Room = { full: false, admits: () => true }
 
 /** What the machines of one server share. */
 export interface Host {
@@ -20,8 +28,10 @@ export interface Host {
   alive(): readonly Member[]
   /** None of several others answers: as far as this server can know, it is the one that is cut off. */
   isCutOff(): boolean
-  /** True when only protocol records fit on the disk. */
-  storeFull(): boolean
+  /** Space on this server's disk: no batch is stored or staged without it. */
+  readonly room: Room
+  /** What waits for each receiver. */
+  readonly outlets: Outlets
   /** When batches are flushed here: what an acknowledgement of this server means. */
   readonly sync: Sync
   /** Asks the engine outside of the cluster that decides how this epoch ends, if there is one; told only if it has ended. */

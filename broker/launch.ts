@@ -2,12 +2,14 @@
 import { EpochcastError } from '../proto/errors.ts'
 import { type Address, address, serverId } from '../proto/ids.ts'
 import { tickMs } from '../proto/machine/contract.ts'
+import type { Shortage } from '../proto/shortage.ts'
 import type { Sync } from '../proto/sync.ts'
 import type { NatsOptions } from '../proto/transport/nats-options.ts'
 import { natsServerAddress } from '../proto/transport/nats-subjects.ts'
 import type { Transport, TransportHandler } from '../proto/transport/port.ts'
 import { listenTcp } from '../proto/transport/tcp.ts'
 import { formatHostPort } from '../proto/transport/tcp-address.ts'
+import { connectionsMax } from './descriptors.ts'
 import type { EngineClient } from './engines/client.ts'
 import { type EngineConfig, openEngine } from './engines/open.ts'
 import type { TopicDefaults } from './finder.ts'
@@ -35,6 +37,8 @@ export interface LaunchOptions {
   readonly insecure?: boolean
   /** Servers to introduce itself to; an empty server joins their cluster. */
   readonly seeds?: readonly string[]
+  /** Servers in this process, which share its file descriptors; 1 unless said otherwise. */
+  readonly servers?: number
   readonly defaults?: TopicDefaults
   readonly limits?: Partial<Limits>
   /** Decision engines outside of the cluster. */
@@ -44,6 +48,8 @@ export interface LaunchOptions {
   /** The server, which belonged to no cluster, belongs to one. */
   readonly onJoined?: () => void
   readonly onFatal?: (error: Error) => void
+  /** Called when the server begins to be short of something while it goes on, and when that is over. */
+  readonly onShortage?: (shortage: Shortage, begins: boolean) => void
 }
 
 /** Dead members are replaced unless somebody says otherwise. */
@@ -60,11 +66,11 @@ export interface LaunchedServer {
 }
 
 /**
- * @throws EpochcastError `EC_LOG_LOCKED`, `EC_LOG_FOREIGN`, `EC_LOG_FORMAT`, `EC_LOG_DAMAGED`, `EC_DISK_FAILED`,
+ * @throws EpochcastError `EC_LOG_LOCKED`, `EC_LOG_FOREIGN`, `EC_LOG_COPIED`, `EC_LOG_FORMAT`, `EC_LOG_DAMAGED`, `EC_DISK_FAILED`,
  *   `EC_BAD_ARGUMENT` when the address is in use or not allowed
  */
 export async function launch(options: LaunchOptions): Promise<LaunchedServer> {
-  const { defaults, limits, onJoined, onFatal, boot, sync = 'always' } = options
+  const { defaults, limits, onJoined, onFatal, onShortage, boot, sync = 'always' } = options
   const { at, listen } = await listening(options)
   const directory = await openDirectory(options.data, {
     serverId: serverId(options.id),
@@ -87,8 +93,11 @@ export async function launch(options: LaunchOptions): Promise<LaunchedServer> {
       limits: { ...replacing(options), ...limits },
       ...(onJoined && { onJoined }),
       ...(onFatal && { onFatal }),
+      ...(onShortage && { onShortage }),
     })
+    const watch = directory.watch(store, (error) => server.fail(error))
     const stop = async () => {
+      watch.stop()
       await server.stop()
       await directory.close()
     }
@@ -105,7 +114,7 @@ interface Listening {
   readonly listen: (handler: TransportHandler) => Promise<Transport>
 }
 
-async function listening({ id, host, port, nats, advertise, insecure }: LaunchOptions): Promise<Listening> {
+async function listening({ id, host, port, nats, advertise, insecure, servers }: LaunchOptions): Promise<Listening> {
   if (nats !== undefined) {
     // Loaded only where it is used.
     const { listenNats } = await import('../proto/transport/nats.ts')
@@ -113,10 +122,11 @@ async function listening({ id, host, port, nats, advertise, insecure }: LaunchOp
   }
   if (host === undefined || port === undefined || port === 0)
     throw new EpochcastError('EC_BAD_ARGUMENT', 'a server that others find again needs a port of its own')
+  const limits = { connectionsMax: connectionsMax(servers) }
   const [isInsecure, elsewhere] = [insecure !== undefined && { insecure }, advertise !== undefined && { advertise }]
   return {
     at: address(advertise ?? formatHostPort(host, port)),
-    listen: (handler) => listenTcp({ host, port, handler, ...isInsecure, ...elsewhere }),
+    listen: (handler) => listenTcp({ host, port, handler, limits, ...isInsecure, ...elsewhere }),
   }
 }
 

@@ -8,6 +8,7 @@ import { type Address, type ClusterId, type ServerName, serverIdOf, type TopicNa
 import { type DurableMachine, type Effect, type Input, send } from '../proto/machine/contract.ts'
 import type { Clock, Random } from '../proto/machine/ports.ts'
 import type { Position, RecordKind } from '../proto/machine/store.ts'
+import type { Shortage } from '../proto/shortage.ts'
 import type { Sync } from '../proto/sync.ts'
 import { decodeMessage, type Frame, ownFrame } from '../proto/wire/codec.ts'
 import { isTopical, type Message, type MessageOf } from '../proto/wire/messages.ts'
@@ -17,12 +18,14 @@ import { Deciders } from './engines/deciders.ts'
 import { type OutsideEngine, OutsideEngines } from './engines/outside.ts'
 import { Changes } from './epoch/changes.ts'
 import { Finder, type TopicDefaults } from './finder.ts'
-import { limits as defaultLimits, type Host, type Limits } from './host.ts'
+import { limits as defaultLimits, endlessRoom, type Host, type Limits, type Room } from './host.ts'
 import { Belonging } from './membership/belonging.ts'
 import { Directory } from './membership/directory.ts'
+import { Incarnations } from './membership/incarnations.ts'
 import { Parts } from './membership/parts.ts'
 import { ShownPositions } from './membership/shown-positions.ts'
 import { StorageProof } from './membership/storage-proof.ts'
+import { Outlets } from './outlets.ts'
 import { answerAbsent } from './replica/answers.ts'
 import { Replica, type ReplicaMessage } from './replica/replica.ts'
 import { Wakeful } from './replica/wakeful.ts'
@@ -34,7 +37,12 @@ export interface ServerMachineOptions {
   /** For the durations that people read; no decision depends on it. */
   readonly clock: Clock
   readonly defaults: TopicDefaults
-  readonly storeFull?: () => boolean
+  /** Space on the disk; without an end unless said otherwise. */
+  readonly store?: Room
+  /** Bytes that wait for a receiver outside of the machine; none unless said otherwise. */
+  readonly waitingBytes?: (to: Address) => number
+  /** What this server is short of now; nothing unless said otherwise. */
+  readonly shortages?: () => readonly Shortage[]
   /** Decision engines outside of the cluster that this server may ask. */
   readonly engines?: readonly OutsideEngine[]
   /** How much of the log this storage will always have. Without it nobody finds out that a disk is an old copy. */
@@ -85,9 +93,11 @@ export class ServerMachine implements DurableMachine {
   readonly #limits: Limits
   readonly #host: Host
   readonly #replicas = new Wakeful()
+  readonly #outlets: Outlets
   readonly #touched = new Set<Replica>()
   readonly #belonging: Belonging
   readonly #positions = new ShownPositions()
+  readonly #incarnations = new Incarnations(() => this.#host.nextToken())
   readonly #proof: StorageProof
   #held: { readonly from: Address; readonly frame: Frame }[] = []
   #heldBytes = 0
@@ -106,14 +116,18 @@ export class ServerMachine implements DurableMachine {
   constructor(options: ServerMachineOptions) {
     this.#options = options
     this.#limits = { ...defaultLimits, ...options.limits }
+    const incarnation = () => this.#host.incarnation
     const shows = () => {
-      if (options.writtenTo === undefined || !this.#proof.isServing) return null
-      return { incarnation: this.#host.incarnation, position: options.writtenTo() }
+      if (options.writtenTo === undefined) return null
+      return { incarnation: incarnation(), ...(this.#proof.isServing && { position: options.writtenTo() }) }
     }
-    const old = () => this.#positions.old()
-    this.directory = new Directory(options.self, options.seeds, shows, old, options.sync)
-    this.#belonging = new Belonging(options.self, this.directory, options.seeds.length > 0, options.tellJoined)
+    const findings = { old: () => this.#positions.old(), twins: () => this.#incarnations.twins() }
+    this.directory = new Directory(options.self, options.seeds, shows, findings, options.sync, options.shortages)
+    const joinsOthers = options.seeds.length > 0
+    const processes = [this.#incarnations, incarnation] as const
+    this.#belonging = new Belonging(options.self, this.directory, ...processes, joinsOthers, options.tellJoined)
     this.#token = options.random.below(0x7fff_ffff)
+    this.#outlets = new Outlets(options.waitingBytes)
     this.#host = this.#makeHost()
     this.#proof = new StorageProof(options.self, this.#host.incarnation)
     this.#arbiters = new Arbiters(this.#host, this.#limits, () => this.#belonging.arbiters)
@@ -173,7 +187,8 @@ export class ServerMachine implements DurableMachine {
       case 'frame':
         return this.#onFrame(input.from, input.frame, out)
       case 'turn':
-        return this.#settle(out)
+        this.#settle(out)
+        return this.#outlets.turnEnded()
       case 'tick':
         return this.#onTick(out)
       case 'engine':
@@ -187,7 +202,12 @@ export class ServerMachine implements DurableMachine {
 
   #onFrame(from: Address, frame: Frame, out: Effect[]): void {
     const { message, envelope } = frame
-    if (this.#belonging.takes(from, frame, out)) return
+    const isWithoutCluster = this.#belonging.id === ''
+    if (this.#belonging.takes(from, frame, out)) {
+      if (isWithoutCluster && this.#belonging.id !== '' && this.#options.writtenTo !== undefined)
+        this.#proof.joined(this.#witnesses, out)
+      return
+    }
     if (betweenServers.has(message.kind) && !this.directory.isServer(envelope.from as ServerName, from)) {
       this.strangeMessages++
       return
@@ -198,7 +218,9 @@ export class ServerMachine implements DurableMachine {
         this.#onAlive(from, message, out)
         return
       case 'prove':
-        if (message.member.address === from) this.#positions.answer(from, envelope.token, message, out)
+        // One that is not known to be the only process under its id gets no answer, and asks again.
+        if (message.member.address === from && this.#incarnations.meets(message.member, message.incarnation, out))
+          this.#positions.answer(from, envelope.token, message, out)
         return
       case 'shown':
         this.#proof.shown(from, envelope.from as ServerName, message)
@@ -273,12 +295,14 @@ export class ServerMachine implements DurableMachine {
       case 'expected':
       case 'refused':
       case 'opened':
+      case 'room':
         this.#replicas.get(message.topic)?.answered(name, message, out)
         return
       case 'batch':
       case 'subscribe':
       case 'credit':
       case 'unsubscribe':
+      case 'ask-room':
       case 'report':
       case 'collect':
       case 'complete':
@@ -323,6 +347,7 @@ export class ServerMachine implements DurableMachine {
   #onTick(out: Effect[]): void {
     this.#belonging.tick(out)
     this.directory.tick(out)
+    this.#incarnations.tick()
     this.#proof.tick(out)
     if (!this.#proof.isServing) return
     this.#release(out)
@@ -341,18 +366,22 @@ export class ServerMachine implements DurableMachine {
 
   /** Everything has been read from the disk. Who belongs to no cluster has promised nothing to anybody. */
   #begin(out: Effect[]): void {
-    const { writtenTo, seeds } = this.#options
-    const { arbiters, id } = this.#belonging
-    const others = [...seeds, ...arbiters.map((arbiter) => arbiter.address)]
-    this.#proof.begin(writtenTo?.() ?? 0, id === '' || writtenTo === undefined ? [] : others, out)
+    const { writtenTo } = this.#options
+    const isAsking = this.#belonging.id !== '' && writtenTo !== undefined
+    this.#proof.begin(writtenTo?.() ?? 0, isAsking ? this.#witnesses : [], out)
+  }
+
+  /** Servers that may have seen this one before. */
+  get #witnesses(): readonly Address[] {
+    return [...this.#options.seeds, ...this.#belonging.arbiters.map((arbiter) => arbiter.address)]
   }
 
   #onAlive(from: Address, message: MessageOf<'alive'>, out: Effect[]): void {
     const { member, incarnation, position } = message
-    // Nobody tells of another how far it reached.
-    const isOwn = member.address === from
-    if (isOwn && incarnation !== undefined && position !== undefined) {
-      this.#positions.note(member.name, incarnation, position)
+    // Nobody tells of another how far it reached, or which process it is.
+    if (member.address === from && incarnation !== undefined) {
+      if (!this.#incarnations.meets(member, incarnation, out)) return
+      if (position !== undefined) this.#positions.heard(from, member.name, incarnation, position, out)
     }
     this.directory.onAlive(from, message, out)
   }
@@ -396,7 +425,7 @@ export class ServerMachine implements DurableMachine {
   }
 
   #makeHost(): Host {
-    const { self, random, storeFull, sync = 'always' } = this.#options
+    const { self, random, store, sync = 'always' } = this.#options
     return {
       self,
       incarnation: random.below(0xffff_ffff),
@@ -406,7 +435,8 @@ export class ServerMachine implements DurableMachine {
       isAlive: (name) => this.directory.isAlive(name),
       alive: () => this.directory.alive(),
       isCutOff: () => this.directory.isCutOff,
-      storeFull: storeFull ?? (() => false),
+      room: store ?? endlessRoom,
+      outlets: this.#outlets,
       sync,
       askDecider: (of, done, out) => this.#deciders.learn(of, done, out),
       askNewest: (topic, done, out) => {

@@ -5,6 +5,7 @@ import { type Address, type ClusterId, type ServerId, type ServerName, serverId,
 import { Loop } from '../proto/machine/loop.ts'
 import type { Clock, Random } from '../proto/machine/ports.ts'
 import type { Store } from '../proto/machine/store.ts'
+import type { Shortage } from '../proto/shortage.ts'
 import type { Sync } from '../proto/sync.ts'
 import type { Transport, TransportHandler } from '../proto/transport/port.ts'
 import type { EngineClient } from './engines/client.ts'
@@ -12,6 +13,7 @@ import { EngineClients } from './engines/clients.ts'
 import type { TopicDefaults } from './finder.ts'
 import type { Limits } from './host.ts'
 import { ServerMachine } from './server-machine.ts'
+import { ShortageWatch } from './shortage-watch.ts'
 
 export interface ServerOptions {
   readonly id: string
@@ -34,9 +36,14 @@ export interface ServerOptions {
   readonly clock?: Clock
   /** This server, which belonged to no cluster, belongs to one. */
   readonly onJoined?: () => void
+  /** This server goes on without something that it needs, and is no longer without it; not called for every refusal. */
+  readonly onShortage?: (shortage: Shortage, begins: boolean) => void
   /** The disk failed or a rule of the protocol does not hold; the server has stopped speaking. */
   readonly onFatal?: (error: EpochcastError | InvariantViolation | Error) => void
 }
+
+/** Milliseconds between two looks at what this server is short of. */
+const shortageLookMs = 100
 
 const anyTopic: TopicDefaults = { autoCreate: true, template: { members: [] } }
 
@@ -48,7 +55,10 @@ export class Server implements AsyncDisposable {
   readonly #loop: Loop
   readonly #store: Store
   readonly #engines: EngineClients
+  readonly #told: ServerOptions['onFatal']
+  readonly #shortageWatch: ShortageWatch
   #transport: Transport | null = null
+  #watching: NodeJS.Timeout | undefined
   #isStopped = false
 
   private constructor(options: ServerOptions) {
@@ -56,6 +66,7 @@ export class Server implements AsyncDisposable {
     this.name = serverName(this.id, options.storage)
     this.address = options.address
     this.#store = options.store
+    this.#told = options.onFatal
     this.#engines = new EngineClients(options.engines ?? [])
     const clock = options.clock ?? { nowMs: () => performance.timeOrigin + performance.now() }
     this.#machine = new ServerMachine({
@@ -64,20 +75,23 @@ export class Server implements AsyncDisposable {
       random: options.random ?? { below: (bound) => randomInt(bound) },
       clock,
       defaults: options.defaults ?? anyTopic,
-      storeFull: () => this.#store.full,
+      store: this.#store,
       engines: this.#engines.engines,
       writtenTo: () => this.#store.writtenTo,
+      shortages: () => this.shortages,
+      waitingBytes: (to) => this.#loop.waitingBytes(to),
       sync: options.sync ?? 'always',
       ...(options.onJoined && { tellJoined: options.onJoined }),
       ...(options.limits && { limits: options.limits }),
     })
+    this.#shortageWatch = new ShortageWatch(options.onShortage ?? (() => {}))
     this.#loop = new Loop({
       machine: this.#machine,
       name: this.name,
       cluster: () => this.#machine.cluster,
       store: this.#store,
       engines: this.#engines,
-      onFatal: (error) => this.#onFatal(error, options.onFatal),
+      onFatal: (error) => this.#onFatal(error),
     })
   }
 
@@ -90,11 +104,21 @@ export class Server implements AsyncDisposable {
     await server.#store.recover((kind, body, position) => server.#machine.recover(kind, body, position))
     server.#transport = await options.listen(server.#loop)
     server.#loop.start(server.#transport)
+    server.#watching = setInterval(() => server.#shortageWatch.look(server.shortages), shortageLookMs)
+    server.#watching.unref()
     return server
   }
 
   get cluster(): ClusterId | '' {
     return this.#machine.cluster
+  }
+
+  /** What this server is short of now. */
+  get shortages(): readonly Shortage[] {
+    const short: Shortage[] = []
+    if (this.#store.full) short.push('space')
+    if (this.#transport?.isCrowded === true) short.push('descriptors')
+    return short
   }
 
   /** The arbiter that had the id of this server and lost its disk, where this server came in its place: `id@storage`. */
@@ -107,10 +131,18 @@ export class Server implements AsyncDisposable {
     return this.#machine.directory.alive().length
   }
 
+  /** Stops speaking at once, for a reason from outside of the protocol; `stop` still has to be called. */
+  fail(error: EpochcastError): void {
+    if (this.#isStopped) return
+    this.#loop.stop()
+    this.#onFatal(error)
+  }
+
   /** Stops speaking, and closes the log once what is being flushed is on disk. */
   async stop(): Promise<void> {
     if (this.#isStopped) return
     this.#isStopped = true
+    clearInterval(this.#watching)
     this.#loop.stop()
     await this.#transport?.close()
     await this.#engines.close()
@@ -121,10 +153,11 @@ export class Server implements AsyncDisposable {
     await this.stop()
   }
 
-  #onFatal(error: unknown, told: ServerOptions['onFatal']): void {
+  #onFatal(error: unknown): void {
+    clearInterval(this.#watching)
     void this.#transport?.close()
     const reason = error instanceof Error ? error : new Error(String(error))
-    if (told === undefined) throw reason
-    told(reason)
+    if (this.#told === undefined) throw reason
+    this.#told(reason)
   }
 }

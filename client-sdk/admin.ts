@@ -11,12 +11,19 @@ import {
   type TopicName,
   topicName,
 } from '../proto/ids.ts'
+import type { Effect } from '../proto/machine/contract.ts'
 import type { Loop } from '../proto/machine/loop.ts'
+import type { Shortage } from '../proto/shortage.ts'
 import type { Sync } from '../proto/sync.ts'
 import type { EngineState, Message, MessageOf } from '../proto/wire/messages.ts'
 import { companionPrefixes, isCompanion, isCompanionOf, isLike, likeTopic } from './companion.ts'
+import { createTopicOptions, reconfigureOptions, waitOptions } from './door/admin-calls.ts'
+import { text } from './door/checks.ts'
+import { refusal } from './door/refusal.ts'
 import { Inspection } from './inspection.ts'
 import type { ClientCall, ClientMachine } from './machine.ts'
+import { mustExist } from './positions.ts'
+import { printableDecision } from './printing.ts'
 import {
   type Change,
   type ChangeListener,
@@ -30,8 +37,9 @@ import {
   templateOf,
 } from './reconfigure.ts'
 import { refusalError } from './refusals.ts'
+import { type ReplicaInfo, replicasOf } from './replicas.ts'
 import { ofOneServer, type Question } from './requests.ts'
-import { type OpenWaits, type WaitOptions, waitFor } from './waiting.ts'
+import { limitsOf, type OpenWaits, type WaitOptions, waitFor } from './waiting.ts'
 
 export interface ServerInfo {
   readonly id: string
@@ -40,8 +48,12 @@ export interface ServerInfo {
   readonly alive: boolean
   /** It came back with an old copy of its disk and stopped: its storage is lost, and it takes an empty one to come back. */
   readonly hasOldDisk: boolean
+  /** Where other processes ran under its id lately: they came later, and were told to stop. Empty where all is well. */
+  readonly twins: readonly Address[]
   /** When it flushes, as it said itself to the server that was asked; `always` also where it has said nothing yet. */
   readonly sync: Sync
+  /** What it is short of while it goes on; empty where nothing is missing, or where it is silent. */
+  readonly shortages: readonly Shortage[]
   /** It is one of the arbiters, which decide what new topics are and where topics are found. */
   readonly isArbiter: boolean
   /** It has the id of an arbiter that lost its disk, and is none itself. */
@@ -55,17 +67,6 @@ export interface ArbiterInfo {
   readonly address: Address
   /** `lost`: its server came back without its disk, as another server that is no arbiter. */
   readonly state: 'answers' | 'silent' | 'old-disk' | 'lost'
-}
-
-/** One topic on one server. */
-export interface ReplicaInfo {
-  readonly server: string
-  readonly phase: string
-  readonly epoch: Epoch | null
-  readonly storedCount: number
-  readonly stored: MessageOf<'condition'>['stored']
-  readonly stagedCount: number
-  readonly heldEpochs: number
 }
 
 /** The decision engines that one server has, and how it sees them. */
@@ -121,7 +122,10 @@ export class Admin {
    * Makes a topic.
    * @throws EpochcastError `EC_TOPIC_EXISTS`, `EC_IMPOSSIBLE_MEMBERSHIP`, `EC_UNKNOWN_SERVER`, `EC_TIMEOUT`
    */
-  async createTopic(name: string, options: TopicOptions & WaitOptions = {}): Promise<Configuration> {
+  async createTopic(name: string, given: TopicOptions & WaitOptions = {}): Promise<Configuration> {
+    topicName(name)
+    const options = createTopicOptions(given)
+    checkSize(options)
     const changeId = this.#newId()
     const { configuration, created } = await this.#locate(name, true, options, epoch(0), changeId)
     // An answer may have been lost or late: then another server was asked, which found what this call had made.
@@ -137,6 +141,10 @@ export class Admin {
 
   /** The newest configuration of a topic. @throws EpochcastError `EC_UNKNOWN_TOPIC`, `EC_TIMEOUT` */
   async topic(name: string, options: WaitOptions = {}): Promise<Configuration> {
+    return this.#newest(topicName(name), topicLimits(options))
+  }
+
+  async #newest(name: TopicName, options: WaitOptions): Promise<Configuration> {
     let { configuration } = await this.#locate(name, false, options)
     // What was noted, or what a retired server knows, may be behind; members know better, and lead on to the next ones.
     for (;;) {
@@ -153,7 +161,8 @@ export class Admin {
   }
 
   /** Every topic's newest configuration, as it was noted. */
-  async topics(options: WaitOptions = {}): Promise<readonly Configuration[]> {
+  async topics(given: WaitOptions = {}): Promise<readonly Configuration[]> {
+    const options = topicsLimits(given)
     const topics: Configuration[] = []
     for (;;) {
       const page = await this.topicsAfter(topics.at(-1)?.topic ?? '', options)
@@ -163,18 +172,21 @@ export class Admin {
   }
 
   /** Some topics whose names come behind `after`, in the order of names. */
-  topicsAfter(after: string, options: WaitOptions = {}): Promise<MessageOf<'topics'>> {
-    return this.#ask({ kind: 'list-topics', after }, 'topics', 'list of topics', options)
+  async topicsAfter(after: string, options: WaitOptions = {}): Promise<MessageOf<'topics'>> {
+    const question: Message = { kind: 'list-topics', after: placeInNames(after, 'the name that the page comes behind') }
+    return this.#ask(question, 'topics', 'list of topics', topicsLimits(options))
   }
 
-  async servers(options: WaitOptions = {}): Promise<readonly ServerInfo[]> {
+  async servers(given: WaitOptions = {}): Promise<readonly ServerInfo[]> {
+    const options = serversLimits(given)
     const message = await this.#ask({ kind: 'list-servers' }, 'directory', 'list of servers', options)
     this.#machine.servers.learn(message.servers)
     return serversIn(message)
   }
 
   /** The arbiters of the cluster, as the server that is asked sees them. */
-  async arbiters(options: WaitOptions = {}): Promise<readonly ArbiterInfo[]> {
+  async arbiters(given: WaitOptions = {}): Promise<readonly ArbiterInfo[]> {
+    const options = arbitersLimits(given)
     const message = await this.#ask({ kind: 'list-servers' }, 'directory', 'list of arbiters', options)
     const servers = serversIn(message)
     return message.arbiters.map(({ name, address }) => {
@@ -188,7 +200,8 @@ export class Admin {
    * What a server is needed for, asked of the server itself and of all others; of the arbiters where it does not answer.
    * @throws EpochcastError `EC_UNKNOWN_SERVER`, `EC_TIMEOUT`
    */
-  async parts(id: string, options: WaitOptions = {}): Promise<ServerParts> {
+  async parts(id: string, given: WaitOptions = {}): Promise<ServerParts> {
+    const options = partsLimits(given)
     const servers = await this.servers(options)
     const server = servers.find((one) => one.id === id)
     if (server === undefined) throw new EpochcastError('EC_UNKNOWN_SERVER', `no server is called ${id}`)
@@ -223,7 +236,8 @@ export class Admin {
    * @throws EpochcastError `EC_STILL_NEEDED` while it answers, is an arbiter, or is a member of a topic; `EC_UNKNOWN_SERVER`,
    *   `EC_NO_DECIDER`, `EC_UNAVAILABLE`, `EC_TIMEOUT`
    */
-  async forgetServer(id: string, options: WaitOptions = {}): Promise<void> {
+  async forgetServer(id: string, given: WaitOptions = {}): Promise<void> {
+    const options = forgetLimits(given)
     const { name } = await this.#ask({ kind: 'forget', server: serverId(id) }, 'forgot', `forgetting ${id}`, options)
     this.#machine.servers.forget(name)
   }
@@ -246,57 +260,39 @@ export class Admin {
   }
 
   /** How each epoch of a topic ended, oldest first; the first entry is the topic's creation. */
-  async epochs(name: string, options: WaitOptions = {}): Promise<readonly Decision[]> {
-    const configuration = await this.topic(name, options)
+  async epochs(name: string, given: WaitOptions = {}): Promise<readonly Decision[]> {
+    const options = epochsLimits(given)
+    const configuration = await this.#newest(topicName(name), options)
     const members = configuration.members.map((member) => this.#machine.servers.addressOf(member))
     const decisions: Decision[] = []
     for (let from = 0; ; from = (decisions[decisions.length - 1]?.next.epoch ?? 0) as number) {
       const message = await this.#chain(name, epoch(from), members, options)
-      decisions.push(...message.decisions)
+      decisions.push(...message.decisions.map(printableDecision))
       if (message.decisions.length === 0) return decisions
     }
   }
 
-  /** State of a topic on every member that answers within `timeoutMs` (default 1,000). */
-  async replicas(name: string, options: WaitOptions = {}): Promise<readonly ReplicaInfo[]> {
-    const configuration = await this.topic(name, options)
-    const asked = configuration.members.map(async (member): Promise<ReplicaInfo> => {
-      const server = serverIdOf(member.name)
-      const to = [this.#machine.servers.addressOf(member)]
-      const inquiry: Message = { kind: 'inquire', topic: topicName(name), epoch: configuration.epoch }
-      const limits = { timeoutMs: 1_000, ...options }
-      try {
-        const condition = await this.#ask(inquiry, 'condition', `state of ${server}`, limits, to)
-        const { phase, stored, stagedCount, heldEpochs } = condition
-        let storedCount = 0
-        for (const { end } of stored.values()) storedCount += end
-        return {
-          server,
-          phase,
-          epoch: condition.configuration?.epoch ?? null,
-          storedCount,
-          stored,
-          stagedCount,
-          heldEpochs,
-        }
-      } catch (error) {
-        if (!(error instanceof EpochcastError) || error.code !== 'EC_TIMEOUT') throw error
-        return {
-          server,
-          phase: 'silent',
-          epoch: null,
-          storedCount: 0,
-          stored: new Map(),
-          stagedCount: 0,
-          heldEpochs: 0,
-        }
-      }
+  /**
+   * State of a topic on every member that answers within `timeoutMs` (default 1,000), and on the members before them for as long as
+   * the newest epoch is not known to be enabled: they have to stay up.
+   */
+  async replicas(name: string, given: WaitOptions = {}): Promise<readonly ReplicaInfo[]> {
+    const options = replicasLimits(given)
+    const configuration = await this.#newest(topicName(name), options)
+    const limits = { timeoutMs: 1_000, ...options }
+    return replicasOf(configuration, {
+      condition: (member, of) => {
+        const inquiry: Message = { kind: 'inquire', topic: configuration.topic, epoch: of }
+        const to = [this.#machine.servers.addressOf(member)]
+        return this.#ask(inquiry, 'condition', `state of ${serverIdOf(member.name)}`, limits, to)
+      },
+      chain: (from) => this.#chain(name, from, this.#machine.servers.addresses(), limits),
     })
-    return Promise.all(asked)
   }
 
   /** Decision engines outside of the cluster, as each server that answers within `timeoutMs` (default 1,000) sees them. */
-  async engines(options: WaitOptions = {}): Promise<readonly ServerEngines[]> {
+  async engines(given: WaitOptions = {}): Promise<readonly ServerEngines[]> {
+    const options = enginesLimits(given)
     const servers = await this.servers(options)
     const asked = servers.map(async ({ id, address }): Promise<ServerEngines> => {
       const limits = { timeoutMs: 1_000, ...options }
@@ -316,11 +312,23 @@ export class Admin {
    * chosen: the old ones as far as they fit, then servers that are alive.
    * @param options.timeoutMs whole change; when it runs out the change may still be made
    */
-  reconfigure(name: string, options: ReconfigureOptions & WaitOptions = {}): Change {
+  reconfigure(name: string, given: ReconfigureOptions & WaitOptions = {}): Change {
+    try {
+      const options = reconfigureOptions(given)
+      checkSize(options)
+      return this.#change(topicName(name), options)
+    } catch (error) {
+      return follow(this.#newId(), () => Promise.reject(error))
+    }
+  }
+
+  #change(topic: TopicName, options: ReconfigureOptions & WaitOptions): Change {
     const id = options.changeId ?? this.#newId()
     const { servers } = this.#machine
     const run = async (told: ChangePorts): Promise<void> => {
-      const current = await this.topic(name, options)
+      const limits = limitsOf(options)
+      const current = await this.#newest(topic, limits)
+      await this.#mustHaveBegun(current, options.expectEpoch, limits)
       let [released, next]: [readonly string[], Configuration] = [[], current]
       const first: ChangeListener = {
         decided: (result) => told.decided(result),
@@ -330,19 +338,21 @@ export class Admin {
         },
         released: (ids) => (released = ids),
       }
-      try {
-        await requestChange(this.#waits, current, id, options, servers, (question) => this.#request(question), first)
-        await this.#moveCompanions(current.topic, options)
-        const parts = await this.#partsOfReleased(released, next, options)
+      const change = async (of: ReconfigureOptions & WaitOptions) => {
+        await requestChange(this.#waits, current, id, of, servers, (question) => this.#request(question), first)
+        await this.#moveCompanions(current.topic, limits)
+        const parts = await this.#partsOfReleased(released, next, limits)
         told.retirable(parts.filter(isFree).map(({ server }) => server))
         told.stillNeeded(parts.filter((one) => !isFree(one)))
+      }
+      try {
+        await change(options)
       } catch (error) {
         const own = await this.#ownDecision(current, id, error)
         if (own === null) throw error
         told.decided(own)
-        told.enabled(own)
-        told.retirable([])
-        told.stillNeeded([])
+        // Asked for again by its id, it is followed to its end: that it was decided does not show that it is enabled.
+        await change({ ...options, expectEpoch: own.configuration.epoch - 1 })
       }
     }
     return follow(id, run)
@@ -383,6 +393,13 @@ export class Admin {
     })
   }
 
+  /** No member answers for an epoch that it has not heard of. */
+  async #mustHaveBegun({ topic, epoch: newest }: Configuration, of: number | 'any' | undefined, limits: WaitOptions) {
+    if (typeof of !== 'number' || of <= newest) return
+    const context = { admin: this, loop: this.#loop, machine: this.#machine, waits: this.#waits }
+    await mustExist(context, topic, epoch(of), 0, limits)
+  }
+
   /** What belongs to a topic goes where the topic went. */
   async #moveCompanions(of: TopicName, options: WaitOptions): Promise<void> {
     if (isCompanion(of)) return
@@ -394,9 +411,7 @@ export class Admin {
     await Promise.all(names.map((name) => this.#moveBeside(of, name, options)))
   }
 
-  async #moveBeside(of: TopicName, name: TopicName, options: WaitOptions): Promise<void> {
-    const { signal, timeoutMs } = options
-    const limits = { ...(signal && { signal }), ...(timeoutMs !== undefined && { timeoutMs }) }
+  async #moveBeside(of: TopicName, name: TopicName, limits: WaitOptions): Promise<void> {
     for (;;) {
       const [topic, companion] = await Promise.all([this.topic(of, limits), this.topic(name, limits)])
       if (isLike(companion, topic)) return
@@ -455,7 +470,7 @@ export class Admin {
     const decision = decisions.find((one) => one.changeId === changeId)
     if (decision === undefined) return null
     const times = { planMs: 0, wedgeMs: 0, stageMs: 0, decideMs: 0, startMs: 0 }
-    return { changeId, configuration: decision.next, decision, times }
+    return { changeId, configuration: decision.next, decision: printableDecision(decision), times }
   }
 
   /** What is noted beyond a configuration, where those who keep the notes answer soon. */
@@ -523,15 +538,17 @@ export class Admin {
         to: () => (to === undefined ? this.#machine.servers.addresses() : this.#machine.servers.inOrder(to)),
         answer,
         ...(to === undefined && { mayDiffer: ofOneServer }),
+        failed: reject,
       })
     })
   }
 
   #request(question: Question): () => void {
     let token = 0
-    this.#loop.call((out) => {
+    const ask = (out: Effect[]) => {
       token = this.#machine.requests.ask(question, out)
-    })
+    }
+    this.#loop.call(ask, question.failed)
     return () => this.#loop.call(() => this.#machine.requests.withdraw(token))
   }
 }
@@ -541,14 +558,16 @@ function isFree({ isArbiter, topics, isSure }: ServerParts): boolean {
   return isSure && !isArbiter && topics.length === 0
 }
 
-function serversIn({ servers, silent, old, syncs, arbiters }: MessageOf<'directory'>): ServerInfo[] {
+function serversIn({ servers, silent, old, syncs, arbiters, short, twins }: MessageOf<'directory'>): ServerInfo[] {
   return servers.map(({ name, address }) => ({
     id: serverIdOf(name),
     name,
     address,
     alive: !silent.includes(name),
     hasOldDisk: old.includes(name),
+    twins: twins.filter((twin) => serverIdOf(twin.name) === serverIdOf(name)).map((twin) => twin.address),
     sync: syncs.find((one) => one.name === name)?.sync ?? 'always',
+    shortages: short.flatMap((one) => (one.name === name ? [one.shortage] : [])),
     isArbiter: arbiters.some((one) => one.name === name),
     cameAfterArbiter: arbiters.some((one) => one.name !== name && serverIdOf(one.name) === serverIdOf(name)),
   }))
@@ -558,6 +577,23 @@ function arbiterState(name: ServerName, server: ServerInfo | undefined): Arbiter
   if (server === undefined) return 'silent'
   if (server.name !== name) return 'lost'
   return server.hasOldDisk ? 'old-disk' : server.alive ? 'answers' : 'silent'
+}
+
+const topicLimits = waitOptions('topic')
+const topicsLimits = waitOptions('topics')
+const serversLimits = waitOptions('servers')
+const arbitersLimits = waitOptions('arbiters')
+const partsLimits = waitOptions('parts')
+const forgetLimits = waitOptions('forgetServer')
+const epochsLimits = waitOptions('epochs')
+const replicasLimits = waitOptions('replicas')
+const enginesLimits = waitOptions('engines')
+const placeInNames = text(200, 0)
+
+/** @throws EpochcastError `EC_BAD_ARGUMENT` where a number of servers and their names say different things */
+function checkSize({ members, size }: TopicOptions): void {
+  if (members === undefined || size === undefined || members.length === size) return
+  throw refusal(`size ${size} is not the number of the members, ${members.length}`, 'say one of them')
 }
 
 interface Known {

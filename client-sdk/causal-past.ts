@@ -3,9 +3,12 @@
  * `causal` and `total` are in it. A stamp names what is new since its publisher's batch before; with the first batch of an epoch
  * it names everything, so that a stamp that was lost with a dropped batch is made good.
  */
+import type { EpochcastError } from '../proto/errors.ts'
 import type { Epoch, PublisherId, TopicName } from '../proto/ids.ts'
 import type { Effect } from '../proto/machine/contract.ts'
+import { shown } from '../proto/shown.ts'
 import type { Dependencies, End } from '../proto/wire/messages.ts'
+import { asRefusal, refusal } from './door/refusal.ts'
 
 interface Known {
   epoch: Epoch
@@ -104,6 +107,11 @@ export class CausalPast {
   }
 }
 
+/** The end of the year 9999: a clock beyond it counts in something smaller than milliseconds, or is wrong. */
+const timeMsMax = 253_402_300_799_999
+/** A batch that is this far ahead of the own clock, in milliseconds, has a wrong one: its time is not followed. */
+const aheadMsMax = 60_000
+
 /** The largest time that was seen: what is published later is never stamped with an earlier one. */
 export class HybridClock {
   readonly #nowMs: () => number
@@ -113,16 +121,28 @@ export class HybridClock {
     this.#nowMs = nowMs
   }
 
-  /** Time of a batch, in milliseconds since the Unix epoch. */
-  stamp(): number {
-    this.#last = Math.max(this.#last, this.#nowMs())
+  /** Time of a batch, in milliseconds since the Unix epoch; an error where the clock of this client has none. */
+  stamp(): number | EpochcastError {
+    const now = this.#now()
+    if (typeof now !== 'number') return now
+    this.#last = Math.max(this.#last, now)
     return this.#last
   }
 
-  /** A batch of somebody else was given to this client. One that is far ahead has a wrong clock: it is not followed. */
+  /** A batch of another publisher was given to this client. */
   witness(time: number): void {
-    if (time > this.#last && time <= this.#nowMs() + aheadMsMax) this.#last = time
+    if (time <= this.#last) return
+    const now = this.#now()
+    if (typeof now === 'number' && time <= now + aheadMsMax) this.#last = time
+  }
+
+  #now(): number | EpochcastError {
+    try {
+      const now = this.#nowMs()
+      if (typeof now === 'number' && now >= 0 && now <= timeMsMax) return Math.floor(now)
+      return refusal(`the clock of this client says ${shown(now)}`, 'nowMs() gives milliseconds since 1970')
+    } catch (error) {
+      return asRefusal(error, 'the clock of this client cannot be read')
+    }
   }
 }
-
-const aheadMsMax = 60_000

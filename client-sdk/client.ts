@@ -1,42 +1,35 @@
 import { randomInt, randomUUID } from 'node:crypto'
-import type { Order } from '../proto/configuration.ts'
 import { EpochcastError } from '../proto/errors.ts'
-import { type Address, address, type Epoch, type TopicName, topicName } from '../proto/ids.ts'
+import { type Address, type Epoch, type TopicName, topicName } from '../proto/ids.ts'
 import { Loop } from '../proto/machine/loop.ts'
-import type { Clock, Random } from '../proto/machine/ports.ts'
+import { shown } from '../proto/shown.ts'
 import type { NatsDialer } from '../proto/transport/nats.ts'
-import { isNatsUrl, type NatsOptions, parseNatsUrl, withoutPassword } from '../proto/transport/nats-options.ts'
+import { isNatsUrl, parseNatsUrl, withoutPassword } from '../proto/transport/nats-options.ts'
 import { anyServer } from '../proto/transport/nats-subjects.ts'
 import { messageBytesMax, type Transport, type TransportHandler } from '../proto/transport/port.ts'
 import { dialTcp } from '../proto/transport/tcp.ts'
 import { Admin } from './admin.ts'
+import { type ConnectOptions, connectOptions, type PatternOptions, patternOptions } from './client-options.ts'
 import { bytes, type Codec } from './codecs.ts'
+import { waitOptions } from './door/admin-calls.ts'
+import { togetherOptions, topicOptions } from './door/calls.ts'
+import { text } from './door/checks.ts'
+import { refusal } from './door/refusal.ts'
 import { type FlushResult, flush } from './flushing.ts'
 import { type ClientCall, ClientMachine } from './machine.ts'
 import type { Publisher } from './operations/add.ts'
-import { type AddLimits, addLimits } from './operations/epoch-window.ts'
+import { addLimits } from './operations/epoch-window.ts'
 import { Together } from './operations/together.ts'
-import { unknownOutcome } from './outcome.ts'
-import type { EventStream } from './stream.ts'
-import { type SubjectFrom, SubjectStream } from './subjects.ts'
+import { unknownOutcome } from './operations/waiters.ts'
+import { Registrations } from './registrations.ts'
+import type { Requester } from './replies.ts'
+import { SubjectStream } from './subjects.ts'
 import { type TogetherOptions, TogetherStream } from './together-stream.ts'
 import { Topic } from './topic.ts'
+import { unreachable } from './unreachable.ts'
+import { defaultUrl, environmentUrl, parseUrl } from './url.ts'
 import { OpenWaits, type WaitOptions, waitFor } from './waiting.ts'
 
-export interface ConnectOptions extends WaitOptions {
-  /** Largest payload in bytes; at most what the servers take (1 MiB). */
-  readonly messageBytesMax?: number
-  readonly limits?: Partial<AddLimits>
-  /** Other ways to reach servers than TCP: the in-process network of tests. */
-  readonly transport?: (name: string, handler: TransportHandler) => Transport
-  /** With a `nats://` url: credentials and what else it does not say. */
-  readonly nats?: Omit<NatsOptions, 'servers'>
-  readonly clock?: Clock
-  readonly random?: Random
-}
-
-export const defaultUrl = 'epochcast://127.0.0.1:7400'
-const defaultPort = 7400
 const connectTimeoutMs = 5_000
 
 /**
@@ -46,8 +39,9 @@ const connectTimeoutMs = 5_000
  * @throws EpochcastError `EC_UNREACHABLE` (retryable) when no server answers in time, `EC_NO_CLUSTER` when those that answer have
  *   not joined one, `EC_BAD_ARGUMENT` for a bad url
  */
-export async function connect(url?: string, options: ConnectOptions = {}): Promise<Client> {
-  const target = url ?? process.env.EPOCHCAST_URL ?? defaultUrl
+export async function connect(url?: string, given: ConnectOptions = {}): Promise<Client> {
+  const options = connectOptions(given)
+  const target = url === undefined ? (environmentUrl() ?? defaultUrl) : urlText(url, 'the url')
   const isThroughNats = isNatsUrl(target)
   const dialer = isThroughNats && options.transport === undefined ? await natsDialer(target, options) : null
   const transport = dialer === null ? {} : { transport: dialer.dial.bind(dialer) }
@@ -68,52 +62,29 @@ async function natsDialer(url: string, { nats, timeoutMs }: ConnectOptions): Pro
   return loaded.NatsDialer.connect({ ...parseNatsUrl(url), ...nats }, timeoutMs ?? connectTimeoutMs)
 }
 
-/** Addresses in an `epochcast://` url. */
-export function parseUrl(url: string): Address[] {
-  const match = /^epochcast:\/\/([^/?#]+)\/?$/.exec(url)
-  if (match === null) {
-    throw new EpochcastError('EC_BAD_ARGUMENT', `${JSON.stringify(url)} is not an epochcast:// url`, {
-      hint: `e.g. ${defaultUrl}`,
-    })
-  }
-  return (match[1] ?? '').split(',').map((part) => {
-    const host = /^(\[[0-9a-fA-F:]+\]|[^:[\]]+)(?::(\d{1,5}))?$/.exec(part)
-    const port = host?.[2] === undefined ? defaultPort : Number(host[2])
-    if (host === null || port < 1 || port > 65_535) {
-      throw new EpochcastError('EC_BAD_ARGUMENT', `${JSON.stringify(part)} in ${url} is not host:port`)
-    }
-    return address(`${host[1]}:${port}`)
-  })
-}
-
-export interface PatternOptions<T> {
-  /** `start`, `new` (default), `{ time }`, or the cursor of a pattern. Topics that are made later are read from their start. */
-  readonly from?: SubjectFrom
-  readonly codec?: Codec<T>
-  readonly order?: Order
-  readonly signal?: AbortSignal
-}
-
 /** A connection to a cluster. Made by `connect`. */
 export class Client implements AsyncDisposable {
   readonly admin: Admin
   readonly #machine: ClientMachine
   readonly #loop: Loop<ClientCall>
   readonly #transport: Transport
-  readonly #streams = new Set<EventStream<unknown>>()
   readonly #waits = new OpenWaits()
   readonly #publishers = new Map<TopicName, Publisher>()
-  readonly #onClose = new Set<() => void>()
+  readonly #onLeave = new Set<() => Promise<unknown>>()
+  readonly #requesters = new Map<TopicName, Requester<Uint8Array>>()
   readonly #messageBytesMax: number
   readonly #seeds: readonly Address[]
   #closed: EpochcastError | null = null
+  #closing: Promise<void> | null = null
 
-  constructor(seeds: readonly Address[], options: ConnectOptions) {
+  /** @throws EpochcastError `EC_BAD_ARGUMENT` */
+  constructor(seeds: readonly Address[], given: ConnectOptions) {
+    const options = connectOptions(given)
     const random = options.random ?? { below: (bound: number) => randomInt(bound) }
     const clock = options.clock ?? { nowMs: () => Date.now() }
     const name = `client-${randomUUID()}`
     this.#seeds = seeds
-    this.#messageBytesMax = checkedMax(options.messageBytesMax ?? messageBytesMax)
+    this.#messageBytesMax = options.messageBytesMax ?? messageBytesMax
     const limits = { ...addLimits, ...options.limits }
     this.#machine = new ClientMachine({ seeds, random, clock, limits })
     this.#loop = new Loop<ClientCall>({
@@ -121,6 +92,7 @@ export class Client implements AsyncDisposable {
       name,
       cluster: () => this.#machine.cluster,
       onFatal: (error) => this.#fail(error),
+      onUnsent: (message, token, error) => this.#loop.call((out) => this.#machine.unsent(message, token, error, out)),
     })
     this.#transport = (options.transport ?? dial)(name, this.#loop)
     this.#loop.start(this.#transport)
@@ -150,8 +122,8 @@ export class Client implements AsyncDisposable {
       const hint = isThroughNats
         ? 'NATS answers: start servers that listen there, under the same prefix'
         : 'start one with: npx epochcast dev, or say where it is with --url or EPOCHCAST_URL'
-      const where = isThroughNats ? target : this.#seeds.join(', ')
-      throw new EpochcastError('EC_UNREACHABLE', `no server answers at ${where}`, { hint })
+      if (isThroughNats) throw new EpochcastError('EC_UNREACHABLE', `no server answers at ${target}`, { hint })
+      throw unreachable(this.#seeds, (address) => this.#transport.trouble?.(address) ?? null, hint)
     }
   }
 
@@ -160,7 +132,7 @@ export class Client implements AsyncDisposable {
   topic<T>(name: string, options: { readonly codec: Codec<T> }): Topic<T>
   topic<T>(name: string, options?: { readonly codec: Codec<T> }): Topic<T> {
     const checked = topicName(name)
-    const codec = options?.codec ?? (bytes() as Codec<unknown> as Codec<T>)
+    const codec = topicOptions(options).codec ?? (bytes() as Codec<unknown> as Codec<T>)
     return new Topic<T>(checked, codec, {
       loop: this.#loop,
       machine: this.#machine,
@@ -168,12 +140,13 @@ export class Client implements AsyncDisposable {
       waits: this.#waits,
       publisherOf: (of) => this.#publisherOf(of),
       closed: () => this.#closed,
-      roll: (of, epoch) => this.#roll(of, epoch),
-      track: (stream) => this.#streams.add(stream),
-      onClose: (run) => {
-        this.#onClose.add(run)
-        return () => this.#onClose.delete(run)
+      roll: (of, epoch, options) => this.#roll(of, epoch, options),
+      onClose: (run) => this.#waits.add(run),
+      onLeave: (run) => {
+        this.#onLeave.add(run)
+        return () => this.#onLeave.delete(run)
       },
+      requesters: this.#requesters,
       admin: this.admin,
       topic: (of) => this.topic(of),
       newId: randomUUID,
@@ -185,19 +158,22 @@ export class Client implements AsyncDisposable {
    * or more. Each topic's messages come in its own order; `event.topic` says which.
    * @throws EpochcastError `EC_BAD_ARGUMENT` for a bad pattern or place to begin
    */
-  subscribe<T = Uint8Array>(pattern: string, options: PatternOptions<T> = {}): SubjectStream<T> {
+  subscribe<T = Uint8Array>(pattern: string, given: PatternOptions<T> = {}): SubjectStream<T> {
     if (this.#closed !== null) throw this.#closed
+    const options = patternOptions(given) as PatternOptions<T>
     const codec = options.codec ?? (bytes() as Codec<unknown> as Codec<T>)
     const { order, signal } = options
+    const registered = new Registrations()
     const stream = new SubjectStream<T>(pattern, options.from ?? 'new', {
+      cluster: this.#machine.cluster,
+      ended: () => registered.takeBack(),
       list: (after) => this.admin.topicsAfter(after),
       subscribe: (topic, from) =>
         this.topic(topic, { codec }).subscribe({ from, events: true, ...(order && { order }) }),
     })
     const end = () => stream.end()
-    this.#onClose.add(end)
-    if (signal?.aborted === true) end()
-    else signal?.addEventListener('abort', end, { once: true })
+    registered.add(this.#waits.add(end))
+    registered.onAbort(signal, end)
     return stream
   }
 
@@ -207,8 +183,8 @@ export class Client implements AsyncDisposable {
    * @returns how many of those publishes became durable, and the ids of those that were dropped
    * @throws EpochcastError `EC_TIMEOUT`, `EC_ABORTED`
    */
-  flush(options: WaitOptions = {}): Promise<FlushResult> {
-    return flush(this.#machine, this.#loop, this.#waits, options, null)
+  async flush(options: WaitOptions = {}): Promise<FlushResult> {
+    return flush(this.#machine, this.#loop, this.#waits, flushOptions(options), null)
   }
 
   /**
@@ -216,31 +192,57 @@ export class Client implements AsyncDisposable {
    * it published to another. All must have order `causal` or `total`.
    * @throws EpochcastError `EC_BAD_ARGUMENT` for a topic that is named twice; the stream ends with `EC_ORDER_NOT_OFFERED`
    */
-  together<T>(topics: readonly Topic<T>[], options: TogetherOptions = {}): TogetherStream<T> {
+  together<T>(topics: readonly Topic<T>[], given: TogetherOptions = {}): TogetherStream<T> {
     if (this.#closed !== null) throw this.#closed
-    const names = new Set(topics.map(({ name }) => name))
-    if (names.size < topics.length || topics.length === 0)
-      throw new EpochcastError('EC_BAD_ARGUMENT', 'name one or more topics, each once')
+    const options = togetherOptions(given)
+    checkTogether(this.#machine, topics, options.from)
     const together = new Together((topic) => this.#machine.follower(topic))
     const stream = new TogetherStream<T>(() => this.#loop.call(() => this.#machine.removeTogether(together)))
     this.#loop.call(() => this.#machine.addTogether(together))
-    for (const topic of topics) topic.join(stream, together, options)
+    try {
+      for (const topic of topics) topic.join(stream, together, options)
+    } catch (error) {
+      void stream.return()
+      throw error
+    }
     return stream
   }
 
-  /** Flushes, lets subscriptions end behind what has arrived, and closes. */
+  /**
+   * Flushes, lets subscriptions end behind what has arrived, and closes. A client that is closed already is left as it is.
+   * @throws EpochcastError `EC_TIMEOUT`, `EC_ABORTED`: then it is not closed; `EC_CLOSED` when it was closed meanwhile
+   */
   async drain(options: WaitOptions = {}): Promise<void> {
-    await this.flush(options)
+    const limits = drainOptions(options)
+    if (this.#closed === null) await this.flush(limits)
     await this.close()
   }
 
-  /** Ends everything now. What is pending rejects: with `EC_OUTCOME_UNKNOWN` where it was sent. */
-  async close(): Promise<void> {
-    if (this.#closed !== null) return
-    this.#end(new EpochcastError('EC_CLOSED', 'the client is closed'))
+  /**
+   * Ends everything now. What is pending rejects: with `EC_OUTCOME_UNKNOWN` where it was sent. Members of groups leave before,
+   * so that others are given at once what they hold; while no server answers that takes a few seconds.
+   */
+  close(): Promise<void> {
+    this.#closing ??= this.#close()
+    return this.#closing
+  }
+
+  async #close(): Promise<void> {
+    if (this.#closed === null) {
+      if (this.#onLeave.size > 0) await Promise.all([...this.#onLeave].map((leave) => leave()))
+      this.#end(new EpochcastError('EC_CLOSED', 'the client is closed'))
+    }
     await new Promise<void>((resolve) => setImmediate(resolve))
     this.#loop.stop()
     await this.#transport.close()
+  }
+
+  /**
+   * How many calls, streams and registrations of this client have not ended, for finding what is never ended. What a client keeps
+   * for each topic that it has used is not counted.
+   */
+  get openCount(): number {
+    return this.#waits.count + this.#machine.openCount
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -248,20 +250,21 @@ export class Client implements AsyncDisposable {
   }
 
   #end(reason: EpochcastError): void {
+    if (this.#closed !== null) return
     this.#closed = reason
-    for (const publisher of this.#machine.publishers())
-      publisher.close((id) => (id === null ? reason : unknownOutcome(id, reason)))
+    for (const publisher of this.#machine.publishers()) {
+      const why = publisher.shortage
+      publisher.close((id) => (id === null ? reason : unknownOutcome(id, reason, why)))
+    }
     this.#loop.call((out) => {
       for (const subscription of this.#machine.subscriptions()) this.#machine.removeSubscription(subscription, out)
     })
     this.#waits.end(reason)
-    for (const stream of this.#streams) stream.end()
-    for (const run of this.#onClose) run()
   }
 
   #publisherOf(topic: TopicName): Publisher {
     let publisher = this.#publishers.get(topic)
-    if (publisher === undefined) {
+    if (publisher === undefined || publisher.isClosed) {
       const made = this.#machine.createPublisher(topic)
       this.#loop.call((out) => this.#machine.follower(topic).add(made, out))
       this.#publishers.set(topic, made)
@@ -270,9 +273,10 @@ export class Client implements AsyncDisposable {
     return publisher
   }
 
-  async #roll(topic: TopicName, epoch: Epoch): Promise<void> {
+  async #roll(topic: TopicName, epoch: Epoch, { signal, timeoutMs }: WaitOptions): Promise<void> {
+    const limits = { ...(signal && { signal }), ...(timeoutMs !== undefined && { timeoutMs }) }
     try {
-      await this.admin.reconfigure(topic, { expectEpoch: epoch }).decided
+      await this.admin.reconfigure(topic, { expectEpoch: epoch, ...limits }).decided
     } catch (error) {
       // Somebody else ended it: as good.
       if (!(error instanceof EpochcastError) || error.code !== 'EC_SUPERSEDED') throw error
@@ -287,9 +291,20 @@ export class Client implements AsyncDisposable {
   }
 }
 
-function checkedMax(bytesMax: number): number {
-  if (Number.isSafeInteger(bytesMax) && bytesMax >= 1 && bytesMax <= messageBytesMax) return bytesMax
-  throw new EpochcastError('EC_BAD_ARGUMENT', `messageBytesMax ${bytesMax} is not between 1 and ${messageBytesMax}`)
+const urlText = text(10_000, 0)
+const flushOptions = waitOptions('flush')
+const drainOptions = waitOptions('drain')
+
+/** @throws EpochcastError `EC_BAD_ARGUMENT` for what are no topics of this client, and for cursors of topics that are not among them */
+function checkTogether<T>(machine: ClientMachine, topics: readonly Topic<T>[], from: TogetherOptions['from']): void {
+  const isTopic = (one: unknown) => one instanceof Topic && one.isOf(machine)
+  if (!Array.isArray(topics) || !topics.every(isTopic)) {
+    throw refusal(`${shown(topics)} is no list of topics of this client`, "e.g. [client.topic('a'), client.topic('b')]")
+  }
+  const names: readonly string[] = topics.map(({ name }) => name)
+  if (names.length === 0 || new Set(names).size < names.length) throw refusal('name one or more topics, each once')
+  const strange = Object.keys(typeof from === 'object' ? from : {}).find((name) => !names.includes(name))
+  if (strange !== undefined) throw refusal(`there is a cursor for topic ${strange}, which is not read here`)
 }
 
 function dial(name: string, handler: TransportHandler): Transport {

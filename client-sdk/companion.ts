@@ -2,6 +2,7 @@
 import { type Configuration, isMember } from '../proto/configuration.ts'
 import { EpochcastError } from '../proto/errors.ts'
 import { serverIdOf, type TopicName, topicName } from '../proto/ids.ts'
+import { shown } from '../proto/shown.ts'
 import type { TopicOptions } from './reconfigure.ts'
 
 const groupRoot = '$group'
@@ -13,8 +14,8 @@ const groupPattern = /^[A-Za-z0-9_-]{1,64}$/
  * @throws EpochcastError `EC_BAD_ARGUMENT` for a name that is not 1 to 64 letters, digits, `_` or `-`, or too long with its topic
  */
 export function groupLogName(topic: TopicName, group: string): TopicName {
-  if (!groupPattern.test(group)) {
-    throw new EpochcastError('EC_BAD_ARGUMENT', `group ${JSON.stringify(group.slice(0, 80))} is not a name`, {
+  if (typeof group !== 'string' || !groupPattern.test(group)) {
+    throw new EpochcastError('EC_BAD_ARGUMENT', `group ${shown(group)} is not a name`, {
       hint: '1 to 64 letters, digits, "-" or "_"',
     })
   }

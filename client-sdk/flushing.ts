@@ -21,24 +21,30 @@ export function flush(
   topic: TopicName | null,
 ): Promise<FlushResult> {
   return waitFor<FlushResult>(waits, options, 'flush', (resolve) => {
-    loop.call(() => {
-      const isMeant = (one: { readonly topic: TopicName }) => topic === null || one.topic === topic
-      const publishers = machine.publishers().filter(isMeant)
-      const readers = machine.subscriptions().filter((one) => isMeant(one) && one.whenConfirmed !== undefined)
-      const tallies: FlushTally[] = []
-      let waiting = publishers.length + readers.length + 1
-      const told = (tally?: FlushTally) => {
-        if (tally !== undefined) tallies.push(tally)
-        if (--waiting > 0) return
-        const durableCount = tallies.reduce((sum, one) => sum + one.durableCount, 0)
-        const result = { durableCount, dropped: tallies.flatMap((one) => one.dropped) }
-        // After the publishes themselves, which resolve at the end of this turn.
-        loop.call(() => resolve(result))
-      }
-      for (const publisher of publishers) publisher.flush(told)
-      for (const reader of readers) reader.whenConfirmed?.(told)
-      told()
-    })
+    // After the publishes themselves, which resolve at the end of their turn.
+    loop.call(() => flushAll(machine, topic, (result) => loop.call(() => resolve(result))))
     return undefined
   })
+}
+
+/**
+ * Calls back once every publish that is pending now has an outcome, and everything that was given early until now is confirmed
+ * or retracted. Neither depends on a reader that takes what it is given: a reader may wait for this in its own loop.
+ * @param topic null for all of a client's
+ */
+export function flushAll(machine: ClientMachine, topic: TopicName | null, told: (result: FlushResult) => void): void {
+  const isMeant = (one: { readonly topic: TopicName }) => topic === null || one.topic === topic
+  const publishers = machine.publishers().filter(isMeant)
+  const readers = machine.subscriptions().filter((one) => isMeant(one) && one.whenConfirmed !== undefined)
+  const tallies: FlushTally[] = []
+  let waiting = publishers.length + readers.length + 1
+  const ended = (tally?: FlushTally) => {
+    if (tally !== undefined) tallies.push(tally)
+    if (--waiting > 0) return
+    const durableCount = tallies.reduce((sum, one) => sum + one.durableCount, 0)
+    told({ durableCount, dropped: tallies.flatMap((one) => one.dropped) })
+  }
+  for (const publisher of publishers) publisher.flush(ended)
+  for (const reader of readers) reader.whenConfirmed?.(ended)
+  ended()
 }

@@ -2,7 +2,7 @@
  * Follows one topic from epoch to epoch: which configuration is the newest that this client was told of (Definition 2), and
  * how the epochs before it ended.
  */
-import type { Configuration, Decision } from '../proto/configuration.ts'
+import { type Configuration, type Decision, isStamped } from '../proto/configuration.ts'
 import type { EpochcastError } from '../proto/errors.ts'
 import {
   type Address,
@@ -16,8 +16,9 @@ import {
 } from '../proto/ids.ts'
 import type { Effect } from '../proto/machine/contract.ts'
 import { endOf, type Frontier } from '../proto/message-set.ts'
-import type { Message, MessageOf, Template } from '../proto/wire/messages.ts'
+import type { Batch, Message, MessageOf, Template } from '../proto/wire/messages.ts'
 import type { CausalPast, HybridClock } from './causal-past.ts'
+import type { Faults } from './faults.ts'
 import { refusalError } from './refusals.ts'
 import { ofOneServer, type Requests } from './requests.ts'
 import type { Servers } from './servers.ts'
@@ -55,6 +56,7 @@ export class Follower {
   readonly clock: HybridClock
   readonly #servers: Servers
   readonly #requests: Requests
+  readonly #faults: Faults
   readonly #decisions = new Map<Epoch, Decision>()
   readonly #followers = new Set<EpochFollower>()
   readonly #wanted = new Map<Epoch, ((decision: Decision | null, out: Effect[]) => void)[]>()
@@ -67,12 +69,27 @@ export class Follower {
   #ticksSinceRoll = 0
   #ticksSinceSuspicion = suspectTicks
 
-  constructor(topic: TopicName, servers: Servers, requests: Requests, past: CausalPast, clock: HybridClock) {
+  constructor(
+    topic: TopicName,
+    servers: Servers,
+    requests: Requests,
+    past: CausalPast,
+    clock: HybridClock,
+    faults: Faults,
+  ) {
     this.topic = topic
+    this.#faults = faults
     this.past = past
     this.clock = clock
     this.#servers = servers
     this.#requests = requests
+  }
+
+  /** Operations that follow this topic, its publisher aside. */
+  get followerCount(): number {
+    let count = 0
+    for (const one of this.#followers) if (one.isPublisher !== true) count++
+    return count
   }
 
   get epoch(): Epoch | null {
@@ -82,6 +99,16 @@ export class Follower {
   /** Notes what this client was acknowledged or given of an epoch; what it knows never falls. */
   noteKnown(of: Epoch, publisher: PublisherId, end: number): void {
     if (of === this.epoch && end > endOf(this.known, publisher)) this.known.set(publisher, { end, digest: 0 })
+  }
+
+  /**
+   * Notes that this client was given messages of a batch up to `end`, by whatever means: they are causes of what it publishes
+   * next. Every reader passes here.
+   */
+  noteGiven({ topic, epoch: of, publisher, time }: Batch, end: number): void {
+    this.clock.witness(time)
+    if (this.configuration === null || !isStamped(this.configuration.order)) return
+    this.past.note(topic, of, publisher, end)
   }
 
   /** Notes how this client's own messages of an epoch ended; the last hundred epochs are kept. */
@@ -97,6 +124,11 @@ export class Follower {
     return this.#decisions.get(of)
   }
 
+  /** Whether a server is sending bodies to this client now. */
+  isBusy(from: Address): boolean {
+    return this.#servers.isBusy(from)
+  }
+
   addresses(): Address[] {
     return (this.configuration?.members ?? []).map((member) => this.#servers.addressOf(member))
   }
@@ -104,7 +136,8 @@ export class Follower {
   /** @param create the topic comes into being by this use, where the servers allow that */
   add(follower: EpochFollower, out: Effect[], create = true): void {
     this.#followers.add(follower)
-    if (this.configuration !== null) follower.begun(this.configuration, out)
+    const { configuration } = this
+    if (configuration !== null) this.#each([follower], (one) => one.begun(configuration, out), out)
     else this.locate(create, undefined, out)
   }
 
@@ -131,7 +164,10 @@ export class Follower {
     }
     const to = () => this.#servers.addresses()
     const answer = (message: Message, _from: Address, into: Effect[]) => this.#located(message, into)
-    this.#locating = this.#requests.ask({ message: request, to, answer, mayDiffer: ofOneServer }, out)
+    const failed = () => {
+      this.#locating = 0
+    }
+    this.#locating = this.#requests.ask({ message: request, to, answer, failed, mayDiffer: ofOneServer }, out)
   }
 
   /** No answer where one was due: perhaps the topic lives elsewhere by now. */
@@ -166,6 +202,11 @@ export class Follower {
     this.#reach(message.newest, out)
   }
 
+  /** A decided configuration that this client was told of elsewhere: it is walked to epoch by epoch. */
+  heard(newest: Configuration, out: Effect[]): void {
+    this.#reach(newest, out)
+  }
+
   /** Tells how `of` ended, once that is known; null when no server knows it any more. */
   want(of: Epoch, told: (decision: Decision | null, out: Effect[]) => void, out: Effect[]): void {
     const known = this.#decisions.get(of)
@@ -189,12 +230,13 @@ export class Follower {
         return true
       }
       const error = refusalError(this.topic, message)
-      for (const one of [...this.#followers]) one.failed(error, out)
+      this.#each(this.#followers, (one) => one.failed(error, out), out)
       return true
     }
     if (message.kind !== 'located') return false
     this.#locating = 0
     this.#servers.learn(message.servers)
+    for (const name of message.full) this.#servers.full.note(name, true)
     this.#reach(message.configuration, out)
     return true
   }
@@ -205,7 +247,7 @@ export class Follower {
     const current = this.configuration
     if (current === null) {
       this.configuration = newest
-      for (const follower of [...this.#followers]) follower.begun(newest, out)
+      this.#each(this.#followers, (one) => one.begun(newest, out), out)
     } else if (newest.epoch > current.epoch) this.#askChain(current.epoch, newest, out)
   }
 
@@ -217,8 +259,11 @@ export class Follower {
       return this.#servers.inOrder([...members, ...this.#servers.addresses()])
     }
     const answer = (message: Message, _from: Address, into: Effect[]) => this.#onChain(from, message, into)
+    const failed = () => {
+      this.#chaining = 0
+    }
     this.#chaining = this.#requests.ask(
-      { message: { kind: 'chain', topic, epoch: from }, to, answer, retryTicks: 10 },
+      { message: { kind: 'chain', topic, epoch: from }, to, answer, failed, retryTicks: 10 },
       out,
     )
   }
@@ -243,6 +288,17 @@ export class Follower {
     return true
   }
 
+  /** What one operation throws ends that one; the others hear the same news. */
+  #each(followers: Iterable<EpochFollower>, tell: (one: EpochFollower) => void, out: Effect[]): void {
+    for (const one of [...followers]) {
+      const ends = (error: EpochcastError) => {
+        this.#followers.delete(one)
+        one.failed(error, out)
+      }
+      this.#faults.wall(out, () => tell(one), ends)
+    }
+  }
+
   #publishersFirst(): EpochFollower[] {
     const all = [...this.#followers]
     return [...all.filter((one) => one.isPublisher), ...all.filter((one) => !one.isPublisher)]
@@ -260,7 +316,7 @@ export class Follower {
       this.configuration = decision.next
       this.known.clear()
       this.#servers.learnPast(decision.next.members)
-      for (const follower of this.#publishersFirst()) follower.moved(decision, out)
+      this.#each(this.#publishersFirst(), (one) => one.moved(decision, out), out)
       if (this.configuration.epoch !== nextEpoch(current.epoch)) return
     }
   }

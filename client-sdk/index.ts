@@ -15,14 +15,9 @@ export { EpochcastError, type ErrorCode, errorCodes } from '../proto/errors.ts'
 export type { Sync } from '../proto/sync.ts'
 export type { NatsOptions, NatsTls } from '../proto/transport/nats-options.ts'
 export type { GetLevel } from '../proto/wire/messages.ts'
-export {
-  Admin,
-  type ArbiterInfo,
-  type ReplicaInfo,
-  type ServerEngines,
-  type ServerInfo,
-} from './admin.ts'
-export { Client, type ConnectOptions, connect, defaultUrl, type PatternOptions, parseUrl } from './client.ts'
+export { Admin, type ArbiterInfo, type ServerEngines, type ServerInfo } from './admin.ts'
+export { Client, connect } from './client.ts'
+export type { ConnectOptions, PatternOptions } from './client-options.ts'
 export { bytes, type Codec, json, type ProtobufType, protobuf, text, text as string } from './codecs.ts'
 export type { Cursor } from './cursor.ts'
 export type { FlushResult } from './flushing.ts'
@@ -31,6 +26,7 @@ export type { HeldEpoch, HeldMessage, Inspection, ServerCondition } from './insp
 export type { Durability } from './operations/reading.ts'
 export type { PublishedRun, PublishResult, PublishStatus } from './operations/waiters.ts'
 export type { Outcome } from './outcome.ts'
+export { isoTime } from './printing.ts'
 export type { Properties } from './properties.ts'
 export type {
   Change,
@@ -42,7 +38,8 @@ export type {
   TopicOptions,
 } from './reconfigure.ts'
 export type { From } from './replay.ts'
-export { Responder } from './replies.ts'
+export type { ReplicaInfo } from './replicas.ts'
+export { Responder } from './responding.ts'
 export {
   type EarlyEvent,
   type EpochEvent,
@@ -65,5 +62,6 @@ export type {
   RespondOptions,
   SubscribeOptions,
 } from './topic-options.ts'
+export { defaultUrl, environmentUrl, parseUrl } from './url.ts'
 export type { View } from './view.ts'
 export type { WaitOptions } from './waiting.ts'

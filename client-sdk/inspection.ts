@@ -2,13 +2,25 @@
 import { crc32 } from 'node:zlib'
 import type { Decision, Member } from '../proto/configuration.ts'
 import { EpochcastError } from '../proto/errors.ts'
-import { type Address, type Epoch, type PublisherId, type TopicName, topicName } from '../proto/ids.ts'
+import {
+  type Address,
+  type Epoch,
+  epoch,
+  type PublisherId,
+  parseServerName,
+  type TopicName,
+  topicName,
+} from '../proto/ids.ts'
 import { chainDigest, emptySet, type Frontier, type MessageSet } from '../proto/message-set.ts'
+import { shown } from '../proto/shown.ts'
 import type { Batch, Message, MessageOf } from '../proto/wire/messages.ts'
+import { inspectionOptions } from './door/admin-calls.ts'
+import { refusal } from './door/refusal.ts'
 import { entriesOf } from './entries.ts'
+import { printable, printableDecision } from './printing.ts'
 import { refusalError } from './refusals.ts'
 import type { Question } from './requests.ts'
-import { type OpenWaits, type WaitOptions, waitFor } from './waiting.ts'
+import { limitsOf, type OpenWaits, type WaitOptions, waitFor } from './waiting.ts'
 
 export interface InspectionNeeds {
   readonly waits: OpenWaits
@@ -54,9 +66,9 @@ export class Inspection {
   /** What a server says of a topic; null when it does not answer in time (default 3,000 ms). */
   condition(name: string, of: Epoch, member: Member, options: WaitOptions = {}): Promise<ServerCondition | null> {
     return orNull(async () => {
-      const question: Message = { kind: 'inquire', topic: topicName(name), epoch: of }
+      const question: Message = { kind: 'inquire', topic: topicName(name), epoch: epoch(of) }
       const { phase, configuration, stored } = await this.#ask(question, 'condition', member, options)
-      return { phase, epoch: configuration?.epoch ?? null, stored }
+      return { phase, epoch: configuration?.epoch ?? null, stored: printable(stored) }
     })
   }
 
@@ -64,10 +76,10 @@ export class Inspection {
   decisions(name: string, from: Epoch, member: Member, options: WaitOptions = {}): Promise<readonly Decision[] | null> {
     return orNull(async () => {
       const decisions: Decision[] = []
-      for (let next = from; ; ) {
+      for (let next = epoch(from); ; ) {
         const question: Message = { kind: 'chain', topic: topicName(name), epoch: next }
         const page = await this.#ask(question, 'decisions', member, options)
-        decisions.push(...page.decisions)
+        decisions.push(...page.decisions.map(printableDecision))
         const last = decisions.at(-1)
         if (page.decisions.length === 0 || last === undefined || last.next.epoch >= page.newest.epoch) return decisions
         next = last.next.epoch
@@ -93,7 +105,7 @@ export class Inspection {
       let bytes = 0
       for (let resume = 0; ; ) {
         const page = await this.#page(
-          { topic: topicName(name), epoch: of, since: emptySet, until, resume },
+          { topic: topicName(name), epoch: epoch(of), since: emptySet, until, resume },
           member,
           options,
         )
@@ -161,7 +173,7 @@ export class Inspection {
     return { batches, end }
   }
 
-  #ask<K extends Message['kind']>(
+  async #ask<K extends Message['kind']>(
     message: Message,
     wanted: K,
     member: Member,
@@ -169,8 +181,11 @@ export class Inspection {
     onBatch?: (batch: Batch) => void,
   ): Promise<Extract<Message, { kind: K }>> {
     const closed = this.#needs.closed()
-    if (closed !== null) return Promise.reject(closed)
-    const limits = { timeoutMs: answerTimeoutMs, ...options }
+    if (closed !== null) throw closed
+    if (typeof member !== 'object' || member === null) throw refusal(`${shown(member)} is not a member`)
+    parseServerName(member.name)
+    inspectionOptions(options)
+    const limits = { timeoutMs: answerTimeoutMs, ...limitsOf(options) }
     return waitFor(this.#needs.waits, limits, `answer of ${member.name}`, (resolve, reject) => {
       const answer = (reply: Message): boolean => {
         if (reply.kind === 'batch') {
@@ -182,7 +197,8 @@ export class Inspection {
         else return false
         return true
       }
-      return this.#needs.request({ message, to: () => [this.#needs.addressOf(member)], answer, retryTicks: 100 })
+      const to = () => [this.#needs.addressOf(member)]
+      return this.#needs.request({ message, to, answer, failed: reject, retryTicks: 100 })
     })
   }
 }
@@ -201,7 +217,7 @@ function recompute(batches: ReadonlyMap<PublisherId, ReadonlyMap<number, Batch>>
     }
     set.set(publisher, frontier)
   }
-  return { set, damaged }
+  return { set: printable(set), damaged }
 }
 
 /** The same, but null where the server is silent or knows nothing. */

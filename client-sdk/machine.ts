@@ -3,6 +3,7 @@
  * simulator and behind `connect`.
  */
 import type { Member } from '../proto/configuration.ts'
+import type { EpochcastError } from '../proto/errors.ts'
 import {
   type Address,
   type ClusterId,
@@ -15,14 +16,16 @@ import {
 import { type Effect, type Input, type Machine, send } from '../proto/machine/contract.ts'
 import { type Clock, hexDigits, type Random } from '../proto/machine/ports.ts'
 import type { Frame } from '../proto/wire/codec.ts'
-import { isTopical, type Message } from '../proto/wire/messages.ts'
+import { isTopical, type Message, type MessageOf } from '../proto/wire/messages.ts'
 import { CausalPast, HybridClock } from './causal-past.ts'
+import { Faults, warnOfMistakes } from './faults.ts'
 import { Follower } from './follower.ts'
 import { Publisher } from './operations/add.ts'
 import { type AddLimits, addLimits } from './operations/epoch-window.ts'
 import type { Get } from './operations/get.ts'
 import type { Reader } from './operations/reader.ts'
 import type { Together } from './operations/together.ts'
+import { unknownOutcome } from './operations/waiters.ts'
 import type { Watch } from './operations/watch.ts'
 import { Requests } from './requests.ts'
 import { Servers } from './servers.ts'
@@ -32,7 +35,13 @@ export interface ClientMachineOptions {
   readonly random: Random
   readonly clock: Clock
   readonly limits?: Partial<AddLimits>
+  /** Hears of everything that is thrown in a step; by default only one operation ends by it. */
+  readonly onFault?: (error: unknown) => void
 }
+
+/** How often a client asks for the list of servers, and how many it asks: not all of them need be there. */
+const directoryTicks = 500
+const directoryAskedMax = 3
 
 /** Something to do inside the machine; what it wants sent goes into `out`. */
 export type ClientCall = (out: Effect[]) => void
@@ -54,13 +63,15 @@ export class ClientMachine implements Machine<ClientCall> {
   readonly #togethers = new Set<Together>()
   readonly #past = new CausalPast()
   readonly #clock: HybridClock
+  readonly #faults: Faults
   #introduced: (() => void)[] = []
   #ticks = 0
 
   constructor(options: ClientMachineOptions) {
     this.#options = options
     // In steps that leave the remainders alone by which readers choose their first source.
-    this.requests = new Requests(options.random.below(0x10_0000) * 840)
+    this.#faults = new Faults(options.onFault ?? warnOfMistakes)
+    this.requests = new Requests(options.random.below(0x10_0000) * 840, this.#faults)
     this.#limits = { ...addLimits, ...options.limits }
     this.servers = new Servers(options.seeds)
     this.#clock = new HybridClock(() => options.clock.nowMs())
@@ -69,26 +80,54 @@ export class ClientMachine implements Machine<ClientCall> {
   step(input: Input<ClientCall>, out: Effect[]): void {
     switch (input.kind) {
       case 'call':
-        return input.call(out)
+        return this.#faults.wall(
+          out,
+          () => input.call(out),
+          (error) => input.failed?.(error),
+        )
       case 'frame':
-        return this.#onFrame(input.from, input.frame, out)
+        // What belongs to one operation ends that one; any other frame is as good as lost.
+        return this.#faults.wall(
+          out,
+          () => this.#onFrame(input.from, input.frame, out),
+          () => {},
+        )
       case 'turn':
         return this.#onTurn(out)
       case 'tick':
         return this.#onTick(out)
       case 'peer':
         this.servers.peer(input.address, input.up)
-        if (!input.up) this.requests.peerDown(input.address, out)
-        for (const subscription of this.#subscriptions.values()) subscription.peer(input.address, input.up, out)
-        if (input.up) for (const publisher of this.#publishers.values()) publisher.peerUp(input.address, out)
+        if (!input.up) {
+          this.requests.peerDown(input.address, out)
+          this.#list(out)
+        }
+        this.#eachReader((reader) => reader.peer(input.address, input.up, out), out)
+        if (input.up) this.#reached(input.address, out)
         return
     }
+  }
+
+  /** What waits for this server can leave now. */
+  #reached(address: Address, out: Effect[]): void {
+    this.#eachPublisher((publisher) => publisher.peerUp(address, out), out)
+  }
+
+  /** A message cannot be written: what it was sent for is over. */
+  unsent(message: Message, token: number, error: EpochcastError, out: Effect[]): void {
+    if (this.requests.fail(token, error)) return
+    const get = this.#gets.get(token)
+    const subscription = this.#subscriptions.get(token)
+    if (get !== undefined) get.failed(error, out)
+    if (subscription !== undefined) this.#endReader(subscription, error, out)
+    const publisher = message.kind === 'batch' ? this.#publishers.get(message.publisher) : undefined
+    if (publisher !== undefined) this.#endPublisher(publisher, error)
   }
 
   follower(topic: TopicName): Follower {
     let follower = this.#followers.get(topic)
     if (follower === undefined) {
-      follower = new Follower(topic, this.servers, this.requests, this.#past, this.#clock)
+      follower = new Follower(topic, this.servers, this.requests, this.#past, this.#clock, this.#faults)
       this.#followers.set(topic, follower)
     }
     return follower
@@ -136,6 +175,14 @@ export class ClientMachine implements Machine<ClientCall> {
     if (this.#watches.delete(watch)) watch.close(out)
   }
 
+  /** Operations that have not ended. */
+  get openCount(): number {
+    const [gets, subscriptions, watches] = [this.#gets.size, this.#subscriptions.size, this.#watches.size]
+    let count = gets + subscriptions + watches + this.#togethers.size + this.requests.openCount
+    for (const follower of this.#followers.values()) count += follower.followerCount
+    return count
+  }
+
   publishers(): readonly Publisher[] {
     return [...this.#publishers.values()]
   }
@@ -144,33 +191,48 @@ export class ClientMachine implements Machine<ClientCall> {
     return [...this.#subscriptions.values()]
   }
 
-  /** Finds out which cluster the seeds belong to. */
+  /** Finds out which cluster the seeds belong to, and which servers it has. */
   introduce(told: () => void, out: Effect[]): void {
     this.#introduced.push(told)
     send(out, this.servers.addresses(), { kind: 'introduce' })
   }
 
   #onTurn(out: Effect[]): void {
-    let stamped: Publisher[] | null = null
-    for (const publisher of this.#publishers.values()) {
-      if (!publisher.settle(out)) continue
-      if (stamped === null) stamped = [publisher]
-      else stamped.push(publisher)
+    const stamped: Publisher[] = []
+    this.#eachPublisher((publisher) => {
+      if (publisher.settle(out)) stamped.push(publisher)
+    }, out)
+    if (stamped.length > 0) {
+      this.#faults.wall(
+        out,
+        () => this.#past.send(stamped, out),
+        (error) => {
+          for (const publisher of stamped) this.#endPublisher(publisher, error)
+        },
+      )
     }
-    if (stamped !== null) this.#past.send(stamped, out)
-    for (const together of this.#togethers) together.settle(out)
+    for (const together of this.#togethers) {
+      this.#faults.wall(
+        out,
+        () => together.settle(out),
+        () => this.#togethers.delete(together),
+      )
+    }
   }
 
   #onFrame(from: Address, frame: Frame, out: Effect[]): void {
     const { message, envelope } = frame
+    // A hint may be wrong, or be lost: where a frame comes from there is a connection.
+    if (this.servers.peer(from, true)) this.#reached(from, out)
     if (message.kind === 'identity') {
-      this.#onIdentity(message.cluster, message.member)
+      this.#onIdentity(from, message, out)
       return
     }
     if (envelope.cluster !== this.cluster) return
     const name = envelope.from as ServerName
     const { token } = envelope
     if (this.requests.take(token, message, from, out)) return
+    if (message.kind === 'directory') this.#onDirectory(message.servers)
     if (!isTopical(message)) return
     this.#onTopical(from, name, token, message, out)
   }
@@ -184,46 +246,76 @@ export class ClientMachine implements Machine<ClientCall> {
   ): void {
     const get = this.#gets.get(token)
     const subscription = this.#subscriptions.get(token)
+    const { topic } = message
+    const toGet = (run: (one: Get) => void) => {
+      if (get === undefined) return
+      this.#faults.wall(
+        out,
+        () => run(get),
+        (error) => get.failed(error, out),
+      )
+    }
+    const toReader = (run: (one: Reader) => void) => {
+      if (subscription !== undefined) this.#reader(subscription, run, out)
+    }
     switch (message.kind) {
       case 'stored':
-        return this.#publishers.get(message.publisher)?.stored(name, message, out)
+        return this.#publisher(this.#publishers.get(message.publisher), (one) => one.stored(name, message, out), out)
       case 'expected':
-        return this.#publishers.get(message.publisher)?.expected(name, message, out)
+        return this.#publisher(this.#publishers.get(message.publisher), (one) => one.expected(name, message, out), out)
       case 'batch':
-        get?.batch(message, out)
-        return subscription?.batch(from, message, out)
+        this.servers.sentBody(from)
+        toGet((one) => one.batch(message, out))
+        return toReader((one) => one.batch(from, message, out))
       case 'pulled':
-        get?.pulled(message, out)
-        return subscription?.pulled(message, out)
+        toGet((one) => one.pulled(message, out))
+        return toReader((one) => one.pulled(message, out))
       case 'held':
-        return get?.held(name, message, out)
+        return toGet((one) => one.held(name, message, out))
       case 'report':
-        for (const one of this.#of(message.topic, this.#subscriptions)) one.report(name, message, out)
-        return
+        return this.#eachReader((one) => one.topic === topic && one.report(name, message, out), out)
+      case 'room':
+        return this.#eachPublisher((one) => one.topic === topic && one.room(name, message, out), out)
       case 'opened':
-        for (const publisher of this.#publishersOf(message.topic)) publisher.opened(name, message, out)
-        for (const one of this.#of(message.topic, this.#subscriptions)) one.opened(from, message, out)
-        for (const watch of this.#watches) if (watch.topic === message.topic) watch.opened(out)
-        return
+        this.#eachPublisher((one) => one.topic === topic && one.opened(name, message, out), out)
+        this.#eachReader((one) => one.topic === topic && one.opened(from, message, out), out)
+        return this.#eachWatch((watch) => watch.topic === topic && watch.opened(out), out)
       case 'moved':
-        return this.#followers.get(message.topic)?.moved(message, out)
+        return this.#followers.get(topic)?.moved(message, out)
       case 'refused':
-        if (get !== undefined) get.refused(message, out)
-        else if (subscription !== undefined) subscription.refused(message, out)
-        else for (const publisher of this.#publishersOf(message.topic)) publisher.refused(name, message, out)
+        if (get !== undefined) toGet((one) => one.refused(message, out))
+        else if (subscription !== undefined) toReader((one) => one.refused(message, out))
+        else this.#eachPublisher((one) => one.topic === topic && one.refused(name, message, out), out)
         return
       default:
         return
     }
   }
 
-  #onIdentity(cluster: { readonly id: ClusterId } | undefined, member: Member): void {
+  #onIdentity(from: Address, { cluster, member }: MessageOf<'identity'>, out: Effect[]): void {
     this.servers.learn([member])
     if (cluster === undefined) {
       this.unclustered++
       return
     }
     if (this.cluster === '') this.cluster = cluster.id
+    // The list of servers is asked of one that answers: others may be gone.
+    if (this.#introduced.length > 0) send(out, from, { kind: 'list-servers' })
+  }
+
+  /**
+   * Asks for the list of servers: those that a client was told of may all be gone when it needs one, and others may have come
+   * since.
+   */
+  #list(out: Effect[]): void {
+    const all = this.servers.addresses()
+    const isUp = (one: Address) => this.servers.isUp(one)
+    const to = [...all.filter(isUp), ...all.filter((one) => !isUp(one))].slice(0, directoryAskedMax)
+    if (this.cluster !== '') send(out, to, { kind: 'list-servers' })
+  }
+
+  #onDirectory(servers: readonly Member[]): void {
+    this.servers.learn(servers)
     const introduced = this.#introduced
     this.#introduced = []
     for (const told of introduced) told()
@@ -233,22 +325,71 @@ export class ClientMachine implements Machine<ClientCall> {
     this.#ticks++
     if (this.#introduced.length > 0 && this.#ticks % 20 === 0)
       send(out, this.servers.addresses(), { kind: 'introduce' })
+    if (this.#ticks % directoryTicks === 0) this.#list(out)
     this.requests.tick(out)
     for (const follower of this.#followers.values()) follower.tick()
-    for (const publisher of this.#publishers.values()) publisher.tick(out)
+    this.#eachPublisher((publisher) => publisher.tick(out), out)
     for (const get of this.#gets.values()) {
-      get.tick(out)
+      this.#faults.wall(
+        out,
+        () => get.tick(out),
+        (error) => get.failed(error, out),
+      )
       if (get.over) this.#gets.delete(get.token)
     }
-    for (const subscription of this.#subscriptions.values()) subscription.tick(out)
-    for (const watch of this.#watches) watch.tick(out)
+    this.#eachReader((reader) => reader.tick(out), out)
+    this.#eachWatch((watch) => watch.tick(out), out)
+    this.servers.ticked()
   }
 
-  #of<T extends { readonly topic: TopicName }>(topic: TopicName, all: ReadonlyMap<number, T>): T[] {
-    return [...all.values()].filter((one) => one.topic === topic)
+  // Every operation has its part of a step behind a wall of its own.
+
+  #reader(reader: Reader, run: (one: Reader) => unknown, out: Effect[]): void {
+    this.#faults.wall(
+      out,
+      () => run(reader),
+      (error) => this.#endReader(reader, error, out),
+    )
   }
 
-  #publishersOf(topic: TopicName): Publisher[] {
-    return [...this.#publishers.values()].filter((publisher) => publisher.topic === topic)
+  #eachReader(run: (one: Reader) => unknown, out: Effect[]): void {
+    for (const reader of this.#subscriptions.values()) this.#reader(reader, run, out)
+  }
+
+  #eachWatch(run: (one: Watch) => unknown, out: Effect[]): void {
+    for (const watch of this.#watches) {
+      this.#faults.wall(
+        out,
+        () => run(watch),
+        (error) => {
+          this.removeWatch(watch, out)
+          watch.failed(error)
+        },
+      )
+    }
+  }
+
+  #publisher(publisher: Publisher | undefined, run: (one: Publisher) => unknown, out: Effect[]): void {
+    if (publisher === undefined) return
+    this.#faults.wall(
+      out,
+      () => run(publisher),
+      (error) => this.#endPublisher(publisher, error),
+    )
+  }
+
+  #eachPublisher(run: (one: Publisher) => unknown, out: Effect[]): void {
+    for (const publisher of this.#publishers.values()) this.#publisher(publisher, run, out)
+  }
+
+  #endReader(reader: Reader, error: EpochcastError, out: Effect[]): void {
+    this.removeSubscription(reader, out)
+    reader.failed(error, out)
+  }
+
+  /** What it had under way may have been stored; whoever publishes next begins with a new one. */
+  #endPublisher(publisher: Publisher, error: EpochcastError): void {
+    this.#publishers.delete(publisher.id)
+    publisher.close((id) => (id === null ? error : unknownOutcome(id, error, null)))
   }
 }

@@ -1,8 +1,8 @@
 /** What became of a publish: asked of the servers' frontiers while its epoch is open, of the epoch's decision afterwards. */
 import type { Configuration, Decision } from '../proto/configuration.ts'
 import { EpochcastError } from '../proto/errors.ts'
-import { type Epoch, parseMessageId, type TopicName } from '../proto/ids.ts'
-import { endOf, type MessageSet } from '../proto/message-set.ts'
+import type { Epoch, MessageId, TopicName } from '../proto/ids.ts'
+import { endOf } from '../proto/message-set.ts'
 import { Get, type GetResult } from './operations/get.ts'
 import type { TopicContext } from './topic-context.ts'
 import { type WaitOptions, waitFor } from './waiting.ts'
@@ -10,7 +10,8 @@ import { type WaitOptions, waitFor } from './waiting.ts'
 /**
  * - durable: on the disks of the quorum of an open epoch
  * - included, dropped: the epoch ended with it, without it
- * - pending: the epoch is open and no quorum holds it
+ * - pending: the epoch is open, and no quorum held it when it was asked about, as far as members answered within two seconds:
+ *   where one is away without which nobody can tell, only the end of the epoch tells
  */
 export type Outcome = 'durable' | 'included' | 'dropped' | 'pending'
 
@@ -19,30 +20,24 @@ export interface OutcomeOptions extends WaitOptions {
   readonly settle?: boolean
 }
 
+/** How long members may take to tell how a message of the open epoch stands. */
+const answerMs = 2_000
+
 type Asking = Pick<TopicContext, 'loop' | 'machine' | 'waits' | 'roll'>
 
-/** @throws EpochcastError `EC_BAD_ARGUMENT` for no id, or an epoch that has not begun; `EC_OUTCOME_EXPIRED` */
+/** @throws EpochcastError `EC_OUTCOME_EXPIRED` */
 export async function outcomeOf(
   context: Asking,
-  id: string,
+  { epoch, publisher, sequence }: MessageId,
   configuration: Configuration,
   options: OutcomeOptions,
 ): Promise<Outcome> {
-  const { epoch, publisher, sequence } = parseMessageId(id)
   const { topic } = configuration
-  if (epoch > configuration.epoch) {
-    throw new EpochcastError(
-      'EC_BAD_ARGUMENT',
-      `epoch ${epoch} of ${topic} has not begun; the newest is ${configuration.epoch}`,
-    )
-  }
   if (epoch === configuration.epoch) {
-    const stored = await storedIn(context, topic, epoch, options)
-    if (stored !== null) {
-      if (endOf(stored, publisher) >= sequence) return 'durable'
-      if (options.settle !== true) return 'pending'
-      await context.roll(topic, epoch)
-    }
+    const standing = await standingOf(context, topic, { epoch, publisher, sequence }, options)
+    if (standing === 'durable') return 'durable'
+    if (standing === 'pending' && options.settle !== true) return 'pending'
+    if (standing !== 'ended') await context.roll(topic, epoch, options)
   }
   const decision = await decisionOf(context, topic, epoch, options)
   if (decision === null) {
@@ -52,29 +47,62 @@ export async function outcomeOf(
 }
 
 /** A Get of numbers: what is durable now, without any message. */
-export function durableNow(
-  { machine, loop, waits }: Pick<TopicContext, 'loop' | 'machine' | 'waits'>,
+export function durableNow(context: Numbers, topic: TopicName, options: WaitOptions): Promise<GetResult> {
+  return numbersNow(context, topic, null, options)
+}
+
+type Numbers = Pick<TopicContext, 'loop' | 'machine' | 'waits'>
+
+/** @param id null for what is known to be durable; else linearizable, as far as it takes to know about this message */
+function numbersNow(
+  { machine, loop, waits }: Numbers,
   topic: TopicName,
+  id: MessageId | null,
   options: WaitOptions,
 ): Promise<GetResult> {
   return waitFor<GetResult>(waits, options, `outcome in ${topic}`, (resolve, reject) => {
     const done = (outcome: GetResult | EpochcastError) =>
       outcome instanceof Error ? reject(outcome) : resolve(outcome)
-    const get = new Get('durable', 'numbers', machine.follower(topic), machine.servers, machine.requests, done)
+    const { servers, requests } = machine
+    const get = new Get(
+      id === null ? 'durable' : 'linearizable',
+      'numbers',
+      machine.follower(topic),
+      servers,
+      requests,
+      done,
+      id,
+    )
     loop.call((out) => machine.addGet(get, topic, out))
     return () => loop.call((out) => get.failed(new EpochcastError('EC_ABORTED', 'given up'), out))
   })
 }
 
-/** What is durable in the open epoch; null when it ended meanwhile. */
-async function storedIn(
+/**
+ * How a message of the open epoch stands. What is known to be durable may be behind, so before it is called pending the members
+ * are asked in a linearizable way.
+ */
+async function standingOf(
   context: Asking,
   topic: TopicName,
-  epoch: Epoch,
+  id: MessageId,
   options: WaitOptions,
-): Promise<MessageSet | null> {
-  const { position } = await durableNow(context, topic, options)
-  return position.epoch === epoch && context.machine.follower(topic).epoch === epoch ? position.seen : null
+): Promise<'durable' | 'pending' | 'ended'> {
+  const isShort = (options.timeoutMs ?? answerMs + 1) <= answerMs
+  const limits = isShort ? options : { ...options, timeoutMs: answerMs }
+  const asks = [() => durableNow(context, topic, options), () => numbersNow(context, topic, id, limits)]
+  try {
+    for (const ask of asks) {
+      const { position } = await ask()
+      if (position.epoch !== id.epoch || context.machine.follower(topic).epoch !== id.epoch) return 'ended'
+      if (endOf(position.seen, id.publisher) >= id.sequence) return 'durable'
+    }
+    return 'pending'
+  } catch (error) {
+    const isLate = error instanceof EpochcastError && error.code === 'EC_TIMEOUT' && (options.timeoutMs ?? 1) > 0
+    if (!isLate || isShort) throw error
+    return 'pending'
+  }
 }
 
 function decisionOf(
@@ -86,14 +114,5 @@ function decisionOf(
   return waitFor(waits, options, `outcome in ${topic}`, (resolve) => {
     loop.call((out) => machine.follower(topic).want(of, resolve, out))
     return undefined
-  })
-}
-
-/** The caller gave up on a publish that was under way. */
-export function unknownOutcome(id: string, cause: EpochcastError): EpochcastError {
-  return new EpochcastError('EC_OUTCOME_UNKNOWN', `${cause.message}; whether ${id} was stored is not known`, {
-    cause,
-    messageId: id,
-    hint: `ask outcome('${id}')`,
   })
 }

@@ -3,6 +3,8 @@ import type { Configuration, Decider, Decision, Mode, Order } from '../proto/con
 import { EpochcastError } from '../proto/errors.ts'
 import { epoch, serverIdOf } from '../proto/ids.ts'
 import type { Message, MessageOf, PhaseTimes, Refusal } from '../proto/wire/messages.ts'
+import { asRefusal } from './door/refusal.ts'
+import { printableDecision } from './printing.ts'
 import { refusalError } from './refusals.ts'
 import type { Question } from './requests.ts'
 import type { Servers } from './servers.ts'
@@ -147,7 +149,11 @@ export function requestChange(
     const answer = (reply: Message): boolean => {
       if (reply.kind === 'progress' && `${reply.phase} ${reply.detail}` !== last) {
         last = `${reply.phase} ${reply.detail}`
-        options.onProgress?.({ phase: reply.phase, detail: reply.detail })
+        const fault = heard(options.onProgress, { phase: reply.phase, detail: reply.detail })
+        if (fault !== null) {
+          reject(fault)
+          return true
+        }
       }
       // A server that is behind: the next one is asked.
       if (reply.kind === 'refused' && reply.refusal === 'not-yet') return false
@@ -166,8 +172,18 @@ export function requestChange(
       if (reply.final) resolve()
       return reply.final
     }
-    return ask({ message, to, answer, retryTicks: coordinatorRetryTicks })
+    return ask({ message, to, answer, failed: reject, retryTicks: coordinatorRetryTicks })
   })
+}
+
+/** Tells how a change goes. @returns what the listener threw: it does not hear of the rest, and the change goes on without it */
+function heard(onProgress: ReconfigureOptions['onProgress'], progress: Progress): EpochcastError | null {
+  try {
+    onProgress?.(progress)
+    return null
+  } catch (error) {
+    return asRefusal(error, 'onProgress threw, and the change is not followed any more; it may still be made')
+  }
 }
 
 export function templateOf(options: TopicOptions) {
@@ -197,7 +213,8 @@ function superseded({ topic, decision }: MessageOf<'changed'>): EpochcastError {
 
 function resultOf(message: MessageOf<'changed'>): ChangeResult {
   const { changeId, decision, times } = message
-  return { changeId, configuration: decision.next, decision, times: inMilliseconds(times) }
+  const result = { changeId, configuration: decision.next, decision: printableDecision(decision) }
+  return { ...result, times: inMilliseconds(times) }
 }
 
 function inMilliseconds(times: PhaseTimes): ChangeTimes {

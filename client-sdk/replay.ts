@@ -6,35 +6,40 @@
  * bytes of one epoch or two. Times are the publishers' own: an epoch is skipped only when the next one began a minute before the
  * time that is asked for.
  */
+
+import { didYouMean } from '../proto/closest.ts'
 import { EpochcastError } from '../proto/errors.ts'
-import { type Epoch, epoch, type TopicName } from '../proto/ids.ts'
+import { type ClusterId, type Epoch, epoch, type TopicName } from '../proto/ids.ts'
 import type { Loop } from '../proto/machine/loop.ts'
 import { emptySet } from '../proto/message-set.ts'
+import { shown } from '../proto/shown.ts'
 import type { Message } from '../proto/wire/messages.ts'
 import { type Cursor, type Position, parseCursor } from './cursor.ts'
+import { refusal } from './door/refusal.ts'
 import type { EpochFollower } from './follower.ts'
 import type { ClientCall, ClientMachine } from './machine.ts'
 import type { Consumer, Delivery, StartAt } from './operations/delivery.ts'
+import type { Registrations } from './registrations.ts'
 
 /** Everything that is kept; what comes from now on; behind a cursor; what was published at a time or later; an epoch. */
 export type From = 'start' | 'new' | Cursor | { readonly time: number | Date } | { readonly epoch: number }
 
+export const placeHint = "'start', 'new', a cursor, { time } in milliseconds or as a Date, or { epoch }"
+
 const skewMaxMs = 60_000
 
-/** What a reader asked for, read. */
+/** What a reader asked for, as it is found: a position, or the time that one is looked for. */
 export type Start = StartAt | { readonly timeMs: number }
 
-/** @throws EpochcastError `EC_BAD_ARGUMENT` for what is none of it */
-export function startOf(topic: TopicName, from: From): Start {
+/** @throws EpochcastError `EC_BAD_ARGUMENT` for a cursor that is none of this topic, `EC_OTHER_CLUSTER` for one of another cluster */
+export function startOf(cluster: ClusterId | '', topic: TopicName, from: From): Start {
   if (from === 'start' || from === 'new') return from
-  if (typeof from === 'string') return parseCursor(topic, from)
-  if (typeof from === 'object' && from !== null && 'epoch' in from) {
-    if (!Number.isSafeInteger(from.epoch) || from.epoch < 1) throw bad(`epoch ${from.epoch} is not a number from 1`)
-    return { epoch: epoch(from.epoch), seen: emptySet }
+  if (typeof from === 'string') {
+    const near = didYouMean(from, ['start', 'new'])
+    if (near !== '') throw refusal(`${shown(from)} is no place to begin${near}`, placeHint)
+    return parseCursor(cluster, topic, from)
   }
-  const timeMs = typeof from === 'object' && from !== null ? Number(from.time) : Number.NaN
-  if (!Number.isFinite(timeMs)) throw bad(`${JSON.stringify(from)} is no place to begin`)
-  return { timeMs }
+  return 'epoch' in from ? { epoch: epoch(from.epoch), seen: emptySet } : { timeMs: Number(from.time) }
 }
 
 export function isTime(start: Start): start is { readonly timeMs: number } {
@@ -46,15 +51,23 @@ export function knownPosition(start: Start): Position | null {
   return typeof start === 'string' || isTime(start) ? null : start
 }
 
-/** Finds the epoch in which reading from a time begins. */
+/**
+ * Finds the epoch in which reading from a time begins.
+ * @param registered of what reads: at its end this gives up, with `EC_ABORTED`
+ */
 export function epochAt(
   topic: TopicName,
   timeMs: number,
   machine: ClientMachine,
   loop: Loop<ClientCall>,
+  registered: Registrations,
 ): Promise<Epoch> {
   const follower = machine.follower(topic)
   return new Promise((resolve, reject) => {
+    registered.add(() => {
+      follower.remove(once)
+      reject(new EpochcastError('EC_ABORTED', `looking for the beginning in ${topic} was given up`))
+    })
     const once: EpochFollower = {
       begun: (configuration) => {
         follower.remove(once)
@@ -82,7 +95,9 @@ export function epochAt(
         return true
       }
       loop.call((out) => {
-        machine.requests.ask({ message, to, answer }, out)
+        if (registered.isOver) return
+        const token = machine.requests.ask({ message, to, answer }, out)
+        registered.add(() => machine.requests.withdraw(token))
       })
     })
   }
@@ -141,10 +156,4 @@ export class SinceTime implements Consumer {
   failed(error: EpochcastError): void {
     this.#consumer.failed(error)
   }
-}
-
-function bad(text: string): EpochcastError {
-  return new EpochcastError('EC_BAD_ARGUMENT', text, {
-    hint: "'start', 'new', a cursor, { time } in milliseconds or as a Date, or { epoch }",
-  })
 }

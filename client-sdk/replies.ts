@@ -1,17 +1,22 @@
 /**
- * Requests and replies, both ordinary messages: a request names itself and the topic for its reply, responders are a group, so
- * each request is held by one of them, is handed on when that one dies, and is answered at least once. Who asked takes the first
- * reply and passes over others.
+ * Requests and replies, both ordinary messages: a request names itself and the topic for its reply, responders are a group
+ * (`responding.ts`), so each request is held by one of them, is handed on when that one dies, and is answered at least once. The
+ * requester takes the first reply and passes over others.
  *
  * Replies of all requests in a topic go to one topic beside it, with its servers: nothing is made or left behind for each client,
  * and a reply survives what the request survives. A client reads it from before its first request on, over epoch changes too.
+ *
+ * A group of responders begins with what is published after its first one came. Each responder announces in the topic of replies
+ * where that was, and a request that is older and still waited for is published once more: so it does not matter which side comes first.
  */
 import { EpochcastError } from '../proto/errors.ts'
-import type { TopicName } from '../proto/ids.ts'
+import { parseMessageId, type TopicName } from '../proto/ids.ts'
 import { madeBeside, replyTopicName } from './companion.ts'
 import type { Cursor } from './cursor.ts'
+import type { Start } from './groups/messages.ts'
 import type { GroupPorts } from './groups/ports.ts'
-import type { GroupMessage, GroupStream } from './groups/stream.ts'
+import { isStart } from './groups/shapes.ts'
+import type { PublishResult } from './operations/waiters.ts'
 import type { AllProperties } from './properties.ts'
 import type { EventStream, Message } from './stream.ts'
 import { type Deferred, deferred } from './waiting.ts'
@@ -23,15 +28,27 @@ export interface ReplyTopic<R> {
   position(): Promise<Cursor>
 }
 
-const failureLengthMax = 1_000
 const requestsMax = 10_000
+/** A request is published anew for so many groups of responders at the most. */
+const repeatsMax = 16
+
+/** A request that waits for its reply. */
+interface Open<R> {
+  readonly reply: Deferred<Message<R>>
+  publish(): Promise<PublishResult>
+  /** Of the message that carries the request now; null while it is being published. */
+  id: string | null
+  /** Where groups of responders began that were not looked at yet. */
+  founded: Start[]
+  repeats: number
+}
 
 /** Requests of one client in one topic, and where their replies come in. */
 export class Requester<R> {
   readonly #topic: TopicName
   readonly #ports: Pick<GroupPorts, 'admin' | 'configuration' | 'onClose' | 'newId'>
   readonly #replies: (name: TopicName) => ReplyTopic<R>
-  readonly #open = new Map<string, Deferred<Message<R>>>()
+  readonly #open = new Map<string, Open<R>>()
   #reading: Promise<void> | null = null
 
   constructor(
@@ -45,26 +62,50 @@ export class Requester<R> {
   }
 
   /**
-   * @param publish publishes the request with these properties
-   * @returns the reply, and a way to stop waiting for it
+   * @param publish publishes the request with these properties, perhaps more than once
+   * @param giveUp rejects when the caller's patience ends
    */
-  async ask(publish: (correlation: AllProperties) => Promise<unknown>, giveUp: Promise<never>): Promise<Message<R>> {
+  async ask(
+    publish: (correlation: AllProperties) => Promise<PublishResult>,
+    giveUp: Promise<never>,
+  ): Promise<Message<R>> {
     if (this.#open.size >= requestsMax) {
       throw new EpochcastError('EC_QUEUE_FULL', `${requestsMax} requests wait for their replies`)
     }
     const request = this.#ports.newId()
     const reply = deferred<Message<R>>()
     reply.promise.catch(() => {})
-    this.#open.set(request, reply)
+    const correlation = { replyTo: replyTopicName(this.#topic), request }
+    const open: Open<R> = { reply, publish: () => publish(correlation), id: null, founded: [], repeats: 0 }
+    this.#open.set(request, open)
     try {
       this.#reading ??= this.#read()
       await Promise.race([this.#reading, giveUp])
-      const published = publish({ replyTo: replyTopicName(this.#topic), request })
-      published.catch((error: unknown) => reply.reject(error))
+      this.#publish(open, (error) => reply.reject(error))
       return await Promise.race([reply.promise, giveUp])
     } finally {
       this.#open.delete(request)
     }
+  }
+
+  #publish(open: Open<R>, failed: (error: unknown) => void): void {
+    open.id = null
+    open.publish().then(({ id }) => {
+      open.id = id
+      this.#lookAtFounded(open)
+    }, failed)
+  }
+
+  /** A group that began behind the request is not given it: it is published anew. */
+  #lookAtFounded(open: Open<R>): void {
+    const { id } = open
+    if (id === null) return
+    const isMissed = open.founded.some((start) => !isGiven(id, start))
+    open.founded = []
+    if (!isMissed || open.repeats >= repeatsMax) return
+    open.repeats++
+    // Groups that were given it before may answer yet.
+    this.#publish(open, () => {})
   }
 
   /** Resolves once replies to whatever is asked from now on will be seen. */
@@ -84,85 +125,45 @@ export class Requester<R> {
   async #take(stream: EventStream<R>): Promise<void> {
     let reason = new EpochcastError('EC_CLOSED', 'the client is closed')
     try {
-      for await (const event of stream) {
-        if (event.type !== 'message') continue
-        const { request, failure } = event.message.properties
-        const open = request === undefined ? undefined : this.#open.get(request)
-        if (failure === undefined) open?.resolve(event.message)
-        else open?.reject(new EpochcastError('EC_REQUEST_FAILED', `the responder failed: ${failure}`))
-      }
+      for await (const event of stream) if (event.type === 'message') this.#onMessage(event.message)
     } catch (error) {
       if (error instanceof EpochcastError) reason = error
     }
     this.#reading = null
-    for (const open of this.#open.values()) open.reject(reason)
+    for (const { reply } of this.#open.values()) reply.reject(reason)
+  }
+
+  #onMessage(message: Message<R>): void {
+    const { request, failure, responders } = message.properties
+    if (responders !== undefined) {
+      const start = decodeStart(message.payload)
+      if (start === null) return
+      for (const open of this.#open.values()) {
+        open.founded.push(start)
+        this.#lookAtFounded(open)
+      }
+      return
+    }
+    const reply = request === undefined ? undefined : this.#open.get(request)?.reply
+    if (failure === undefined) reply?.resolve(message)
+    else reply?.reject(new EpochcastError('EC_REQUEST_FAILED', `the responder failed: ${failure}`))
   }
 }
 
-/** Answers requests until it is ended. */
-export class Responder implements AsyncDisposable {
-  /** Resolves at the end. Rejects where requests cannot be read any more. */
-  readonly done: Promise<void>
-  readonly #stop: () => Promise<unknown>
-  readonly #joined: () => Promise<unknown>
-
-  constructor(done: Promise<void>, joined: () => Promise<unknown>, stop: () => Promise<unknown>) {
-    this.done = done
-    this.done.catch(() => {})
-    this.#joined = joined
-    this.#stop = stop
-  }
-
-  /** Resolves once this responder takes requests. */
-  async ready(): Promise<this> {
-    await this.#joined()
-    return this
-  }
-
-  /** Hands on what it has not answered. */
-  async end(): Promise<void> {
-    await this.#stop()
-  }
-
-  async [Symbol.asyncDispose](): Promise<void> {
-    await this.end()
-  }
+/** Whether a group that began there is given this message. */
+function isGiven(id: string, { epoch, seen }: Start): boolean {
+  const message = parseMessageId(id)
+  if (message.epoch !== epoch) return message.epoch > epoch
+  const before = seen.find(([publisher]) => publisher === message.publisher)
+  return message.sequence > (before?.[1] ?? 0)
 }
 
-/** Answers each request of a group's share, as many at once as it may hold. */
-export async function respond<T>(
-  topic: TopicName,
-  requests: GroupStream<T>,
-  answer: (message: GroupMessage<T>) => Promise<Uint8Array>,
-  publish: (to: TopicName, payload: Uint8Array, properties: AllProperties) => Promise<unknown>,
-): Promise<void> {
-  let failure: unknown
-  for await (const message of requests) {
-    if (failure !== undefined) throw failure
-    void one(message).catch((error: unknown) => {
-      // Another responder is given it once this one is gone.
-      failure ??= error
-      void requests.return()
-    })
-  }
-  if (failure !== undefined) throw failure
-
-  async function one(message: GroupMessage<T>): Promise<void> {
-    const { replyTo, request } = message.properties
-    // Not a request, or one that names a place where no reply to this topic belongs.
-    if (replyTo !== undefined && request !== undefined && replyTo === replyTopicName(topic)) {
-      const reply = await replyOf(message, request)
-      await publish(replyTopicName(topic), reply.payload, reply.properties)
-    }
-    await message.ack()
-  }
-
-  async function replyOf(message: GroupMessage<T>, request: string) {
-    try {
-      return { payload: await answer(message), properties: { request } }
-    } catch (error) {
-      const failure = (error instanceof Error ? error.message : String(error)).slice(0, failureLengthMax)
-      return { payload: new Uint8Array(0), properties: { request, failure } }
-    }
+/** @returns null for what no responder wrote */
+function decodeStart(bytes: Uint8Array): Start | null {
+  try {
+    const value: unknown = JSON.parse(Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString())
+    return isStart(value) ? (value as Start) : null
+  } catch {
+    return null
   }
 }

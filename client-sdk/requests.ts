@@ -1,7 +1,9 @@
 /** Questions with one answer: sent again, to another server each time, until it comes or the question is withdrawn. */
+import type { EpochcastError } from '../proto/errors.ts'
 import type { Address } from '../proto/ids.ts'
 import { type Effect, send } from '../proto/machine/contract.ts'
 import type { Message, Refusal } from '../proto/wire/messages.ts'
+import type { Faults } from './faults.ts'
 
 export interface Question {
   readonly message: Message
@@ -9,6 +11,8 @@ export interface Question {
   to(): readonly Address[]
   /** @returns false to go on waiting for another answer */
   answer(message: Message, from: Address, out: Effect[]): boolean
+  /** It is over without an answer: it cannot be sent, or taking an answer failed. */
+  failed?(error: EpochcastError): void
   /** Silence after which it is sent again, once something was answered; before that it goes on to the next server soon. */
   readonly retryTicks?: number
   /** Refusals that a server gives by what it knows itself: they count only once every server has been asked. */
@@ -29,11 +33,17 @@ const firstRetryTicks = 20
 
 export class Requests {
   readonly #open = new Map<number, Open>()
+  readonly #faults: Faults
   #token: number
 
   /** @param first where tokens begin: by chance, so that a late answer to an earlier process of this client is not one to this */
-  constructor(first = 0) {
+  constructor(first: number, faults: Faults) {
+    this.#faults = faults
     this.#token = first
+  }
+
+  get openCount(): number {
+    return this.#open.size
   }
 
   /** A number that no other request or subscription of this client carries. */
@@ -63,7 +73,19 @@ export class Requests {
       this.#send(token, out)
       return true
     }
-    if (open.answer(message, from, out)) this.#open.delete(token)
+    const take = () => {
+      if (open.answer(message, from, out)) this.#open.delete(token)
+    }
+    this.#faults.wall(out, take, (error) => this.fail(token, error))
+    return true
+  }
+
+  /** @returns whether there was such a question */
+  fail(token: number, error: EpochcastError): boolean {
+    const open = this.#open.get(token)
+    if (open === undefined) return false
+    this.#open.delete(token)
+    open.failed?.(error)
     return true
   }
 

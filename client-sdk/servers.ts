@@ -1,11 +1,17 @@
 import type { Member } from '../proto/configuration.ts'
 import type { Address, ServerName } from '../proto/ids.ts'
+import { FullServers } from './full-servers.ts'
 
 /** Servers that this client knows how to reach. */
 export class Servers {
   readonly #seeds: readonly Address[]
   readonly #known = new Map<ServerName, Address>()
+  /** Connected, as far as this client heard. */
+  readonly #up = new Set<Address>()
   readonly #down = new Set<Address>()
+  /** Servers that have sent bodies since the last tick. */
+  readonly #busy = new Set<Address>()
+  readonly full = new FullServers()
 
   constructor(seeds: readonly Address[]) {
     this.#seeds = seeds
@@ -15,15 +21,45 @@ export class Servers {
     for (const { name, address } of members) this.#known.set(name, address)
   }
 
+  /**
+   * A connection came up or broke: a server that is known to be down is asked last.
+   * @returns false for what was known
+   */
+  peer(address: Address, up: boolean): boolean {
+    const isNews = this.#up.has(address) !== up
+    if (!isNews && up) return false
+    if (up) {
+      this.#up.add(address)
+      this.#down.delete(address)
+    } else {
+      this.#up.delete(address)
+      this.#down.add(address)
+    }
+    return isNews
+  }
+
+  /** Whether what is sent there now leaves this client, rather than wait for a connection. */
+  isUp(address: Address): boolean {
+    return this.#up.has(address)
+  }
+
   /** A server is gone for good. */
   forget(name: ServerName): void {
     this.#known.delete(name)
   }
 
-  /** A connection came up or broke: who is known to be down is asked last. */
-  peer(address: Address, up: boolean): void {
-    if (up) this.#down.delete(address)
-    else this.#down.add(address)
+  /** A server sent a body, to whatever reader of this client. */
+  sentBody(address: Address): void {
+    this.#busy.add(address)
+  }
+
+  /** Whether bodies have come from there since the last tick: what else is asked for waits behind them. */
+  isBusy(address: Address): boolean {
+    return this.#busy.has(address)
+  }
+
+  ticked(): void {
+    this.#busy.clear()
   }
 
   isDown(address: Address | undefined): boolean {

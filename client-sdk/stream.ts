@@ -2,6 +2,7 @@
 import type { Configuration } from '../proto/configuration.ts'
 import { EpochcastError } from '../proto/errors.ts'
 import {
+  type ClusterId,
   type Epoch,
   epoch,
   formatMessageId,
@@ -17,6 +18,7 @@ import { type Cursor, formatCursor, type Position } from './cursor.ts'
 import { entriesOf, type Headers } from './entries.ts'
 import type { Consumer, Delivery } from './operations/delivery.ts'
 import type { Run } from './orders/order-filter.ts'
+import { bytesJson, type Inspect, inspectMethod, isoTime, valueJson } from './printing.ts'
 import { type AllProperties, decodeProperties, noProperties } from './properties.ts'
 
 const nothing = new Uint8Array(0)
@@ -97,11 +99,64 @@ export class Message<T> {
     return formatMessageId({ epoch: this.epoch, publisher: this.publisher, sequence: sequence(this.sequence) })
   }
 
+  /** The same message, its value to be decoded by another codec. */
+  readBy<R>(codec: Codec<R>): Message<R> {
+    const { topic, epoch, publisher, sequence: first, timeMs: time, payload: body } = this
+    const batch: Batch = { kind: 'batch', topic, epoch, publisher, first, last: first, time, check: 0, body }
+    return new Message<R>(batch, 0, this.isReadable ? body : null, codec, this.#header)
+  }
+
   /** The payload, decoded. @throws EpochcastError `EC_BAD_MESSAGE` when the codec cannot read it */
   get value(): T {
     if (!this.isReadable)
       throw new EpochcastError('EC_BAD_MESSAGE', `message ${this.id} was not encoded as messages are`)
-    return this.#codec.decode(this.payload)
+    try {
+      return this.#codec.decode(this.payload)
+    } catch (error) {
+      if (error instanceof EpochcastError) throw error
+      throw new EpochcastError('EC_BAD_MESSAGE', `the codec cannot read message ${this.id}`, { cause: error })
+    }
+  }
+
+  /** For JSON: with key and value. A value that cannot be decoded is there as its bytes. */
+  toJSON(): object {
+    const time = isoTime(this.timeMs)
+    return { ...this.#head(), ...(time !== null && { time }), ...this.more(), ...this.#contentJson() }
+  }
+
+  [inspectMethod](_depth: number, options: object, inspect: Inspect): string {
+    const content = this.#decoded() ?? { payload: this.payload }
+    return `${this.constructor.name} ${inspect({ ...this.#head(), ...this.more(), ...content }, options)}`
+  }
+
+  /** What kinds of messages of their own are printed with. */
+  protected more(): object {
+    return {}
+  }
+
+  #head(): object {
+    const { id, topic, epoch, publisher, sequence: number, timeMs, position, isEarly, lostDependencies } = this
+    return {
+      ...{ id, topic, epoch, publisher, sequence: number, timeMs },
+      ...(position !== null && { position }),
+      ...(isEarly && { isEarly }),
+      ...(lostDependencies.length > 0 && { lostDependencies }),
+      ...(!this.isReadable && { isReadable: false }),
+      ...this.properties,
+    }
+  }
+
+  #contentJson(): object {
+    const decoded = this.#decoded()
+    return decoded === null ? bytesJson(this.payload) : valueJson(decoded.value)
+  }
+
+  #decoded(): { readonly value: T } | null {
+    try {
+      return { value: this.value }
+    } catch {
+      return null
+    }
   }
 }
 
@@ -147,12 +202,14 @@ export type StreamEvent<T> = MessageEvent<T> | EarlyEvent | EpochEvent | GapEven
 export interface StreamControl {
   /** The reader has taken that many body bytes. */
   consumed(bytes: number): void
+  /** The stream is over: whatever it registered is taken back. */
   close(): void
 }
 
 /** Queue between the machine, which delivers, and one reader, who pulls. */
 export class EventStream<T> implements Consumer, AsyncIterableIterator<StreamEvent<T>>, AsyncDisposable {
   readonly #topic: TopicName
+  readonly #cluster: ClusterId | ''
   readonly #codec: Codec<T>
   #control: StreamControl | null = null
   #queue: Delivery[] = []
@@ -169,8 +226,10 @@ export class EventStream<T> implements Consumer, AsyncIterableIterator<StreamEve
   #epoch: Epoch = epoch(0)
   readonly #seen = new Map<PublisherId, Frontier>()
 
-  constructor(topic: TopicName, codec: Codec<T>, start: Position | null) {
+  /** @param cluster that the topic belongs to */
+  constructor(topic: TopicName, codec: Codec<T>, start: Position | null, cluster: ClusterId | '') {
     this.#topic = topic
+    this.#cluster = cluster
     this.#codec = codec
     if (start === null) return
     this.#epoch = start.epoch
@@ -179,7 +238,7 @@ export class EventStream<T> implements Consumer, AsyncIterableIterator<StreamEve
 
   /** Position behind the last event that was read: subscribe `from` it to go on. */
   get cursor(): Cursor {
-    return formatCursor(this.#topic, { epoch: this.#epoch, seen: this.#seen })
+    return formatCursor(this.#cluster, this.#topic, { epoch: this.#epoch, seen: this.#seen })
   }
 
   attach(control: StreamControl): void {
@@ -191,8 +250,11 @@ export class EventStream<T> implements Consumer, AsyncIterableIterator<StreamEve
     this.#wakeUp()
   }
 
+  /** Nothing comes any more; what has arrived can be read, then reading fails. */
   failed(error: EpochcastError): void {
+    if (this.#closed) return
     this.#failure = error
+    this.#release()
     this.#wakeUp()
   }
 
@@ -221,11 +283,14 @@ export class EventStream<T> implements Consumer, AsyncIterableIterator<StreamEve
 
   async return(): Promise<IteratorResult<StreamEvent<T>>> {
     this.#closed = true
+    this.#failure = null
     this.#queue = []
     this.#head = 0
     this.#batch = null
     this.#run = null
-    this.#control?.close()
+    this.#payloads = []
+    this.#headers.clear()
+    this.#release()
     this.#wakeUp()
     return { done: true, value: undefined }
   }
@@ -236,6 +301,12 @@ export class EventStream<T> implements Consumer, AsyncIterableIterator<StreamEve
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.return()
+  }
+
+  #release(): void {
+    const control = this.#control
+    this.#control = null
+    control?.close()
   }
 
   #take(): StreamEvent<T> | null {
@@ -265,6 +336,7 @@ export class EventStream<T> implements Consumer, AsyncIterableIterator<StreamEve
     const payload = this.#payloads[this.#index]
     if (payload === undefined) {
       this.#batch = null
+      this.#payloads = []
       this.#control?.consumed(batch.body.length)
       return null
     }

@@ -3,10 +3,12 @@
  * again at the part of the list of topics that the pattern's first tokens allow: soon after one was found, and less often while
  * none is. What such a topic has from its beginning is given, so none of its messages is missed in between.
  */
+import { didYouMean } from '../proto/closest.ts'
 import type { Configuration } from '../proto/configuration.ts'
 import { EpochcastError } from '../proto/errors.ts'
-import { type TopicName, topicName } from '../proto/ids.ts'
-import type { Cursor } from './cursor.ts'
+import { type ClusterId, type TopicName, topicName } from '../proto/ids.ts'
+import { shown } from '../proto/shown.ts'
+import { type Cursor, checkCluster, parseCursor, seal, unseal } from './cursor.ts'
 import type { From } from './replay.ts'
 import type { EventStream, StreamEvent } from './stream.ts'
 
@@ -19,6 +21,7 @@ export class Subject {
 
   /** @throws EpochcastError `EC_BAD_ARGUMENT`, with a hint */
   constructor(pattern: string) {
+    if (typeof pattern !== 'string') throw bad(`pattern ${shown(pattern)} is not a string`)
     this.#tokens = pattern.split('.')
     for (const [at, one] of this.#tokens.entries()) {
       if (one === '') throw bad(`pattern ${JSON.stringify(pattern)} has an empty token`)
@@ -58,15 +61,18 @@ export class Subject {
 export type SubjectFrom = Exclude<From, Cursor | { readonly epoch: number }> | Cursor
 
 export interface SubjectPorts<T> {
+  readonly cluster: ClusterId | ''
   /** A page of topics by name, behind `after`. */
   list(after: string): Promise<{ readonly configurations: readonly Configuration[]; readonly more: boolean }>
   subscribe(topic: TopicName, from: From): EventStream<T>
+  /** The stream is over: whatever its client registered for it is taken back. */
+  ended(): void
 }
 
 /** An event, and the topic that it is of. */
 export type SubjectEvent<T> = StreamEvent<T> & { readonly topic: TopicName }
 
-const prefix = 'ecs1.'
+const prefix = 'ecs2.'
 const pollMinMs = 250
 const pollMaxMs = 4_000
 
@@ -92,18 +98,17 @@ export class SubjectStream<T> implements AsyncIterableIterator<SubjectEvent<T>>,
   constructor(pattern: string, from: SubjectFrom, ports: SubjectPorts<T>) {
     this.#subject = new Subject(pattern)
     this.#ports = ports
-    this.#known = typeof from === 'string' && from.startsWith(prefix) ? parse(from) : new Map()
-    if (this.#known.size === 0 && typeof from === 'string' && from !== 'start' && from !== 'new') {
-      throw bad('a pattern is read from start, new, a time, or the cursor of another pattern')
-    }
-    this.#from = this.#known.size === 0 ? from : 'start'
+    const isCursor = typeof from === 'string' && from !== 'start' && from !== 'new'
+    if (typeof from === 'object' && !('time' in from)) throw badStart()
+    this.#known = isCursor ? parse(ports.cluster, from) : new Map()
+    this.#from = isCursor ? 'start' : from
     for (const [topic, cursor] of this.#known) this.#cursors.set(topic, cursor)
     void this.#look()
   }
 
   /** Positions in all topics behind what was read: subscribe `from` it to go on. */
   get cursor(): Cursor {
-    return `${prefix}${Buffer.from(JSON.stringify([...this.#cursors])).toString('base64url')}`
+    return seal(prefix, JSON.stringify([this.#ports.cluster, ...this.#cursors]))
   }
 
   /** Topics that are being read. */
@@ -121,7 +126,6 @@ export class SubjectStream<T> implements AsyncIterableIterator<SubjectEvent<T>>,
       }
       if (this.#failure !== null) {
         const failure = this.#failure
-        await this.return()
         this.#failure = null
         throw failure
       }
@@ -134,12 +138,16 @@ export class SubjectStream<T> implements AsyncIterableIterator<SubjectEvent<T>>,
 
   async return(): Promise<IteratorResult<SubjectEvent<T>>> {
     this.end()
+    this.#failure = null
+    for (const { taken } of this.#ready.splice(0)) taken()
     return { done: true, value: undefined }
   }
 
   /** Ends behind what has arrived. */
   end(): void {
+    if (this.#isOver) return
     this.#isOver = true
+    this.#ports.ended()
     clearTimeout(this.#timer)
     for (const stream of this.#streams.values()) void stream.return()
     this.#wakeUp()
@@ -165,8 +173,7 @@ export class SubjectStream<T> implements AsyncIterableIterator<SubjectEvent<T>>,
       // Nobody could say now; topics that are known are read on.
       if (this.#isOver) return
       if (!(error instanceof EpochcastError) || !error.retryable) {
-        this.#failure = error
-        this.#wakeUp()
+        this.#fail(error)
         return
       }
     }
@@ -192,10 +199,13 @@ export class SubjectStream<T> implements AsyncIterableIterator<SubjectEvent<T>>,
     const known = this.#known.get(topic)
     const stream = this.#ports.subscribe(topic, known ?? (this.#hasLooked ? 'start' : this.#from))
     this.#streams.set(topic, stream)
-    this.#pump(topic, stream).catch((error: unknown) => {
-      this.#failure ??= error
-      this.#wakeUp()
-    })
+    this.#pump(topic, stream).catch((error: unknown) => this.#fail(error))
+  }
+
+  #fail(error: unknown): void {
+    if (this.#isOver) return
+    this.#failure = error
+    this.end()
   }
 
   async #pump(topic: TopicName, stream: EventStream<T>): Promise<void> {
@@ -215,22 +225,23 @@ export class SubjectStream<T> implements AsyncIterableIterator<SubjectEvent<T>>,
   }
 }
 
-function parse(cursor: Cursor): Map<string, Cursor> {
-  try {
-    const read: unknown = JSON.parse(Buffer.from(cursor.slice(prefix.length), 'base64url').toString())
-    const isPair = (one: unknown) =>
-      Array.isArray(one) && one.length === 2 && one.every((text) => typeof text === 'string')
-    if (!Array.isArray(read) || !read.every(isPair)) throw new Error('no list of positions')
-    return new Map(read.map(([topic, position]) => [topicName(topic), position]))
-  } catch (error) {
-    throw new EpochcastError(
-      'EC_BAD_ARGUMENT',
-      `cursor ${JSON.stringify(cursor.slice(0, 60))} is not one of a pattern`,
-      {
-        cause: error,
-      },
-    )
+/** @throws EpochcastError `EC_BAD_ARGUMENT` for text that is no such cursor, `EC_OTHER_CLUSTER` for one of another cluster */
+function parse(cluster: ClusterId | '', cursor: Cursor): Map<string, Cursor> {
+  const content = unseal(prefix, cursor)
+  if (content === null) {
+    const near = didYouMean(cursor, ['start', 'new'])
+    if (near !== '' || !cursor.startsWith('ecs')) throw badStart(near)
+    throw new EpochcastError('EC_BAD_ARGUMENT', `cursor ${shown(cursor)} is not one of a pattern`)
   }
+  const [own, ...known] = JSON.parse(content) as [ClusterId | '', ...[TopicName, Cursor][]]
+  checkCluster(cluster, own)
+  // Each of them is looked at before anything is read: a topic may be found much later.
+  for (const [topic, position] of known) parseCursor(cluster, topicName(topic), position)
+  return new Map(known)
+}
+
+function badStart(near = ''): EpochcastError {
+  return bad(`a pattern is read from start, new, a time, or the cursor of another pattern${near}`)
 }
 
 function bad(text: string): EpochcastError {

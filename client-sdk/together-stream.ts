@@ -70,8 +70,8 @@ export class TogetherStream<T> implements AsyncIterableIterator<TogetherEvent<T>
         if (event.done !== true) return { done: false, value: { ...event.value, topic: turn.topic } }
       } else if (this.#failed !== null) {
         const failed = this.#failed
-        this.#failed = null
         await this.#end()
+        this.#failed = null
         await failed.next()
       } else if (this.#closed) return { done: true, value: undefined }
       else {
@@ -84,7 +84,9 @@ export class TogetherStream<T> implements AsyncIterableIterator<TogetherEvent<T>
 
   /** Ends the stream once what has arrived is read. */
   end(): void {
+    if (this.#closed) return
     this.#closed = true
+    this.#onEnd()
     this.#wakeUp()
   }
 
@@ -104,9 +106,7 @@ export class TogetherStream<T> implements AsyncIterableIterator<TogetherEvent<T>
   }
 
   async #end(): Promise<void> {
-    if (this.#closed) return
-    this.#closed = true
-    this.#onEnd()
+    this.end()
     for (const events of this.#streams.values()) if (events !== this.#failed) await events.return()
     this.#wakeUp()
   }

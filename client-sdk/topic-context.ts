@@ -4,10 +4,10 @@ import type { Loop } from '../proto/machine/loop.ts'
 import type { Admin } from './admin.ts'
 import type { ClientCall, ClientMachine } from './machine.ts'
 import type { Publisher } from './operations/add.ts'
-import type { EventStream } from './stream.ts'
-import type { OpenWaits } from './waiting.ts'
+import type { Requester } from './replies.ts'
+import type { OpenWaits, WaitOptions } from './waiting.ts'
 
-/** What the operations of a topic need of its client. */
+/** Parts of a client that the operations of a topic use. */
 export interface TopicContext {
   readonly loop: Loop<ClientCall>
   readonly machine: ClientMachine
@@ -17,10 +17,13 @@ export interface TopicContext {
   publisherOf(topic: TopicName): Publisher
   closed(): EpochcastError | null
   /** Ends the open epoch with the same members, and waits for the decision. */
-  roll(topic: TopicName, epoch: Epoch): Promise<void>
-  track(stream: EventStream<unknown>): void
-  /** @returns a function that takes it back */
+  roll(topic: TopicName, epoch: Epoch, options: WaitOptions): Promise<void>
+  /** Runs when the client ends. @returns a function that takes it back */
   onClose(run: () => void): () => void
+  /** Runs before the client closes, within seconds. @returns a function that takes it back */
+  onLeave(run: () => Promise<unknown>): () => void
+  /** Requesters by the topic of their requests; each reads the replies for as long as this client lives. */
+  readonly requesters: Map<TopicName, Requester<Uint8Array>>
   readonly admin: Admin
   newId(): string
 }

@@ -1,26 +1,48 @@
 /** One topic, as a client publishes to it and reads it. */
 import type { Configuration } from '../proto/configuration.ts'
 import { EpochcastError } from '../proto/errors.ts'
-import type { TopicName } from '../proto/ids.ts'
+import { parseMessageId, type TopicName } from '../proto/ids.ts'
 import { emptySet } from '../proto/message-set.ts'
+import { shown } from '../proto/shown.ts'
+import { messageBytesMax } from '../proto/transport/port.ts'
 import type { Codec } from './codecs.ts'
+import { madeBeside, replyTopicName } from './companion.ts'
 import { formatCursor, type Position, parseCursor } from './cursor.ts'
+import { waitOptions } from './door/admin-calls.ts'
+import {
+  configurationOptions,
+  getOptions,
+  groupOptions,
+  outcomeOptions,
+  publishOptions,
+  requestOptions,
+  respondOptions,
+  subscribeOptions,
+  viewsOptions,
+} from './door/calls.ts'
+import { method } from './door/checks.ts'
+import { encoded } from './door/payload.ts'
+import { asRefusal, refusal } from './door/refusal.ts'
 import { entriesOf, type Headers } from './entries.ts'
 import { type FlushResult, flush } from './flushing.ts'
 import type { EpochFollower, Follower } from './follower.ts'
 import type { GroupPorts } from './groups/ports.ts'
 import { type GroupMessage, GroupStream } from './groups/stream.ts'
+import type { ClientMachine } from './machine.ts'
 import type { Publisher } from './operations/add.ts'
 import type { Consumer, StartAt } from './operations/delivery.ts'
 import { Get, type GetResult } from './operations/get.ts'
 import type { Reading } from './operations/reading.ts'
 import { Subscription } from './operations/subscribe.ts'
 import type { Together } from './operations/together.ts'
-import { Many, One, type PublishedRun, type PublishResult, type Waiter } from './operations/waiters.ts'
-import { durableNow, type Outcome, type OutcomeOptions, outcomeOf, unknownOutcome } from './outcome.ts'
-import { type AllProperties, encodeProperties } from './properties.ts'
+import { Many, neverSent, One, type PublishedRun, type PublishResult, type Waiter } from './operations/waiters.ts'
+import { durableNow, type Outcome, type OutcomeOptions, outcomeOf } from './outcome.ts'
+import { mustExist } from './positions.ts'
+import { type AllProperties, addedBytesMax, encodeProperties } from './properties.ts'
+import { Registrations } from './registrations.ts'
 import { epochAt, isTime, knownPosition, SinceTime, type Start, startOf } from './replay.ts'
-import { Requester, Responder, respond } from './replies.ts'
+import { Requester } from './replies.ts'
+import { failureOf, type ReplyPorts, type Responder, requestOf, respond } from './responding.ts'
 import { EventStream, Message, MessageStream } from './stream.ts'
 import type { TogetherOptions, TogetherStream } from './together-stream.ts'
 import type { TopicContext } from './topic-context.ts'
@@ -34,11 +56,10 @@ import {
   readingOf,
   type SubscribeOptions,
 } from './topic-options.ts'
-import type { View } from './view.ts'
-import { viewsOf } from './views.ts'
-import { type WaitOptions, waitFor, watch } from './waiting.ts'
+import { ViewStream } from './views.ts'
+import { type WaitOptions, waitFor, watch, wholeCall } from './waiting.ts'
 
-/** What a topic needs of its client. */
+/** Parts of a client that a topic uses. */
 interface Context extends TopicContext {
   /** Another topic of the same client, in bytes. */
   topic(name: string): Topic<Uint8Array>
@@ -46,6 +67,7 @@ interface Context extends TopicContext {
 
 const noOptions: PublishOptions = {}
 const requestTimeoutMs = 30_000
+const flushOptions = waitOptions('flush')
 
 export class Topic<T> {
   readonly name: TopicName
@@ -53,8 +75,6 @@ export class Topic<T> {
   readonly #codec: Codec<T>
   #publisher: Publisher | null = null
   #isTurnDue = false
-  /** By the codec of the replies. */
-  readonly #requesters = new Map<Codec<unknown>, Requester<unknown>>()
 
   constructor(name: TopicName, codec: Codec<T>, context: Context) {
     this.name = name
@@ -67,11 +87,12 @@ export class Topic<T> {
    * @param value encoded at once by the topic's codec, at most `messageBytesMax` bytes
    * @returns the id, epoch and status of the Add that had an outcome; after an epoch change that is not the first one
    * @throws EpochcastError `EC_MESSAGE_TOO_LARGE`, `EC_QUEUE_FULL` (retryable), `EC_OUTCOME_UNKNOWN` when the caller gave up
-   *   while it was under way (`messageId` says which Add to ask `outcome` about), `EC_TIMEOUT` or `EC_ABORTED` when it had not
-   *   been sent, `EC_UNKNOWN_TOPIC`
+   *   while it was under way (`messageId` says which Add to ask `outcome` about), `EC_TIMEOUT`, `EC_ABORTED` or `EC_CLOSED` when
+   *   it had not left this client: then it is withdrawn, and never will; `EC_UNKNOWN_TOPIC`
    */
-  publish(value: T, options: PublishOptions = noOptions): Promise<PublishResult> {
+  publish(value: T, given: PublishOptions = noOptions): Promise<PublishResult> {
     return new Promise((resolve, reject) => {
+      const options = given === noOptions ? noOptions : publishOptions(given)
       const header = encodeProperties(options)
       const payload = this.#encode(value, header.length)
       const waiter = new One(resolve, reject, options.onEpochEnd === 'settle')
@@ -81,15 +102,31 @@ export class Topic<T> {
   }
 
   /**
+   * Publishes bytes with a header that `properties.ts` wrote, for what the product itself publishes: what it adds to a message
+   * comes on top of what a user may publish.
+   * @internal
+   */
+  send(payload: Uint8Array, header: Uint8Array, onEpochEnd?: 'settle'): Promise<PublishResult> {
+    return new Promise((resolve, reject) => {
+      const closed = this.#context.closed()
+      if (closed !== null) throw closed
+      checkSize(payload.length + header.length, messageBytesMax + addedBytesMax)
+      this.#add(payload, header, new One(resolve, reject, onEpochEnd === 'settle'))
+    })
+  }
+
+  /**
    * Publishes many messages, in their order, with one promise for all of them: much cheaper than a promise for each.
    * @param values encoded at once, each at most `messageBytesMax` bytes; all are taken or none is
    * @returns neighbours that had their outcome together, in the order of `values`: one run, or a few
-   * @throws EpochcastError as `publish`; `EC_OUTCOME_UNKNOWN` names the first message that had no outcome
+   * @throws EpochcastError as `publish`; `EC_OUTCOME_UNKNOWN` names the first message that had left; those behind it may have
+   *   left, too, or be withdrawn, and have the numbers that follow
    */
-  publishMany(values: Iterable<T>, options: PublishOptions = noOptions): Promise<readonly PublishedRun[]> {
+  publishMany(values: Iterable<T>, given: PublishOptions = noOptions): Promise<readonly PublishedRun[]> {
     return new Promise((resolve, reject) => {
+      const options = given === noOptions ? noOptions : publishOptions(given)
       const header = encodeProperties(options)
-      const payloads = Array.from(values, (value) => this.#encode(value, header.length))
+      const payloads = eachOf(values, (value) => this.#encode(value, header.length))
       if (payloads.length === 0) {
         resolve([])
         return
@@ -108,7 +145,7 @@ export class Topic<T> {
         isSettled,
       )
       if (options.signal !== undefined || options.timeoutMs !== undefined) {
-        unwatch = watch(options, `publish to ${this.name}`, (error) => this.#abandon(many.parts, error))
+        unwatch = watch(options, `publish to ${this.name}`, (error) => this.#publishing().giveUp(many, error))
       }
       this.#publishing().publishMany(payloads, many, header)
     })
@@ -120,17 +157,19 @@ export class Topic<T> {
    *   fewer servers
    * @throws EpochcastError `EC_TIMEOUT`, `EC_ABORTED`, `EC_UNKNOWN_TOPIC`, `EC_BAD_ARGUMENT` for a bad cursor
    */
-  async get(options: GetOptions = {}): Promise<Received<T>> {
+  async get(given: GetOptions = {}): Promise<Received<T>> {
     const closed = this.#context.closed()
     if (closed !== null) throw closed
-    const since = options.since === undefined ? null : parseCursor(this.name, options.since)
+    const options = getOptions(given)
     const { machine, loop } = this.#context
+    const since = options.since === undefined ? null : parseCursor(machine.cluster, this.name, options.since)
+    if (since !== null) await mustExist(this.#context, this.name, since.epoch, 0, options)
     const result = await waitFor<GetResult>(this.#context.waits, options, `get of ${this.name}`, (resolve, reject) => {
       const done = (outcome: GetResult | EpochcastError) =>
         outcome instanceof Error ? reject(outcome) : resolve(outcome)
       const level = options.level ?? 'linearizable'
       const get = new Get(level, since, this.#follower, machine.servers, machine.requests, done)
-      loop.call((out) => machine.addGet(get, this.name, out))
+      loop.call((out) => machine.addGet(get, this.name, out), reject)
       return () => loop.call((out) => get.failed(new EpochcastError('EC_ABORTED', 'given up'), out))
     })
     const messages: Message<T>[] = []
@@ -142,7 +181,7 @@ export class Topic<T> {
         if (payload !== undefined) messages.push(new Message(batch, index, payload, this.#codec, headers.get(index)))
       }
     }
-    return { messages, cursor: formatCursor(this.name, result.position), floor: result.floor }
+    return { messages, cursor: formatCursor(machine.cluster, this.name, result.position), floor: result.floor }
   }
 
   /**
@@ -151,22 +190,30 @@ export class Topic<T> {
    */
   subscribe(options: SubscribeOptions & { readonly events: true }): EventStream<T>
   subscribe(options?: SubscribeOptions & { readonly events?: false }): MessageStream<T>
-  subscribe(options: SubscribeOptions & { readonly events?: boolean } = {}): EventStream<T> | MessageStream<T> {
+  subscribe(given: SubscribeOptions & { readonly events?: boolean } = {}): EventStream<T> | MessageStream<T> {
     const closed = this.#context.closed()
     if (closed !== null) throw closed
+    const options = subscribeOptions(given)
     const reading = readingOf(options)
-    const start = startOf(this.name, options.from ?? 'new')
-    const events = new EventStream<T>(this.name, this.#codec, knownPosition(start))
+    const { cluster } = this.#context.machine
+    const start = startOf(cluster, this.name, options.from ?? 'new')
+    const events = new EventStream<T>(this.name, this.#codec, knownPosition(start), cluster)
     this.#subscribe(start, reading, events, events, options.signal)
     return options.events === true ? events : new MessageStream(events)
+  }
+
+  /** Whether the topic is one of the client with this machine. */
+  isOf(machine: ClientMachine): boolean {
+    return this.#context.machine === machine
   }
 
   /** Becomes one of the topics of `client.together`. */
   join(stream: TogetherStream<T>, together: Together, options: TogetherOptions): void {
     const { from, durability } = options
     const reading = { ...readingOf({ order: 'causal', ...(durability && { durability }) }), gate: together }
-    const start = startOf(this.name, typeof from === 'object' ? (from[this.name] ?? 'new') : (from ?? 'new'))
-    const events = new EventStream<T>(this.name, this.#codec, knownPosition(start))
+    const { cluster } = this.#context.machine
+    const start = startOf(cluster, this.name, typeof from === 'object' ? (from[this.name] ?? 'new') : (from ?? 'new'))
+    const events = new EventStream<T>(this.name, this.#codec, knownPosition(start), cluster)
     const consumer = stream.add(this.name, events)
     const made = (subscription: Subscription) => this.#context.loop.call(() => together.add(subscription))
     this.#subscribe(start, reading, events, consumer, options.signal, made, () => stream.end())
@@ -181,63 +228,72 @@ export class Topic<T> {
     told: (made: Subscription) => void = () => {},
     ended: () => void = () => {},
   ): void {
-    const { machine, loop } = this.#context
+    const { machine, loop, waits } = this.#context
+    const registered = new Registrations()
     let subscription: Subscription | null = null
-    let isOver = false
-    const close = () => {
-      isOver = true
+    const end = () => {
       events.end()
       ended()
-      loop.call((out) => {
-        if (subscription !== null) machine.removeSubscription(subscription, out)
-      })
+      registered.takeBack()
     }
     const begin = (at: StartAt, reader: Consumer) => {
+      if (registered.isOver) return
       const made = new Subscription(at, this.#follower, machine.servers, machine.requests, reader, reading)
       subscription = made
       told(made)
-      loop.call((out) => {
-        if (!isOver) machine.addSubscription(made, this.name, out)
-      })
+      loop.call((out) => machine.addSubscription(made, this.name, out), consumer.failed.bind(consumer))
+      registered.add(() => loop.call((out) => machine.removeSubscription(made, out)))
     }
     const consumed = (count: number) => loop.call((out) => subscription?.consumed(count, out))
-    events.attach({ consumed, close })
+    events.attach({ consumed, close: () => registered.takeBack() })
+    registered.add(waits.add(end))
+    registered.onAbort(signal, end)
     if (isTime(start)) {
       const since = new SinceTime(consumer, start.timeMs, consumed)
-      const found = epochAt(this.name, start.timeMs, machine, loop)
+      const found = epochAt(this.name, start.timeMs, machine, loop, registered)
       found.then(
         (epoch) => begin({ epoch, seen: emptySet }, since),
         (error) => events.failed(error),
       )
-    } else begin(start, consumer)
-    this.#context.track(events)
-    this.#context.onClose(ended)
-    if (signal?.aborted === true) close()
-    else signal?.addEventListener('abort', close, { once: true })
+    } else if (typeof start === 'string') begin(start, consumer)
+    else {
+      const looking = new AbortController()
+      registered.add(() => looking.abort())
+      mustExist(this.#context, this.name, start.epoch, 1, { signal: looking.signal }).then(
+        () => begin(start, consumer),
+        (error) => {
+          if (!registered.isOver) consumer.failed(error)
+        },
+      )
+    }
   }
 
   /**
    * The same as the client's `flush`, for this topic alone.
    * @throws EpochcastError `EC_TIMEOUT`, `EC_ABORTED`
    */
-  flush(options: WaitOptions = {}): Promise<FlushResult> {
+  async flush(options: WaitOptions = {}): Promise<FlushResult> {
     const { machine, loop, waits } = this.#context
-    return flush(machine, loop, waits, options, this.name)
+    return flush(machine, loop, waits, flushOptions(options), this.name)
   }
 
   /**
    * Joins a group: its members share the topic's messages, each message is held by one of them at a time, and the group goes on
-   * where it was, whoever joins. A group of one is a durable subscription.
+   * where it was, whichever member joins. A group of one is a durable subscription.
    * @param name 1 to 64 letters, digits, `_` or `-`
    * @throws EpochcastError `EC_BAD_ARGUMENT`
    */
-  group(name: string, options: GroupOptions = {}): GroupStream<T> {
+  group(name: string, given: GroupOptions = {}): GroupStream<T> {
     const closed = this.#context.closed()
     if (closed !== null) throw closed
-    const from = startOf(this.name, options.from ?? 'new')
-    const { loop, machine, admin, onClose, newId, topic } = this.#context
+    return this.#group(name, groupOptions(given))
+  }
+
+  #group(name: string, options: GroupOptions, putAside?: GroupPorts['putAside']): GroupStream<T> {
+    const from = startOf(this.#context.machine.cluster, this.name, options.from ?? 'new')
+    const { loop, machine, admin, onClose, onLeave, newId, topic } = this.#context
     const ports: GroupPorts = {
-      ...{ loop, machine, admin, onClose, newId, topic },
+      ...{ loop, machine, admin, onClose, onLeave, newId, topic, ...(putAside && { putAside }) },
       configuration: () => this.configuration({ create: true }),
       closed: this.#context.closed,
     }
@@ -253,58 +309,94 @@ export class Topic<T> {
    * @param options.codec of the reply, the topic's own by default
    * @param options.timeoutMs 30,000 by default
    * @throws EpochcastError `EC_OUTCOME_UNKNOWN` when no reply came in time: the request may have been handled, or still be;
+   *   `EC_TIMEOUT` or `EC_ABORTED` when the request had not left this client: it never will;
    *   `EC_REQUEST_FAILED` when the responder said so; and what `publish` throws
    */
   async request(value: T, options?: RequestOptions<T>): Promise<Message<T>>
   async request<R>(value: T, options: RequestOptions<R> & { readonly codec: Codec<R> }): Promise<Message<R>>
-  async request<R>(value: T, options: RequestOptions<R> = {}): Promise<Message<R>> {
+  async request<R>(value: T, given: RequestOptions<R> = {}): Promise<Message<R>> {
+    const options = requestOptions(given) as RequestOptions<R>
     const { codec, timeoutMs = requestTimeoutMs, signal, ...properties } = options
-    const requester = this.#requesterOf(codec ?? (this.#codec as Codec<unknown> as Codec<R>))
-    let isPublished = false
+    const header = encodeProperties(properties)
+    const payload = this.#encode(value, header.length)
+    const withdrawal = new AbortController()
+    let published: Promise<PublishResult> | null = null
+    let id: string | undefined
     let unwatch = () => {}
     const giveUp = new Promise<never>((_, reject) => {
       unwatch = watch({ timeoutMs, ...(signal && { signal }) }, `request in ${this.name}`, (error) => {
-        reject(isPublished ? noReply(error) : error)
+        withdrawal.abort()
+        const left = (of: string | undefined) => reject(noReply(error, of))
+        const failed = ({ code, messageId }: EpochcastError) =>
+          code === 'EC_OUTCOME_UNKNOWN' ? left(messageId) : reject(neverSent(error))
+        if (published === null) reject(neverSent(error))
+        else published.then((result) => left(result.id), failed)
       })
     })
     giveUp.catch(() => {})
     const publish = (correlation: AllProperties) => {
-      isPublished = true
-      return this.publish(value, { ...properties, ...correlation })
+      const whole = joined(header, encodeProperties(correlation))
+      const sent = new Promise<PublishResult>((resolve, reject) => {
+        this.#addPatiently(payload, whole, new One(resolve, reject, false), { signal: withdrawal.signal })
+      })
+      published ??= sent
+      sent.then(
+        (result) => {
+          id ??= result.id
+        },
+        () => {},
+      )
+      // Its withdrawal is no news of its own: `giveUp` says why.
+      return sent.catch((error: unknown) => (withdrawal.signal.aborted ? giveUp : Promise.reject(error)))
     }
     try {
-      return await requester.ask(publish, giveUp)
+      const reply = await this.#requester().ask(publish, giveUp)
+      return reply.readBy(codec ?? (this.#codec as Codec<unknown> as Codec<R>))
+    } catch (error) {
+      const isLeft = error instanceof EpochcastError && error.code === 'EC_CLOSED' && id !== undefined
+      throw isLeft ? noReply(error, id) : error
     } finally {
       unwatch()
+      withdrawal.abort()
     }
   }
 
   /**
-   * Answers requests, as one of a group: each request is held by one responder at a time. What the handler returns is the reply;
-   * what it throws is told to whoever asked, as text.
+   * Answers requests, as one of a group: each request is held by one responder at a time. The value that the handler returns is
+   * the reply; an error that it throws reaches the requester as text (`EC_REQUEST_FAILED`), and so does why a reply cannot be sent.
    */
   respond(handler: (request: GroupMessage<T>) => T | Promise<T>, options?: RespondOptions<T>): Responder
   respond<R>(
     handler: (request: GroupMessage<T>) => R | Promise<R>,
     options: RespondOptions<R> & { readonly codec: Codec<R> },
   ): Responder
-  respond<R>(handler: (request: GroupMessage<T>) => R | Promise<R>, options: RespondOptions<R> = {}): Responder {
+  respond<R>(handler: (request: GroupMessage<T>) => R | Promise<R>, given: RespondOptions<R> = {}): Responder {
+    method(handler, 'the handler')
+    const options = respondOptions(given) as RespondOptions<R>
     const { codec = this.#codec as Codec<unknown> as Codec<R>, group = 'responders', ...limits } = options
-    const requests = this.group(group, { ...limits, ack: 'explicit' })
-    const answer = async (request: GroupMessage<T>) => codec.encode(await handler(request))
-    const publish = (to: TopicName, payload: Uint8Array, properties: AllProperties) =>
-      this.#context.topic(to).publish(payload, properties)
-    const done = respond(this.name, requests, answer, publish)
-    return new Responder(
-      done,
-      () => requests.joined(),
-      () => requests.return(),
-    )
+    const closed = this.#context.closed()
+    if (closed !== null) throw closed
+    const name = replyTopicName(this.name)
+    const { admin, messageBytesMax } = this.#context
+    const replies: ReplyPorts = {
+      bytesMax: messageBytesMax,
+      made: async () => madeBeside(admin, name, await this.configuration({ create: true })),
+      send: (payload, header) => this.#context.topic(name).send(payload, header),
+    }
+    const putAside: GroupPorts['putAside'] = async ({ properties, deliveries }) => {
+      const request = requestOf(properties, this.name)
+      if (request === null) return
+      const failure = failureOf(request, `the request was put aside after ${deliveries} deliveries`)
+      await replies.send(new Uint8Array(0), encodeProperties(failure))
+    }
+    const requests = this.#group(group, { ...limits, ack: 'explicit' }, putAside)
+    const answer = async (request: GroupMessage<T>) => encoded(codec, await handler(request))
+    return respond(this.name, group, requests, answer, replies)
   }
 
   /** The topic's memberships as they follow each other, beginning with the current one. Ends with its client, or by `break`. */
-  async *views(options: { readonly signal?: AbortSignal } = {}): AsyncGenerator<View, void, undefined> {
-    yield* viewsOf(this.#context, this.name, options.signal)
+  views(options: { readonly signal?: AbortSignal } = {}): ViewStream {
+    return new ViewStream(this.#context, this.name, viewsOptions(options).signal)
   }
 
   /**
@@ -312,14 +404,20 @@ export class Topic<T> {
    * @param options.settle ends the epoch when the answer would be `pending`, so that there is one
    * @throws EpochcastError `EC_OUTCOME_EXPIRED` when nobody knows any more how that epoch ended
    */
-  async outcome(id: string, options: OutcomeOptions = {}): Promise<Outcome> {
-    return outcomeOf(this.#context, id, await this.configuration(options), options)
+  async outcome(id: string, given: OutcomeOptions = {}): Promise<Outcome> {
+    const { settle, ...rest } = outcomeOptions(given)
+    const limits = wholeCall(rest)
+    const message = parseMessageId(id)
+    await mustExist(this.#context, this.name, message.epoch, 0, limits)
+    const asked = settle === undefined ? limits : wholeCall({ ...rest, settle })
+    return outcomeOf(this.#context, message, await this.configuration(limits), asked)
   }
 
   /** The newest configuration, as this client knows it. `create`: made when it is not there, where the servers allow that. */
-  configuration(options: WaitOptions & { readonly create?: boolean } = {}): Promise<Configuration> {
+  async configuration(given: WaitOptions & { readonly create?: boolean } = {}): Promise<Configuration> {
     const closed = this.#context.closed()
-    if (closed !== null) return Promise.reject(closed)
+    if (closed !== null) throw closed
+    const options = configurationOptions(given)
     return waitFor(this.#context.waits, options, `looking for ${this.name}`, (resolve, reject) => {
       const once: EpochFollower = {
         begun: (configuration) => {
@@ -332,7 +430,7 @@ export class Topic<T> {
           reject(error)
         },
       }
-      this.#context.loop.call((out) => this.#follower.add(once, out, options.create === true))
+      this.#context.loop.call((out) => this.#follower.add(once, out, options.create === true), reject)
       return () => this.#follower.remove(once)
     })
   }
@@ -341,17 +439,19 @@ export class Topic<T> {
     return this.#context.machine.follower(this.name)
   }
 
-  #requesterOf<R>(codec: Codec<R>): Requester<R> {
-    const known = this.#requesters.get(codec as Codec<unknown>)
-    if (known !== undefined) return known as Requester<unknown> as Requester<R>
-    const { admin, onClose, newId } = this.#context
+  /** One for all that this client asks in this topic, by whatever object and codec. */
+  #requester(): Requester<Uint8Array> {
+    const { admin, onClose, newId, requesters, topic } = this.#context
+    const known = requesters.get(this.name)
+    if (known !== undefined) return known
     const ports = { admin, onClose, newId, configuration: () => this.configuration({ create: true }) }
-    const made = new Requester<R>(this.name, ports, (name) => {
-      const replies = new Topic<R>(name, codec, this.#context)
-      const position = async () => formatCursor(name, (await durableNow(this.#context, name, {})).position)
-      return { subscribe: (options) => replies.subscribe(options), position }
+    const made = new Requester<Uint8Array>(this.name, ports, (name) => {
+      const { machine } = this.#context
+      const position = async () =>
+        formatCursor(machine.cluster, name, (await durableNow(this.#context, name, {})).position)
+      return { subscribe: (options) => topic(name).subscribe(options), position }
     })
-    this.#requesters.set(codec as Codec<unknown>, made as Requester<unknown>)
+    requesters.set(this.name, made)
     return made
   }
 
@@ -359,22 +459,26 @@ export class Topic<T> {
   async #positionOf(from: ReturnType<typeof startOf>): Promise<Position> {
     if (from === 'new') return (await durableNow(this.#context, this.name, {})).position
     if (from === 'start') return { epoch: (await this.configuration()).floor, seen: emptySet }
-    if (!isTime(from)) return from
-    const { machine, loop } = this.#context
-    return { epoch: await epochAt(this.name, from.timeMs, machine, loop), seen: emptySet }
+    if (!isTime(from)) {
+      await mustExist(this.#context, this.name, from.epoch, 1, {})
+      return from
+    }
+    const { machine, loop, waits } = this.#context
+    const registered = new Registrations()
+    registered.add(waits.add(() => registered.takeBack()))
+    try {
+      return { epoch: await epochAt(this.name, from.timeMs, machine, loop, registered), seen: emptySet }
+    } finally {
+      registered.takeBack()
+    }
   }
 
   #encode(value: T, headerLength: number): Uint8Array {
     const closed = this.#context.closed()
     if (closed !== null) throw closed
-    const payload = this.#codec.encode(value)
-    const { messageBytesMax } = this.#context
-    if (payload.length + headerLength <= messageBytesMax) return payload
-    throw new EpochcastError(
-      'EC_MESSAGE_TOO_LARGE',
-      `a message of ${payload.length} bytes is larger than the ${messageBytesMax} that are allowed`,
-      { hint: 'split it, or store it elsewhere and publish its address' },
-    )
+    const payload = encoded(this.#codec, value)
+    checkSize(payload.length + headerLength, this.#context.messageBytesMax)
+    return payload
   }
 
   #add(payload: Uint8Array, header: Uint8Array, waiter: Waiter): void {
@@ -383,7 +487,9 @@ export class Topic<T> {
 
   /** The publisher, and a turn for all that is published in this one. */
   #publishing(): Publisher {
-    this.#publisher ??= this.#context.publisherOf(this.name)
+    if (this.#publisher === null || this.#publisher.isClosed) {
+      this.#publisher = this.#context.publisherOf(this.name)
+    }
     if (!this.#isTurnDue) {
       this.#isTurnDue = true
       this.#context.loop.call(() => {
@@ -394,7 +500,7 @@ export class Topic<T> {
   }
 
   #addPatiently(payload: Uint8Array, header: Uint8Array, waiter: One, options: PublishOptions): void {
-    const unwatch = watch(options, `publish to ${this.name}`, (error) => this.#abandon([patient], error))
+    const unwatch = watch(options, `publish to ${this.name}`, (error) => this.#publishing().giveUp(patient, error))
     const patient = new One(
       (result) => {
         unwatch()
@@ -408,17 +514,37 @@ export class Topic<T> {
     )
     this.#add(payload, header, patient)
   }
+}
 
-  #abandon(waiters: readonly Waiter[], error: EpochcastError): void {
-    for (const waiter of waiters) {
-      this.#publisher?.abandon(waiter, (id) => (id === null ? error : unknownOutcome(id, error)))
-    }
+/** A message's bytes: its payload, and the header with its properties. */
+function checkSize(bytes: number, bytesMax: number): void {
+  if (bytes <= bytesMax) return
+  const text = `a message of ${bytes} bytes is larger than the ${bytesMax} that are allowed`
+  throw new EpochcastError('EC_MESSAGE_TOO_LARGE', text, {
+    hint: 'split it, or store it elsewhere and publish its address',
+  })
+}
+
+/** Fields of two headers. */
+function joined(header: Uint8Array, added: Uint8Array): Uint8Array {
+  return header.length === 0 ? added : Buffer.concat([header, added])
+}
+
+/** All of several values, each encoded. A string is a list of letters only where somebody forgot the brackets. */
+function eachOf<T>(values: Iterable<T>, encode: (value: T) => Uint8Array): Uint8Array[] {
+  const isList = typeof values === 'object' && values !== null && typeof values[Symbol.iterator] === 'function'
+  if (!isList || ArrayBuffer.isView(values)) throw refusal(`${shown(values)} is not a list of values`, 'e.g. [value]')
+  try {
+    return Array.from(values, encode)
+  } catch (error) {
+    throw asRefusal(error, 'the values cannot be listed')
   }
 }
 
-function noReply(cause: EpochcastError): EpochcastError {
+function noReply(cause: EpochcastError, messageId: string | undefined): EpochcastError {
   return new EpochcastError('EC_OUTCOME_UNKNOWN', `${cause.message}; whether it was handled is not known`, {
     cause,
+    ...(messageId !== undefined && { messageId }),
     hint: 'ask again only where handling a request twice does no harm',
   })
 }

@@ -1,11 +1,21 @@
 /** Promises that end: by their result, by a signal, or by a time limit. */
 import { EpochcastError } from '../proto/errors.ts'
+import { Registrations } from './registrations.ts'
+import { after } from './timer.ts'
 
 export interface WaitOptions {
   /** Gives up with `EC_ABORTED`. */
   readonly signal?: AbortSignal
-  /** Whole call in milliseconds, epoch changes included; gives up with `EC_TIMEOUT`. */
+  /**
+   * Whole call in milliseconds, epoch changes included; gives up with `EC_TIMEOUT`. 0: unless it is done at once; `Infinity`: without
+   * an end.
+   */
   readonly timeoutMs?: number
+}
+
+/** The limits alone of what may be more than limits. */
+export function limitsOf({ signal, timeoutMs }: WaitOptions): WaitOptions {
+  return { ...(signal && { signal }), ...(timeoutMs !== undefined && { timeoutMs }) }
 }
 
 export interface Deferred<T> {
@@ -24,6 +34,18 @@ export function deferred<T>(): Deferred<T> {
   return { promise, resolve, reject }
 }
 
+/** The same limits for each step of a call: `timeoutMs` is what is left of it whenever it is read. */
+export function wholeCall<O extends WaitOptions>(options: O): O {
+  if (options.timeoutMs === undefined) return options
+  const deadline = performance.now() + options.timeoutMs
+  return {
+    ...options,
+    get timeoutMs() {
+      return Math.max(0, deadline - performance.now())
+    },
+  }
+}
+
 /**
  * Calls `onGiveUp` when the caller's patience ends first.
  * @returns a function that takes the watch off again
@@ -38,24 +60,42 @@ export function watch(options: WaitOptions, what: string, onGiveUp: (error: Epoc
   }
   signal?.addEventListener('abort', onAbort, { once: true })
   const onTime = () => onGiveUp(new EpochcastError('EC_TIMEOUT', `${what} took longer than ${timeoutMs} ms`))
-  const timer = timeoutMs === undefined ? undefined : setTimeout(onTime, timeoutMs)
+  const stop = timeoutMs === undefined ? undefined : after(timeoutMs, onTime)
   return () => {
     signal?.removeEventListener('abort', onAbort)
-    clearTimeout(timer)
+    stop?.()
   }
 }
 
-/** What is being waited for, so that it ends when its client does. */
+/**
+ * Everything of a client that has not ended: calls that wait, and streams. It ends with its client, whatever it is, and what
+ * begins after that ends at once.
+ */
 export class OpenWaits {
-  readonly #rejecters = new Set<(error: unknown) => void>()
+  readonly #ends = new Set<(reason: EpochcastError) => void>()
+  #reason: EpochcastError | null = null
 
-  add(reject: (error: unknown) => void): () => void {
-    this.#rejecters.add(reject)
-    return () => this.#rejecters.delete(reject)
+  get count(): number {
+    return this.#ends.size
+  }
+
+  /** @returns a function for what has ended by itself */
+  add(end: (reason: EpochcastError) => void): () => void {
+    if (this.#reason !== null) {
+      end(this.#reason)
+      return () => {}
+    }
+    // Of its own, should one function be added twice.
+    const own = (reason: EpochcastError) => end(reason)
+    this.#ends.add(own)
+    return () => this.#ends.delete(own)
   }
 
   end(reason: EpochcastError): void {
-    for (const reject of [...this.#rejecters]) reject(reason)
+    this.#reason = reason
+    const ends = [...this.#ends]
+    this.#ends.clear()
+    for (const end of ends) end(reason)
   }
 }
 
@@ -67,22 +107,22 @@ export function waitFor<T>(
   run: (resolve: (value: T) => void, reject: (error: unknown) => void) => (() => void) | undefined,
 ): Promise<T> {
   return new Promise((resolve, reject) => {
+    const registered = new Registrations()
     let cancel: (() => void) | undefined
-    let isOver = false
     const end = (settle: () => void) => {
-      if (isOver) return
-      isOver = true
-      unwatch()
-      leave()
+      if (registered.isOver) return
+      registered.takeBack()
       settle()
     }
-    const leave = open.add((error) => end(() => reject(error)))
-    const unwatch = watch(options, what, (error) =>
+    const giveUp = (error: EpochcastError) =>
       end(() => {
         cancel?.()
         reject(error)
-      }),
-    )
+      })
+    registered.add(open.add(giveUp))
+    // Its client is closed: nothing is begun.
+    if (registered.isOver) return
+    registered.add(watch(options, what, giveUp))
     cancel = run(
       (value) => end(() => resolve(value)),
       (error) => end(() => reject(error)),

@@ -124,28 +124,70 @@ export function defaultDecider(mode: Mode, engine: Decider = 'engine'): Decider 
   return mode === 'fault-masking' ? 'stakes' : engine
 }
 
+/** The mode of a topic that nobody described: the one that tolerates a failure on so many servers, masked where possible. */
+export function defaultMode(servers: number): Mode {
+  if (servers >= defaultSizes['fault-masking']) return 'fault-masking'
+  return servers >= defaultSizes['fault-recovery'] ? 'fault-recovery' : 'single'
+}
+
 export const defaultSizes: Record<Mode, number> = { single: 1, 'fault-recovery': 2, 'fault-masking': 3 }
+
+/** Why servers cannot be the members of an epoch, and what to do about it. */
+export interface MembershipFault {
+  readonly reason: string
+  readonly hint: string
+}
+
+/**
+ * The one rule for memberships, whoever proposes them: a user's change, the replacement of dead members, a coordinator that
+ * substitutes members while it stages.
+ * @returns null where these servers can be the members of an epoch in this mode
+ */
+export function membershipFault(mode: Mode, members: readonly string[]): MembershipFault | null {
+  const twice = members.find((name, at) => members.indexOf(name) !== at)
+  if (twice !== undefined) return { reason: `server ${twice} is named twice`, hint: 'name each server once' }
+  const size = members.length
+  if (mode === 'single' && size !== 1) {
+    const reason = `mode single takes exactly 1 server, not ${size}`
+    return { reason, hint: 'name one server or choose another mode' }
+  }
+  if (mode === 'fault-recovery' && size < 2) {
+    const reason = `mode fault-recovery takes F+1 servers, at least 2, not ${size}`
+    return { reason, hint: 'name two or more servers' }
+  }
+  if (mode === 'fault-masking' && (size < 3 || size % 2 === 0)) {
+    const reason = `mode fault-masking takes 2F+1 servers (3, 5, 7 …), not ${size}`
+    return { reason, hint: 'an even server would tolerate no further failure: name an odd number, at least three' }
+  }
+  return null
+}
 
 /**
  * Checks that a requested membership makes sense before anything is stopped.
  * @throws EpochcastError `EC_IMPOSSIBLE_MEMBERSHIP`
  */
 export function checkMembership(mode: Mode, members: readonly string[]): void {
-  const twice = members.find((name, at) => members.indexOf(name) !== at)
-  if (twice !== undefined) throw impossible(`server ${twice} is named twice`, 'name each server once')
-  const size = members.length
-  if (mode === 'single' && size !== 1) {
-    throw impossible(`mode single takes exactly 1 server, not ${size}`, 'name one server or choose another mode')
-  }
-  if (mode === 'fault-recovery' && size < 2) {
-    throw impossible(`mode fault-recovery takes F+1 servers, at least 2, not ${size}`, 'name two or more servers')
-  }
-  if (mode === 'fault-masking' && (size < 3 || size % 2 === 0)) {
-    throw impossible(
-      `mode fault-masking takes 2F+1 servers (3, 5, 7 …), not ${size}`,
-      'an even server would tolerate no further failure: name an odd number, at least three',
-    )
-  }
+  const fault = membershipFault(mode, members)
+  if (fault !== null) throw impossible(fault.reason, fault.hint)
+}
+
+/** Whether members that nobody named may take over: as many as the topic's minimum, and such as a user might have named. */
+export function maySucceed(
+  { mode, membersMin }: Pick<Configuration, 'mode' | 'membersMin'>,
+  members: readonly Member[],
+) {
+  const names = members.map(({ name }) => name)
+  return members.length >= membersMin && membershipFault(mode, names) === null
+}
+
+/**
+ * The number of members below which a change waits: what is asked for, else what is usual as far as there are so many.
+ * @throws EpochcastError `EC_IMPOSSIBLE_MEMBERSHIP` where more are asked for than there are: every change would wait for ever
+ */
+export function minimumOf(asked: number | undefined, usual: number, size: number): number {
+  if (asked === undefined) return Math.min(usual, size)
+  if (asked <= size) return asked
+  throw impossible(`no fewer than ${asked} servers, of ${size}`, 'the minimum is at most the number of members')
 }
 
 /** @throws EpochcastError `EC_IMPOSSIBLE_MEMBERSHIP` where the members cannot decide by themselves */

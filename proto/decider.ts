@@ -4,6 +4,7 @@
  * stands with its instance: registers that are gone, or others under the same id, are another instance and decide nothing.
  */
 import { EpochcastError } from './errors.ts'
+import { shown } from './shown.ts'
 
 /** `stakes`, `engine` (the arbiters), `engine:ID`, or `engine:ID@INSTANCE` once it is decided. */
 export type Decider = 'stakes' | 'engine' | `engine:${string}`
@@ -20,8 +21,9 @@ const idPattern = /^[A-Za-z0-9][A-Za-z0-9_-]{0,31}$/
 
 /** @throws EpochcastError `EC_BAD_ARGUMENT` */
 export function parseDecider(text: string): Decider {
-  if (text === 'stakes' || text === 'engine' || namePattern.test(text)) return text as Decider
-  throw new EpochcastError('EC_BAD_ARGUMENT', `decider ${JSON.stringify(text)} is not stakes, engine or engine:ID`)
+  if (text === 'stakes' || text === 'engine') return text
+  if (typeof text === 'string' && namePattern.test(text)) return text as Decider
+  throw new EpochcastError('EC_BAD_ARGUMENT', `decider ${shown(text)} is not stakes, engine or engine:ID`)
 }
 
 /** @throws EpochcastError `EC_BAD_ARGUMENT` */

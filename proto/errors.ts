@@ -1,3 +1,5 @@
+import { shown } from './shown.ts'
+
 /** Every code a user can meet, and whether trying the same call again can help. */
 const codes = {
   EC_BAD_ARGUMENT: false,
@@ -29,12 +31,15 @@ const codes = {
   EC_LOG_DAMAGED: false,
   EC_LOG_LOCKED: false,
   EC_LOG_FOREIGN: false,
+  EC_LOG_COPIED: false,
   EC_LOG_FORMAT: false,
   EC_STORAGE_OLD: false,
+  EC_STORAGE_TWICE: false,
   EC_SERVERS_DIFFER: false,
   EC_UNSETTLED: true,
   EC_DISK_FULL: true,
   EC_DISK_FAILED: false,
+  EC_INTERNAL: false,
 } as const
 
 export type ErrorCode = keyof typeof codes
@@ -63,6 +68,31 @@ export class EpochcastError extends Error {
     this.retryable = codes[code]
     this.hint = options.hint
     this.messageId = options.messageId
+  }
+
+  /** The error as `JSON.stringify` writes it: with its message, which is no own property of other errors there, and its causes. */
+  toJSON(): object {
+    const { name, code, message, hint, retryable, messageId } = this
+    return { name, code, message, hint, retryable, messageId, cause: causeJson(this.cause, causesMax) }
+  }
+}
+
+/** Causes of causes that are written; a chain may lead back into itself. */
+const causesMax = 5
+
+function causeJson(cause: unknown, depth: number): unknown {
+  if (cause === undefined || cause === null || depth === 0) return undefined
+  if (!(cause instanceof Error)) return typeof cause === 'string' ? cause : shown(cause)
+  const { name, message } = cause
+  const { code, hint } = cause as Error & { readonly code?: unknown; readonly hint?: unknown }
+  const more = cause instanceof AggregateError ? { errors: cause.errors.map((one) => causeJson(one, depth - 1)) } : {}
+  return {
+    name,
+    ...(typeof code === 'string' && { code }),
+    message,
+    ...(typeof hint === 'string' && { hint }),
+    ...more,
+    cause: causeJson(cause.cause, depth - 1),
   }
 }
 

@@ -1,4 +1,5 @@
 import { EpochcastError } from './errors.ts'
+import { shown } from './shown.ts'
 
 declare const brand: unique symbol
 type Branded<Base, Name extends string> = Base & { readonly [brand]: Name }
@@ -27,17 +28,17 @@ const publisherPattern = /^[0-9a-f]{16}$/
 const uuidPattern = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/
 
 export function address(text: string): Address {
-  if (text.length === 0 || text.length > 255) throw bad(`address ${JSON.stringify(text)} is empty or too long`)
-  return text as Address
+  if (typeof text === 'string' && text.length > 0 && text.length <= 255) return text as Address
+  throw bad(`address ${shown(text)} is empty or too long`)
 }
 
 export function serverId(text: string): ServerId {
-  if (serverIdPattern.test(text)) return text as ServerId
-  throw bad(`server id ${JSON.stringify(text)} must be 1 to 32 letters, digits, "-" or "_"`)
+  if (matches(serverIdPattern, text)) return text as ServerId
+  throw bad(`server id ${shown(text)} must be 1 to 32 letters, digits, "-" or "_"`)
 }
 
 export function serverName(id: ServerId, storage: string): ServerName {
-  if (!uuidPattern.test(storage)) throw bad(`storage ${JSON.stringify(storage)} is not a UUID`)
+  if (!matches(uuidPattern, storage)) throw bad(`storage ${shown(storage)} is not a UUID`)
   return `${serverId(id)}@${storage}` as ServerName
 }
 
@@ -48,8 +49,8 @@ const goodNamesMax = 4096
 /** Takes a `serverId@storageUUID` from outside. */
 export function parseServerName(text: string): ServerName {
   if (goodNames.has(text)) return text as ServerName
-  const at = text.indexOf('@')
-  if (at < 1) throw bad(`server name ${JSON.stringify(text)} has no "@"`)
+  const at = typeof text === 'string' ? text.indexOf('@') : 0
+  if (at < 1) throw bad(`server name ${shown(text)} has no "@"`)
   const name = serverName(text.slice(0, at) as ServerId, text.slice(at + 1))
   if (goodNames.size >= goodNamesMax) goodNames.clear()
   goodNames.add(name)
@@ -61,21 +62,21 @@ export function serverIdOf(name: ServerName): ServerId {
 }
 
 export function clusterId(text: string): ClusterId {
-  if (uuidPattern.test(text)) return text as ClusterId
-  throw bad(`cluster id ${JSON.stringify(text)} is not a UUID`)
+  if (matches(uuidPattern, text)) return text as ClusterId
+  throw bad(`cluster id ${shown(text)} is not a UUID`)
 }
 
 /** Checks a topic's name: tokens of letters, digits, `_`, `-` and `$`, joined by dots, at most 200 characters. */
 export function topicName(text: string): TopicName {
-  if (text.length <= topicLengthMax && topicPattern.test(text)) return text as TopicName
+  if (matches(topicPattern, text) && text.length <= topicLengthMax) return text as TopicName
   throw bad(
-    `topic ${JSON.stringify(text.slice(0, 80))} must be dot-separated tokens of letters, digits, "-", "_" (at most ${topicLengthMax} characters)`,
+    `topic ${shown(text)} must be dot-separated tokens of letters, digits, "-", "_" (at most ${topicLengthMax} characters)`,
   )
 }
 
 export function publisherId(text: string): PublisherId {
-  if (publisherPattern.test(text)) return text as PublisherId
-  throw bad(`publisher ${JSON.stringify(text.slice(0, 40))} is not 16 hexadecimal digits`)
+  if (matches(publisherPattern, text)) return text as PublisherId
+  throw bad(`publisher ${shown(text)} is not 16 hexadecimal digits`)
 }
 
 /**
@@ -91,7 +92,7 @@ export const sequencerPublisher: PublisherId = 'ffffffffffffffff' as PublisherId
 
 export function epoch(value: number): Epoch {
   if (Number.isSafeInteger(value) && value >= 0) return value as Epoch
-  throw bad(`epoch ${value} is not a natural number`)
+  throw bad(`epoch ${shown(value)} is not a natural number`)
 }
 
 /** What precedes a topic's first epoch: its decision makes the topic. */
@@ -99,7 +100,7 @@ export const beforeFirst: Epoch = epoch(0)
 
 export function sequence(value: number): Sequence {
   if (Number.isSafeInteger(value) && value >= 1) return value as Sequence
-  throw bad(`sequence ${value} is not a positive integer`)
+  throw bad(`sequence ${shown(value)} is not a positive integer`)
 }
 
 export function nextEpoch(of: Epoch): Epoch {
@@ -117,6 +118,9 @@ export interface MessageId {
   readonly sequence: Sequence
 }
 
+/** Epochs and sequences count from 1, without zeros in front: an id is written in one way. */
+const messageIdPattern = /^([1-9]\d{0,14})-([0-9a-f]{16})-([1-9]\d{0,14})$/
+
 /** `epoch-publisher-sequence`, the form that users see, store and ask about. */
 export function formatMessageId(id: MessageId): string {
   return `${id.epoch}-${id.publisher}-${id.sequence}`
@@ -124,13 +128,18 @@ export function formatMessageId(id: MessageId): string {
 
 /** @throws EpochcastError `EC_BAD_ARGUMENT` when the text is not an id that `formatMessageId` wrote */
 export function parseMessageId(text: string): MessageId {
-  const match = /^(\d{1,15})-([0-9a-f]{16})-(\d{1,15})$/.exec(text)
-  if (match === null) throw bad(`message id ${JSON.stringify(text.slice(0, 80))} is not EPOCH-PUBLISHER-SEQUENCE`)
+  const match = typeof text === 'string' ? messageIdPattern.exec(text) : null
+  if (match === null) throw bad(`message id ${shown(text)} is not EPOCH-PUBLISHER-SEQUENCE`)
   return {
     epoch: epoch(Number(match[1])),
     publisher: publisherId(match[2] ?? ''),
     sequence: sequence(Number(match[3])),
   }
+}
+
+/** A pattern is asked only about text: it would turn anything else into text first, as `['a']` into `a`. */
+function matches(pattern: RegExp, text: unknown): text is string {
+  return typeof text === 'string' && pattern.test(text)
 }
 
 function bad(message: string): EpochcastError {

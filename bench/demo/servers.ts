@@ -1,5 +1,4 @@
 /** The servers of the demo: processes of their own, with their logs on disk, that can be killed and started again. */
-import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { createWriteStream, readFileSync } from 'node:fs'
 import { extname, join } from 'node:path'
@@ -11,17 +10,19 @@ import { dialNats } from '../../proto/transport/nats.ts'
 import { formatNatsUrl, type NatsOptions } from '../../proto/transport/nats-options.ts'
 import { natsServerAddress } from '../../proto/transport/nats-subjects.ts'
 import { dialTcp } from '../../proto/transport/tcp.ts'
+import { type ChildProcess, startModule } from '../child-process.ts'
 import { freePorts } from '../peers/ports.ts'
 
 const readyTimeoutMs = 60_000
 const stopTimeoutMs = 5_000
-const cli = besides('../../broker/cli/main')
+/** The command line, from the sources as well as from dist/. */
+const cli = fileURLToPath(new URL(`../../broker/cli/main${extname(import.meta.url)}`, import.meta.url))
 
 interface ServerProcess {
   readonly id: string
   readonly address: Address
   child: ChildProcess | null
-  /** Whoever started it wants it to end. */
+  /** Its end was asked for: an exit is no failure. */
   isEnding: boolean
 }
 
@@ -34,7 +35,7 @@ export class Servers {
 
   /**
    * @param onDeath a server ended and nobody had asked it to
-   * @param serveArgs what every server is told besides
+   * @param serveArgs further arguments of `serve` for every server
    * @param nats how they are reached, where that is not TCP
    */
   constructor(
@@ -73,20 +74,9 @@ export class Servers {
     const peers = this.#addresses().filter((other) => other !== server.address)
     const listen = this.#nats === null ? ['--listen', server.address] : ['--nats', formatNatsUrl(this.#nats)]
     const args = ['--id', id, '--data', join(this.#folder, id), ...listen, '--peers', peers.join(',')]
-    const child = spawn(
-      process.execPath,
-      [
-        ...process.execArgv,
-        '--import',
-        besides('./leash').href,
-        fileURLToPath(cli),
-        'serve',
-        ...args,
-        ...this.#serveArgs,
-        '--json',
-      ],
-      { stdio: ['ignore', 'pipe', 'pipe', 'ipc'] },
-    )
+    const child = startModule(cli, ['serve', ...args, ...this.#serveArgs, '--json'], {
+      stdio: ['ignore', 'pipe', 'pipe'],
+    })
     server.child = child
     server.isEnding = false
     child.stderr?.pipe(createWriteStream(this.#errorsOf(id), { flags: 'a' }))
@@ -187,11 +177,6 @@ export class Servers {
     if (server === undefined) throw new Error(`no server is called ${id}`)
     return server
   }
-}
-
-/** A module of this package, from the sources as well as from dist/. */
-function besides(path: string): URL {
-  return new URL(`${path}${extname(import.meta.url)}`, import.meta.url)
 }
 
 async function freeAddress(taken: readonly Address[]): Promise<Address> {

@@ -1,9 +1,9 @@
-/** What this machine allows without any protocol, in the same layout: one process that sends, one for each server that flushes. */
-import { type ChildProcess, fork } from 'node:child_process'
+/** The limit that this machine sets without any protocol, in the same layout: one process that sends, one for each server that flushes. */
 import { once } from 'node:events'
 import { mkdtemp, open, rm } from 'node:fs/promises'
 import { extname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
+import { type ChildProcess, startModule } from '../child-process.ts'
 import { nowUs } from '../measure/clock.ts'
 import { Histogram } from '../measure/histogram.ts'
 import type { Session } from '../session.ts'
@@ -38,7 +38,7 @@ export async function measureLimit(session: Session, spec: LimitSpec): Promise<L
   const folder = await mkdtemp(join(session.dataFolder, 'limit-'))
   const children: ChildProcess[] = []
   const start = (name: string) => {
-    const child = fork(fileURLToPath(new URL(`./${name}${extname(import.meta.url)}`, import.meta.url)), [], {
+    const child = startModule(fileURLToPath(new URL(`./${name}${extname(import.meta.url)}`, import.meta.url)), [], {
       stdio: ['ignore', 'ignore', 'inherit', 'ipc'],
       serialization: 'advanced',
     })

@@ -4,7 +4,6 @@
  *
  *     frame: length u32 | bytes        answer: bytes that are on disk, f64
  */
-import '../demo/leash.ts'
 import { type FileHandle, open } from 'node:fs/promises'
 import { createServer, type Socket } from 'node:net'
 
@@ -18,7 +17,6 @@ export interface SinkSpec {
 
 const headerBytes = 4
 
-process.channel?.ref()
 process.on('SIGINT', () => {})
 process.once('message', (spec) => {
   serve(spec as SinkSpec).catch((error: unknown) => {

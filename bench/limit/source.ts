@@ -2,7 +2,6 @@
  * The near end of the limit, a process of its own: fills frames with messages, sends each to every sink, and counts it when all of
  * them (or so many as a majority) answered.
  */
-import '../demo/leash.ts'
 import { connect, type Socket } from 'node:net'
 import { PayloadWriter } from '../load/payload.ts'
 import { nowUs } from '../measure/clock.ts'
@@ -29,7 +28,6 @@ export interface SourceResult {
 
 const headerBytes = 4
 
-process.channel?.ref()
 process.on('SIGINT', () => {})
 process.once('message', (spec) => {
   run(spec as SourceSpec).then(

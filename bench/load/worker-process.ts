@@ -1,8 +1,8 @@
 /** A load process as the benchmark that started it sees it. */
-import { type ChildProcess, fork } from 'node:child_process'
 import { once } from 'node:events'
 import { extname } from 'node:path'
 import { fileURLToPath } from 'node:url'
+import { type ChildProcess, startModule } from '../child-process.ts'
 import type {
   FromWorker,
   PublisherResult,
@@ -14,7 +14,7 @@ import type {
 
 const endTimeoutMs = 3_000
 
-/** What it was asked for is not to be had: of an order, a call or a peer that does not offer it. */
+/** The target does not offer the requested order, call or peer. */
 export class Refused extends Error {}
 
 export class WorkerProcess {
@@ -30,9 +30,13 @@ export class WorkerProcess {
   constructor(onFailure: (error: Error) => void) {
     const path = fileURLToPath(new URL(`./worker${extname(import.meta.url)}`, import.meta.url))
     // Thousands of promises wait at once: in the 16 MiB that Node gives to young objects they would be copied again and again.
-    const execArgv = [...process.execArgv, '--max-semi-space-size=64']
-    const stdio: ('ignore' | 'inherit' | 'ipc')[] = ['ignore', 'ignore', 'inherit', 'ipc']
-    this.#child = fork(path, [], { execArgv, stdio, serialization: 'advanced' })
+    const flags = ['--max-semi-space-size=64']
+    this.#child = startModule(
+      path,
+      [],
+      { stdio: ['ignore', 'ignore', 'inherit', 'ipc'], serialization: 'advanced' },
+      flags,
+    )
     const fail = (error: Error) => {
       this.#failure ??= error
       if (this.#waiting === null) onFailure(error)

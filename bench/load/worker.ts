@@ -1,14 +1,11 @@
-/** A process that publishes or subscribes, told what to do by the benchmark that started it; it ends with it. */
-import '../demo/leash.ts'
+/** A process that publishes or subscribes as the benchmark that started it orders. */
 import type { FromWorker, ToWorker } from './contract.ts'
 import { PublisherLoad } from './publisher-load.ts'
 import { SubscriberLoad } from './subscriber-load.ts'
 
 const countEveryMs = 200
 
-// The leash alone would let it end at once.
-process.channel?.ref()
-// Ctrl-C goes to the whole group: whoever started this one decides.
+// Ctrl-C goes to the whole group: the benchmark that started this process decides when it ends.
 process.on('SIGINT', () => {})
 
 let load: PublisherLoad | SubscriberLoad | null = null
@@ -58,7 +55,7 @@ function fail(error: unknown): void {
 }
 
 function tell(message: FromWorker): void {
-  // Whoever started it may have gone.
+  // The benchmark that started this process may have gone.
   if (process.connected) process.send?.(message)
 }
 

@@ -1,7 +1,7 @@
-/** What processes cost, and what the machine did besides: /proc, where there is one. */
-import { execFileSync } from 'node:child_process'
+/** CPU and memory of processes, and the CPU that the rest of the machine used, from /proc where there is one. */
 import { readFileSync } from 'node:fs'
 import { cpus } from 'node:os'
+import { callCommand } from '../child-process.ts'
 
 /** Clock ticks in a second, as /proc counts. */
 const ticksPerSecond = askTicksPerSecond()
@@ -103,11 +103,5 @@ function read(path: string): string | null {
 }
 
 function askTicksPerSecond(): number {
-  try {
-    return (
-      Number(execFileSync('getconf', ['CLK_TCK'], { encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'] })) || 100
-    )
-  } catch {
-    return 100
-  }
+  return Number(callCommand('getconf', ['CLK_TCK']).stdout) || 100
 }

@@ -1,8 +1,7 @@
 /** Servers that are not ours (nats-server, redis-server), as processes that end with the one that started them. */
-import { type ChildProcess, execFileSync, spawn } from 'node:child_process'
-import { once } from 'node:events'
-import { accessSync, constants, openSync, readFileSync } from 'node:fs'
+import { accessSync, closeSync, constants, openSync, readFileSync } from 'node:fs'
 import { delimiter, join } from 'node:path'
+import { type ChildProcess, callCommand, startChild } from '../child-process.ts'
 
 /** Debian puts servers where only root's PATH looks. */
 const besidesPath = ['/usr/sbin', '/usr/local/sbin', '/usr/local/bin']
@@ -29,8 +28,8 @@ export function findProgram(name: string): string | null {
 export function versionOf(name: string): string | null {
   const path = findProgram(name)
   if (path === null) return null
-  const said = execFileSync(path, ['--version'], { encoding: 'utf8' })
-  return /\d+\.\d+\.\d+/.exec(said)?.[0] ?? said.trim()
+  const { stdout } = callCommand(path, ['--version'])
+  return /\d+\.\d+\.\d+/.exec(stdout)?.[0] ?? stdout.trim()
 }
 
 export class PeerProcess {
@@ -43,14 +42,14 @@ export class PeerProcess {
   constructor(path: string, args: readonly string[], logPath: string) {
     this.#logPath = logPath
     const log = openSync(logPath, 'a')
-    this.#child = spawn(path, args, { stdio: ['ignore', log, log] })
+    this.#child = startChild(path, args, { stdio: ['ignore', log, log] })
+    closeSync(log)
     this.#ended = new Promise((resolve) => {
       this.#child.once('exit', resolve)
       this.#child.once('error', resolve)
     }).then(() => {
       this.#isEnded = true
     })
-    leash(this.#child)
   }
 
   get pid(): number {
@@ -76,20 +75,4 @@ export class PeerProcess {
   lastWords(): string {
     return readFileSync(this.#logPath, 'utf8').trimEnd().split('\n').slice(-lastLines).join('\n')
   }
-}
-
-/** A shell that ends the child when this process is gone: it waits on a pipe that only this process holds open. */
-function leash(child: ChildProcess): void {
-  if (child.pid === undefined) return
-  const watcher = spawn('/bin/sh', ['-c', `read -r _; kill -9 ${child.pid}`], {
-    stdio: ['pipe', 'ignore', 'ignore'],
-    detached: true,
-  })
-  watcher.unref()
-  const handle = watcher.stdin as unknown as { unref?: () => void } | null
-  handle?.unref?.()
-  watcher.stdin?.on('error', () => {})
-  void once(child, 'exit')
-    .catch(() => {})
-    .then(() => watcher.kill('SIGKILL'))
 }

@@ -1,11 +1,11 @@
 /** JetStream on three servers: one stream, three replicas, file storage. */
-import { spawnSync } from 'node:child_process'
 import { writeFileSync } from 'node:fs'
 import { mkdtemp, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { type JetStreamManager, jetstreamManager } from '@nats-io/jetstream'
 import { connect, type NatsConnection } from '@nats-io/transport-node'
+import { callCommand } from '../child-process.ts'
 import type { TargetSpec } from '../load/target.ts'
 import { nowUs } from '../measure/clock.ts'
 import { cpuSeconds, memoryOf } from '../measure/processes.ts'
@@ -162,7 +162,7 @@ export class Nats implements Peer {
 
 /** Asks the server whether it knows what the configuration says. */
 function refuseUnknown(program: string, configuration: string): void {
-  const { status, stderr, stdout } = spawnSync(program, ['-t', '-c', configuration], { encoding: 'utf8' })
+  const { status, stderr, stdout } = callCommand(program, ['-t', '-c', configuration])
   if (status === 0) return
   const why = `${stderr}${stdout}`.trim().split('\n').at(-1) ?? ''
   const version = versionOf('nats-server')

@@ -1,12 +1,11 @@
 /** A server of somebody else: found, started on loopback, ended with this process however that ends. */
-import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { createWriteStream, readFileSync } from 'node:fs'
 import { connect } from 'node:net'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { type ChildProcess, startChild } from '../child-process.ts'
 import { nowUs } from '../measure/clock.ts'
-import { findProgram } from '../peers/peer-process.ts'
 import type { Session } from '../session.ts'
 
 const readyTimeoutMs = 20_000
@@ -27,9 +26,7 @@ export class PeerProcess {
     this.#session = session
     this.name = name
     this.port = port
-    // Where the system can, it ends with this process even when that one is killed.
-    const keeper = findProgram('setpriv')
-    this.#command = keeper === null ? command : [keeper, '--pdeathsig', 'KILL', ...command]
+    this.#command = command
     this.#log = join(folder, `${name}.log`)
   }
 
@@ -41,7 +38,7 @@ export class PeerProcess {
   async start(): Promise<void> {
     const [program = '', ...args] = this.#command
     // Not of this terminal's group: Ctrl-C is for this process to handle.
-    const child = spawn(program, args, { stdio: ['ignore', 'pipe', 'pipe'], detached: true })
+    const child = startChild(program, args, { stdio: ['ignore', 'pipe', 'pipe'], detached: true })
     this.#child = child
     this.#isEnding = false
     const log = createWriteStream(this.#log, { flags: 'a' })

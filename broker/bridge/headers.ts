@@ -8,6 +8,9 @@ export const clusterHeader = 'Epochcast-Cluster'
 const messageIdHeader = 'Nats-Msg-Id'
 const keyHeader = 'Epochcast-Key'
 const contentTypeHeader = 'Content-Type'
+/** Names of what a message has and NATS cannot carry, percent-encoded, with spaces between them. */
+const leftOutHeader = 'Epochcast-Left-Out'
+const ownHeaders: readonly string[] = [clusterHeader, messageIdHeader, keyHeader, contentTypeHeader, leftOutHeader]
 
 /** Of a header that has several values the first is taken. */
 export function propertiesOf(from: MsgHdrs | undefined): Properties {
@@ -23,16 +26,38 @@ export function propertiesOf(from: MsgHdrs | undefined): Properties {
   }
 }
 
+/** What NATS cannot carry is left out, and `leftOutHeader` names it: a message must not stand in the way of those behind it. */
 export function headersOf(message: Message<Uint8Array>, cluster: string): MsgHdrs {
   const about = headers()
-  for (const [name, value] of Object.entries(message.headers)) if (!isOwn(name)) about.set(name, value)
-  if (message.key !== undefined) about.set(keyHeader, message.key)
-  if (message.contentType !== undefined) about.set(contentTypeHeader, message.contentType)
+  const leftOut: string[] = []
+  const add = (name: string, value: string | undefined) => {
+    if (value !== undefined && !isSet(about, name, value)) leftOut.push(encodeURIComponent(wellFormed(name)))
+  }
+  for (const [name, value] of Object.entries(message.headers)) if (!isOwn(name)) add(name, value)
+  add(keyHeader, message.key)
+  add(contentTypeHeader, message.contentType)
+  if (leftOut.length > 0) about.set(leftOutHeader, leftOut.join(' '))
   about.set(messageIdHeader, message.id)
   about.set(clusterHeader, cluster)
   return about
 }
 
+/** NATS takes no line ends, takes off spaces at both ends, and has fewer names. */
+function isSet(about: MsgHdrs, name: string, value: string): boolean {
+  if (value !== value.trim()) return false
+  try {
+    about.set(name, value)
+    return true
+  } catch {
+    return false
+  }
+}
+
+/** A name that was read from bytes that are no text has characters that stand for them, and never half of one. */
+function wellFormed(name: string): string {
+  return Buffer.from(name).toString()
+}
+
 function isOwn(name: string): boolean {
-  return name === clusterHeader || name === messageIdHeader || name === keyHeader || name === contentTypeHeader
+  return ownHeaders.includes(name)
 }

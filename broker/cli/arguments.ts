@@ -1,5 +1,6 @@
 /** Checks for what users type; a wrong word is answered with the nearest right one. */
 import type { From } from '../../client-sdk/index.ts'
+import { didYouMean } from '../../proto/closest.ts'
 import { type Decider, type Mode, modes, type Order, orders } from '../../proto/configuration.ts'
 import { outsideEngine, parseDecider } from '../../proto/decider.ts'
 import { EpochcastError } from '../../proto/errors.ts'
@@ -8,7 +9,6 @@ import { parseSync, type Sync } from '../../proto/sync.ts'
 import { defaultNatsUrl, isNatsUrl, type NatsOptions, parseNatsUrl } from '../../proto/transport/nats-options.ts'
 import { isNatsServer } from '../../proto/transport/nats-subjects.ts'
 import { parseHostPort } from '../../proto/transport/tcp-address.ts'
-import { didYouMean } from '../config/closest.ts'
 
 export function wordOf<Word extends string>(what: string, words: readonly Word[]): (text: string) => Word {
   return (text) => {

@@ -3,8 +3,17 @@ import { CommanderError } from 'commander'
 import { EpochcastError, type ErrorCode } from '../../proto/errors.ts'
 import { ConfigError } from '../config/mistakes.ts'
 import type { Colors } from './terminal/colors.ts'
+import { OutputLost } from './terminal/output.ts'
 
-export const exitCodes = { ok: 0, failure: 1, usage: 2, unreachable: 3, superseded: 4, interrupted: 130 } as const
+export const exitCodes = {
+  ok: 0,
+  failure: 1,
+  usage: 2,
+  unreachable: 3,
+  superseded: 4,
+  interrupted: 130,
+  unread: 141,
+} as const
 
 const codes: Partial<Record<ErrorCode, number>> = {
   EC_BAD_ARGUMENT: exitCodes.usage,
@@ -33,9 +42,18 @@ export function explainFailure(error: unknown, style: FailureStyle): { exitCode:
   if (error instanceof EpochcastError) {
     return { exitCode: codes[error.code] ?? exitCodes.failure, text: style.json ? asJson(error) : asText(error, style) }
   }
+  if (error instanceof OutputLost) return explainLost(error, style)
   // A rule of the protocol does not hold, or there is a mistake in this program: here the stack is what helps.
   const text = error instanceof Error ? (error.stack ?? error.message) : String(error)
   return { exitCode: exitCodes.failure, text: style.json ? failureLine('INTERNAL', text) : `epochcast: ${text}\n` }
+}
+
+/** A reader that has gone, as `head` does, is told nothing; the exit code is that of a process which a closed pipe ends. */
+function explainLost(error: OutputLost, style: FailureStyle): { exitCode: number; text: string } {
+  if (error.code === 'EPIPE') return { exitCode: exitCodes.unread, text: '' }
+  const { message } = error
+  const text = style.json ? failureLine('OUTPUT_LOST', message) : `${style.colors.red('epochcast:')} ${message}\n`
+  return { exitCode: exitCodes.failure, text }
 }
 
 /** Help and version are no failures; the rest is how a command was written. */

@@ -1,3 +1,4 @@
+import { fstatSync } from 'node:fs'
 import type { Client, Properties, Topic } from '../../client-sdk/index.ts'
 import { EpochcastError } from '../../proto/errors.ts'
 import type { Context } from './context.ts'
@@ -28,6 +29,8 @@ export class LinePublisher {
   #lastOutcomeAt = 0
   #firstFailure: unknown
   #hasGivenUp = false
+  /** Standard input failed before its end. */
+  #inputFailure: EpochcastError | null = null
   #wake: (() => void) | null = null
 
   constructor(context: Context, client: Client, topic: Topic<Uint8Array>, properties: Properties) {
@@ -38,7 +41,10 @@ export class LinePublisher {
     this.#showsEach = context.json || process.stdin.isTTY === true
   }
 
-  async run(input: NodeJS.ReadStream): Promise<void> {
+  /** @throws EpochcastError `EC_BAD_ARGUMENT` for an input that can't be read, and what the messages' publishes threw */
+  async run(input: NodeJS.ReadStream & { readonly fd: number }): Promise<void> {
+    // Node takes a directory for an empty input.
+    if (fstatSync(input.fd).isDirectory()) throw unreadable(new Error('it is a directory'))
     if (input.isTTY === true) this.#context.note('one message a line; Ctrl-D ends')
     const { signal } = this.#context
     const onAbort = () => input.destroy()
@@ -66,7 +72,9 @@ export class LinePublisher {
       const rest = lines.rest()
       if (rest !== null) await this.#publish(rest)
     } catch (error) {
-      if (!this.#context.signal.aborted) throw error
+      if (this.#context.signal.aborted) return
+      // What was read is on its way: it gets its outcome first.
+      this.#inputFailure = unreadable(error)
     }
   }
 
@@ -145,6 +153,7 @@ export class LinePublisher {
     if (failed + unknown === 0) {
       if (this.#context.json) this.#context.aside({ type: 'summary', read, stored, failed, unknown, seconds }, '')
       else this.#context.note(text)
+      if (this.#inputFailure !== null) throw this.#inputFailure
       if (interrupted) throw new EpochcastError('EC_ABORTED', 'interrupted; everything that was read is stored')
       return
     }
@@ -162,7 +171,10 @@ export class LinePublisher {
     if (!(first instanceof EpochcastError)) return first
     const code = interrupted ? 'EC_ABORTED' : first.code
     const allowed = this.#context.globals.timeout ?? publishTimeoutMs
-    const why = this.#hasGivenUp && !interrupted ? `no answer for ${milliseconds(allowed)}` : first.message
+    // A refusal says more than the silence that followed it.
+    const isRefused = first.code === 'EC_DISK_FULL'
+    const why =
+      this.#hasGivenUp && !interrupted && !isRefused ? `no answer for ${milliseconds(allowed)}` : first.message
     return new EpochcastError(code, `of ${count(this.#read, 'line')}, ${problems}: ${why}`, {
       cause: first,
       ...(first.hint !== undefined && { hint: first.hint }),
@@ -181,4 +193,9 @@ export class LinePublisher {
     this.#wake = null
     wake?.()
   }
+}
+
+function unreadable(error: unknown): EpochcastError {
+  const reason = error instanceof Error ? error.message : String(error)
+  return new EpochcastError('EC_BAD_ARGUMENT', `standard input cannot be read: ${reason}`, { cause: error })
 }

@@ -1,5 +1,5 @@
 /** Messages and events of a topic as text and as JSON. */
-import type { EarlyEvent, EpochEvent, GapEvent, Message } from '../../client-sdk/index.ts'
+import { type EarlyEvent, type EpochEvent, type GapEvent, isoTime, type Message } from '../../client-sdk/index.ts'
 import { bad } from './arguments.ts'
 import { count, idsOf, list } from './describe.ts'
 
@@ -12,7 +12,7 @@ const strict = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
 /** `value` holds what is UTF-8 text, `base64` anything else. */
 export function messageJson(message: RawMessage): object {
   const { id, topic, epoch, publisher, sequence, timeMs, payload } = message
-  const time = new Date(timeMs).toISOString()
+  const time = isoTime(timeMs)
   const { key, contentType, headers } = message.properties
   const beside = {
     ...(key !== undefined && { key }),
@@ -50,7 +50,7 @@ const fields: Record<string, (message: RawMessage) => Part> = {
   e: (message) => String(message.epoch),
   p: (message) => message.publisher,
   s: (message) => String(message.sequence),
-  t: (message) => new Date(message.timeMs).toISOString(),
+  t: ({ timeMs }) => isoTime(timeMs) ?? String(timeMs),
   i: (message) => message.id,
   v: (message) => message.payload,
   b: (message) => String(message.payload.length),

@@ -1,5 +1,6 @@
 /** What a change is going to do, before it does it. */
 import type { Client, ServerInfo, TopicOptions } from '../../client-sdk/index.ts'
+import { didYouMean } from '../../proto/closest.ts'
 import {
   type Configuration,
   checkMembership,
@@ -12,7 +13,6 @@ import {
 } from '../../proto/configuration.ts'
 import { withoutInstance } from '../../proto/decider.ts'
 import { EpochcastError } from '../../proto/errors.ts'
-import { didYouMean } from '../config/closest.ts'
 import { sizeFor } from '../epoch/changes.ts'
 import { checkAnswering } from '../membership/placement.ts'
 import { bad } from './arguments.ts'

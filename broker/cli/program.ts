@@ -1,6 +1,7 @@
 import { Command } from 'commander'
 import { defaultUrl } from '../../client-sdk/index.ts'
 import { toMilliseconds } from './arguments.ts'
+import { addAdopt } from './commands/adopt.ts'
 import { addApply } from './commands/apply.ts'
 import { addBench } from './commands/bench.ts'
 import { addBootstrap } from './commands/bootstrap.ts'
@@ -34,7 +35,7 @@ Output is a table on a terminal and JSON lines when piped; pub, sub and get prin
 unless --json is given. What is not a record (progress, cursors, errors) goes to stderr.
 
 Exit codes: 0 done; 1 failed; 2 bad arguments or configuration; 3 unreachable or out of time;
-4 superseded; 130 interrupted.`
+4 superseded; 130 interrupted; 141 nobody read the output to its end.`
 
 /** The whole command line; parsing it runs the command. */
 export function createProgram(version: string): Command {
@@ -42,7 +43,7 @@ export function createProgram(version: string): Command {
     .description('Durable publish/subscribe whose members change by epochs, without losing an acknowledged message.')
     .version(version, '-V, --version', 'print the version')
     .option('--url <url>', `servers to connect to (default: EPOCHCAST_URL, else ${defaultUrl})`)
-    .option('--timeout <time>', 'give up after this time: 500 (ms), 10s, 2m', toMilliseconds)
+    .option('--timeout <time>', 'give up when it is not done after this time: 500 (ms), 10s, 2m', toMilliseconds)
     .option('--json', 'JSON lines instead of text')
     .addHelpText('after', examples)
     .configureHelp({ showGlobalOptions: true })
@@ -52,6 +53,7 @@ export function createProgram(version: string): Command {
     addDev,
     addServe,
     addBootstrap,
+    addAdopt,
     addPub,
     addSub,
     addRequest,

@@ -1,7 +1,7 @@
 /** Finding a topic that the user named. */
 import type { Client, Configuration, WaitOptions } from '../../client-sdk/index.ts'
+import { closest } from '../../proto/closest.ts'
 import { EpochcastError } from '../../proto/errors.ts'
-import { closest } from '../config/closest.ts'
 
 /**
  * The newest configuration of a topic that exists: looking never makes one.

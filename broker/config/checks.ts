@@ -1,9 +1,9 @@
 /** What must fit together in a configuration file although each part is well-formed. */
 import { resolve } from 'node:path'
+import { didYouMean } from '../../proto/closest.ts'
 import { checkMembership, defaultSizes, type Mode } from '../../proto/configuration.ts'
 import { EpochcastError } from '../../proto/errors.ts'
 import { isLoopback, isWildcard, parseHostPort } from '../../proto/transport/tcp-address.ts'
-import { didYouMean } from './closest.ts'
 import { checkEngineName, checkEngines } from './engines.ts'
 import type { RawEngine, RawServer, RawTopic, RawTransport } from './schema.ts'
 import { checkTransport } from './transport.ts'

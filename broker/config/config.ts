@@ -1,7 +1,14 @@
 /** One YAML file says what a cluster is: its servers, what new topics are, and what certain topics are to be. */
 import { readFile } from 'node:fs/promises'
 import { dirname, resolve } from 'node:path'
-import { type Decider, defaultDecider, defaultSizes, type Mode, type Order } from '../../proto/configuration.ts'
+import {
+  type Decider,
+  defaultDecider,
+  defaultMode,
+  defaultSizes,
+  type Mode,
+  type Order,
+} from '../../proto/configuration.ts'
 import { EpochcastError } from '../../proto/errors.ts'
 import type { Sync } from '../../proto/sync.ts'
 import type { NatsOptions } from '../../proto/transport/nats-options.ts'
@@ -70,12 +77,13 @@ export interface NewTopic {
 
 /** Fills in what is left out: from the defaults where they are about the same mode, else from the mode. */
 export function newTopic(
-  config: Pick<Config, 'defaults'> & Partial<Pick<Config, 'engine'>>,
+  config: Pick<Config, 'defaults'> & Partial<Pick<Config, 'engine' | 'servers'>>,
   topic: TopicConfig,
 ): NewTopic {
-  const { defaults, engine } = config
-  const mode = topic.mode ?? defaults.mode ?? 'fault-masking'
-  const alike: TopicConfig = mode === (defaults.mode ?? 'fault-masking') ? defaults : {}
+  const { defaults, engine, servers = [] } = config
+  const usual = defaults.mode ?? (servers.length === 0 ? 'fault-masking' : defaultMode(servers.length))
+  const mode = topic.mode ?? usual
+  const alike: TopicConfig = mode === usual ? defaults : {}
   const members = topic.members ?? null
   const size = members?.length ?? topic.size ?? alike.size ?? defaultSizes[mode]
   const founding = engine ? (`engine:${engine}` as const) : 'engine'

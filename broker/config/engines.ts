@@ -1,9 +1,10 @@
 /** What a configuration file says about decision engines outside of the cluster. */
+
+import { didYouMean } from '../../proto/closest.ts'
 import { type Decider, outsideEngine } from '../../proto/decider.ts'
 import { EpochcastError } from '../../proto/errors.ts'
 import type { EngineConfig } from '../engines/open.ts'
 import { checkRedisUrl } from '../engines/redis-url.ts'
-import { didYouMean } from './closest.ts'
 import type { RawEngine } from './schema.ts'
 import { checkNats, natsOptions } from './transport.ts'
 

@@ -1,6 +1,6 @@
 /** What the form check found, in the words of this product. */
 import type { z } from 'zod'
-import { didYouMean } from './closest.ts'
+import { didYouMean } from '../../proto/closest.ts'
 import type { YamlDocument } from './document.ts'
 import type { Mistake } from './mistakes.ts'
 import { keysAt } from './schema.ts'

@@ -1,5 +1,6 @@
 /** The form of a configuration file: which keys there are and what each takes. What depends on other keys is in `checks.ts`. */
 import { z } from 'zod'
+import { didYouMean } from '../../proto/closest.ts'
 import { modes, orders } from '../../proto/configuration.ts'
 import { type Decider, engineId, outsideEngine, parseDecider } from '../../proto/decider.ts'
 import { EpochcastError } from '../../proto/errors.ts'
@@ -7,7 +8,6 @@ import { serverId, topicName } from '../../proto/ids.ts'
 import { parseSync, type Sync } from '../../proto/sync.ts'
 import { parseHostPort } from '../../proto/transport/tcp-address.ts'
 import { engineTypes } from '../engines/open.ts'
-import { didYouMean } from './closest.ts'
 
 export const transportTypes = ['tcp', 'nats'] as const
 const sizeMax = 99

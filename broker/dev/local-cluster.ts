@@ -3,6 +3,7 @@ import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import { EpochcastError } from '../../proto/errors.ts'
 import { type Address, address } from '../../proto/ids.ts'
+import type { Shortage } from '../../proto/shortage.ts'
 import type { Sync } from '../../proto/sync.ts'
 import { dialTcp } from '../../proto/transport/tcp.ts'
 import { formatHostPort } from '../../proto/transport/tcp-address.ts'
@@ -19,6 +20,7 @@ export interface LocalClusterOptions {
   readonly sync?: Sync
   readonly signal?: AbortSignal
   readonly onFatal: (error: Error) => void
+  readonly onShortage?: (server: string, shortage: Shortage, begins: boolean) => void
 }
 
 export const localServersMax = 26
@@ -48,7 +50,8 @@ export class LocalCluster implements AsyncDisposable {
         const { host, onFatal, sync = 'always' } = options
         const seeds = addresses.filter((_, other) => other !== at)
         const [data, port] = [join(options.data, id), options.port + at]
-        servers.push(await launch({ id, data, host, port, seeds, sync, onFatal }))
+        const onShortage = (shortage: Shortage, begins: boolean) => options.onShortage?.(id, shortage, begins)
+        servers.push(await launch({ id, data, host, port, seeds, servers: ids.length, sync, onFatal, onShortage }))
       }
       const created = servers.every(({ server }) => server.cluster === '')
       if (created) await bootstrapLocal(addresses)

@@ -11,6 +11,7 @@ import type { Stake } from '../../proto/stake.ts'
 import { sameStake } from '../../proto/stake.ts'
 import type { Message, MessageOf } from '../../proto/wire/messages.ts'
 import { type AcceptedProposal, highestProposal } from '../epoch/acceptor.ts'
+import { Rivalry } from '../epoch/rivalry.ts'
 import type { Host, Limits } from '../host.ts'
 import type { DecisionEngine, Proposal, ProposalListener, QuestionPorts, Registry, TopicPage } from './engine.ts'
 
@@ -176,6 +177,7 @@ class SynodProposal implements Proposal, Question {
   #ticks = 0
   /** Ticks until the next round, after a rival was ahead. */
   #pauseTicks = 0
+  readonly #rivalry: Rivalry
 
   constructor(
     topic: TopicName,
@@ -195,6 +197,7 @@ class SynodProposal implements Proposal, Question {
     this.#quorum = quorum
     this.#nextRound = nextRound
     this.#ports = ports
+    this.#rivalry = new Rivalry(host.random, limits.resendTicks * 2)
     this.#stake = this.#nextStake()
   }
 
@@ -223,7 +226,7 @@ class SynodProposal implements Proposal, Question {
       case 'arbiter-outranked':
         if (answer.promised.round < this.#round || this.#pauseTicks > 0) return
         this.#round = answer.promised.round
-        this.#pauseTicks = 1 + this.#host.random.below(this.#limits.resendTicks * 2)
+        this.#pauseTicks = this.#rivalry.pause()
         return
       case 'arbiter-closed':
         this.#ports.stop()

@@ -1,6 +1,5 @@
 /** What a change of one topic goes through, and who hears of it. */
 import type { Configuration, Decision, Intent, Member, ProposalTimes } from '../../proto/configuration.ts'
-import { isMember } from '../../proto/configuration.ts'
 import { type ServerName, serverIdOf, type TopicName } from '../../proto/ids.ts'
 import type { Effect } from '../../proto/machine/contract.ts'
 import type { PhaseTimes, Refusal } from '../../proto/wire/messages.ts'
@@ -88,11 +87,6 @@ export class PhaseClock {
     const end = this.#entered[to] ?? this.#nowMs()
     return begin === undefined ? 0 : Math.max(0, Math.round((end - begin) * 1000))
   }
-}
-
-/** Members of the next epoch that were not in the old one. */
-export function newcomers(old: Configuration, members: readonly Member[]): Member[] {
-  return members.filter((member) => !isMember(old, member.name))
 }
 
 /** A change in one line. */

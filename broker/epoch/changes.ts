@@ -15,6 +15,7 @@ import {
   isMember,
   type Member,
   type Mode,
+  minimumOf,
   toleratedFailures,
 } from '../../proto/configuration.ts'
 import { EpochcastError } from '../../proto/errors.ts'
@@ -42,6 +43,12 @@ interface Asker {
 interface Running {
   readonly coordinator: Coordinator
   readonly askers: Asker[]
+}
+
+/** What is known of the epochs of a topic: the newest one that is decided, and the highest one that is enabled. */
+interface Known {
+  readonly newest: Configuration
+  readonly enabled: number
 }
 
 const waitingMax = 100
@@ -80,9 +87,21 @@ export class Changes {
   /** A member of a wedged epoch finishes what its coordinator left. */
   finish(topic: TopicName, intent: Intent, finishing: boolean, out: Effect[]): void {
     const old = this.#replica(topic)?.state.opened?.configuration
-    if (old === undefined || this.#running.has(topic)) return
-    // Whoever cannot ask who decides leaves it to the other members.
+    if (old === undefined) return
+    const running = this.#running.get(topic)
+    if (running !== undefined) {
+      if (running.coordinator.old.epoch >= old.epoch) return
+      // That change is decided, and this server has begun the epoch that it made; the end of that one does not wait for the others.
+      this.#setAside(topic, running)
+    }
+    // A server that cannot ask the decider leaves it to the other members.
     if (this.#needs.deciders.has(old.decider)) this.#run(old, intent, [], finishing, out)
+  }
+
+  /** Followed to its end, and in nobody's way any more. */
+  #setAside(topic: TopicName, running: Running): void {
+    this.#stalled.add(running)
+    this.#running.delete(topic)
   }
 
   take(from: ServerName, token: number, message: Message, out: Effect[]): void {
@@ -112,8 +131,7 @@ export class Changes {
       coordinator.tick(out)
       if (coordinator.over) this.#next(topic, coordinator, out)
       else if (coordinator.isStalled && this.#waiting.has(topic)) {
-        this.#stalled.add(running)
-        this.#running.delete(topic)
+        this.#setAside(topic, running)
         this.#beginWaiting(topic, out)
       }
     }
@@ -174,33 +192,31 @@ export class Changes {
     if (asker === undefined || made === undefined || decision === undefined) return
     this.#past.delete(token)
     const old = message.decisions.find((one) => one.next.epoch === previousEpoch(decision.next.epoch)) ?? made
-    const isNewest = decision.next.epoch >= message.newest.epoch
-    this.#follow(asker, decision, old.next, isNewest, this.#replica(message.topic)?.state ?? null, out)
+    const state = this.#replica(message.topic)?.state
+    const known = { newest: message.newest, enabled: Math.max(message.enabled, state?.enabledEpoch ?? 0) }
+    this.#follow(asker, decision, old.next, known, out)
   }
 
   /** The epoch was ended already: by this very change, which is then followed to its end, or by another. */
   #answerPast(asker: Asker, decision: Decision, state: TopicState | null, out: Effect[]): void {
     const old = state?.configurationOf(previousEpoch(decision.next.epoch)) ?? null
-    const isNewest = decision.next.epoch >= (state?.newest?.epoch ?? 0)
-    this.#follow(asker, decision, old, isNewest, state, out)
+    const known = { newest: state?.newest ?? decision.next, enabled: state?.enabledEpoch ?? 0 }
+    this.#follow(asker, decision, old, known, out)
   }
 
-  /** @param isNewest nothing is known of a later epoch, so this one may not be enabled yet */
-  #follow(
-    asker: Asker,
-    decision: Decision,
-    old: Configuration | null,
-    isNewest: boolean,
-    state: TopicState | null,
-    out: Effect[],
-  ): void {
-    const isEnabled = !isNewest || (state?.enabledEpoch ?? 0) >= decision.next.epoch
+  /**
+   * Tells the result of a change whose epoch is over. That a later epoch has been decided does not show that this one, or any, is
+   * enabled: until that is known, the change is followed as if it had just been decided.
+   */
+  #follow(asker: Asker, decision: Decision, old: Configuration | null, known: Known, out: Effect[]): void {
+    const isEnabled = known.enabled >= decision.next.epoch
     const isOwn = decision.changeId === asker.request.changeId
-    if (isOwn && isNewest && old !== null) {
+    if (isOwn && !isEnabled && old !== null) {
+      const later = known.newest.epoch > decision.next.epoch ? known.newest.members : []
       if (this.#running.has(old.topic)) this.#wait(asker, out)
-      else this.#run(old, intentOf(decision), [asker], true, out).decided(decision, out)
+      else this.#run(old, intentOf(decision), [asker], true, out).decided(decision, out, later)
     } else if (isOwn && !isEnabled) {
-      // One of the next members, which does not know who came before: whoever asks, asks another server.
+      // One of the next members, which does not know the members before: the asker turns to another server.
       this.#refuse(asker, 'not-yet', `whether epoch ${decision.next.epoch} is enabled is not known here`, out)
     } else this.#tellPast(asker, decision, old, isEnabled, out)
   }
@@ -308,7 +324,7 @@ export class Changes {
     const kept = request.decider === undefined && !changesMode
     const decider = kept ? old.decider : deciders.resolve(request.decider ?? defaultDecider(mode, deciders.founding))
     checkDecider(mode, decider)
-    const membersMin = request.membersMin ?? Math.min(old.membersMin, members.length)
+    const membersMin = minimumOf(request.membersMin, old.membersMin, members.length)
     return { changeId: request.changeId, members, mode, decider, membersMin, order: request.order ?? old.order }
   }
 

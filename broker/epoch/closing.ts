@@ -15,6 +15,7 @@ import { sameStake } from '../../proto/stake.ts'
 import type { MessageOf } from '../../proto/wire/messages.ts'
 import type { Host, Limits } from '../host.ts'
 import type { OpenedEpoch, TopicState } from '../replica/topic-state.ts'
+import { grown } from './rivalry.ts'
 
 export class Closing {
   readonly #state: TopicState
@@ -25,6 +26,8 @@ export class Closing {
   #coordinator: Address | null = null
   /** Ticks until this server finishes a change whose coordinator fell silent. */
   #patience = 0
+  /** Proposers that came after the first one, and have not ended the epoch either: the next one gets more time. */
+  #successors = 0
   #ticks = 0
 
   constructor(state: TopicState, host: Host, limits: Limits) {
@@ -36,6 +39,7 @@ export class Closing {
 
   reset(): void {
     this.#started = new Set()
+    this.#successors = 0
     this.working()
   }
 
@@ -49,7 +53,8 @@ export class Closing {
   /** A coordinator is at work: wait for it. */
   working(from: Address | null = null): void {
     this.#coordinator = from
-    this.#patience = this.#limits.takeoverTicks + this.#host.random.below(this.#limits.takeoverTicks)
+    const ticks = grown(this.#limits.takeoverTicks, this.#successors)
+    this.#patience = ticks + this.#host.random.below(ticks)
   }
 
   wedge(opened: OpenedEpoch, from: Address, token: number, message: MessageOf<'wedge'>, out: Effect[]): void {
@@ -59,8 +64,9 @@ export class Closing {
       send(out, from, { kind: 'outranked', topic, epoch, promised: acceptor.promised ?? stake }, token)
       return
     }
-    this.working(from)
     const again = opened.wedgedFor !== null && acceptor.promised !== null && sameStake(acceptor.promised, stake)
+    if (!again && opened.wedgedFor !== null) this.#successors++
+    this.working(from)
     if (!again) this.#state.record(message, out)
     const stored = opened.holdings.snapshot()
     const accepted = acceptor.accepted
@@ -92,7 +98,7 @@ export class Closing {
 
   tick(out: Effect[]): void {
     const { opened } = this.#state
-    if (opened === null || opened.wedgedFor === null) return
+    if (opened === null) return
     this.#ticks++
     const decision = this.#state.decisionOf(opened.configuration.epoch)
     if (decision !== undefined) {
@@ -100,6 +106,7 @@ export class Closing {
       if (this.#ticks % (this.#limits.resendTicks * 2) === 0) this.#handOver(out)
       return
     }
+    if (opened.wedgedFor === null) return
     if (this.#ticks % (this.#limits.resendTicks * 4) === 0) this.#voteAgain(opened, out)
     // It is over, only how is not known here: that is asked for, not decided again.
     if ((this.#state.newest?.epoch ?? 0) > opened.configuration.epoch) return

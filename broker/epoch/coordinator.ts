@@ -28,11 +28,11 @@ import {
   type Coordination,
   describe,
   idsOf,
-  newcomers,
   PhaseClock,
 } from './change.ts'
 import { Reports } from './collect.ts'
 import { Plan, type PlanListener } from './plan.ts'
+import { Rivalry } from './rivalry.ts'
 import { Staging } from './staging.ts'
 
 const giveUpTicks = 6_000
@@ -57,10 +57,13 @@ export class Coordinator implements PlanListener, ProposalListener {
   #staging: Staging | null = null
   readonly #accepts = new Set<ServerName>()
   readonly #started = new Set<ServerName>()
+  /** Members of the newest epoch known, where that is behind the next one. */
+  #later: readonly Member[] = []
   #phase: ChangePhase = 'plan'
   #detail = ''
   #stepTicks = 0
   #pauseTicks = 0
+  readonly #rivalry: Rivalry
   readonly #clock: PhaseClock
 
   constructor(old: Configuration, intent: Intent, needs: Coordination, listener: ChangeListener) {
@@ -69,6 +72,7 @@ export class Coordinator implements PlanListener, ProposalListener {
     this.token = needs.host.nextToken()
     this.#needs = needs
     this.#listener = listener
+    this.#rivalry = new Rivalry(needs.host.random, needs.limits.resendTicks * 2)
     this.#clock = new PhaseClock(needs.nowMs)
     this.#reports = new Reports(old)
     this.#stake = this.#newStake(0)
@@ -222,7 +226,7 @@ export class Coordinator implements PlanListener, ProposalListener {
   }
 
   #checkStaging(out: Effect[]): void {
-    const change = this.#staging?.tick(this.#needs.limits.stageTicks) ?? null
+    const change = this.#staging?.tick(this.#rivalry.patience(this.#needs.limits.stageTicks)) ?? null
     if (change === 'collect-again') this.#retry(this.#stake.round)
     else if (change !== null) this.#stage(change, out)
   }
@@ -250,19 +254,23 @@ export class Coordinator implements PlanListener, ProposalListener {
     if (message.promised.round >= this.#stake.round) this.#retry(message.promised.round)
   }
 
-  /** Another round after a random pause, so that rivals do not outrank each other for ever. */
+  /** Another round after a random pause that grows, so that rivals do not outrank each other for ever. */
   #retry(round: number): void {
     if (this.#pauseTicks > 0) return
     this.#stake = this.#newStake(round)
     this.#step = 'wedge'
-    this.#pauseTicks = 1 + this.#needs.host.random.below(this.#needs.limits.resendTicks * 2)
+    this.#pauseTicks = this.#rivalry.pause()
   }
 
   // Start.
 
-  /** What ended the epoch: this change, or another that is now brought to its end all the same. */
-  decided(decision: Decision, out: Effect[]): void {
+  /**
+   * What ended the epoch: this change, or another that is now brought to its end all the same.
+   * @param later members of a later epoch, which may know that one to be enabled where the next epoch never was
+   */
+  decided(decision: Decision, out: Effect[], later: readonly Member[] = []): void {
     if (this.#step === 'start' || this.#step === 'over') return
+    this.#later = later
     this.#plan = null
     this.#step = 'start'
     this.#stepTicks = 0
@@ -271,7 +279,7 @@ export class Coordinator implements PlanListener, ProposalListener {
     this.#proposal?.cancel()
     this.#enter('start', idsOf(decision.next.members), out)
     this.#listener.decided(this.#result(decision, false), out)
-    this.#tellDecided([...this.old.members, ...newcomers(this.old, decision.next.members)], out)
+    this.#tellDecided(this.#concerned(decision), out)
   }
 
   closed(newest: Configuration, out: Effect[]): void {
@@ -304,12 +312,16 @@ export class Coordinator implements PlanListener, ProposalListener {
     this.#end()
     this.#enter('enabled', '', out)
     const { topic, epoch } = decision.next
-    const everyone = [...this.old.members, ...newcomers(this.old, decision.next.members)]
-    this.#tell(everyone, { kind: 'enabled', topic, epoch }, out)
+    this.#tell(this.#concerned(decision), { kind: 'enabled', topic, epoch }, out)
     const result = this.#result(decision, true)
     this.#listener.ended({ ...result, retirable: [] }, out)
     // Clients that slept through many epochs look here, so only now the old servers may stop.
     this.#needs.registry.note(decision.next, (into) => this.#listener.retirable(result, into), out)
+  }
+
+  /** Members of the old and the next epoch, and of the later one that is asked. */
+  #concerned(decision: Decision): Member[] {
+    return unique([...this.old.members, ...decision.next.members, ...this.#later])
   }
 
   /** Sends this step's message again to those that have not answered. */
@@ -340,8 +352,9 @@ export class Coordinator implements PlanListener, ProposalListener {
         if (decision === null) return
         // Those that have started may know by now that a later epoch is enabled.
         const isLong = this.#stepTicks % keepAliveTicks === 0
-        const to = decision.next.members.filter((member) => isLong || !this.#started.has(member.name))
-        this.#tellDecided(to, out)
+        const { members } = decision.next
+        const silent = members.filter(({ name }) => !this.#started.has(name))
+        this.#tellDecided(isLong ? unique([...members, ...this.#later]) : silent, out)
         break
       }
       default:
@@ -388,4 +401,8 @@ export class Coordinator implements PlanListener, ProposalListener {
     const retirable = enabled ? retired.map((member) => member.name) : []
     return { decision, enabled, superseded, retirable, times: this.#clock.times() }
   }
+}
+
+function unique(members: readonly Member[]): Member[] {
+  return members.filter(({ name }, at) => members.findIndex((other) => other.name === name) === at)
 }

@@ -22,7 +22,7 @@ interface Waiting {
   readonly answer: MessageOf<'stage'> | MessageOf<'preload'>
 }
 
-/** Servers that wait to hear that this one has started. */
+/** Servers at most that wait to hear that this one has started. */
 const interestedMax = 1_000
 
 export class Opening {
@@ -34,12 +34,12 @@ export class Opening {
   readonly #votes = new Map<Epoch, Map<ServerName, Stake>>()
   /** Coordinators that are told how far staging is, by the number of their request. */
   readonly #waiting = new Map<number, Waiting>()
-  /** Epoch for whose end this server was asked to stage: what is here may be counted on until that is decided. */
-  #stagedFor: Epoch | null = null
+  /** Epoch for whose end this process was asked last to fetch or stage; what has been promised is in the topic's state. */
+  #askedFor: Epoch | null = null
   #ticksSinceAsked = 0
   /** A decision that names this server, until the epoch is open. */
   #pending: Decision | null = null
-  /** Who is told when this server has started. */
+  /** Addresses that are told when this server has started. */
   readonly #interested = new Set<Address>()
   #ticks = 0
 
@@ -60,26 +60,40 @@ export class Opening {
 
   /** Staging, or holding what a coordinator may count on. */
   get isBusy(): boolean {
-    return this.staging || this.isPromised
+    return this.staging || this.isHolding
   }
 
-  get stagedFor(): Epoch | null {
-    return this.#stagedFor
+  /** Whether this server is to keep what it has until it knows how some epoch ended. */
+  get isHolding(): boolean {
+    return this.#held() !== null
   }
 
-  /** The epoch staged for, every now and then while no coordinator has asked for that long. */
+  /** The epoch that this server is to begin, or may be, as far as it knows. */
+  get upcoming(): Epoch | null {
+    if (this.#pending !== null) return this.#pending.next.epoch
+    const held = this.#held()
+    return held === null ? null : nextEpoch(held)
+  }
+
+  /** Whether the end of this epoch decides what becomes of what is staged here. */
+  awaits(end: Epoch): boolean {
+    return this.#askedFor === end || this.#state.promised.has(end)
+  }
+
+  /** The oldest epoch whose end is awaited, every `ticks` while no coordinator asks for anything. */
   forgottenFor(ticks: number): Epoch | null {
-    return this.isPromised && this.#ticksSinceAsked > 0 && this.#ticksSinceAsked % ticks === 0 ? this.#stagedFor : null
+    return this.#ticksSinceAsked > 0 && this.#ticksSinceAsked % ticks === 0 ? this.#held() : null
   }
 
-  /** Whether a coordinator may count on what is staged here. */
-  get isPromised(): boolean {
-    return this.#stagedFor !== null && this.#state.decisionOf(this.#stagedFor) === undefined
+  #held(): Epoch | null {
+    for (const promised of this.#state.promised) return promised
+    const asked = this.#askedFor
+    return asked !== null && this.#state.decisionOf(asked) === undefined ? asked : null
   }
 
   preload(from: Address, token: number, message: MessageOf<'preload'>, out: Effect[]): void {
     this.#waiting.set(token, { to: from, token, answer: message })
-    this.#stagedFor = message.epoch
+    this.#askedFor = message.epoch
     this.#ticksSinceAsked = 0
     this.#transfer.aim(message.epoch, null, message.sources, out)
     this.#answer(true, out)
@@ -87,7 +101,7 @@ export class Opening {
 
   stage(from: Address, token: number, message: MessageOf<'stage'>, out: Effect[]): void {
     this.#waiting.set(token, { to: from, token, answer: message })
-    this.#stagedFor = message.epoch
+    this.#askedFor = message.epoch
     this.#ticksSinceAsked = 0
     this.#transfer.aim(message.epoch, message.closing, message.sources, out)
     this.#answer(true, out)
@@ -137,11 +151,11 @@ export class Opening {
     if (this.#pending !== null && !this.#transfer.busy) this.#fetch(this.#pending, out)
   }
 
-  /** The decision does not name this server: what was staged for an attempt that lost is of no use. */
-  forget(): void {
-    this.#waiting.clear()
-    this.#stagedFor = null
-    if (this.#pending === null) this.#transfer.stop()
+  /** The decision of `closed` does not name this server: what was staged for an attempt that lost is of no use. */
+  forget(closed: Epoch): void {
+    for (const [token, { answer }] of this.#waiting) if (answer.epoch <= closed) this.#waiting.delete(token)
+    if (this.#askedFor === closed) this.#askedFor = null
+    if (this.#pending === null) this.#transfer.stopBefore(nextEpoch(closed))
   }
 
   #open(out: Effect[]): boolean {
@@ -163,7 +177,7 @@ export class Opening {
     return true
   }
 
-  /** Old members and other next members: whoever has it. */
+  /** Asks the old members and the other next members: any of them may hold what is missing. */
   #fetch(decision: Decision, out: Effect[]): void {
     const closed = previousEpoch(decision.next.epoch)
     const old = this.#state.configurationOf(closed)?.members ?? []
@@ -178,6 +192,7 @@ export class Opening {
       const { topic, epoch } = answer
       const missing = this.#transfer.missing(epoch, answer.kind === 'stage' ? answer.closing : null)
       if (missing > 0 && !unfinished) continue
+      if (answer.kind === 'stage' && missing === 0) this.#state.promise(epoch, answer.stake, out)
       if (answer.kind === 'stage') send(out, to, { kind: 'staged', topic, epoch, stake: answer.stake, missing }, token)
       else send(out, to, { kind: 'preloaded', topic, epoch, missing }, token)
       if (missing === 0) this.#waiting.delete(token)

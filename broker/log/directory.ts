@@ -1,18 +1,26 @@
 import { randomInt, randomUUID } from 'node:crypto'
-import { mkdir } from 'node:fs/promises'
+import { access, constants, mkdir } from 'node:fs/promises'
 import { dirname, join, resolve } from 'node:path'
 import { EpochcastError } from '../../proto/errors.ts'
 import type { ServerId } from '../../proto/ids.ts'
 import { bootOfMachine } from './boot.ts'
-import { DiskFiles, flushDirectoryEntry } from './disk-files.ts'
-import { diskFailed } from './failure.ts'
+import { flushDirectoryEntry } from './disk-files.ts'
+import { diskFailed, isNoSpace, storageLacks, systemCode } from './failure.ts'
 import type { Files } from './files.ts'
+import { HomeFiles } from './home-files.ts'
 import { damagedIdentity, type Identity, readIdentity, writeIdentity } from './identity.ts'
-import { lockDirectory } from './lock.ts'
+import { lockDirectory, lockFile } from './lock.ts'
 import type { LogOptions } from './options.ts'
+import { isAtHome, keptOf, type Place, placeOf } from './place.ts'
+import { createReached, reachedFileName, readReached } from './reached.ts'
 import { SegmentLog } from './segment-log.ts'
 import { parseSegmentName } from './segment-name.ts'
+import { openFilesMax } from './segments.ts'
 import { type LostStorage, setAside } from './unflushed.ts'
+import { DirectoryWatch } from './watch.ts'
+
+/** File descriptors that are held for the log: its open segments, those being made, and a directory. */
+export const descriptorsHeld: number = openFilesMax + 8
 
 interface Opened {
   readonly identity: Identity
@@ -50,6 +58,17 @@ export class DataDirectory {
     return new SegmentLog(this.files, { ...options, seed: this.identity.seed, boot: this.#boot })
   }
 
+  /**
+   * Looks from now on whether the files of `log` are still those in here.
+   * @param onLoss called once, with the reason why the server must not go on
+   */
+  watch(log: SegmentLog, onLoss: (error: EpochcastError) => void): DirectoryWatch {
+    const { path, files, identity } = this
+    const watch = new DirectoryWatch({ path, files, identity, segments: () => log.segmentFiles }, onLoss)
+    watch.start()
+    return watch
+  }
+
   /** Gives the directory back; close its log first. */
   async close(): Promise<void> {
     this.#unlock()
@@ -58,26 +77,93 @@ export class DataDirectory {
 
 /**
  * Opens the data directory of a server for this process alone; makes it, with a new storage, when it is missing or empty, and
- * when the machine stopped while not all that was acknowledged was on disk (`sync` weaker than `always`).
+ * when the machine stopped while not all that was acknowledged was on disk (`sync` weaker than `always`). One that an early
+ * version wrote, which kept no note of how far its log reached, is taken over as it is, once.
  * @throws EpochcastError `EC_LOG_LOCKED` when it is in use, `EC_LOG_FOREIGN` when it belongs to another server,
- * `EC_LOG_FORMAT` when a newer version wrote it, `EC_LOG_DAMAGED` when its identity is not intact, or missing beside a log
+ * `EC_LOG_COPIED` when it was copied here, `EC_LOG_FORMAT` when a newer version wrote it, `EC_LOG_DAMAGED` when files of it are
+ * missing, not intact, or those of another storage
  */
 export async function openDirectory(path: string, options: DirectoryOptions): Promise<DataDirectory> {
   const absolute = resolve(path)
   await makeDirectory(absolute)
-  let unlock = () => {}
+  const locks: (() => void)[] = []
+  const unlock = () => {
+    for (const release of locks) release()
+  }
   try {
-    unlock = lockDirectory(absolute, join(absolute, 'lock'))
-    const files = new DiskFiles(absolute)
+    locks.push(lockDirectory(absolute, join(absolute, 'lock')))
+    const files = await HomeFiles.open(absolute)
+    files.holdDescriptors(descriptorsHeld)
+    locks.push(() => files.holdDescriptors(0))
     const { serverId, boot = bootOfMachine() } = options
     const found = await readIdentity(files)
     if (found !== null && found.server !== serverId) throw foreign(absolute, found.server, serverId)
-    const lost = await setAside(files, boot)
-    const identity = found !== null && lost === null ? found : await newIdentity(files, serverId)
+    if (found !== null) await checkHome(absolute, files, found)
+    const lost = await setAside(files, boot, found?.seed ?? null)
+    const isKept = found !== null && lost === null
+    const identity = isKept ? await settled(absolute, files, found) : await newIdentity(absolute, files, serverId)
+    locks.push(lockFile(absolute, join(absolute, reachedFileName)))
     return new DataDirectory(absolute, files, { identity, lost, boot }, unlock)
   } catch (error) {
     unlock()
     throw diskFailed(`open ${absolute}`, error)
+  }
+}
+
+/** What an adoption does, or did. */
+export interface Adoption {
+  readonly identity: Identity
+  /** Where the storage was at home before; null where that was not known. */
+  readonly before: Place | null
+  /** False where it is at home here already. */
+  readonly isMoved: boolean
+}
+
+/**
+ * Says what an adoption of this data directory would do, and changes nothing.
+ * @throws EpochcastError as `adoptDirectory`
+ */
+export async function checkAdoption(path: string): Promise<Adoption> {
+  return await withLocked(path, inspected)
+}
+
+/**
+ * Makes a data directory that was moved the home of its storage. What is in it stays as it is.
+ * @throws EpochcastError `EC_LOG_COPIED` when the original is still there; else as `openDirectory`
+ */
+export async function adoptDirectory(path: string): Promise<Adoption> {
+  return await withLocked(path, async (absolute, files) => {
+    const { identity, before, isMoved } = await inspected(absolute, files)
+    return { identity: isMoved ? await settled(absolute, files, identity) : identity, before, isMoved }
+  })
+}
+
+async function inspected(path: string, files: Files): Promise<Adoption> {
+  const identity = await readIdentity(files)
+  if (identity === null) throw damagedIdentity('it is missing')
+  const before = identity.place
+  if (before === null) {
+    await mustHaveBegun(files)
+    return { identity, before, isMoved: true }
+  }
+  await checkNote(files, identity)
+  const here = await placeOf(path)
+  const isMoved = !isAtHome(before, here)
+  if (isMoved && before.path !== here.path && (await holds(before.path, identity)))
+    throw originalIsThere(identity, here, before)
+  return { identity, before, isMoved }
+}
+
+async function withLocked<T>(path: string, action: (absolute: string, files: Files) => Promise<T>): Promise<T> {
+  const absolute = resolve(path)
+  let unlock = () => {}
+  try {
+    unlock = lockDirectory(absolute, join(absolute, 'lock'))
+    return await action(absolute, await HomeFiles.open(absolute))
+  } catch (error) {
+    throw diskFailed(`adopt ${absolute}`, error)
+  } finally {
+    unlock()
   }
 }
 
@@ -91,20 +177,103 @@ async function makeDirectory(path: string): Promise<void> {
       if (made === topmost) return
     }
   } catch (error) {
-    throw diskFailed(`make ${path}`, error)
+    throw diskFailed(`make ${path}`, systemCode(error) === 'ENOENT' ? await reasonAbove(path, error) : error)
   }
 }
 
-async function newIdentity(files: Files, server: ServerId): Promise<Identity> {
+/** Node says of a directory whose parent may not be written to that it is not there: the reason is looked for above. */
+async function reasonAbove(path: string, error: unknown): Promise<unknown> {
+  for (let above = dirname(path); ; above = dirname(above)) {
+    const refusal: unknown = await access(above, constants.W_OK).then(
+      () => null,
+      (reason: unknown) => reason,
+    )
+    if (systemCode(refusal) !== 'ENOENT') return refusal ?? error
+    if (above === dirname(above)) return error
+  }
+}
+
+async function newIdentity(path: string, files: Files, server: ServerId): Promise<Identity> {
   const names = await files.list()
   if (names.some((name) => parseSegmentName(name) !== null)) throw damagedIdentity('it is missing beside a log')
-  const identity: Identity = { server, storage: randomUUID(), seed: randomInt(2 ** 32) }
+  const seed = randomInt(2 ** 32)
+  await createReached(files, seed)
+  const identity: Identity = { server, storage: randomUUID(), seed, place: keptOf(await placeOf(path)) }
   await writeIdentity(files, identity)
   return identity
+}
+
+/** @throws EpochcastError where the storage is not at home in this directory, or lacks what every storage has */
+async function checkHome(path: string, files: Files, identity: Identity): Promise<void> {
+  const { place } = identity
+  if (place === null) {
+    await mustHaveBegun(files)
+    return
+  }
+  await checkNote(files, identity)
+  const here = await placeOf(path)
+  if (!isAtHome(place, here)) throw copied(identity, here, place)
+}
+
+/** Versions that kept no place made the first segment before they listened. */
+async function mustHaveBegun(files: Files): Promise<void> {
+  const isBegun = (await files.list()).some((name) => parseSegmentName(name) !== null)
+  if (!isBegun) throw storageLacks('identity.json is there without any segment of its log')
+}
+
+/** @throws EpochcastError `EC_LOG_DAMAGED` where the note is missing, or that of another storage */
+async function checkNote(files: Files, { seed }: Identity): Promise<void> {
+  if ((await readReached(files, seed)) !== null) return
+  throw storageLacks(`${reachedFileName}, the note of how far the log reached, is missing`)
+}
+
+/** The identity with the place as it is now called: a directory may be renamed, and seen under another path. */
+async function settled(path: string, files: Files, identity: Identity): Promise<Identity> {
+  const { place, seed } = identity
+  if (place === null) await createReached(files, seed)
+  const here = await placeOf(path)
+  const isSame = place !== null && place.path === here.path && place.host === here.host && isAtHome(place, here)
+  if (isSame) return identity
+  const next: Identity = { ...identity, place: keptOf(here) }
+  try {
+    await writeIdentity(files, next)
+  } catch (error) {
+    // Another path or machine name is for people; a full disk keeps no server from starting.
+    if (place === null || !isAtHome(place, here) || !isNoSpace((error as Error).cause)) throw error
+  }
+  return next
+}
+
+/** Whether the directory at `path` holds the storage of this identity. */
+async function holds(path: string, { storage }: Identity): Promise<boolean> {
+  try {
+    const found = await readIdentity(await HomeFiles.open(path))
+    return found?.storage === storage
+  } catch {
+    return false
+  }
 }
 
 function foreign(path: string, found: string, expected: string): EpochcastError {
   return new EpochcastError('EC_LOG_FOREIGN', `data directory ${path} belongs to server ${found}, not ${expected}`, {
     hint: `Start this server with its own directory, or as ${found}.`,
+  })
+}
+
+function copied({ server, storage }: Identity, here: Place, home: Place): EpochcastError {
+  const was = here.path === home.path ? 'it was put back here' : `its original is ${home.path} on ${home.host}`
+  const text = `data directory ${here.path} is a copy of the storage ${server}@${storage}: ${was}`
+  return new EpochcastError('EC_LOG_COPIED', text, {
+    hint:
+      'A copy may lack what the original acknowledged. Start the original; or start this server with an empty directory, as ' +
+      'another server. Only where the directory was moved here whole, with its server stopped, and the original is gone ' +
+      `for good: epochcast adopt --data ${here.path}`,
+  })
+}
+
+function originalIsThere({ server, storage }: Identity, here: Place, home: Place): EpochcastError {
+  const text = `${here.path} cannot be adopted: the original of ${server}@${storage} is still in ${home.path}`
+  return new EpochcastError('EC_LOG_COPIED', text, {
+    hint: `Start the server on ${home.path}; or remove that directory first, if the server is to go on here.`,
   })
 }

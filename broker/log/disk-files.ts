@@ -1,6 +1,7 @@
 import * as fs from 'node:fs'
 import { join } from 'node:path'
 import type { Files, OpenFile } from './files.ts'
+import { SpareDescriptors } from './spare-descriptors.ts'
 
 /** `IOV_MAX` of Linux and macOS. */
 const partsMax = 1024
@@ -9,10 +10,16 @@ const zeroBytes = 1024 * 1024
 /** A directory of the machine, by `node:fs`. Callbacks rather than `fs.promises`: a commit is two calls, nothing else. */
 export class DiskFiles implements Files {
   readonly #path: string
+  readonly #descriptors = new SpareDescriptors()
   #zeros: Uint8Array | null = null
 
   constructor(path: string) {
     this.#path = path
+  }
+
+  /** Holds so many file descriptors for the files in here; 0 gives back those that are not used. */
+  holdDescriptors(count: number): void {
+    this.#descriptors.hold(count)
   }
 
   async list(): Promise<string[]> {
@@ -20,8 +27,8 @@ export class DiskFiles implements Files {
   }
 
   async create(name: string, bytes: number): Promise<OpenFile> {
-    const fd = await openFd(join(this.#path, name), 'w+')
-    const file = new DiskFile(fd, bytes)
+    const fd = await this.#descriptors.open(join(this.#path, name), 'w+')
+    const file = new DiskFile(fd, bytes, this.#descriptors)
     try {
       this.#zeros ??= new Uint8Array(zeroBytes)
       for (let at = 0; at < bytes; at += zeroBytes) {
@@ -36,8 +43,8 @@ export class DiskFiles implements Files {
   }
 
   async open(name: string): Promise<OpenFile> {
-    const fd = await openFd(join(this.#path, name), 'r+')
-    return new DiskFile(fd, fs.fstatSync(fd).size)
+    const fd = await this.#descriptors.open(join(this.#path, name), 'r+')
+    return new DiskFile(fd, fs.fstatSync(fd).size, this.#descriptors)
   }
 
   async rename(from: string, to: string): Promise<void> {
@@ -49,7 +56,7 @@ export class DiskFiles implements Files {
   }
 
   async flushDirectory(): Promise<void> {
-    await flushDirectoryEntry(this.#path)
+    await flushDirectoryEntry(this.#path, this.#descriptors)
   }
 
   async freeBytes(): Promise<number> {
@@ -69,22 +76,25 @@ async function writeAway(fd: number, bytes: Uint8Array, at: number): Promise<voi
 }
 
 /** Flushes the names inside one directory. */
-export async function flushDirectoryEntry(path: string): Promise<void> {
-  const fd = await openFd(path, 'r')
+export async function flushDirectoryEntry(path: string, descriptors = new SpareDescriptors()): Promise<void> {
+  const fd = await descriptors.open(path, 'r')
   try {
     await call((done) => fs.fsync(fd, done))
   } finally {
     await call((done) => fs.close(fd, done))
+    descriptors.closed()
   }
 }
 
 class DiskFile implements OpenFile {
   readonly bytes: number
   readonly #fd: number
+  readonly #descriptors: SpareDescriptors
   #closed = false
 
-  constructor(fd: number, bytes: number) {
+  constructor(fd: number, bytes: number, descriptors: SpareDescriptors) {
     this.#fd = fd
+    this.#descriptors = descriptors
     this.bytes = bytes
   }
 
@@ -128,6 +138,7 @@ class DiskFile implements OpenFile {
     if (this.#closed) return
     this.#closed = true
     await call((done) => fs.close(this.#fd, done))
+    this.#descriptors.closed()
   }
 }
 
@@ -144,10 +155,6 @@ export function after(parts: readonly Uint8Array[], written: number): readonly U
   const left = parts.slice(index)
   if (rest > 0) left[0] = (left[0] as Uint8Array).subarray(rest)
   return left
-}
-
-function openFd(path: string, flags: string): Promise<number> {
-  return count((done) => fs.open(path, flags, 0o640, done))
 }
 
 type Done = (error: NodeJS.ErrnoException | null) => void

@@ -1,13 +1,70 @@
-import { EpochcastError } from '../../proto/errors.ts'
+import { EpochcastError, type ErrorCode } from '../../proto/errors.ts'
 import { segmentName } from './segment-name.ts'
 
-/** Nothing is known about the disk any more: a second flush could succeed without the data, so there is none. */
+interface Meaning {
+  readonly code: ErrorCode
+  /** What helps, one or more sentences. */
+  readonly remedy: string
+}
+
+const full: Meaning = {
+  code: 'EC_DISK_FULL',
+  remedy: 'Free space on its disk (or raise the quota), then start it again: it recovers what was flushed.',
+}
+const forbidden: Meaning = {
+  code: 'EC_DISK_FAILED',
+  remedy: 'Let the user that runs it read and write its data directory, then start it again.',
+}
+const gone: Meaning = {
+  code: 'EC_DISK_FAILED',
+  remedy:
+    'Its data directory, or a file in it, was removed or unmounted. Bring it back as it was, or start the server with ' +
+    'an empty directory: it is then another server.',
+}
+const noDescriptor: Meaning = {
+  code: 'EC_DISK_FAILED',
+  remedy: 'Raise the limit of open files (ulimit -n, LimitNOFILE=), then start it again.',
+}
+const failing: Meaning = {
+  code: 'EC_DISK_FAILED',
+  remedy: 'Check the disk and the log of the system, then start it again: it recovers what was flushed.',
+}
+
+/** The remedy for each error of the system that a data directory meets; every other one is looked for at the disk. */
+const meanings: Readonly<Record<string, Meaning>> = {
+  ENOSPC: full,
+  EDQUOT: full,
+  EACCES: forbidden,
+  EPERM: forbidden,
+  EROFS: {
+    code: 'EC_DISK_FAILED',
+    remedy:
+      'Mount its file system for writing, then start it again. A file system that became read-only by itself has a ' +
+      'disk that fails: see the log of the system.',
+  },
+  ENOENT: gone,
+  ENODEV: gone,
+  ENXIO: gone,
+  ESTALE: gone,
+  ENOTCONN: gone,
+  EMFILE: noDescriptor,
+  ENFILE: noDescriptor,
+  ENOTDIR: { code: 'EC_DISK_FAILED', remedy: 'A part of the path is a file: name a directory of its own.' },
+  EEXIST: { code: 'EC_DISK_FAILED', remedy: 'A file is where the directory should be: name a directory of its own.' },
+  EFBIG: { code: 'EC_DISK_FAILED', remedy: 'Raise the limit of the size of files (ulimit -f), then start it again.' },
+}
+
+/**
+ * The end of a log: after a write or a flush that failed nothing is known about the disk any more, and a second flush could
+ * succeed without the data, so there is none.
+ */
 export function diskFailed(doing: string, cause: unknown): EpochcastError {
   if (cause instanceof EpochcastError) return cause
   const reason = cause instanceof Error ? cause.message : String(cause)
-  return new EpochcastError('EC_DISK_FAILED', `the log could not ${doing}: ${reason}`, {
+  const { code, remedy } = meanings[systemCode(cause) ?? ''] ?? failing
+  return new EpochcastError(code, `the log could not ${doing}: ${reason}`, {
     cause,
-    hint: 'The server stops. Check the disk and its space, then start it again: it recovers what was flushed.',
+    hint: `The server stops. ${remedy}`,
   })
 }
 
@@ -20,8 +77,32 @@ export function damaged(segment: number, offset: number, what: string, cause?: u
   })
 }
 
+/** Files of the storage are missing, or are not those that it wrote: nobody knows what it has promised. */
+export function storageLacks(what: string): EpochcastError {
+  return new EpochcastError('EC_LOG_DAMAGED', what, {
+    hint:
+      'Put back the very files that are missing if they exist. Else start this server with an empty directory: it is then ' +
+      'another server, and an epoch change brings it back in.',
+  })
+}
+
 /** The error codes of a disk without space, that of the machine or that of a quota. */
 export function isNoSpace(error: unknown): boolean {
-  const code = error instanceof Error && 'code' in error ? error.code : undefined
-  return code === 'ENOSPC' || code === 'EDQUOT'
+  return meanings[systemCode(error) ?? ''] === full
+}
+
+/** Whether no file can be opened now: the limit of this process, or that of the machine, is reached. */
+export function isNoDescriptor(error: unknown): boolean {
+  return meanings[systemCode(error) ?? ''] === noDescriptor
+}
+
+/** Whether a file could not be reached, which says nothing about what is in it. */
+export function isUnreachable(error: unknown): boolean {
+  const code = systemCode(error)
+  return code !== undefined && code in meanings
+}
+
+/** The system's code of an error, such as `ENOSPC`. */
+export function systemCode(error: unknown): string | undefined {
+  return error instanceof Error && 'code' in error && typeof error.code === 'string' ? error.code : undefined
 }

@@ -4,21 +4,25 @@ import type { ServerId } from '../../proto/ids.ts'
 import { emptyDirectory } from './empty-directory.ts'
 import { diskFailed } from './failure.ts'
 import type { Files } from './files.ts'
+import { type FileMark, keptOf, type Place } from './place.ts'
 import { replaceFile } from './replace-file.ts'
 
 type JsonValue = null | boolean | number | string | readonly JsonValue[] | { readonly [key: string]: JsonValue }
 
-/** Who the storage in a data directory is. Written once. */
+/** Who the storage in a data directory is, and where it is at home. Written again only when it moves. */
 export interface Identity {
   readonly server: ServerId
   /** UUID of this storage: a server without it is another server. */
   readonly storage: string
   /** 32 random bits that the checksums of its log begin with. */
   readonly seed: number
+  /** Null in a directory of an early version, which kept neither that nor a note of how far its log reached. */
+  readonly place: Place | null
 }
 
 export const identityFileName = 'identity.json'
-const format = 1
+/** The first format had no place. */
+const [formatWithoutPlace, format] = [1, 2]
 const uuidPattern = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/
 
 /**
@@ -36,8 +40,10 @@ export async function readIdentity(files: Files): Promise<Identity | null> {
 
 /** Replaces the identity as a whole: after a crash there is the old one or the new one. */
 export async function writeIdentity(files: Files, identity: Identity): Promise<void> {
-  const { server, storage, seed } = identity
-  const fields = { format, server, storage, seed }
+  const { server, storage, seed, place } = identity
+  const common = { server, storage, seed }
+  const fields =
+    place === null ? { format: formatWithoutPlace, ...common } : { format, ...common, place: keptOf(place) }
   const text = `${JSON.stringify({ ...fields, crc32: checksum(fields) }, null, 2)}\n`
   try {
     await replaceFile(files, identityFileName, text)
@@ -62,15 +68,37 @@ function parseIdentity(text: string): Identity {
     throw damagedIdentity('it is not JSON', cause)
   }
   if (typeof value !== 'object' || value === null) throw damagedIdentity('it is not an object')
-  const { crc32: written, ...fields } = value as Record<string, JsonValue>
+  const { crc32: crc, ...fields } = value as Record<string, JsonValue>
   if (typeof fields.format === 'number' && fields.format > format) throw newerFormat(fields.format)
-  if (fields.format !== format || written !== checksum(fields)) throw damagedIdentity('its checksum does not fit')
-  const { server, storage, seed } = fields
+  const isKnown = fields.format === format || fields.format === formatWithoutPlace
+  if (!isKnown || crc !== checksum(fields)) throw damagedIdentity('its checksum does not fit')
+  const { server, storage, seed, place } = fields
   if (typeof server !== 'string' || typeof storage !== 'string' || !uuidPattern.test(storage)) {
     throw damagedIdentity('a name is missing')
   }
   if (typeof seed !== 'number') throw damagedIdentity('a field is missing')
-  return { server: server as ServerId, storage, seed }
+  const home = fields.format === format ? parsePlace(place) : null
+  return { server: server as ServerId, storage, seed, place: home }
+}
+
+function parsePlace(value: JsonValue | undefined): Place {
+  const { directory, note, path, host } = fieldsOf(value)
+  return { directory: parseMark(directory), note: parseMark(note), path: parseText(path), host: parseText(host) }
+}
+
+function parseMark(value: JsonValue | undefined): FileMark {
+  const { inode, birth } = fieldsOf(value)
+  return { inode: parseText(inode), birth: parseText(birth) }
+}
+
+function fieldsOf(value: JsonValue | undefined): Readonly<Record<string, JsonValue>> {
+  if (typeof value === 'object' && value !== null && !Array.isArray(value)) return value as Record<string, JsonValue>
+  throw damagedIdentity('its place is missing')
+}
+
+function parseText(value: JsonValue | undefined): string {
+  if (typeof value === 'string') return value
+  throw damagedIdentity('a part of its place is missing')
 }
 
 function checksum(fields: { readonly [key: string]: JsonValue }): number {

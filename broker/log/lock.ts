@@ -1,6 +1,7 @@
 import * as fs from 'node:fs'
 import { tryLock } from 'fs-native-extensions'
 import { EpochcastError } from '../../proto/errors.ts'
+import { isNoSpace } from './failure.ts'
 
 /**
  * Locks a directory for this process by an empty file in it, which stays: two processes must never lock two different
@@ -10,18 +11,41 @@ import { EpochcastError } from '../../proto/errors.ts'
  */
 export function lockDirectory(path: string, file: string): () => void {
   const fd = fs.openSync(file, 'a+', 0o640)
+  return held(fd, path, () => noteHolder(fd))
+}
+
+/**
+ * Locks a file of the storage itself as well: a lock file that is deleted does not let a second process in.
+ * @returns gives the lock back
+ * @throws EpochcastError `EC_LOG_LOCKED` when it is locked, by this same process too
+ */
+export function lockFile(path: string, file: string): () => void {
+  return held(fs.openSync(file, 'r+'), path, () => {})
+}
+
+/** Locks an open file, which is closed when that fails. */
+function held(fd: number, path: string, whenLocked: () => void): () => void {
   try {
     if (!tryLock(fd)) throw locked(path, holder(fd))
-    fs.ftruncateSync(fd)
-    fs.writeSync(fd, `${process.pid}\n`)
+    whenLocked()
   } catch (error) {
     fs.closeSync(fd)
     throw error
   }
-  let held = true
+  let isHeld = true
   return () => {
-    if (held) fs.closeSync(fd)
-    held = false
+    if (isHeld) fs.closeSync(fd)
+    isHeld = false
+  }
+}
+
+/** A help for whoever is kept out, and nothing more: a full disk keeps no server from starting. */
+function noteHolder(fd: number): void {
+  try {
+    fs.ftruncateSync(fd)
+    fs.writeSync(fd, `${process.pid}\n`)
+  } catch (error) {
+    if (!isNoSpace(error)) throw error
   }
 }
 

@@ -20,6 +20,10 @@ export class MemoryStore implements Store {
     return false
   }
 
+  admits(): boolean {
+    return true
+  }
+
   get dirty(): boolean {
     return this.#flushed < this.#records.length
   }

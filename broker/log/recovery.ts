@@ -4,11 +4,13 @@
  *   makes it damage, which is never cut. Otherwise the commit with X was never acknowledged as a whole: a torn tail.
  * - A torn tail is overwritten with zeros and later segments are removed, so that no record of it can come back behind
  *   records yet to be written.
+ * - A log that ends before the position that its note says it reached (`reached.ts`) lacks segments or parts of them: nothing
+ *   is changed.
  * - Everything from the newest mark on is written again and flushed, up to the end of its segment: what the page cache
  *   showed, zeros included, may never have reached the disk.
  */
 import type { Position, RecordKind } from '../../proto/machine/store.ts'
-import { damaged } from './failure.ts'
+import { damaged, storageLacks } from './failure.ts'
 import type { Files, OpenFile } from './files.ts'
 import type { LogOptions } from './options.ts'
 import { codes, kindOf, type Mark } from './record.ts'
@@ -25,13 +27,20 @@ export interface Recovered {
 
 export type VisitRecord = (kind: RecordKind, body: Uint8Array, position: Position) => void
 
-export async function recoverLog(files: Files, options: LogOptions, visit: VisitRecord): Promise<Recovered> {
+/** @param reached the position below which everything was safe, as its note says */
+export async function recoverLog(
+  files: Files,
+  options: LogOptions,
+  reached: Position,
+  visit: VisitRecord,
+): Promise<Recovered> {
   const found = await listSegments(files, options.segmentBytes)
   const reader = new SegmentReader(files)
   const { end, mark } = await scanAll(found, reader, options.seed, visit)
   const from = found[0]?.first ?? 0
   const start = mark?.start ?? 0
   if (start < from) throw damaged(from, 0, `the segments before it are missing, from ${segmentName(start)} on`)
+  if (end < reached) throw await endsEarly(found, reader, end, reached)
   await removeBehind(files, found, end)
   const kept = found.filter((segment) => segment.first <= end)
   for (const segment of kept) await rewrite(reader, segment, mark?.flushedTo ?? from, end)
@@ -128,6 +137,23 @@ async function refuseDamage(
     const proof = `byte ${at} of ${segmentName(segment.first)} says that it had been flushed`
     throw damaged(first, bad - first, `the record there is not intact, and ${proof}`)
   }
+}
+
+/** Says which file is to blame for a log that ends before the position that it had reached. */
+async function endsEarly(
+  found: readonly SegmentFile[],
+  reader: SegmentReader,
+  end: Position,
+  reached: Position,
+): Promise<Error> {
+  const proof = `the log had reached ${reached}`
+  const segment = found.find(({ first, bytes }) => first <= end && end < first + bytes)
+  if (segment === undefined) return storageLacks(`${segmentName(end)} is missing: ${proof}`)
+  const name = segmentName(segment.first)
+  if (end > segment.first)
+    return storageLacks(`${name} ends at byte ${end - segment.first}, and ${proof}: it was cut or is an older copy`)
+  const isEmpty = (await reader.read(segment)).every((byte) => byte === 0)
+  return storageLacks(`${name} ${isEmpty ? 'was emptied' : 'is not of this storage'}: ${proof}`)
 }
 
 /** Newest first, each gone for good before the next: never a hole among the segments. */

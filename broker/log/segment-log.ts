@@ -11,19 +11,19 @@
 import { EpochcastError, InvariantViolation } from '../../proto/errors.ts'
 import type { Position, RecordKind, Store } from '../../proto/machine/store.ts'
 import { emptyDirectory } from './empty-directory.ts'
-import { damaged, diskFailed } from './failure.ts'
+import { damaged, diskFailed, isUnreachable, storageLacks } from './failure.ts'
 import type { Files } from './files.ts'
 import { Flushing } from './flushing.ts'
 import { type LogOptions, logOptions } from './options.ts'
+import { createReached, ReachedNote, reachedFileName, readReached } from './reached.ts'
 import { checkRecord, claimedLength, codeAt, codes, headerBytes, kindOf, markBodyBytes, recordBytes } from './record.ts'
 import { recoverLog, type VisitRecord } from './recovery.ts'
-import { Segments } from './segments.ts'
+import { parseSegmentName } from './segment-name.ts'
+import { type SegmentFile, Segments } from './segments.ts'
 import { Tail } from './tail.ts'
-import { mayLack, removeNote, writeNote } from './unflushed.ts'
+import { hasNote, mayLack, removeNote, writeNote } from './unflushed.ts'
 
 const markBytes = recordBytes(markBodyBytes)
-/** Largest records that the turns between two questions after `full` may append. */
-const turnRecords = 4
 /** First read of a record whose length is not known yet; most batches fit. */
 const readBytes = 64 * 1024 + headerBytes
 
@@ -40,6 +40,8 @@ export class SegmentLog implements Store {
   readonly #segments: Segments
   readonly #newestRecords: Tail
   readonly #flushing: Flushing
+  /** Null until the log has recovered. */
+  #reached: ReachedNote | null = null
   #phase: 'new' | 'open' | 'closed' = 'new'
   #failure: EpochcastError | null = null
 
@@ -51,6 +53,8 @@ export class SegmentLog implements Store {
   #segmentEnd: Position = 0
   /** Everything below is at least with the system: the end of this process loses none of it. */
   #writtenTo: Position = 0
+  /** Bytes of records that were admitted and are not appended yet. */
+  #admittedBytes = 0
   /** The newest record that is not the log's own. */
   #newest: Position = -1
   /** The last commit was a mark alone. */
@@ -81,11 +85,19 @@ export class SegmentLog implements Store {
     return this.#newest >= this.#writtenTo
   }
 
-  /** Leaves room for what one turn may append after it asked. */
+  /** Whether the largest batch would not fit: so it does not depend on a batch's size whether it is taken. */
   get full(): boolean {
-    return (
-      this.#phase === 'open' && this.#segments.refusesBatch(this.#tail + turnRecords * this.#options.recordBytesMax)
-    )
+    if (this.#phase !== 'open') return false
+    const largest = recordBytes(this.#options.recordBytesMax)
+    const end = this.#tail + this.#admittedBytes + markBytes + largest
+    // A record that does not fit into the rest of a segment leaves it empty.
+    return this.#segments.refusesBatch(end > this.#segmentEnd ? end + markBytes + largest : end)
+  }
+
+  admits(bytes: number): boolean {
+    if (this.full) return false
+    this.#admittedBytes += recordBytes(bytes)
+    return true
   }
 
   /** Everything below this position is on disk; never goes back within one storage. */
@@ -96,6 +108,11 @@ export class SegmentLog implements Store {
   /** Everything below this position survives the end of this process; never goes back within one storage. */
   get writtenTo(): Position {
     return this.#writtenTo
+  }
+
+  /** The segment files that exist, in order. */
+  get segmentFiles(): readonly SegmentFile[] {
+    return this.#segments.files
   }
 
   /** Bytes of all segment files. */
@@ -109,7 +126,7 @@ export class SegmentLog implements Store {
     if (this.#phase !== 'open') throw this.#notOpen()
     const bytes = recordBytes(body.length)
     if (body.length > this.#options.recordBytesMax) throw this.#tooLarge(body.length)
-    if (kind !== 'protocol' && this.#segments.refusesBatch(this.#tail + markBytes + bytes)) throw this.#full()
+    if (kind !== 'protocol') this.#useAdmission(bytes)
     if (kind !== 'batch') this.#mustFlush = true
     if (this.#runs.length === 0) this.#mark()
     const position = this.#place(bytes)
@@ -142,6 +159,7 @@ export class SegmentLog implements Store {
   /** Flushes by the clock what was only written. A flush that failed ends the log like any other. */
   tick(): void {
     if (this.#failure !== null && this.#phase === 'open') throw this.#failure
+    if (this.#phase === 'open') this.#segments.tick()
     if (this.#phase !== 'open' || this.#isFlushing || !this.#flushing.isDue(this.#writtenTo)) return
     this.#flushBehind().catch(() => {})
   }
@@ -156,7 +174,8 @@ export class SegmentLog implements Store {
     const { sync, boot } = this.#options
     try {
       if (await mayLack(this.#files, boot)) throw suspect()
-      const { segments, start, end } = await recoverLog(this.#files, this.#options, (kind, body, position) => {
+      const reached = await this.#reachedBefore()
+      const { segments, start, end } = await recoverLog(this.#files, this.#options, reached, (kind, body, position) => {
         this.#newest = position
         visiting = true
         visit(kind, body, position)
@@ -168,11 +187,13 @@ export class SegmentLog implements Store {
       this.#writtenTo = end
       this.#marked = this.#newest < 0
       // Recovery has flushed what was only written: from here on it counts what this process adds.
-      if (this.#isStrict) await removeNote(this.#files)
-      else await writeNote(this.#files, sync, boot)
+      if (!this.#isStrict) await writeNote(this.#files, sync, boot)
       await this.#segments.start(segments, end)
       this.#segment = this.#segments.firstOf(end)
       this.#segmentEnd = this.#segments.endOf(this.#segment)
+      this.#reached = await ReachedNote.open(this.#files, this.#options.seed)
+      await this.#reached.begin(end, this.#segment, !this.#isStrict)
+      if (this.#isStrict) await removeNote(this.#files)
       this.#phase = 'open'
     } catch (error) {
       throw visiting ? error : this.#fail('recover', error)
@@ -208,9 +229,43 @@ export class SegmentLog implements Store {
     this.#phase = 'closed'
     await this.#running?.catch(() => {})
     const isWhole = this.#failure === null && this.#newest < this.#flushing.flushedTo
-    if (isWhole && !this.#isStrict) await removeNote(this.#files).catch((error) => this.#fail('close', error))
+    // A log that has not recovered says nothing about what is on the disk.
+    if (isWhole && this.#reached !== null)
+      await this.#endNotes(this.#reached).catch((error) => this.#fail('close', error))
     await this.#distrusted
+    await this.#reached?.close()
     await this.#segments.close()
+  }
+
+  /** What the note says that the log reached; the note of a log that has not begun is made here. */
+  async #reachedBefore(): Promise<Position> {
+    const { seed } = this.#options
+    const note = await readReached(this.#files, seed)
+    if (note === null) {
+      const isBegun = (await this.#files.list()).some((name) => parseSegmentName(name) !== null)
+      if (isBegun)
+        throw storageLacks(`${reachedFileName}, the note of how far the log reached, is missing beside the log`)
+      await createReached(this.#files, seed)
+      return 0
+    }
+    if (note.isLost) throw storageLacks('this storage was set aside, because it may lack what it had acknowledged')
+    if (note.isLax && !(await hasNote(this.#files))) {
+      throw storageLacks('the note is missing that says since when this log is flushed later than it acknowledges')
+    }
+    return note.position
+  }
+
+  /** Everything is on disk: the next process may take the log as it is. */
+  async #endNotes(reached: ReachedNote): Promise<void> {
+    if (this.#isStrict) return reached.flush()
+    await reached.begin(this.#flushing.flushedTo, this.#segment, false)
+    await removeNote(this.#files)
+  }
+
+  /** @throws EpochcastError `EC_DISK_FULL` for a record that was not admitted, where there is no room for it */
+  #useAdmission(bytes: number): void {
+    if (this.#admittedBytes >= bytes) this.#admittedBytes -= bytes
+    else if (this.#segments.refusesBatch(this.#tail + markBytes + bytes)) throw this.#full()
   }
 
   get #isStrict(): boolean {
@@ -274,6 +329,8 @@ export class SegmentLog implements Store {
         this.#flushing.wrote(segment)
       }
       if (isFlushed) await this.#flushing.commit(to)
+      const raised = this.#reached?.raise(to, runs.at(-1)?.segment ?? this.#segment)
+      if (raised !== undefined) await raised
       // The mark of this commit may have taken the place of an idle one only when nothing else went with it.
       if (!alone) this.#marked = false
     } catch (error) {
@@ -314,6 +371,7 @@ export class SegmentLog implements Store {
       return length < readBytes / 2 ? Uint8Array.from(body) : body
     } catch (error) {
       if (error instanceof EpochcastError) throw error
+      if (isUnreachable(error)) throw this.#fail('read', error)
       throw damaged(first, position - first, 'it cannot be read', error)
     }
   }

@@ -1,12 +1,14 @@
 import { InvariantViolation } from '../../proto/errors.ts'
 import type { Position } from '../../proto/machine/store.ts'
-import { damaged, diskFailed, isNoSpace } from './failure.ts'
+import { damaged, diskFailed, isNoDescriptor, isNoSpace } from './failure.ts'
 import type { Files, OpenFile } from './files.ts'
 import type { LogOptions } from './options.ts'
 import { segmentName, unfinishedName } from './segment-name.ts'
 
 /** Segment files held open at once, beside those being written. */
-const openFilesMax = 32
+export const openFilesMax = 32
+/** Ticks between two looks for space while the disk is full: it comes without any call of this process. */
+const lookTicks = 50
 
 /** One segment: `bytes` of the log from position `first` on. */
 export interface SegmentFile {
@@ -34,15 +36,24 @@ export class Segments {
   readonly #open = new Set<Segment>()
   #chain: Promise<void> = Promise.resolve()
   #writingFrom: Position = 0
+  /** No segment can be made without taking from the reserve. */
   #full = false
+  /** Batches may go up to here by the space there was when it was looked at last; not made yet, for the most part. */
+  #roomTo: Position = 0
   /** Batches may go up to here even when the disk is full. */
   #batchesTo: Position = 0
   #looking = false
+  #ticks = 0
 
   constructor(files: Files, options: LogOptions, onFailure: (error: unknown) => void) {
     this.#files = files
     this.#options = options
     this.#onFailure = onFailure
+  }
+
+  /** Those that exist, in order. */
+  get files(): readonly SegmentFile[] {
+    return this.#list
   }
 
   get sizeBytes(): number {
@@ -56,8 +67,8 @@ export class Segments {
     if (this.#list.length === 0) await this.#create(active)
     else if (this.#end <= active) await this.#create(this.#end)
     await this.#openFile(this.#at(active) as Segment)
-    this.#full = !(await this.#hasRoom(this.#options.segmentBytes))
-    if (await this.#hasRoom(0)) this.#batchesTo = this.#end
+    const spare = await this.#measure()
+    if (spare >= 0) this.#batchesTo = this.#end - this.#heldBackBytes
     this.prepare(this.#end)
   }
 
@@ -78,16 +89,14 @@ export class Segments {
 
   /** Whether a batch that ends at `end` would take from the reserve; if so, looks for new space in the background. */
   refusesBatch(end: Position): boolean {
-    if (!this.#full || end <= this.#batchesTo) return false
-    if (!this.#looking) {
-      this.#looking = true
-      this.#inTurn(() => this.#prepare(this.#end))
-        .catch(this.#onFailure)
-        .finally(() => {
-          this.#looking = false
-        })
-    }
+    if (end <= this.#batchesTo || (!this.#full && end <= this.#roomTo)) return false
+    this.#look()
     return true
+  }
+
+  /** Looks for new space now and then while the disk is full, whether anything is to be stored or not. */
+  tick(): void {
+    if (this.#full && ++this.#ticks % lookTicks === 0) this.#look()
   }
 
   /** The file of the segment that begins at `first`, for writing; made now when it does not exist. */
@@ -158,6 +167,21 @@ export class Segments {
     return last === undefined ? 0 : last.first + last.bytes
   }
 
+  /** The end of what is preallocated, kept for protocol records: there they fit even where others fill the disk. */
+  get #heldBackBytes(): number {
+    return this.#options.segmentBytes >>> 2
+  }
+
+  #look(): void {
+    if (this.#looking) return
+    this.#looking = true
+    this.#inTurn(() => this.#prepare(this.#end))
+      .catch(this.#onFailure)
+      .finally(() => {
+        this.#looking = false
+      })
+  }
+
   #inTurn(action: () => Promise<void>): Promise<void> {
     const result = this.#chain.then(action)
     this.#chain = result.catch(() => {})
@@ -166,13 +190,13 @@ export class Segments {
 
   async #prepare(first: Position): Promise<void> {
     while (this.#end <= first) {
-      this.#full = !(await this.#hasRoom(this.#options.segmentBytes))
+      await this.#measure()
       if (this.#full) return
       try {
         await this.#create(this.#end)
-        this.#batchesTo = this.#end
+        this.#batchesTo = this.#end - this.#heldBackBytes
       } catch (error) {
-        if (!isNoSpace(error)) throw error
+        if (!isNoSpace(error) && !isNoDescriptor(error)) throw error
         this.#full = true
         return
       }
@@ -199,18 +223,23 @@ export class Segments {
     } catch (error) {
       await file?.close().catch(() => {})
       await this.#files.remove(name).catch(() => {})
-      throw isNoSpace(error) ? error : diskFailed(`make ${segmentName(first)}`, error)
+      const mayPass = isNoSpace(error) || isNoDescriptor(error)
+      throw mayPass ? error : diskFailed(`make ${segmentName(first)}`, error)
     }
     const segment = segmentOf(first, bytes, file)
     this.#list.push(segment)
     this.#open.add(segment)
   }
 
-  /** Whether `bytes` more leave the reserve untouched. */
-  async #hasRoom(bytes: number): Promise<boolean> {
-    const { diskReserveBytes, sizeBytesMax } = this.#options
-    if (this.sizeBytes + bytes > sizeBytesMax - diskReserveBytes) return false
-    return (await this.#files.freeBytes()) - bytes >= diskReserveBytes
+  /** Looks how many segments can be made. @returns bytes beside the reserve; less than nothing when it is not whole */
+  async #measure(): Promise<number> {
+    const { diskReserveBytes, segmentBytes, sizeBytesMax } = this.#options
+    const free = Math.min(await this.#files.freeBytes(), sizeBytesMax - this.sizeBytes)
+    const spare = free - diskReserveBytes
+    const segments = Math.max(0, Math.floor(spare / segmentBytes))
+    this.#full = segments === 0
+    this.#roomTo = this.#end + segments * segmentBytes - this.#heldBackBytes
+    return spare
   }
 
   /** Binary search among the segments. */

@@ -8,6 +8,7 @@ import type { Sync } from '../../proto/sync.ts'
 import { diskFailed } from './failure.ts'
 import type { Files } from './files.ts'
 import { identityFileName } from './identity.ts'
+import { markLost, reachedFileName } from './reached.ts'
 import { replaceFile } from './replace-file.ts'
 import { parseSegmentName } from './segment-name.ts'
 
@@ -36,9 +37,14 @@ export async function writeNote(files: Files, sync: Sync, boot: string | null): 
 
 /** Everything is on disk. */
 export async function removeNote(files: Files): Promise<void> {
-  if (!(await files.list()).includes(noteFileName)) return
+  if (!(await hasNote(files))) return
   await files.remove(noteFileName)
   await files.flushDirectory()
+}
+
+/** Whether the directory holds such a note. */
+export async function hasNote(files: Files): Promise<boolean> {
+  return (await files.list()).includes(noteFileName)
 }
 
 /** Whether something may be missing that this storage has acknowledged. @param boot null where it is not known */
@@ -55,17 +61,20 @@ export function saysMayLack(text: string, boot: string | null): boolean {
 /**
  * Takes the log and the identity out of the way where something may be missing; the next identity is another storage. The
  * files stay: they may be all that is left of messages. A crash in the middle changes nothing: the note goes last.
+ * @param seed of the storage, where its identity is still there
  * @returns null where nothing is missing
  * @throws EpochcastError `EC_DISK_FAILED`
  */
-export async function setAside(files: Files, boot: string | null): Promise<LostStorage | null> {
+export async function setAside(files: Files, boot: string | null, seed: number | null): Promise<LostStorage | null> {
   try {
     const note = await readNote(files)
     if (note === null || !isOfAnotherBoot(note, boot)) return null
     const names = await files.list()
     const number = nextNumber(names)
+    // Files that are renamed back are still not a storage that may be used.
+    if (seed !== null && names.includes(reachedFileName)) await markLost(files, seed)
     for (const name of names) {
-      if (parseSegmentName(name) === null && name !== identityFileName) continue
+      if (parseSegmentName(name) === null && name !== identityFileName && name !== reachedFileName) continue
       await files.rename(name, `${name}${lostSuffix}${number}`)
     }
     await files.flushDirectory()
@@ -82,7 +91,7 @@ function isOfAnotherBoot(note: Note, boot: string | null): boolean {
 }
 
 async function readNote(files: Files): Promise<Note | null> {
-  if (!(await files.list()).includes(noteFileName)) return null
+  if (!(await hasNote(files))) return null
   const file = await files.open(noteFileName)
   const buffer = Buffer.alloc(file.bytes)
   try {

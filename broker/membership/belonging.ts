@@ -5,6 +5,7 @@ import { type Effect, send } from '../../proto/machine/contract.ts'
 import { type Frame, messageBytes } from '../../proto/wire/codec.ts'
 import { type ClusterRecord, isTopical, type Message, type MessageOf } from '../../proto/wire/messages.ts'
 import type { Directory } from './directory.ts'
+import type { Incarnations } from './incarnations.ts'
 
 /** What somebody may say who does not know the cluster, or belongs to none. */
 const beforeCluster = new Set<Message['kind']>(['introduce', 'identity', 'join', 'joined'])
@@ -12,6 +13,9 @@ const beforeCluster = new Set<Message['kind']>(['introduce', 'identity', 'join',
 export class Belonging {
   readonly #self: Member
   readonly #directory: Directory
+  readonly #incarnations: Incarnations
+  /** Of this process. */
+  readonly #incarnation: () => number
   /** An empty server that was told whom to join belongs to their cluster from then on. */
   readonly #joinsOthers: boolean
   readonly #tellJoined: () => void
@@ -19,9 +23,18 @@ export class Belonging {
   /** Frames of another cluster, and frames that came before there was one. */
   foreignFrames = 0
 
-  constructor(self: Member, directory: Directory, joinsOthers: boolean, tellJoined: () => void = () => {}) {
+  constructor(
+    self: Member,
+    directory: Directory,
+    incarnations: Incarnations,
+    incarnation: () => number,
+    joinsOthers: boolean,
+    tellJoined: () => void = () => {},
+  ) {
     this.#self = self
     this.#directory = directory
+    this.#incarnations = incarnations
+    this.#incarnation = incarnation
     this.#joinsOthers = joinsOthers
     this.#tellJoined = tellJoined
   }
@@ -60,19 +73,22 @@ export class Belonging {
 
   #take(from: Address, token: number, message: Message, out: Effect[]): void {
     if (message.kind === 'introduce') this.#identify(from, token, out)
-    if (message.kind === 'identity') this.#onIdentity(message, out)
+    if (message.kind === 'identity') this.#onIdentity(token, message, out)
     if (message.kind === 'join') this.#onJoin(from, token, message, out)
   }
 
   #identify(to: Address, token: number, out: Effect[]): void {
     const cluster = this.#record
-    send(out, to, { kind: 'identity', member: this.#self, ...(cluster && { cluster }) }, token)
+    const incarnation = this.#incarnation()
+    send(out, to, { kind: 'identity', member: this.#self, ...(cluster && { cluster }), incarnation }, token)
   }
 
-  #onIdentity({ cluster, member }: MessageOf<'identity'>, out: Effect[]): void {
+  #onIdentity(token: number, { cluster, member, incarnation }: MessageOf<'identity'>, out: Effect[]): void {
+    if (incarnation !== undefined) this.#incarnations.answered(token, member, incarnation, out)
     if (cluster === undefined) return
     if (this.#record === null && this.#joinsOthers) this.#adopt(cluster, out)
     if (this.#record?.id !== cluster.id) return
+    if (incarnation !== undefined && !this.#incarnations.meets(member, incarnation, out)) return
     this.#directory.told([member], out)
     // It answered itself, so this is where it is now: after a move, what is noted of it is wrong.
     this.#directory.heard(member, out)

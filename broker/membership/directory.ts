@@ -5,6 +5,7 @@
 import type { Member } from '../../proto/configuration.ts'
 import { type Address, type ServerId, type ServerName, serverIdOf } from '../../proto/ids.ts'
 import { type Effect, send } from '../../proto/machine/contract.ts'
+import type { Shortage } from '../../proto/shortage.ts'
 import type { Sync } from '../../proto/sync.ts'
 import { messageBytes } from '../../proto/wire/codec.ts'
 import type { MessageOf } from '../../proto/wire/messages.ts'
@@ -16,14 +17,24 @@ interface Known {
   silentTicks: number
   /** As it said itself. */
   sync: Sync
+  /** As it said last. */
+  short: readonly Shortage[]
 }
 
 const heartbeatTicks = 20
 const suspectTicks = 100
 const settleTicks = 50
 
-/** What a heartbeat says of the log: nothing while this server does not speak for its topics. */
-export type Shows = () => { readonly incarnation: number; readonly position: number } | null
+/** What a heartbeat says of its process, and of the log: of the log nothing while this server does not speak for its topics. */
+export type Shows = () => { readonly incarnation: number; readonly position?: number } | null
+
+/** What servers have found out about each other, for whoever asks. */
+export interface Findings {
+  /** Their disk is an old copy. */
+  old(): readonly ServerName[]
+  /** Processes that were refused, because another one runs under their id. */
+  twins(): readonly Member[]
+}
 
 export class Directory {
   readonly #self: Member
@@ -31,27 +42,29 @@ export class Directory {
   readonly #known = new Map<ServerId, Known>()
   readonly #lives = new Lives()
   readonly #shows: Shows
-  readonly #old: () => readonly ServerName[]
+  readonly #findings: Findings
   readonly #says: { readonly sync?: Sync }
+  readonly #shortages: () => readonly Shortage[]
   /** Made again when somebody new is known. */
   #sorted: Member[] | null = null
   #listDigest: number | null = null
   #ticks = 0
 
-  /** @param old servers whose disk is an old copy, for whoever asks */
   constructor(
     self: Member,
     seeds: readonly Address[],
     shows: Shows = () => null,
-    old: () => ServerName[] = () => [],
+    findings: Findings = { old: () => [], twins: () => [] },
     sync: Sync = 'always',
+    shortages: () => readonly Shortage[] = () => [],
   ) {
     this.#self = self
     this.#shows = shows
-    this.#old = old
+    this.#findings = findings
     this.#seeds = seeds.filter((seed) => seed !== self.address)
     this.#says = sync === 'always' ? {} : { sync }
-    this.#known.set(serverIdOf(self.name), { member: self, silentTicks: 0, sync })
+    this.#shortages = shortages
+    this.#known.set(serverIdOf(self.name), { member: self, silentTicks: 0, sync, short: [] })
   }
 
   /** Every server that was heard of, this one included, in the order of their names. */
@@ -132,6 +145,20 @@ export class Directory {
     return all.filter(({ sync }) => sync !== 'always')
   }
 
+  /** What servers that answer are short of, this one included. */
+  short(): MessageOf<'directory'>['short'] {
+    return [...this.#known.values()].flatMap(({ member: { name }, short }) => {
+      const now = name === this.#self.name ? this.#shortages() : this.isAlive(name) ? short : []
+      return now.map((shortage) => ({ name, shortage }))
+    })
+  }
+
+  /** Those of some members whose disks are full. */
+  fullAmong(members: readonly Member[]): ServerName[] {
+    const full = new Set(this.short().flatMap(({ name, shortage }) => (shortage === 'space' ? [name] : [])))
+    return members.map(({ name }) => name).filter((name) => full.has(name))
+  }
+
   /** Others told of it: it is asked itself before it counts as alive. */
   told(members: readonly Member[], out: Effect[]): void {
     const strange = members.filter(({ name }) => !this.#known.has(serverIdOf(name)) && !this.#lives.isForgotten(name))
@@ -143,10 +170,14 @@ export class Directory {
     const { member, sync = 'always' } = message
     this.heard(member, out)
     const known = this.#known.get(serverIdOf(member.name))
-    if (known?.member.name === member.name && member.name !== this.#self.name) known.sync = sync
+    if (known?.member.name === member.name && member.name !== this.#self.name) {
+      known.sync = sync
+      known.short = message.shortages
+    }
     if (message.directory === this.#digest()) return
     const lives = this.#lives.all()
-    send(out, from, { kind: 'directory', servers: this.servers(), silent: [], old: [], syncs: [], arbiters: [], lives })
+    const nothing = { silent: [], old: [], syncs: [], arbiters: [], short: [], twins: [] }
+    send(out, from, { kind: 'directory', servers: this.servers(), lives, ...nothing })
   }
 
   /** Takes a server that is gone for good off the list, here and at all others. The caller has made sure that it has no part. */
@@ -196,8 +227,9 @@ export class Directory {
 
   /** Everything that is known of servers, for whoever asks. */
   describe(arbiters: readonly Member[]): MessageOf<'directory'> {
-    const [servers, silent, old] = [this.servers(), this.silent(), this.#old()]
-    return { kind: 'directory', servers, silent, old, syncs: this.syncs(), arbiters, lives: [] }
+    const [servers, silent, syncs, short] = [this.servers(), this.silent(), this.syncs(), this.short()]
+    const [old, twins] = [this.#findings.old(), this.#findings.twins()]
+    return { kind: 'directory', servers, silent, old, syncs, arbiters, lives: [], short, twins }
   }
 
   #live(name: ServerName, count: number, out: Effect[]): void {
@@ -216,12 +248,13 @@ export class Directory {
   #greet(members: readonly Member[], out: Effect[]): void {
     const to = members.map((member) => member.address)
     if (to.length === 0) return
-    const said = { member: this.#self, directory: this.#digest(), ...this.#shows(), ...this.#says }
+    const shortages = this.#shortages()
+    const said = { member: this.#self, directory: this.#digest(), ...this.#shows(), ...this.#says, shortages }
     send(out, to, { kind: 'alive', ...said })
   }
 
   #note(id: ServerId, member: Member, silentTicks: number): void {
-    this.#known.set(id, { member, silentTicks, sync: 'always' })
+    this.#known.set(id, { member, silentTicks, sync: 'always', short: [] })
     this.#sorted = null
     this.#listDigest = null
   }

@@ -3,13 +3,14 @@
  * wrong suspicion costs one change, nothing more.
  *
  * In fault-recovery mode one dead member stops the topic, so it is replaced as soon as it is believed dead; where no spare
- * server is alive, the topic goes on with fewer members after a while, never with fewer than its minimum. In fault-masking mode
- * nothing stands still: a dead member is replaced without hurry, and only by a spare.
+ * server is alive, the topic goes on with fewer members after a while, never with fewer than its minimum or than the mode takes:
+ * a topic of two waits for a spare. In fault-masking mode nothing stands still: a dead member is replaced without hurry, and only
+ * by a spare.
  *
  * The first live member acts; the others follow, one after the other, in case it does not. Changes asked for here keep a growing
  * distance, so that a server that comes and goes does not keep a topic busy.
  */
-import type { Configuration, Intent, Member } from '../../proto/configuration.ts'
+import { type Configuration, type Intent, type Member, maySucceed } from '../../proto/configuration.ts'
 import { type ServerName, serverIdOf } from '../../proto/ids.ts'
 import type { Effect } from '../../proto/machine/contract.ts'
 import type { Host, Limits } from '../host.ts'
@@ -104,21 +105,24 @@ export class Policy {
 
   /** @returns null while nothing can be done about them */
   #membersWithout(serving: Configuration, overdue: readonly Member[], late: number): Member[] | null {
-    const isMember = (one: Member) => serving.members.some(({ name }) => serverIdOf(name) === serverIdOf(one.name))
-    const spares = this.#host.alive().filter((one) => !isMember(one))
+    const alive = this.#host.alive()
+    const isSameServer = (one: Member, other: Member) => serverIdOf(one.name) === serverIdOf(other.name)
+    const spares = alive.filter((one) => !serving.members.some((member) => isSameServer(one, member)))
     const replacements = place(serving.topic, spares, overdue.length)
+    // A server that came back without its disk is another one, and the nearest spare for what it was.
+    const renewed = (member: Member) => alive.find((one) => isSameServer(one, member))
     const mayShrink = serving.mode === 'fault-recovery'
     const members: Member[] = []
     let isChanged = false
     for (const member of serving.members) {
       const isOverdue = overdue.includes(member)
-      const replacement = isOverdue ? replacements.shift() : undefined
+      const replacement = isOverdue ? (renewed(member) ?? replacements.shift()) : undefined
       const isTooLate = mayShrink && isOverdue && (this.#deadTicks.get(member.name) ?? 0) >= late + shrinkTicks
       if (replacement !== undefined) members.push(replacement)
       else if (!isTooLate) members.push(member)
       if (replacement !== undefined || isTooLate) isChanged = true
     }
-    return isChanged && members.length >= Math.max(1, serving.membersMin) ? members : null
+    return isChanged && maySucceed(serving, members) ? members : null
   }
 
   #intent({ epoch, mode, decider, membersMin, order }: Configuration, members: Member[]): Intent {

@@ -55,6 +55,13 @@ export class ShownPositions {
     }
   }
 
+  /** A heartbeat: one that says less than another life of its server had shown comes from an old disk, or from a life that is gone. */
+  heard(from: Address, name: ServerName, incarnation: number, position: Position, out: Effect[]): void {
+    const before = this.ofOtherLives(name, incarnation)
+    if (before > position) send(out, from, { kind: 'shown', incarnation, position: before })
+    this.note(name, incarnation, position)
+  }
+
   /** The highest position that any other life of a server showed here. */
   ofOtherLives(name: ServerName, incarnation: number): Position {
     const shown = this.#shown.get(name)

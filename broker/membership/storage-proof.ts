@@ -14,6 +14,7 @@ import { type Effect, send } from '../../proto/machine/contract.ts'
 import type { Position } from '../../proto/machine/store.ts'
 import type { MessageOf } from '../../proto/wire/messages.ts'
 import { emptyDirectory } from '../log/empty-directory.ts'
+import { twinText } from './incarnations.ts'
 
 const askTicks = 5
 const askLateTicks = 100
@@ -43,9 +44,15 @@ export class StorageProof {
   begin(recovered: Position, others: readonly Address[], out: Effect[]): void {
     if (this.#phase !== 'new') return
     this.#recovered = recovered
-    this.#others = others.filter((other, at) => other !== this.#self.address && others.indexOf(other) === at)
-    this.#phase = this.#others.length === 0 ? 'served' : 'asking'
-    this.#ask(out)
+    this.#askAll(others, out)
+  }
+
+  /**
+   * A cluster took this server in, which belonged to none when it began: its disk may be as old as the time before it belonged to
+   * this very cluster.
+   */
+  joined(others: readonly Address[], out: Effect[]): void {
+    if (this.#phase === 'served' && this.#others.length === 0) this.#askAll(others, out)
   }
 
   get isNew(): boolean {
@@ -58,19 +65,38 @@ export class StorageProof {
     if (this.#ticks % (this.#phase === 'asking' ? askTicks : askLateTicks) === 0) this.#ask(out)
   }
 
-  /** @throws EpochcastError `EC_STORAGE_OLD` when this server had shown more than it has */
-  shown(from: Address, name: ServerName, { incarnation, position }: MessageOf<'shown'>): void {
+  /**
+   * @throws EpochcastError `EC_STORAGE_OLD` when this server had shown more than it has, `EC_STORAGE_TWICE` when another process
+   * runs under its id
+   */
+  shown(from: Address, name: ServerName, { incarnation, position, twin }: MessageOf<'shown'>): void {
     if (incarnation !== this.#incarnation) return
+    if (twin !== undefined) throw this.#isTwin(name, twin)
     if (position > this.#recovered) throw this.#isOld(name, position)
     this.#answered.set(from, name)
     // With this server itself, a majority.
     if (new Set(this.#answered.values()).size * 2 >= this.#others.length) this.#phase = 'served'
   }
 
+  #askAll(others: readonly Address[], out: Effect[]): void {
+    this.#others = others.filter((other, at) => other !== this.#self.address && others.indexOf(other) === at)
+    this.#phase = this.#others.length === 0 ? 'served' : 'asking'
+    this.#ticks = 0
+    this.#ask(out)
+  }
+
   #ask(out: Effect[]): void {
     const to = this.#others.filter((other) => !this.#answered.has(other))
     if (to.length === 0) return
     send(out, to, { kind: 'prove', member: this.#self, incarnation: this.#incarnation, position: this.#recovered })
+  }
+
+  #isTwin(witness: ServerName, twin: Member): EpochcastError {
+    return new EpochcastError('EC_STORAGE_TWICE', twinText(this.#self.name, twin, serverIdOf(witness)), {
+      hint:
+        'One of the two must stay down for good. If this one is to go on, stop the other and start this one again: it is ' +
+        'refused where the other has acknowledged more. A copy of a running server needs an id and an empty directory of its own.',
+    })
   }
 
   #isOld(witness: ServerName, position: Position): EpochcastError {

@@ -1,6 +1,6 @@
 /** What a replica tells about its topic to whoever asks: how epochs ended, and in what state it is. */
 import type { Decision } from '../../proto/configuration.ts'
-import { type Epoch, nextEpoch } from '../../proto/ids.ts'
+import { beforeFirst, type Epoch, nextEpoch } from '../../proto/ids.ts'
 import { emptySet } from '../../proto/message-set.ts'
 import type { Message, TopicMessage } from '../../proto/wire/messages.ts'
 import type { Phase } from './outcomes.ts'
@@ -25,12 +25,12 @@ export function answerChain(state: TopicState, since: Epoch): Message {
     // It is over, but how is not known here: that is no answer, another server has one.
     return { ...refused, refusal: 'not-yet', detail: `how epoch ${since} ended is not known here` }
   }
-  return { kind: 'decisions', topic, epoch: since, decisions, newest }
+  return { kind: 'decisions', topic, epoch: since, decisions, newest, enabled: state.enabledEpoch }
 }
 
 /** The replica's state, for people and for the plan of a change. */
-export function describeCondition(state: TopicState, phase: Phase, epoch: Epoch): Message {
-  const { topic, opened, newest, stagedCount, heldEpochs } = state
+export function describeCondition(state: TopicState, phase: Phase, upcoming: Epoch | null, epoch: Epoch): Message {
+  const { topic, opened, newest, stagedCount, heldEpochs, enabledEpoch: enabled } = state
   const configuration = opened?.configuration ?? newest
   const promised = opened?.acceptor.promised
   return {
@@ -43,6 +43,8 @@ export function describeCondition(state: TopicState, phase: Phase, epoch: Epoch)
     stagedCount,
     ...(promised && { promised }),
     heldEpochs,
+    enabled,
+    ...(upcoming !== null && { upcoming }),
   }
 }
 
@@ -51,12 +53,22 @@ export function answerAbsent(message: TopicMessage): Message | null {
   const { topic, epoch } = message
   switch (message.kind) {
     case 'inquire':
-      return { kind: 'condition', topic, epoch, phase: 'absent', stored: emptySet, stagedCount: 0, heldEpochs: 0 }
+      return {
+        kind: 'condition',
+        topic,
+        epoch,
+        phase: 'absent',
+        stored: emptySet,
+        stagedCount: 0,
+        heldEpochs: 0,
+        enabled: beforeFirst,
+      }
     case 'batch':
     case 'subscribe':
     case 'collect':
     case 'complete':
     case 'chain':
+    case 'ask-room':
       return { kind: 'refused', topic, epoch, refusal: 'not-yet', detail: 'not served here' }
     case 'pull':
       return { kind: 'pulled', topic, epoch, more: false, unheld: true, resume: 0 }

@@ -57,8 +57,8 @@ export class CatchUp {
   }
 
   decisions(token: number, message: MessageOf<'decisions'>, out: Effect[]): void {
-    if (token === 0 || token !== this.#token) return
-    this.#token = 0
+    // A late answer to an earlier question tells what was decided just as well.
+    if (token === this.#token) this.#token = 0
     for (const decision of message.decisions) this.#learn(decision, out)
     this.#state.hear(message.newest)
   }

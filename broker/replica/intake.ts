@@ -50,8 +50,8 @@ export class Intake {
   }
 
   /** A publisher's batch. Answers nothing yet: acknowledgements leave at the end of the turn. */
-  add(from: Address, batch: Batch, bytes: Uint8Array, full: boolean, out: Effect[]): Verdict {
-    const verdict = this.take(batch, bytes, full, out)
+  add(from: Address, batch: Batch, bytes: Uint8Array, out: Effect[]): Verdict {
+    const verdict = this.take(batch, bytes, out)
     if (verdict === 'stored' || verdict === 'repeated') {
       this.publishers.set(batch.publisher, from)
       this.#acknowledge.set(batch.publisher, from)
@@ -61,7 +61,7 @@ export class Intake {
   }
 
   /** Stores a batch if it is its publisher's next one; also how repair stores. */
-  take(batch: Batch, bytes: Uint8Array, full: boolean, out: Effect[]): Verdict {
+  take(batch: Batch, bytes: Uint8Array, out: Effect[]): Verdict {
     const { opened } = this.#state
     if (opened === null) return 'not-yet'
     const end = opened.holdings.endOf(batch.publisher)
@@ -69,8 +69,7 @@ export class Intake {
     if (batch.first > end + 1) return 'early'
     if (batch.first !== end + 1 || !isSound(batch)) return 'bad-batch'
     if (this.#isOneTooMany(opened, batch.publisher)) return 'too-many-publishers'
-    if (full) return 'disk-full'
-    this.#state.store(batch, bytes, out)
+    if (!this.#state.store(batch, bytes, out)) return 'disk-full'
     this.changed.add(batch.publisher)
     this.sequencer?.stored(batch)
     return 'stored'

@@ -23,7 +23,7 @@ export type Outcome = 'handle' | 'wedged' | 'moved' | 'not-yet' | 'drop'
 /** Messages that belong to the epoch that this server has opened; other epochs are `moved` or `not-yet`. */
 export type EpochBound = Extract<
   MessageKind,
-  'batch' | 'subscribe' | 'collect' | 'complete' | 'report' | 'wedge' | 'accept' | 'credit' | 'unsubscribe'
+  'batch' | 'subscribe' | 'collect' | 'complete' | 'report' | 'wedge' | 'accept' | 'credit' | 'unsubscribe' | 'ask-room'
 >
 
 export const outcomes: Record<Phase, Record<EpochBound, Outcome>> = {
@@ -38,6 +38,7 @@ export const outcomes: Record<Phase, Record<EpochBound, Outcome>> = {
     accept: 'drop',
     credit: 'drop',
     unsubscribe: 'drop',
+    'ask-room': 'not-yet',
   },
   open: {
     batch: 'handle',
@@ -49,6 +50,7 @@ export const outcomes: Record<Phase, Record<EpochBound, Outcome>> = {
     accept: 'handle',
     credit: 'handle',
     unsubscribe: 'handle',
+    'ask-room': 'handle',
   },
   wedged: {
     batch: 'wedged',
@@ -61,6 +63,7 @@ export const outcomes: Record<Phase, Record<EpochBound, Outcome>> = {
     accept: 'handle',
     credit: 'handle',
     unsubscribe: 'handle',
+    'ask-room': 'wedged',
   },
   closed: {
     batch: 'moved',
@@ -72,6 +75,7 @@ export const outcomes: Record<Phase, Record<EpochBound, Outcome>> = {
     accept: 'moved',
     credit: 'drop',
     unsubscribe: 'handle',
+    'ask-room': 'moved',
   },
 }
 

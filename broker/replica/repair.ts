@@ -10,6 +10,7 @@ import type { Address, ServerName } from '../../proto/ids.ts'
 import { type Effect, send } from '../../proto/machine/contract.ts'
 import { contains, type Frontier, heldBy, type MessageSet, sameSet, union } from '../../proto/message-set.ts'
 import type { Batch, MessageOf, Source } from '../../proto/wire/messages.ts'
+import { grown } from '../epoch/rivalry.ts'
 import type { Host, Limits } from '../host.ts'
 import type { Intake } from './intake.ts'
 import type { TopicState } from './topic-state.ts'
@@ -25,6 +26,8 @@ export class Repair {
   #ticks = 0
   #token = 0
   #silentTicks = 0
+  /** Pulls in a row that were not answered in time. */
+  #failures = 0
   /** At the last look all members had told the same, and this one had told them. */
   #isSettled = false
 
@@ -95,7 +98,8 @@ export class Repair {
   /** A batch that was pulled: stored like any other, acknowledged to nobody. */
   batch(batch: Batch, bytes: Uint8Array, out: Effect[]): void {
     this.#silentTicks = 0
-    this.#intake.take(batch, bytes, this.#host.storeFull(), out)
+    this.#failures = 0
+    this.#intake.take(batch, bytes, out)
   }
 
   pulled(from: Address, message: MessageOf<'pulled'>, out: Effect[]): void {
@@ -105,7 +109,10 @@ export class Repair {
 
   tick(out: Effect[]): void {
     this.#ticks++
-    if (this.#token !== 0 && ++this.#silentTicks > this.#limits.requestTicks) this.#token = 0
+    if (this.#token !== 0 && ++this.#silentTicks > grown(this.#limits.requestTicks, this.#failures)) {
+      this.#token = 0
+      this.#failures++
+    }
     const { opened, topic } = this.#state
     if (opened === null || opened.wedgedFor !== null || this.#ticks % this.#limits.reportTicks !== 0) return
     const { configuration, holdings } = opened
@@ -124,7 +131,7 @@ export class Repair {
 
   #pull(from: Address, out: Effect[], resume = 0): void {
     const { opened, topic } = this.#state
-    if (opened === null || opened.wedgedFor !== null) return
+    if (opened === null || opened.wedgedFor !== null || this.#host.room.full) return
     this.#token = this.#host.nextToken()
     this.#silentTicks = 0
     const since = opened.holdings.snapshot()

@@ -30,7 +30,7 @@ import { Feeds } from './feeds.ts'
 import { Gets } from './gets.ts'
 import { Intake } from './intake.ts'
 import { type EpochBound, judge, type Phase } from './outcomes.ts'
-import { answerPull } from './pulls.ts'
+import { Pulls } from './pulls.ts'
 import { Repair } from './repair.ts'
 import { Rolling } from './rolling.ts'
 import { TopicState } from './topic-state.ts'
@@ -68,6 +68,7 @@ export class Replica {
   readonly #feeds: Feeds
   readonly #repair: Repair
   readonly #gets: Gets
+  readonly #pulls: Pulls
   readonly #transfer: Transfer
   readonly #opening: Opening
   readonly #closing: Closing
@@ -81,13 +82,14 @@ export class Replica {
   dropped = 0
 
   constructor(topic: TopicName, host: Host, limits: Limits) {
-    this.state = new TopicState(topic, host.self.name)
+    this.state = new TopicState(topic, host.self.name, host.room)
     this.#host = host
     this.#limits = limits
     this.#intake = new Intake(this.state, limits, host.sync)
     this.#feeds = new Feeds(this.state)
     this.#repair = new Repair(this.state, this.#intake, host, limits)
     this.#gets = new Gets(this.state, this.#repair)
+    this.#pulls = new Pulls(this.state, host.outlets, limits.pullBytesMax)
     this.#transfer = new Transfer(this.state, host, limits)
     this.#opening = new Opening(this.state, this.#transfer, host, limits, (out) => this.#onOpened(out))
     this.#rolling = new Rolling(host, limits)
@@ -118,7 +120,7 @@ export class Replica {
 
   /** Nothing here waits for time to pass: it may be told of it late. */
   get isQuiet(): boolean {
-    if (this.#opening.isBusy || this.#transfer.busy || this.#catchUp.isAsking) return false
+    if (this.#opening.isBusy || this.#transfer.busy || this.#catchUp.isAsking || !this.#pulls.isEmpty) return false
     const { serving } = this
     if (serving === null) return this.phase === 'closed' && this.state.successorEnabled
     const isCommon = serving.sequencer === undefined && !this.#intake.crowded && this.#policy.isCalm
@@ -137,6 +139,7 @@ export class Replica {
       case 'accept':
       case 'credit':
       case 'unsubscribe':
+      case 'ask-room':
         return this.#onEpochBound(from, frame, message, out)
       case 'pull':
         return this.#onPull(from, frame, message, out)
@@ -147,11 +150,12 @@ export class Replica {
       case 'decisions':
         if (this.#transfer.isOwn(frame.envelope.token)) this.#transfer.decisions(message, out)
         else this.#catchUp.decisions(frame.envelope.token, message, out)
-        return
+        return this.#releaseSpent()
       case 'moved':
-        return this.#catchUp.moved(from, message, out)
+        this.#catchUp.moved(from, message, out)
+        return this.#releaseSpent()
       case 'inquire':
-        return send(out, from, describeCondition(this.state, this.phase, message.epoch), frame.envelope.token)
+        return this.#onInquire(from, frame.envelope.token, message.epoch, out)
       case 'preload':
         return this.#onStage(from, frame.envelope.token, message, out)
       case 'stage':
@@ -173,29 +177,37 @@ export class Replica {
     }
   }
 
+  #onInquire(from: Address, token: number, epoch: Epoch, out: Effect[]): void {
+    send(out, from, describeCondition(this.state, this.phase, this.#opening.upcoming, epoch), token)
+  }
+
   /** The decision that closed an epoch, from somebody who knows that it was made. */
   learn(decision: Decision, out: Effect[]): void {
     const closed = previousEpoch(decision.next.epoch)
     const { topic, opened } = this.state
     const isNamed = isMember(decision.next, this.#host.self.name)
-    const concerned = opened?.configuration.epoch === closed || isNamed || this.#opening.stagedFor === closed
+    const concerned = opened?.configuration.epoch === closed || isNamed || this.#opening.awaits(closed)
     if (!concerned) return
+    const awaited = this.#opening.awaits(closed)
     if (this.state.decisionOf(closed) === undefined) {
       // Those who publish here need not wait for this disk: what is decided is on those that decided it.
       if (opened?.configuration.epoch === closed) this.#tellMoved(decision, out)
       this.state.record({ kind: 'decided', topic, epoch: closed, decision }, out)
     } else this.state.confirm(closed, decision)
-    if (this.#opening.stagedFor === closed && !isNamed) this.#opening.forget()
+    if (awaited && !isNamed) this.#opening.forget(closed)
     this.#opening.decided(decision, out)
+    this.#releaseSpent()
   }
 
   /** Somebody who knows told of a decided configuration. */
   hear(newest: Configuration, out: Effect[]): void {
     this.#catchUp.hear(newest, out)
+    this.#releaseSpent()
   }
 
   peerDown(address: Address): void {
     this.#feeds.forget(address)
+    this.#pulls.forget(address)
     this.#transfer.peerDown(address)
     this.#closing.peerDown(address)
   }
@@ -203,6 +215,7 @@ export class Replica {
   tick(out: Effect[]): void {
     this.#feeds.tick(this.#limits.clientTicks, out)
     this.#gets.tick()
+    this.#pulls.tick(out)
     this.#repair.tick(out)
     this.#transfer.tick(out)
     this.#opening.tick(out)
@@ -217,7 +230,11 @@ export class Replica {
   }
 
   /** An answer to what this server's sequencer stored. */
-  answered(from: ServerName, message: MessageOf<'stored' | 'expected' | 'refused' | 'opened'>, out: Effect[]): void {
+  answered(
+    from: ServerName,
+    message: MessageOf<'stored' | 'expected' | 'refused' | 'opened' | 'room'>,
+    out: Effect[],
+  ): void {
     const { sequencer } = this.#intake
     if (message.kind === 'opened') sequencer?.opened(from, message, out)
     else sequencer?.answered(from, message, out)
@@ -226,6 +243,7 @@ export class Replica {
   }
 
   settle(out: Effect[]): void {
+    this.#pulls.settle(out)
     if (this.#opening.staging) this.#opening.settle(out)
     if (this.phase === 'open') this.#intake.sequencer?.settle(out)
     const { changed } = this.#intake
@@ -251,7 +269,7 @@ export class Replica {
       this.#refuse(from, token, message.epoch, 'bad-batch', `publisher ${message.publisher} is the sequencer's`, out)
       return
     }
-    const verdict = this.#intake.add(from, message, frame.bytes, this.#host.storeFull(), out)
+    const verdict = this.#intake.add(from, message, frame.bytes, out)
     if (verdict === 'stored' || verdict === 'repeated' || verdict === 'early') return
     this.#refuse(from, token, message.epoch, verdict, `publisher ${message.publisher}`, out)
   }
@@ -279,6 +297,10 @@ export class Replica {
         return this.#feeds.credit(from, token, message)
       case 'unsubscribe':
         return this.#feeds.unsubscribe(from, token)
+      case 'ask-room': {
+        const { topic, epoch } = message
+        return send(out, from, { kind: 'room', topic, epoch, isThere: !this.#host.room.full }, token)
+      }
       case 'collect':
         return this.#gets.collect(from, token, message, out)
       case 'complete':
@@ -335,7 +357,7 @@ export class Replica {
     // A retired server serves state transfer; clients are sent on to the members that have taken over.
     if (!isServer && this.#current(message.epoch) && this.phase === 'closed')
       this.#moved(from, token, message.epoch, out)
-    else answerPull(this.state, from, token, message, this.#limits.pullBytesMax, out)
+    else this.#pulls.ask(from, token, message)
   }
 
   #onPulled(from: Address, token: number, message: MessageOf<'pulled'>, out: Effect[]): void {
@@ -347,10 +369,15 @@ export class Replica {
   #askForEnd(out: Effect[]): void {
     const staged = this.#opening.forgottenFor(this.#limits.takeoverTicks * 2)
     if (staged === null) return
-    const source = this.#transfer.anySource
-    if (source !== undefined) this.#catchUp.ask(this.#host.addressOf(source.member), out, staged)
-    // Perhaps it was decided, and everybody who heard it is gone: an engine still knows.
+    // This process may have fetched nothing itself: what the one before it promised names the epoch alone.
     const old = this.state.configurationOf(staged)
+    const { newest } = this.state
+    const later = newest !== null && newest.epoch > staged ? newest.members : []
+    const known = [...(old?.members ?? []), ...later].filter(({ name }) => name !== this.#host.self.name)
+    const member = known[this.#host.random.below(Math.max(1, known.length))]
+    if (member !== undefined) this.#catchUp.ask(this.#host.addressOf(member), out, staged)
+    // Members of both epochs may be gone for good: the arbiters know the newest one, an engine how this one ended.
+    this.#host.askNewest(this.state.topic, (found, into) => this.hear(found, into), out)
     if (old !== undefined) this.#host.askDecider(old, (decision, into) => this.learn(decision, into), out)
   }
 
@@ -380,21 +407,21 @@ export class Replica {
   #onEnabled(from: Address, message: MessageOf<'enabled'>, out: Effect[]): void {
     const opened = this.state.opened?.configuration
     this.state.noteEnabled(message.epoch)
-    if (opened !== undefined && message.epoch <= opened.epoch) return
-    // It is over, and how was not heard here.
-    if (opened !== undefined && this.state.decisionOf(opened.epoch) === undefined) this.#catchUp.ask(from, out)
-    const newest = this.state.newest
-    // Nobody reads the old epochs here any more; that they are closed, and by what, stays known.
-    if (newest !== null && newest.epoch >= message.epoch && !isMember(newest, this.#host.self.name)) {
-      // What is staged for a later epoch may count on what is here.
-      if (!this.#opening.isPromised) this.state.release()
-    }
+    // The opened epoch is over, and its decision has not been heard here.
+    const isOver = opened !== undefined && message.epoch > opened.epoch
+    if (isOver && this.state.decisionOf(opened.epoch) === undefined) this.#catchUp.ask(from, out)
+    this.#releaseSpent()
+  }
+
+  /** Forgets bodies that nothing depends on any more; that their epochs are closed, and by which decisions, stays known. */
+  #releaseSpent(): void {
+    if (this.state.isSpent && !this.#opening.isHolding) this.state.release()
   }
 
   /** Whoever still works for the beginning of the epoch after `closed` need not: a later one is enabled. */
   #tellEnabled(to: Address, token: number, closed: Epoch, out: Effect[]): void {
     const { topic, enabledEpoch } = this.state
-    if (enabledEpoch > nextEpoch(closed)) send(out, to, { kind: 'enabled', topic, epoch: enabledEpoch as Epoch }, token)
+    if (enabledEpoch > nextEpoch(closed)) send(out, to, { kind: 'enabled', topic, epoch: enabledEpoch }, token)
   }
 
   #onOpened(out: Effect[]): void {

@@ -1,18 +1,21 @@
 /**
  * What one server keeps of one topic, and the only place that changes it. What must survive a restart changes only by a record
- * in the log, applied in the same way when it is made and when it is read back. What was heard, enabled, released or dropped
- * as forged is found out again.
+ * in the log, applied in the same way when it is made and when it is read back. Everything else (configurations heard of, enabled
+ * epochs, released bodies, staged bodies dropped as forged) is volatile and found out again after a restart: none of it was
+ * promised to another server.
  */
 import type { Configuration, Decision, Intent } from '../../proto/configuration.ts'
 import { intentOf, isMember } from '../../proto/configuration.ts'
 import { InvariantViolation } from '../../proto/errors.ts'
-import { type Epoch, nextEpoch, previousEpoch, type ServerName, type TopicName } from '../../proto/ids.ts'
+import { beforeFirst, type Epoch, nextEpoch, previousEpoch, type ServerName, type TopicName } from '../../proto/ids.ts'
 import type { Effect } from '../../proto/machine/contract.ts'
 import type { Position, RecordKind } from '../../proto/machine/store.ts'
 import { endOf, fingerprint, type MessageSet, missingCount, noFrontier } from '../../proto/message-set.ts'
+import type { Stake } from '../../proto/stake.ts'
 import { messageBytes } from '../../proto/wire/codec.ts'
 import type { Batch, Message } from '../../proto/wire/messages.ts'
 import { Acceptor } from '../epoch/acceptor.ts'
+import type { Room } from '../host.ts'
 import { Holdings } from './holdings.ts'
 
 /** The newest epoch that this server has opened as one of its members. */
@@ -30,18 +33,22 @@ export class TopicState {
   opened: OpenedEpoch | null = null
   /** Highest configuration that is known to be decided. */
   newest: Configuration | null = null
+  readonly #room: Room
   /** Highest epoch that is known to be enabled. Not kept: it is asked again. */
-  #enabledEpoch = 0
+  #enabledEpoch: Epoch = beforeFirst
   readonly #decisions = new Map<Epoch, Decision>()
   readonly #holdings = new Map<Epoch, Holdings>()
   readonly #staged = new Map<Epoch, Holdings>()
+  /** Epochs for whose end this server has said that it holds everything, while it does not know how they ended. */
+  readonly #promised = new Set<Epoch>()
 
-  constructor(topic: TopicName, self: ServerName) {
+  constructor(topic: TopicName, self: ServerName, room: Room) {
     this.topic = topic
     this.self = self
+    this.#room = room
   }
 
-  get enabledEpoch(): number {
+  get enabledEpoch(): Epoch {
     return this.#enabledEpoch
   }
 
@@ -51,7 +58,7 @@ export class TopicState {
   }
 
   noteEnabled(epoch: Epoch): void {
-    this.#enabledEpoch = Math.max(this.#enabledEpoch, epoch)
+    if (epoch > this.#enabledEpoch) this.#enabledEpoch = epoch
   }
 
   /** Somebody who knows told of a decided configuration; kept only until the next restart. */
@@ -78,6 +85,27 @@ export class TopicState {
   /** What may be read of an epoch here: null unless it is the opened one or a closed one that is complete. */
   readable(of: Epoch): Holdings | null {
     return this.#holdings.get(of) ?? null
+  }
+
+  /** Epochs of which a coordinator may count on what is staged here, the oldest first. */
+  get promised(): ReadonlySet<Epoch> {
+    return this.#promised
+  }
+
+  /**
+   * Whether no other server may need anything that this one holds: a later epoch than its own is enabled, no epoch that is still to
+   * be enabled names it, and every promise to keep what is staged has been settled by the decision of its epoch.
+   */
+  get isSpent(): boolean {
+    const { newest, opened, self } = this
+    const enabled = this.#enabledEpoch
+    if (newest === null || newest.epoch < enabled || isMember(newest, self)) return false
+    if (enabled <= (opened?.configuration.epoch ?? 0) || this.#promised.size > 0) return false
+    for (let of = enabled; of < newest.epoch; of = nextEpoch(of)) {
+      const next = this.#decisions.get(of)?.next
+      if (next !== undefined && isMember(next, self)) return false
+    }
+    return true
   }
 
   staged(of: Epoch): Holdings {
@@ -139,21 +167,40 @@ export class TopicState {
     return true
   }
 
-  /** Takes a batch into the opened epoch. The caller has checked that it is its publisher's next one. */
-  store(batch: Batch, bytes: Uint8Array, out: Effect[]): void {
+  /**
+   * Takes a batch into the opened epoch. The caller has checked that it is its publisher's next one.
+   * @returns false where nothing was done because the disk has no room for it
+   */
+  store(batch: Batch, bytes: Uint8Array, out: Effect[]): boolean {
     const { opened } = this
     if (opened === null || opened.wedgedFor !== null || opened.configuration.epoch !== batch.epoch) {
       throw new InvariantViolation('I7', `batch of epoch ${batch.epoch} stored while it is not open`)
     }
+    if (!this.#room.admits(bytes.length)) return false
     const slot = opened.holdings.add(batch)
     out.push({ kind: 'persist', record: 'batch', bytes, placement: opened.holdings.index, slot })
+    return true
   }
 
-  /** Keeps a batch for an epoch change: apart from what is stored, told to nobody, read by nobody until it is decided. */
-  stage(batch: Batch, bytes: Uint8Array, out: Effect[]): void {
+  /**
+   * Keeps a batch for an epoch change: apart from what is stored, told to nobody, read by nobody until it is decided.
+   * @returns false where nothing was done because the disk has no room for it
+   */
+  stage(batch: Batch, bytes: Uint8Array, out: Effect[]): boolean {
+    if (!this.#room.admits(bytes.length)) return false
     const holdings = this.#stageable(batch)
     const slot = holdings.add(batch)
     out.push({ kind: 'persist', record: 'staged', bytes, placement: holdings.index, slot })
+    return true
+  }
+
+  /**
+   * Promises to keep what is staged for the end of an epoch until its decision is known. On disk before a coordinator is told, so
+   * that it outlives this process as the staged bodies do.
+   */
+  promise(of: Epoch, stake: Stake, out: Effect[]): void {
+    if (this.#promised.has(of) || this.#decisions.has(of)) return
+    this.record({ kind: 'staged', topic: this.topic, epoch: of, stake, missing: 0 }, out)
   }
 
   /** Whether the batch is what state transfer wants next of its publisher. */
@@ -229,6 +276,9 @@ export class TopicState {
         return this.#learn(message.epoch, message.decision)
       case 'opening':
         return this.#open(message.decision)
+      case 'staged':
+        if (!this.#decisions.has(message.epoch)) this.#promised.add(message.epoch)
+        return
       default:
         throw new InvariantViolation('log', `record of kind ${message.kind} does not belong to a topic`)
     }
@@ -247,6 +297,7 @@ export class TopicState {
       return
     }
     this.#decisions.set(of, decision)
+    this.#promised.delete(of)
     if (this.newest === null || decision.next.epoch > this.newest.epoch) this.newest = decision.next
     // What is staged for an epoch whose successor does not name this server is of no use to anybody.
     if (!isMember(decision.next, this.self)) this.#staged.delete(of)

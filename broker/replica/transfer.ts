@@ -10,6 +10,7 @@ import { type Address, type Epoch, nextEpoch, previousEpoch } from '../../proto/
 import { type Effect, send } from '../../proto/machine/contract.ts'
 import { contains, emptySet, type MessageSet, missingCount, union } from '../../proto/message-set.ts'
 import type { Batch, MessageOf, Source } from '../../proto/wire/messages.ts'
+import { grown } from '../epoch/rivalry.ts'
 import type { Host, Limits } from '../host.ts'
 import { Following } from './following.ts'
 import type { TopicState } from './topic-state.ts'
@@ -31,6 +32,8 @@ interface Request {
   batches: number
   /** It sent what does not fit what another source had given. */
   isMismatched: boolean
+  /** The disk had no room for a batch of it. */
+  isCutShort: boolean
 }
 
 export class Transfer {
@@ -65,12 +68,6 @@ export class Transfer {
     this.#limits = limits
     this.#bytes = limits.pullBytes
     this.#following = new Following(state.topic, limits.pullBytesMax)
-  }
-
-  /** Somebody who may know how the epoch ended that is staged for. */
-  get anySource(): Source | undefined {
-    const sources = this.#goal?.sources ?? []
-    return sources[this.#host.random.below(Math.max(1, sources.length))]
   }
 
   get busy(): boolean {
@@ -157,8 +154,8 @@ export class Transfer {
       this.#stopMixing(batch.epoch)
       return
     }
-    this.#request.batches++
-    this.#state.stage(batch, bytes, out)
+    if (this.#state.stage(batch, bytes, out)) this.#request.batches++
+    else this.#request.isCutShort = true
   }
 
   pulled(message: MessageOf<'pulled'>, out: Effect[]): void {
@@ -167,7 +164,9 @@ export class Transfer {
     if (request === null) return
     const { pullBytes, pullBytesMax } = this.#limits
     this.#bytes = message.more ? Math.min(this.#bytes * 2, pullBytesMax) : pullBytes
-    if (message.more) {
+    // What was not taken is asked for again, once there is room.
+    if (request.isCutShort) this.#resume = null
+    else if (message.more) {
       this.#resume = { source: this.#source, epoch: message.epoch, slot: message.resume }
     } else {
       // What does not fit is asked of the same source again, from the beginning.
@@ -195,7 +194,7 @@ export class Transfer {
   tick(out: Effect[]): void {
     this.#following.tick(out)
     if (this.#goal !== null && this.#following.isOf(this.#goal.epoch)) this.#watch(this.#goal)
-    if (this.#request !== null && ++this.#request.silentTicks > this.#limits.requestTicks) {
+    if (this.#request !== null && ++this.#request.silentTicks > grown(this.#limits.requestTicks, this.#failures)) {
       this.#request = null
       this.#source++
       this.#fruitless++
@@ -212,6 +211,8 @@ export class Transfer {
       this.#ask('chain', gap, undefined, goal, out)
       return
     }
+    // No body would be taken: asked for at a tick that finds room.
+    if (this.#host.room.full) return
     for (const past of this.#pastEpochs(goal.epoch)) {
       const closing = this.#state.decisionOf(past)?.closing
       if (closing === undefined || this.#state.missing(past, closing) === 0) continue
@@ -242,8 +243,10 @@ export class Transfer {
     if (batch.epoch !== this.#following.epoch) return
     this.#failures = 0
     this.#following.received(batch.body.length, out)
-    if (this.#state.stageContinues(batch)) this.#state.stage(batch, bytes, out)
-    else if (this.#state.dropMismatch(batch)) this.#stopMixing(batch.epoch)
+    if (this.#state.stageContinues(batch)) {
+      // Without room, reading along begins anew behind what is here once there is some.
+      if (!this.#state.stage(batch, bytes, out)) this.#following.end()
+    } else if (this.#state.dropMismatch(batch)) this.#stopMixing(batch.epoch)
     // One before it was lost: it begins anew behind what is here.
     else if (this.#state.stageSkips(batch)) this.#following.end()
   }
@@ -291,7 +294,7 @@ export class Transfer {
     const token = this.#host.nextToken()
     const to = this.#host.addressOf(source.member)
     const { topic } = this.#state
-    this.#request = { token, epoch, what, silentTicks: 0, batches: 0, isMismatched: false }
+    this.#request = { token, epoch, what, silentTicks: 0, batches: 0, isMismatched: false, isCutShort: false }
     if (what === 'chain') {
       send(out, to, { kind: 'chain', topic, epoch }, token)
       return

@@ -9,6 +9,7 @@
  * nothing, and the epoch is ended.
  */
 import { crc32 } from 'node:zlib'
+import { FullServers } from '../../client-sdk/full-servers.ts'
 import { EpochWindow } from '../../client-sdk/operations/epoch-window.ts'
 import { Outgoing } from '../../client-sdk/operations/outgoing.ts'
 import { CausalQueue, type Stamped } from '../../proto/causal-queue.ts'
@@ -33,7 +34,9 @@ export class Sequencer {
 
   constructor(configuration: Configuration, addressOf: (member: Member) => Member['address']) {
     this.configuration = configuration
-    this.#window = new EpochWindow(configuration, sequencerPublisher, { addressOf }, windowLimits)
+    // Its records have no caller that could give up.
+    const reach = { addressOf, isUp: () => true, full: new FullServers() }
+    this.#window = new EpochWindow(configuration, sequencerPublisher, reach, windowLimits)
   }
 
   /** How long something has been waiting for a cause that is not here. */
@@ -62,9 +65,10 @@ export class Sequencer {
     this.#window.add(new Outgoing(emptyBody, 1, emptyCheck, this.#time, [], { ranks: { ends } }), out)
   }
 
-  answered(from: ServerName, message: MessageOf<'stored' | 'expected' | 'refused'>, out: Effect[]): void {
+  answered(from: ServerName, message: MessageOf<'stored' | 'expected' | 'refused' | 'room'>, out: Effect[]): void {
     if (message.kind === 'stored') this.#window.stored(from, message, out)
     else if (message.kind === 'expected') this.#window.expected(from, message, out)
+    else if (message.kind === 'room') this.#window.room(from, message, out)
     else this.#window.refused(from, message)
   }
 

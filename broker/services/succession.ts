@@ -3,7 +3,7 @@
  * messages wait for a place. Then the epoch is ended, and the next one has another sequencer. Every member watches, after a
  * patience of its own, so that they do not rival; one of them wins.
  */
-import { type Configuration, type Intent, isMember, type Member } from '../../proto/configuration.ts'
+import { type Configuration, type Intent, isMember, type Member, maySucceed } from '../../proto/configuration.ts'
 import { sequencerPublisher } from '../../proto/ids.ts'
 import type { Effect } from '../../proto/machine/contract.ts'
 import type { Host, Limits } from '../host.ts'
@@ -63,6 +63,6 @@ export class Succession {
     if (serving.mode === 'fault-masking' || alive.length === serving.members.length) return serving.members
     const spares = this.#host.alive().filter(({ name }) => !isMember(serving, name))
     const members = [...alive, ...place(serving.topic, spares, serving.members.length - alive.length)]
-    return members.length < Math.max(2, serving.membersMin) ? null : members
+    return maySucceed(serving, members) ? members : null
   }
 }

@@ -1,6 +1,6 @@
 /**
  * Which member is given which message: what waits first, then what is new, epoch by epoch; always to the member that holds least.
- * The same for everybody who starts from the same state.
+ * All members that start from the same state come to the same result.
  */
 import { type Epoch, formatMessageId, type PublisherId, sequence } from '../../proto/ids.ts'
 import type { MemberId } from './messages.ts'
@@ -11,13 +11,15 @@ export interface Item {
   readonly epoch: Epoch
   readonly publisher: PublisherId
   readonly sequence: number
-  /** How often it was handed out, this time included. */
+  /** How often a member handed it to its reader, as far as members said so. */
   deliveries: number
   holder: MemberId | null
-  /** While nobody holds it: not before that time of the records. */
+  /** While no member holds it: the log time before which it is not handed out again. */
   dueMs: number
-  /** It was delivered too often: whoever holds it puts it aside. */
+  /** It was delivered too often: its holder puts it aside. */
   isDead: boolean
+  /** Its holder has said that its reader is given it; before that it only waits in the holder's buffer. */
+  isBegun: boolean
 }
 
 export interface Member {
@@ -25,6 +27,8 @@ export interface Member {
   readonly leaseMs: number
   /** Number of its last wish that was applied. */
   applied: number
+  /** Log time of the record with that wish: silence is counted from here. */
+  heardMs: number
   held: number
 }
 
@@ -53,7 +57,7 @@ export function handOutAgain(
   if (waiting === 0) return count
   for (const item of items.values()) {
     if (item.holder !== null || item.dueMs > timeMs) continue
-    const id = leastLoaded(members)
+    const id = leastLoaded(members, timeMs)
     if (id === null) return count
     count++
     grant(members, item, id, granted)
@@ -66,12 +70,13 @@ export function handOutNew(
   members: Members,
   items: Map<string, Item>,
   epochs: ReadonlyMap<Epoch, EpochProgress>,
+  timeMs: number,
   granted: Item[],
 ): void {
   for (const [of, { publishers }] of epochs) {
     let fresh = 0
     for (const { next, end } of publishers.values()) fresh += end - next + 1
-    if (fresh > 0 && !handOutEpoch(members, items, of, publishers, fresh, granted)) return
+    if (fresh > 0 && !handOutEpoch(members, items, of, publishers, fresh, timeMs, granted)) return
   }
 }
 
@@ -82,15 +87,16 @@ function handOutEpoch(
   of: Epoch,
   publishers: EpochProgress['publishers'],
   fresh: number,
+  timeMs: number,
   granted: Item[],
 ): boolean {
-  const takers = [...members.values()].filter((member) => member.held < member.capacity).length
+  const takers = [...members.values()].filter((member) => isTaking(member, timeMs)).length
   const runLength = Math.min(runMax, Math.ceil(fresh / Math.max(1, takers)))
   for (let isOver = false; !isOver; ) {
     isOver = true
     for (const [publisher, progress] of publishers) {
       if (progress.next > progress.end) continue
-      const id = items.size < itemsMax ? leastLoaded(members) : null
+      const id = items.size < itemsMax ? leastLoaded(members, timeMs) : null
       const member = id === null ? undefined : members.get(id)
       if (id === null || member === undefined) return false
       isOver = false
@@ -111,26 +117,40 @@ function grant(members: Members, item: Item, id: MemberId, granted: Item[]): voi
   member.held++
   item.holder = id
   item.dueMs = 0
-  // To be put aside is not to be delivered.
-  if (!item.isDead) item.deliveries++
   granted.push(item)
 }
 
-/** Who holds least and has room; of equals, who joined first. */
-function leastLoaded(members: Members): MemberId | null {
-  let least: MemberId | null = null
-  let leastHeld = Number.POSITIVE_INFINITY
-  for (const [id, { held, capacity }] of members) {
-    if (held >= capacity || held >= leastHeld) continue
-    least = id
-    leastHeld = held
+/** The member that holds least, of those with room that are heard; of equals, the one that was heard last. */
+function leastLoaded(members: Members, timeMs: number): MemberId | null {
+  let leastId: MemberId | null = null
+  let least: Member | null = null
+  for (const [id, member] of members) {
+    if (!isTaking(member, timeMs)) continue
+    if (least !== null && (member.held - least.held || least.heardMs - member.heardMs) >= 0) continue
+    leastId = id
+    least = member
   }
-  return least
+  return leastId
+}
+
+/** A member says that it lives every third of its lease: one that was silent for longer than half of it may be dead. */
+function isTaking({ held, capacity, heardMs, leaseMs }: Member, timeMs: number): boolean {
+  return held < capacity && timeMs - heardMs <= leaseMs / 2
 }
 
 export function itemOf(of: Epoch, publisher: PublisherId, number: number): Item {
   const id = idOf(of, publisher, number)
-  return { id, epoch: of, publisher, sequence: number, deliveries: 0, holder: null, dueMs: 0, isDead: false }
+  return {
+    id,
+    epoch: of,
+    publisher,
+    sequence: number,
+    deliveries: 0,
+    holder: null,
+    dueMs: 0,
+    isDead: false,
+    isBegun: false,
+  }
 }
 
 export function idOf(of: Epoch, publisher: PublisherId, number: number): string {

@@ -1,4 +1,4 @@
-/** What one member of a group holds: granted in this order, fetched as far as there is room, and given to the reader. */
+/** The messages that one member of a group holds: granted in this order, fetched as far as there is room, given to the reader. */
 import type { TopicName } from '../../proto/ids.ts'
 import type { Batch } from '../../proto/wire/messages.ts'
 import { entriesOf, type Headers } from '../entries.ts'
@@ -10,6 +10,7 @@ import type { GroupPorts } from './ports.ts'
 /** One message that this member holds. */
 export interface Job {
   readonly id: string
+  /** Of this one: how often a reader was given the message, this time included. */
   readonly deliveries: number
   readonly isDead: boolean
   readonly batch: Batch
@@ -65,7 +66,9 @@ export class Inbox {
     for (const { id, epoch, publisher, sequence, deliveries, isDead: isTooOften } of items) {
       const item = { epoch, publisher, sequence }
       const isDead = isTooOften && putsAside
-      const slot: Slot = { id, item, deliveries, isDead, isAsked: false, job: null, bytes: 0 }
+      // A message that is handed to the reader is delivered once more by that.
+      const counted = isDead ? deliveries : deliveries + 1
+      const slot: Slot = { id, item, deliveries: counted, isDead, isAsked: false, job: null, bytes: 0 }
       this.#queue.push(slot)
       this.#held.set(id, slot)
     }
@@ -73,11 +76,14 @@ export class Inbox {
   }
 
   /** The oldest one, when it is here: what was granted in order is given in order. */
-  take(): Job | null {
+  get oldest(): Job | null {
     const [slot] = this.#queue
-    if (slot?.job == null || slot.isDead) return null
+    return slot?.job == null || slot.isDead ? null : slot.job
+  }
+
+  /** Takes the oldest one out, for the reader. */
+  take(): void {
     this.#queue.shift()
-    return slot.job
   }
 
   takeDead(): Job | null {
@@ -93,11 +99,6 @@ export class Inbox {
     this.#bytes -= slot.bytes
     this.#ask()
     return true
-  }
-
-  /** Ids of what was never given to the reader. */
-  unread(): string[] {
-    return this.#queue.map((slot) => slot.id)
   }
 
   clear(): void {

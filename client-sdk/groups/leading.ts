@@ -1,13 +1,14 @@
 /**
- * What the leader of an epoch of a group's log does: it repeats the members' wishes in one order, tells what is durable in the
- * topic, and takes members for dead that were silent for longer than their lease. All of it counts only once it stands in the
- * log; its clock decides nothing but when to write.
+ * The part of a leader in its epoch of a group's log: it repeats the members' wishes in one order, notes which messages are
+ * durable in the topic, and takes members for dead that were silent for longer than their lease, in log time. All of it counts only once it
+ * stands in the log.
  */
 import { type Epoch, nextEpoch, type PublisherId } from '../../proto/ids.ts'
-import type { Entry, MemberId, RecordMessage, WishMessage } from './messages.ts'
+import { pulseMs } from './log-time.ts'
+import type { Entry, MemberId, RecordMessage, Wish, WishMessage } from './messages.ts'
 import type { GroupState } from './state.ts'
 
-/** What became durable in the topic: `ends` by publisher; `closed`: the epoch is over and these are its last. */
+/** Messages that became durable in the topic: `ends` by publisher; `closed`: the epoch is over and these are its last. */
 export type StoredUpdate =
   | {
       readonly kind: 'stored'
@@ -32,30 +33,29 @@ export class Leading {
   #isRecordDue = true
   /** Number of each member's last wish that stands in a record of this epoch, durable or not. */
   readonly #taken = new Map<MemberId, number>()
-  readonly #heardMs: Map<MemberId, number>
+  /** Log time of each member's last wish that stands in a record which was not read yet, perhaps. */
+  readonly #heardMs = new Map<MemberId, number>()
   readonly #expiring = new Set<MemberId>()
-  #tickedMs: number
+  #writtenMs = Number.NEGATIVE_INFINITY
   #hasFed = false
-  /** Epoch of the topic that is told next. */
+  /** Epoch of the topic whose messages are noted next. */
   #feeding: Epoch | null = null
   /** Told, and not written yet: epoch by epoch. */
   readonly #stored = new Map<Epoch, { ends: Map<PublisherId, number>; closed: boolean }>()
 
-  /** @param heardMs when this process read the last wish of each member, whoever led then */
-  constructor(claim: string, member: MemberId, heardMs: Map<MemberId, number>, nowMs: number) {
+  constructor(claim: string, member: MemberId) {
     this.#claim = claim
     this.#member = member
-    this.#tickedMs = nowMs
-    this.#heardMs = heardMs
   }
 
-  wish(message: WishMessage, state: GroupState): void {
+  /** @param timeMs log time */
+  wish(message: WishMessage, state: GroupState, timeMs: number): void {
     const { member, number } = message
-    const applied = state.appliedOf(member) ?? 0
-    const taken = Math.max(applied, this.#taken.get(member) ?? 0)
-    if (taken === 0 && (number !== 1 || !state.mayJoin(member))) return
-    if (number !== taken + 1) return
+    const taken = this.#taken.get(member) ?? 0
+    const isNext = taken > (state.appliedOf(member) ?? 0) ? number === taken + 1 : state.awaits(member, number)
+    if (!isNext) return
     this.#taken.set(member, number)
+    this.#heardMs.set(member, timeMs)
     this.#entries.push(message)
   }
 
@@ -74,20 +74,20 @@ export class Leading {
     known.closed ||= update.closed
   }
 
-  tick(state: GroupState, nowMs: number, wallMs: number, ownLeaseMs: number): void {
-    // This process stood still: the others were not silent, they were not heard.
-    if (nowMs - this.#tickedMs > ownLeaseMs / 2) for (const id of state.memberIds()) this.#heardMs.set(id, nowMs)
-    this.#tickedMs = nowMs
+  /**
+   * @param nowMs by this process' monotonic clock
+   * @param timeMs log time
+   */
+  tick(state: GroupState, nowMs: number, timeMs: number): void {
     for (const id of state.memberIds()) {
-      if (id === this.#member) continue
-      const heardMs = this.#heardMs.get(id)
-      if (heardMs === undefined) this.#heardMs.set(id, nowMs)
-      else if (nowMs - heardMs > state.leaseMsOf(id) && !this.#expiring.has(id)) {
-        this.#expiring.add(id)
-        this.#entries.push({ kind: 'expire', member: id })
-      }
+      if (id === this.#member || this.#expiring.has(id)) continue
+      const heardMs = Math.max(state.heardMsOf(id), this.#heardMs.get(id) ?? 0)
+      if (timeMs - heardMs <= state.leaseMsOf(id)) continue
+      this.#expiring.add(id)
+      this.#entries.push({ kind: 'expire', member: id })
     }
-    if (state.isDue(wallMs)) this.#isRecordDue = true
+    const pulse = pulseMs(state, this.#member)
+    if (state.isDue(timeMs) || (pulse !== null && nowMs - this.#writtenMs >= pulse)) this.#isRecordDue = true
   }
 
   /** Where to read the topic from, once, when that is known. */
@@ -97,15 +97,17 @@ export class Leading {
     return state.feedingEpoch
   }
 
-  records(state: GroupState, wallMs: number): RecordMessage[] {
+  records(state: GroupState, nowMs: number, timeMs: number): RecordMessage[] {
     this.#takeStored(state)
     const records: RecordMessage[] = []
     while (this.#isRecordDue || this.#entries.length > 0) {
       this.#isRecordDue = false
+      this.#writtenMs = nowMs
       const index = this.#index++
-      const entries = this.#takeEntries()
-      const record = { kind: 'record', claim: this.#claim, by: this.#member, index, timeMs: wallMs, entries } as const
-      records.push(index === 0 ? { ...record, snapshot: state.snapshot() } : record)
+      const head = { kind: 'record', claim: this.#claim, by: this.#member, index, timeMs } as const
+      // A snapshot may fill a message alone.
+      if (index === 0) records.push({ ...head, entries: [], snapshot: state.snapshot() })
+      else records.push({ ...head, entries: this.#takeEntries() })
     }
     return records
   }
@@ -118,7 +120,7 @@ export class Leading {
     return this.#entries.splice(0, count)
   }
 
-  /** Epochs in their order: the next one once the one before is told to its end. */
+  /** Epochs in their order: the next one once the one before is noted to its end. */
   #takeStored(state: GroupState): void {
     if (!state.isStarted) return
     let next = this.#feeding ?? state.feedingEpoch
@@ -139,5 +141,19 @@ function sizeOf(entry: Entry | undefined): number {
   if (entry?.kind !== 'wish') return entryBytes
   const { wish } = entry
   if (wish.kind === 'join') return entryBytes + wish.start.seen.length * endBytes
-  return entryBytes + ('runs' in wish ? wish.runs.length * endBytes * 2 : 0)
+  return entryBytes + runCountOf(wish) * endBytes * 2
+}
+
+function runCountOf(wish: Wish): number {
+  switch (wish.kind) {
+    case 'work':
+      return wish.done.length + wish.begun.length
+    case 'nak':
+      return wish.runs.length
+    case 'leave':
+      return wish.unread.length
+    case 'join':
+    case 'alive':
+      return 0
+  }
 }

@@ -17,7 +17,7 @@ export interface LogStart {
   readonly isEmpty: boolean
 }
 
-/** Finds the log, or makes it beside its topic. */
+/** Finds the log, or makes it with its topic's members. */
 export async function findLog(ports: GroupPorts, name: TopicName, topic: Configuration): Promise<LogStart> {
   const configuration = await madeBeside(ports.admin, name, topic)
   for (let at = configuration.epoch; ; at = previousEpoch(at)) {
@@ -29,7 +29,7 @@ export async function findLog(ports: GroupPorts, name: TopicName, topic: Configu
 }
 
 async function hasSnapshot(ports: GroupPorts, name: TopicName, of: Epoch, changeId: string): Promise<boolean> {
-  const since = formatCursor(name, { epoch: of, seen: emptySet })
+  const since = formatCursor(ports.machine.cluster, name, { epoch: of, seen: emptySet })
   const { messages } = await ports.topic(name).get({ level: 'durable', since })
   return messages.some((message) => {
     if (message.epoch !== of) return false
@@ -38,7 +38,7 @@ async function hasSnapshot(ports: GroupPorts, name: TopicName, of: Epoch, change
   })
 }
 
-/** The change that ended an epoch tells who leads the next one. */
+/** The change that ended an epoch says which member leads the next one. */
 function decisionThatBegan({ machine, loop }: GroupPorts, name: TopicName, of: Epoch): Promise<Decision | null> {
   const before = of > 0 ? previousEpoch(of) : epoch(0)
   return new Promise((resolve) => {

@@ -1,8 +1,8 @@
 /**
- * What stands in the log of a group: wishes of its members, and records of its leader. A record repeats wishes in the order in
+ * Messages in the log of a group: wishes of its members, and records of its leader. A record repeats wishes in the order in
  * which all members apply them; a wish that no record repeats has no effect.
  *
- * JSON, because it is small, rare beside the messages it is about, and may be looked at with `epochcast get`.
+ * JSON, because it is small, rarer than the messages it is about, and may be looked at with `epochcast get`.
  */
 import type { Epoch, PublisherId } from '../../proto/ids.ts'
 import { isEnds, isNatural, isRuns, isSettings, isSnapshot, isStart, isText } from './shapes.ts'
@@ -26,7 +26,7 @@ export interface Start {
   readonly seen: Ends
 }
 
-/** What is agreed about a group; the member that joined last says. */
+/** Limits that a group agrees on; the member that joined last sets them. */
 export interface GroupSettings {
   /** Deliveries of one message after which it is put aside; 0: never. */
   readonly deliveriesMax: number
@@ -42,11 +42,15 @@ export type Wish =
       readonly settings: GroupSettings
       readonly start: Start
     }
-  /** `unread`: was never given to anybody, so it does not count as delivered. */
+  /** `unread`: the member began these and its reader was never given them, so they do not count as delivered. */
   | { readonly kind: 'leave'; readonly unread: readonly Run[] }
   | { readonly kind: 'alive' }
-  | { readonly kind: 'ack'; readonly runs: readonly Run[] }
+  /** `begun`: messages that the member hands to its reader now; only this makes a delivery of holding. `done`: answered. */
+  | { readonly kind: 'work'; readonly done: readonly Run[]; readonly begun: readonly Run[] }
   | { readonly kind: 'nak'; readonly runs: readonly Run[]; readonly delayMs: number }
+
+/** Longest time, in milliseconds, after which a message may be asked to be given again: a year. */
+export const delayMsMax: number = 366 * 24 * 3_600_000
 
 /** A member numbers its wishes 1, 2, 3 …; they are applied in that order, each once. */
 export interface WishMessage {
@@ -61,16 +65,17 @@ export type Entry =
   | { readonly kind: 'expire'; readonly member: MemberId }
   /** These messages of the topic are durable; `closed`: the epoch ended, and they are all. */
   | { readonly kind: 'stored'; readonly epoch: Epoch; readonly ends: Ends; readonly closed: boolean }
-  /** What came before `to` is not kept any more. */
+  /** Epochs before `to` are not kept any more. */
   | { readonly kind: 'gap'; readonly to: Epoch }
 
 export interface RecordMessage {
   readonly kind: 'record'
-  /** Id of the change that began this epoch of the log: only who asked for it may write records in it. */
+  /** Id of the change that began this epoch of the log: only the member that asked for it may write records in it. */
   readonly claim: string
   readonly by: MemberId
   /** 0, 1, 2 … within the epoch; 0 carries the state at the end of all epochs before. */
   readonly index: number
+  /** Log time (`log-time.ts`), in whole milliseconds. */
   readonly timeMs: number
   readonly entries: readonly Entry[]
   readonly snapshot?: Snapshot
@@ -78,9 +83,16 @@ export interface RecordMessage {
 
 export interface Snapshot {
   readonly timeMs: number
-  readonly isStarted: boolean
+  /** Where the group began; null before its first member. */
+  readonly founded: Start | null
   readonly settings: GroupSettings
-  readonly members: readonly (readonly [id: MemberId, capacity: number, leaseMs: number, applied: number])[]
+  readonly members: readonly (readonly [
+    id: MemberId,
+    capacity: number,
+    leaseMs: number,
+    applied: number,
+    heardMs: number,
+  ])[]
   readonly gone: readonly MemberId[]
   readonly epochs: readonly (readonly [
     epoch: Epoch,
@@ -95,6 +107,7 @@ export interface Snapshot {
     holder: MemberId,
     dueMs: number,
     isDead: boolean,
+    isBegun: boolean,
   ])[]
 }
 
@@ -130,10 +143,10 @@ function isWish(value: unknown): value is Wish {
       return isRuns(wish.unread)
     case 'alive':
       return true
-    case 'ack':
-      return isRuns(wish.runs)
+    case 'work':
+      return isRuns(wish.done) && isRuns(wish.begun)
     case 'nak':
-      return isRuns(wish.runs) && isNatural(wish.delayMs)
+      return isRuns(wish.runs) && isNatural(wish.delayMs) && wish.delayMs <= delayMsMax
     default:
       return false
   }

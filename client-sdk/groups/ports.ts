@@ -1,4 +1,4 @@
-/** What a group needs of the client that it lives in. */
+/** Parts of its client that a group uses. */
 import type { Configuration } from '../../proto/configuration.ts'
 import type { EpochcastError } from '../../proto/errors.ts'
 import type { Loop } from '../../proto/machine/loop.ts'
@@ -10,7 +10,10 @@ import type { EventStream, Message } from '../stream.ts'
 
 /** A topic, as the group uses it: its log, or where it puts messages aside. */
 export interface PlainTopic {
-  publish(value: Uint8Array, options?: AllProperties & { readonly onEpochEnd?: 'settle' }): Promise<unknown>
+  /** Publishes bytes with a header as `properties.ts` writes it. */
+  send(payload: Uint8Array, header: Uint8Array, onEpochEnd?: 'settle'): Promise<{ readonly status: string }>
+  /** Makes it where it is not there, where the servers allow that. */
+  configuration(options: { readonly create: true }): Promise<Configuration>
   get(options: { readonly level: 'durable'; readonly since: Cursor }): Promise<{
     readonly messages: readonly Message<Uint8Array>[]
   }>
@@ -27,5 +30,9 @@ export interface GroupPorts {
   closed(): EpochcastError | null
   /** @returns a function that takes it back */
   onClose(run: () => void): () => void
+  /** Runs before the client closes. @returns a function that takes it back */
+  onLeave(run: () => Promise<unknown>): () => void
+  /** A message was delivered too often and is put aside. */
+  putAside?(message: { readonly properties: AllProperties; readonly deliveries: number }): Promise<unknown>
   newId(): string
 }

@@ -8,7 +8,9 @@ import { isLike, likeTopic } from '../companion.ts'
 import { formatCursor } from '../cursor.ts'
 import { Frontiers } from '../operations/frontiers.ts'
 import { Watch } from '../operations/watch.ts'
+import { noHeader } from '../properties.ts'
 import type { EventStream } from '../stream.ts'
+import { deadLetterHeader } from './dead-letters.ts'
 import { Inbox, type Job } from './inbox.ts'
 import { findLog } from './log.ts'
 import { decodeLogMessage, encodeLogMessage, type GroupSettings, type LogMessage, type Start } from './messages.ts'
@@ -27,13 +29,29 @@ export interface SessionOptions {
   start(): Promise<Start>
 }
 
-interface Answer {
-  readonly ids: readonly string[]
-  resolve(refused: readonly string[]): void
+/**
+ * Outcome of an answer: `done`; `not-held`: agreed that another member is given the message; `unknown`: this member ended
+ * before it was agreed.
+ */
+export type Answered = 'done' | 'not-held' | 'unknown'
+
+interface Told {
+  readonly id: string
+  told(answered: Answered): void
 }
 
+const nothing = new Uint8Array(0)
 const rollBytes = 4 * 1024 * 1024
 const ticksPerLease = 25
+/** A tick never comes later, however long the lease is: it is what joining, delays and new leaders wait for. */
+const tickMaxMs = 50
+const tickMinMs = 5
+/** A change of the log's epoch that takes longer is given up, and asked for anew. */
+const claimTimeoutMs = 5_000
+/** Leaving takes no longer, whether a server answers or not. */
+const leaveMaxMs = 3_000
+/** Until a message that could not be put aside is tried again. */
+const putAsideRetryMs = 5_000
 
 export class GroupSession {
   readonly #ports: GroupPorts
@@ -49,10 +67,15 @@ export class GroupSession {
   #feed: Frontiers | null = null
   #watch: Watch | null = null
   #timer: NodeJS.Timeout | undefined
-  #acks: { readonly id: string; readonly told: (isHeld: boolean) => void }[] = []
-  readonly #answers = new Map<number, Answer>()
+  /** Contents of the next wish: answers of the reader, and the messages that it was handed. */
+  #done: Told[] = []
+  #begun: Told[] = []
+  readonly #answers = new Map<number, readonly Told[]>()
+  /** Where deliveries are limited: the message that is the reader's once it is agreed that this member begins it. */
+  #next: { readonly job: Job; isAgreed: boolean } | null = null
   #failure: EpochcastError | null = null
   #isOver = false
+  #leaving: Promise<void> | null = null
 
   constructor(ports: GroupPorts, options: SessionOptions, wake: () => void) {
     this.#ports = ports
@@ -80,39 +103,74 @@ export class GroupSession {
     return this.#node?.isJoined === true
   }
 
-  /** The next message for the reader; null when none is here, or when others may have been given what is. */
-  take(): Job | null {
-    if (this.#node?.isSure(performance.now()) !== true) return null
-    return this.#inbox.take()
+  /** Where the group began to read its topic; null while that is not known. */
+  get founded(): Start | null {
+    return this.#node?.state?.founded ?? null
   }
 
-  /** @returns false when this member did not hold it any more; what is answered in one turn is written at once */
-  ack(job: Job): Promise<boolean> {
+  /** It has ended or is about to: its reader is given nothing more. */
+  get isLeaving(): boolean {
+    return this.#leaving !== null || this.#isOver
+  }
+
+  /**
+   * The next message for the reader; null when none is here, or when others may have been given what is. Only what is taken here
+   * counts as delivered. Where deliveries are limited that is agreed before the reader has the message, so that one which ends
+   * its process is counted, and none that waited behind it.
+   */
+  take(): Job | null {
+    const node = this.#node
+    if (node === null || this.isLeaving || !node.isSure(performance.now())) return null
+    const job = this.#inbox.oldest
+    if (job === null) return null
+    if (this.#next?.job !== job) {
+      const isLimited = (node.state?.settings.deliveriesMax ?? 0) > 0
+      const next = { job, isAgreed: !isLimited }
+      this.#next = next
+      this.#later(this.#begun, job.id, (answered) => {
+        if (answered === 'done') next.isAgreed = true
+      })
+    }
+    if (!this.#next.isAgreed) return null
+    this.#next = null
+    this.#inbox.take()
+    return job
+  }
+
+  /** Answers of one turn are written in one wish. */
+  ack(job: Job): Promise<Answered> {
     return new Promise((resolve) => {
-      if (!this.#inbox.release(job)) return resolve(false)
-      if (this.#acks.length === 0) setImmediate(() => this.#sendAcks())
-      this.#acks.push({ id: job.id, told: resolve })
+      if (!this.#inbox.release(job)) return resolve(this.#unheld())
+      this.#later(this.#done, job.id, resolve)
     })
   }
 
-  nak(job: Job, delayMs: number): Promise<boolean> {
+  nak(job: Job, delayMs: number): Promise<Answered> {
     return new Promise((resolve) => {
       const node = this.#node
-      if (node === null || this.#isOver || !this.#inbox.release(job)) return resolve(false)
+      if (node === null || this.#isOver || !this.#inbox.release(job)) return resolve(this.#unheld())
+      this.#sendWork()
       this.#turn((out) => {
         const number = node.nak(runsOf([job.id]), delayMs, performance.now(), out)
-        this.#answers.set(number, { ids: [job.id], resolve: (refused) => resolve(refused.length === 0) })
+        this.#answers.set(number, [{ id: job.id, told: resolve }])
       })
     })
   }
 
-  /** Hands on what was not given out, and is gone once that is agreed, or after `leaseMs` anyway. */
-  async leave(): Promise<void> {
+  /** Hands on what is held, and is gone once that is agreed, or after a few seconds anyway. */
+  leave(): Promise<void> {
+    this.#leaving ??= this.#leave()
+    return this.#leaving
+  }
+
+  async #leave(): Promise<void> {
     const node = this.#node
     if (node === null || this.#isOver || this.#ports.closed() !== null) return this.end()
-    this.#sendAcks()
-    this.#turn((out) => node.leave(runsOf(this.#inbox.unread()), performance.now(), out))
-    const deadline = performance.now() + this.#options.leaseMs
+    this.#sendWork()
+    const unread = this.#next === null ? [] : [this.#next.job.id]
+    this.#turn((out) => node.leave(runsOf(unread), performance.now(), out))
+    this.#wake()
+    const deadline = performance.now() + leaveMaxMs
     while (!node.hasLeft && !this.#isOver && performance.now() < deadline) {
       await new Promise((resolve) => setTimeout(resolve, 5))
     }
@@ -132,13 +190,16 @@ export class GroupSession {
       if (feed !== null) machine.removeSubscription(feed, out)
       if (watch !== null) machine.removeWatch(watch, out)
     })
-    this.#lose()
+    this.#lose(this.#unheld())
     this.#wake()
   }
 
   async #run(): Promise<void> {
     const { topic, log } = this.#options
     this.#topic = await this.#ports.configuration()
+    const { deadLetter } = this.#options.settings
+    // Where messages are put aside is there before the first has to be.
+    if (deadLetter !== '') await this.#ports.topic(deadLetter).configuration({ create: true })
     const found = await findLog(this.#ports, log, this.#topic)
     if (this.#isOver) return
     this.#log = found.configuration
@@ -149,11 +210,11 @@ export class GroupSession {
     if (this.#isOver) return
     this.#node = node
     this.#watchTopic(topic)
-    const from = formatCursor(log, { epoch: found.epoch, seen: emptySet })
+    const from = formatCursor(this.#ports.machine.cluster, log, { epoch: found.epoch, seen: emptySet })
     this.#stream = this.#logTopic.subscribe({ from, events: true })
     const state = found.isEmpty ? new GroupState() : null
     this.#turn((out) => node.begin(found.epoch, found.changeId, state, performance.now(), out))
-    this.#timer = setInterval(() => this.#tick(node), Math.max(5, leaseMs / ticksPerLease))
+    this.#timer = setInterval(() => this.#tick(node), Math.min(tickMaxMs, Math.max(tickMinMs, leaseMs / ticksPerLease)))
     this.#timer.unref()
     await this.#read(node, this.#stream)
     this.end()
@@ -177,7 +238,7 @@ export class GroupSession {
   }
 
   #tick(node: GroupNode): void {
-    if (!this.#isOver) this.#turn((out) => node.tick(performance.now(), Date.now(), out))
+    if (!this.#isOver) this.#turn((out) => node.tick(performance.now(), out))
   }
 
   /** One input of the machine, and what it wants done. */
@@ -187,7 +248,7 @@ export class GroupSession {
     try {
       const out: NodeEffect[] = []
       run(out)
-      node.settle(Date.now(), out)
+      node.settle(performance.now(), out)
       for (const effect of out) this.#perform(node, effect)
     } catch (error) {
       this.#fail(error)
@@ -204,9 +265,10 @@ export class GroupSession {
       case 'granted':
         return this.#inbox.granted(effect.items, node.state?.settings.deadLetter !== '')
       case 'expired':
-        return this.#lose()
+        return this.#lose('not-held')
       case 'answered': {
-        this.#answers.get(effect.number)?.resolve(effect.refused)
+        const refused = new Set(effect.refused)
+        for (const { id, told } of this.#answers.get(effect.number) ?? []) told(refused.has(id) ? 'not-held' : 'done')
         this.#answers.delete(effect.number)
         return
       }
@@ -216,22 +278,22 @@ export class GroupSession {
   }
 
   #publish(message: LogMessage): void {
-    // What an epoch's end drops is written again by whoever still wants it: in the next epoch it may mean something else.
-    const published = this.#logTopic.publish(encodeLogMessage(message), { onEpochEnd: 'settle' })
+    // A message that an epoch's end drops is written again by its member, if at all: it may mean something else in the next epoch.
+    const published = this.#logTopic.send(encodeLogMessage(message), noHeader, 'settle')
     published.catch((error: unknown) => {
       if (!(error instanceof EpochcastError) || !error.retryable) this.#fail(error)
+      else if (message.kind === 'record') this.#turn(() => this.#node?.recordLost())
     })
   }
 
   #claim(node: GroupNode, expectEpoch: Epoch, changeId: string): void {
     const topic = this.#topic
     if (topic === null) return
-    const timeoutMs = Math.max(2_000, this.#options.leaseMs * 2)
     const change = this.#ports.admin.reconfigure(this.#options.log, {
       ...likeTopic(topic),
       expectEpoch,
       changeId,
-      timeoutMs,
+      timeoutMs: claimTimeoutMs,
     })
     change.decided.catch(() => {
       if (!this.#isOver) node.claimFailed(changeId, performance.now())
@@ -279,53 +341,75 @@ export class GroupSession {
     if (this.#topic !== null && this.#log !== null && !isLike(this.#log, this.#topic)) this.#node?.moveLog()
   }
 
-  #sendAcks(): void {
-    const acks = this.#acks
-    this.#acks = []
+  #later(list: Told[], id: string, told: (answered: Answered) => void): void {
+    if (this.#done.length + this.#begun.length === 0) setImmediate(() => this.#sendWork())
+    list.push({ id, told })
+  }
+
+  #sendWork(): void {
     const node = this.#node
-    if (acks.length === 0) return
+    const [done, begun] = [this.#done, this.#begun]
+    this.#done = []
+    this.#begun = []
+    if (done.length + begun.length === 0) return
     if (node === null || this.#isOver) {
-      for (const { told } of acks) told(false)
+      for (const { told } of [...done, ...begun]) told('unknown')
       return
     }
-    const ids = acks.map(({ id }) => id)
+    const ids = done.map(({ id }) => id)
+    const isDone = new Set(ids)
+    // A message that is begun and done in one turn is done.
+    const open = begun.filter(({ id }) => !isDone.has(id))
     this.#turn((out) => {
-      const number = node.ack(runsOf(ids), performance.now(), out)
-      const resolve = (refused: readonly string[]) => {
-        for (const { id, told } of acks) told(!refused.includes(id))
-      }
-      this.#answers.set(number, { ids, resolve })
+      const number = node.work(runsOf(ids), runsOf(open.map(({ id }) => id)), performance.now(), out)
+      this.#answers.set(number, [...done, ...open])
     })
   }
 
-  /** What arrived to be put aside is put aside. */
+  /** Messages that arrived to be put aside are put aside. */
   #arrived(): void {
     for (let job = this.#inbox.takeDead(); job !== null; job = this.#inbox.takeDead()) void this.#putAside(job)
     this.#wake()
   }
 
+  /** A message that cannot be put aside now is held by some member until it can: it ends none. */
   async #putAside(job: Job): Promise<void> {
-    const deadLetter = this.#node?.state?.settings.deadLetter ?? ''
-    if (deadLetter === '') return
-    const headers = { ...job.properties.headers, 'dead-letter-of': job.id, 'dead-letter-topic': this.#options.topic }
-    const deliveries = String(job.deliveries)
     try {
-      await this.#ports
-        .topic(deadLetter)
-        .publish(job.payload, { ...job.properties, headers: { ...headers, 'dead-letter-deliveries': deliveries } })
+      await this.#moveAside(job)
+      await this.#ports.putAside?.(job)
       await this.ack(job)
-    } catch (error) {
-      if (!this.#isOver) this.#fail(error)
+    } catch {
+      if (!this.#isOver) await this.nak(job, putAsideRetryMs)
     }
   }
 
-  /** Taken for dead: others have what was here. */
-  #lose(): void {
+  async #moveAside(job: Job): Promise<void> {
+    const { topic } = this.#options
+    const deadLetter = this.#node?.state?.settings.deadLetter ?? ''
+    const header = deadLetterHeader(job, topic, deadLetter)
+    if (deadLetter === '' || header === null) return
+    const to = this.#ports.topic(deadLetter)
+    try {
+      await to.send(job.payload, header)
+    } catch (error) {
+      if (!(error instanceof EpochcastError) || error.code !== 'EC_MESSAGE_TOO_LARGE') throw error
+      // Larger than what a client publishes: its name has to do.
+      await to.send(nothing, deadLetterHeader({ ...job, header: undefined }, topic, deadLetter) ?? noHeader)
+    }
+  }
+
+  /** The outcome of an answer to a message that this member does not hold. */
+  #unheld(): Answered {
+    return this.#isOver && this.#node?.hasLeft !== true ? 'unknown' : 'not-held'
+  }
+
+  /** Nothing is held any more. */
+  #lose(answered: Answered): void {
     this.#inbox.clear()
-    const answers = [...this.#answers.values()]
+    this.#next = null
+    const open = [...this.#answers.values()].flat()
     this.#answers.clear()
-    for (const { ids, resolve } of answers) resolve(ids)
-    for (const { told } of this.#acks.splice(0)) told(false)
+    for (const { told } of [...open, ...this.#done.splice(0), ...this.#begun.splice(0)]) told(answered)
   }
 
   #fail(error: unknown): void {

@@ -1,4 +1,4 @@
-/** Checks of what was read from a group's log: anybody may have written it. */
+/** Checks of what was read from a group's log: any client may have written it. */
 
 const publisherPattern = /^[0-9a-f]{16}$/
 /** No wish names more messages at once. */
@@ -38,9 +38,9 @@ export function isSnapshot(value: unknown): boolean {
   const snapshot = (value ?? {}) as Record<string, unknown>
   return (
     isNatural(snapshot.timeMs) &&
-    typeof snapshot.isStarted === 'boolean' &&
+    (snapshot.founded === null || isStart(snapshot.founded)) &&
     isSettings(snapshot.settings) &&
-    isListOf(snapshot.members, (one) => isTuple(one, 4) && isText(one[0]) && one.slice(1).every(isNatural)) &&
+    isListOf(snapshot.members, (one) => isTuple(one, 5) && isText(one[0]) && one.slice(1).every(isNatural)) &&
     isListOf(snapshot.gone, isText) &&
     isListOf(snapshot.epochs, isEpoch) &&
     isListOf(snapshot.items, isItem)
@@ -53,10 +53,10 @@ function isEpoch(value: unknown): boolean {
 }
 
 function isItem(value: unknown): boolean {
-  if (!isTuple(value, 7)) return false
-  const [epoch, publisher, sequence, deliveries, holder, dueMs, isDead] = value
-  const numbers = [epoch, sequence, deliveries, dueMs]
-  return numbers.every(isNatural) && isPublisher(publisher) && typeof holder === 'string' && typeof isDead === 'boolean'
+  if (!isTuple(value, 8)) return false
+  const [epoch, publisher, sequence, deliveries, holder, dueMs, ...flags] = value
+  const areNumbers = [epoch, sequence, deliveries, dueMs].every(isNatural)
+  return areNumbers && isPublisher(publisher) && typeof holder === 'string' && flags.every((flag) => flag === !!flag)
 }
 
 function isPublisher(value: unknown): value is string {

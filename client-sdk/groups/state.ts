@@ -1,12 +1,12 @@
 /**
- * What is agreed about a group: its members, how far the topic's messages were handed out, who holds which of them. A
+ * The agreed state of a group: its members, how far the topic's messages were handed out, who holds which of them. A
  * deterministic function of the records in the group's log: no clock, no chance, no IO. A message has one holder at most.
  */
 import { type Epoch, epoch, nextEpoch } from '../../proto/ids.ts'
 import { type EpochProgress, handOutAgain, handOutNew, type Item, idOf, itemOf, type Member } from './hand-out.ts'
 import type { Ends, Entry, GroupSettings, MemberId, RecordMessage, Run, Snapshot, Start, Wish } from './messages.ts'
 
-/** What a record did. */
+/** Effects of a record. */
 export interface Applied {
   readonly granted: Item[]
   /** Wishes about messages that the member does not hold: their ids. */
@@ -23,12 +23,22 @@ export class GroupState {
   readonly #items = new Map<string, Item>()
   readonly #gone = new Set<MemberId>()
   #settings: GroupSettings = { deliveriesMax: 0, deadLetter: '' }
-  #isStarted = false
+  #founded: Start | null = null
   #timeMs = 0
   #waiting = 0
 
   get isStarted(): boolean {
-    return this.#isStarted
+    return this.#founded !== null
+  }
+
+  /** Where the group began to read its topic: every later message is handed out. Null before its first member. */
+  get founded(): Start | null {
+    return this.#founded
+  }
+
+  /** Log time of the last record. */
+  get timeMs(): number {
+    return this.#timeMs
   }
 
   get settings(): GroupSettings {
@@ -45,7 +55,7 @@ export class GroupState {
     return first ?? epoch(0)
   }
 
-  /** The epoch whose messages are to be told next. */
+  /** The epoch whose messages are to be noted next. */
   get feedingEpoch(): Epoch {
     let last: [Epoch, EpochProgress] | undefined
     for (const one of this.#epochs) last = one
@@ -65,6 +75,24 @@ export class GroupState {
     return this.#members.get(member)?.leaseMs ?? 0
   }
 
+  /** Log time since when the member has been silent. */
+  heardMsOf(member: MemberId): number {
+    return this.#members.get(member)?.heardMs ?? 0
+  }
+
+  /** The shortest lease of all members in milliseconds; null without members. */
+  get leaseMinMs(): number | null {
+    let least: number | null = null
+    for (const { leaseMs } of this.#members.values()) least = Math.min(least ?? leaseMs, leaseMs)
+    return least
+  }
+
+  /** Whether this wish would be applied now: the next one of a member, or the first of a new one. */
+  awaits(member: MemberId, number: number): boolean {
+    const applied = this.appliedOf(member)
+    return applied === null ? number === 1 && this.mayJoin(member) : number === applied + 1
+  }
+
   mayJoin(member: MemberId): boolean {
     return !this.#members.has(member) && !this.#gone.has(member)
   }
@@ -79,6 +107,13 @@ export class GroupState {
     for (const item of this.#items.values()) {
       if (item.holder === null && item.dueMs > this.#timeMs && item.dueMs <= timeMs) return true
     }
+    return false
+  }
+
+  /** Whether a message waits for a log time that the last record had not reached. */
+  get isDelaying(): boolean {
+    if (this.#waiting === 0) return false
+    for (const { holder, dueMs } of this.#items.values()) if (holder === null && dueMs > this.#timeMs) return true
     return false
   }
 
@@ -97,16 +132,16 @@ export class GroupState {
     for (const entry of record.entries) this.#enter(entry, applied)
     this.#prune()
     this.#waiting -= handOutAgain(this.#members, this.#items, this.#timeMs, this.#waiting, applied.granted)
-    handOutNew(this.#members, this.#items, this.#epochs, applied.granted)
+    handOutNew(this.#members, this.#items, this.#epochs, this.#timeMs, applied.granted)
     return applied
   }
 
   snapshot(): Snapshot {
     return {
       timeMs: this.#timeMs,
-      isStarted: this.#isStarted,
+      founded: this.#founded,
       settings: this.#settings,
-      members: [...this.#members].map(([id, { capacity, leaseMs, applied }]) => [id, capacity, leaseMs, applied]),
+      members: [...this.#members].map(([id, one]) => [id, one.capacity, one.leaseMs, one.applied, one.heardMs]),
       gone: [...this.#gone],
       epochs: [...this.#epochs].map(([of, { isClosed, publishers }]) => [
         of,
@@ -121,6 +156,7 @@ export class GroupState {
         item.holder ?? '',
         item.dueMs,
         item.isDead,
+        item.isBegun,
       ]),
     }
   }
@@ -128,18 +164,18 @@ export class GroupState {
   static restore(snapshot: Snapshot): GroupState {
     const state = new GroupState()
     state.#timeMs = snapshot.timeMs
-    state.#isStarted = snapshot.isStarted
+    state.#founded = snapshot.founded
     state.#settings = snapshot.settings
-    for (const [id, capacity, leaseMs, applied] of snapshot.members) {
-      state.#members.set(id, { capacity, leaseMs, applied, held: 0 })
+    for (const [id, capacity, leaseMs, applied, heardMs] of snapshot.members) {
+      state.#members.set(id, { capacity, leaseMs, applied, heardMs, held: 0 })
     }
     for (const id of snapshot.gone) state.#gone.add(id)
     for (const [of, isClosed, publishers] of snapshot.epochs) {
       state.#epochs.set(of, { isClosed, publishers: new Map(publishers.map(([id, next, end]) => [id, { next, end }])) })
     }
-    for (const [of, publisher, number, deliveries, holder, dueMs, isDead] of snapshot.items) {
+    for (const [of, publisher, number, deliveries, holder, dueMs, isDead, isBegun] of snapshot.items) {
       const member = state.#members.get(holder)
-      const item = { ...itemOf(of, publisher, number), deliveries, dueMs, isDead }
+      const item = { ...itemOf(of, publisher, number), deliveries, dueMs, isDead, isBegun }
       state.#items.set(item.id, { ...item, holder: member === undefined ? null : holder })
       if (member === undefined) state.#waiting++
       else member.held++
@@ -168,22 +204,28 @@ export class GroupState {
     const member = this.#members.get(id)
     if (member === undefined || number !== member.applied + 1) return
     member.applied = number
+    member.heardMs = this.#timeMs
     switch (wish.kind) {
       case 'alive':
         return
       case 'leave':
-        this.#each(id, wish.unread, (item) => item.deliveries--)
+        this.#each(id, wish.unread, (item) => {
+          if (item.isBegun) item.deliveries--
+        })
         return this.#depart(id)
-      case 'ack': {
+      case 'work': {
         const done = (item: Item) => {
           this.#items.delete(item.id)
           member.held--
         }
-        applied.refused.push({ member: id, number, ids: this.#each(id, wish.runs, done) })
+        const refused = this.#each(id, wish.done, done)
+        refused.push(...this.#each(id, wish.begun, handedOver))
+        applied.refused.push({ member: id, number, ids: refused })
         return
       }
       case 'nak': {
         const again = (item: Item) => {
+          handedOver(item)
           this.#items.delete(item.id)
           this.#items.set(item.id, item)
           this.#release(item, member, wish.delayMs)
@@ -195,13 +237,13 @@ export class GroupState {
   }
 
   #join(id: MemberId, { capacity, leaseMs, settings, start }: Extract<Wish, { kind: 'join' }>): void {
-    this.#members.set(id, { capacity: Math.max(1, capacity), leaseMs, applied: 1, held: 0 })
+    this.#members.set(id, { capacity: Math.max(1, capacity), leaseMs, applied: 1, heardMs: this.#timeMs, held: 0 })
     this.#settings = settings
-    if (!this.#isStarted) this.#begin(start)
+    if (!this.isStarted) this.#begin(start)
   }
 
   #begin(start: Start): void {
-    this.#isStarted = true
+    this.#founded = start
     const publishers = new Map(start.seen.map(([id, end]) => [id, { next: end + 1, end }]))
     this.#epochs.set(start.epoch, { isClosed: false, publishers })
   }
@@ -234,6 +276,7 @@ export class GroupState {
   #release(item: Item, member: Member, delayMs: number): void {
     const { deliveriesMax } = this.#settings
     item.holder = null
+    item.isBegun = false
     item.dueMs = this.#timeMs + delayMs
     if (deliveriesMax > 0 && item.deliveries >= deliveriesMax) item.isDead = true
     member.held--
@@ -241,7 +284,7 @@ export class GroupState {
   }
 
   #onStored(of: Epoch, ends: Ends, isClosed: boolean): void {
-    if (!this.#isStarted || of !== this.feedingEpoch) return
+    if (!this.isStarted || of !== this.feedingEpoch) return
     let progress = this.#epochs.get(of)
     if (progress === undefined) {
       progress = { isClosed: false, publishers: new Map() }
@@ -256,7 +299,7 @@ export class GroupState {
   }
 
   #onGap(to: Epoch): void {
-    if (!this.#isStarted || to <= this.firstEpoch) return
+    if (!this.isStarted || to <= this.firstEpoch) return
     for (const of of [...this.#epochs.keys()]) if (of < to) this.#epochs.delete(of)
     for (const item of [...this.#items.values()]) {
       if (item.epoch >= to) continue
@@ -282,4 +325,11 @@ export class GroupState {
       if (of === last) this.#epochs.set(nextEpoch(of), { isClosed: false, publishers: new Map() })
     }
   }
+}
+
+/** The reader was given it, which counts once for each time that it is held; to be put aside is not to be delivered. */
+function handedOver(item: Item): void {
+  if (item.isBegun || item.isDead) return
+  item.isBegun = true
+  item.deliveries++
 }

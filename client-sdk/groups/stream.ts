@@ -1,17 +1,20 @@
 /** A group as its reader sees it: messages that this member holds, one after the other. */
 import { EpochcastError } from '../../proto/errors.ts'
-import { type TopicName, topicName } from '../../proto/ids.ts'
+import type { TopicName } from '../../proto/ids.ts'
 import type { Codec } from '../codecs.ts'
 import { groupLogName } from '../companion.ts'
+import { whole } from '../door/checks.ts'
+import { Registrations } from '../registrations.ts'
 import { Message } from '../stream.ts'
+import { checkDeadLetter } from './dead-letters.ts'
 import type { Job } from './inbox.ts'
-import type { Start } from './messages.ts'
+import { delayMsMax, type Start } from './messages.ts'
 import type { GroupPorts } from './ports.ts'
-import { GroupSession } from './session.ts'
+import { type Answered, GroupSession } from './session.ts'
 
 export interface GroupLimits {
   /**
-   * `auto` (default): a message is done when the reader asks for the next one; `explicit`: when `ack()` says so. What is not done
+   * `auto` (default): a message is done when the reader asks for the next one; `explicit`: when `ack()` says so. A message that is not done
    * when its member leaves or dies goes to another one.
    */
   readonly ack?: 'auto' | 'explicit'
@@ -19,24 +22,33 @@ export interface GroupLimits {
   readonly maxPending?: number
   /** Silence in milliseconds after which the others take this member for dead, 10,000 by default. */
   readonly leaseMs?: number
-  /** Deliveries of one message after which it goes to `deadLetter`; never by default. */
+  /**
+   * Deliveries of one message after which it goes to `deadLetter`; never by default. Only what a reader was given counts. Each
+   * message then costs a round trip to the group's log before the reader is given it.
+   */
   readonly deliveriesMax?: number
-  /** Topic for messages that were delivered too often. */
+  /**
+   * Topic for messages that were delivered too often, made when the group is joined. Neither the topic itself nor one of the
+   * product's own; a message that comes round to a topic again stays there.
+   */
   readonly deadLetter?: string
   readonly signal?: AbortSignal
 }
 
+/** A time that every member can write down, counted from any clock's. */
+const nakDelay = whole(0, delayMsMax)
 const defaults = { maxPending: 64, leaseMs: 10_000 }
 const pendingMax = 1_000
 const leaseMaxMs = 600_000
 const leaseMinMs = 200
 
-/** A message of a group. Whoever reads it holds it: nobody else is given it until it is given back. */
+/** A message of a group. Its reader's member holds it: no other one is given it until it is given back. */
 export class GroupMessage<T> extends Message<T> {
-  /** How often it was handed out, this time included. */
+  /** How often it was given to a reader, this time included. */
   readonly deliveries: number
   readonly #session: GroupSession
   readonly #job: Job
+  #isAnswered = false
 
   constructor(job: Job, codec: Codec<T>, session: GroupSession) {
     super(job.batch, job.index, job.content, codec, job.header)
@@ -46,43 +58,63 @@ export class GroupMessage<T> extends Message<T> {
   }
 
   /**
-   * It is done: nobody is given it again. Resolves when that is on the servers.
-   * @throws EpochcastError `EC_NOT_HELD` when this member does not hold it: it was answered, or its member was taken for dead
+   * It is done: no member is given it again. Resolves when that is on the servers.
+   * @throws EpochcastError `EC_NOT_HELD` when this member does not hold it: it was answered, or given back; `EC_OUTCOME_UNKNOWN`
+   *   when the member ended before that was agreed
    */
   ack(): Promise<void> {
     return this.#answered(this.#session.ack(this.#job))
   }
 
   /**
-   * It is not done: somebody is given it again, not before `delayMs`.
-   * @throws EpochcastError `EC_NOT_HELD`, `EC_BAD_ARGUMENT`
+   * It is not done: a member is given it again, not before `delayMs` milliseconds, at most a year.
+   * @throws EpochcastError `EC_NOT_HELD`, `EC_OUTCOME_UNKNOWN`, `EC_BAD_ARGUMENT`
    */
   nak(delayMs = 0): Promise<void> {
-    if (!Number.isSafeInteger(delayMs) || delayMs < 0) {
-      throw new EpochcastError('EC_BAD_ARGUMENT', `delay ${delayMs} is not a number of milliseconds`)
-    }
-    return this.#answered(this.#session.nak(this.#job, delayMs))
+    return this.#answered(this.#session.nak(this.#job, nakDelay(delayMs, 'delayMs')))
   }
 
-  #answered(held: Promise<boolean>): Promise<void> {
-    const answered = held.then((isHeld) => {
-      if (isHeld) return
-      throw new EpochcastError('EC_NOT_HELD', `message ${this.id} is not held here any more`, {
-        hint: 'it was answered before, or this process was silent for longer than its lease: another member has it',
-      })
+  protected override more(): object {
+    return { deliveries: this.deliveries }
+  }
+
+  #answered(told: Promise<Answered>): Promise<void> {
+    const isRepeated = this.#isAnswered
+    this.#isAnswered = true
+    const answered = told.then((what) => {
+      if (what !== 'done') throw notDone(this.id, isRepeated ? 'answered' : what)
     })
-    // Who does not wait for it does not want to be told.
+    // A caller that does not wait for it does not want to know.
     answered.catch(() => {})
     return answered
   }
 }
 
-/** One member of a group. Ends with `break`, `return()`, its signal or its client; only the first three say so to the others. */
+function notDone(id: string, what: 'answered' | 'not-held' | 'unknown'): EpochcastError {
+  switch (what) {
+    case 'answered':
+      return new EpochcastError('EC_NOT_HELD', `message ${id} was answered before`)
+    case 'not-held':
+      return new EpochcastError('EC_NOT_HELD', `message ${id} is not held here any more`, {
+        hint: 'this member left, or was silent for longer than its lease: another one is given the message',
+      })
+    case 'unknown':
+      return new EpochcastError('EC_OUTCOME_UNKNOWN', `this member ended before the answer to ${id} was agreed`, {
+        messageId: id,
+        hint: 'wait for ack() before the client is closed; if it was not agreed, another member is given the message',
+      })
+  }
+}
+
+/**
+ * One member of a group. Ends with `break`, `return()`, its signal, or `close()` and `drain()` of its client: all of them give
+ * back at once what it holds. While no server answers that takes a few seconds, and the others wait for its lease.
+ */
 export class GroupStream<T> implements AsyncIterableIterator<GroupMessage<T>>, AsyncDisposable {
   readonly #session: GroupSession
   readonly #codec: Codec<T>
   readonly #isAuto: boolean
-  readonly #untrack: () => void
+  readonly #registered = new Registrations()
   #last: GroupMessage<T> | null = null
   #wakes: (() => void)[] = []
 
@@ -95,13 +127,13 @@ export class GroupStream<T> implements AsyncIterableIterator<GroupMessage<T>>, A
     start: () => Promise<Start>,
   ) {
     const log = groupLogName(topic, group)
-    const options = checked(limits)
+    const options = checked(topic, limits)
     this.#codec = codec
     this.#isAuto = limits.ack !== 'explicit'
     this.#session = new GroupSession(ports, { topic, log, start, ...options }, () => this.#wakeUp())
-    this.#untrack = ports.onClose(() => this.#session.end())
-    if (limits.signal?.aborted === true) void this.return()
-    else limits.signal?.addEventListener('abort', () => void this.return(), { once: true })
+    this.#registered.add(ports.onClose(() => this.#session.end()))
+    this.#registered.add(ports.onLeave(() => this.return()))
+    this.#registered.onAbort(limits.signal, () => void this.return())
   }
 
   /** Members of the group, as far as this one knows; 0 until it has joined. */
@@ -109,11 +141,21 @@ export class GroupStream<T> implements AsyncIterableIterator<GroupMessage<T>>, A
     return this.#session.memberCount
   }
 
+  /** Where the group began to read its topic; null until this member has joined. */
+  get founded(): Start | null {
+    return this.#session.founded
+  }
+
+  /** It has ended or is about to: what it held is given to others. */
+  get isEnding(): boolean {
+    return this.#session.isLeaving
+  }
+
   /** Resolves once this member has joined. @throws EpochcastError whatever keeps it from joining */
   async joined(): Promise<this> {
     while (!this.#session.isJoined) {
       if (this.#session.failure !== null) throw this.#session.failure
-      if (this.#session.isOver) throw new EpochcastError('EC_CLOSED', 'the group was left')
+      if (this.#session.isLeaving) throw new EpochcastError('EC_CLOSED', 'the group was left')
       await this.#change()
     }
     return this
@@ -124,9 +166,9 @@ export class GroupStream<T> implements AsyncIterableIterator<GroupMessage<T>>, A
     this.#last = null
     if (this.#isAuto) void last?.ack()
     for (;;) {
-      const { failure, isOver } = this.#session
+      const { failure, isLeaving } = this.#session
       if (failure !== null) throw failure
-      if (isOver) return { done: true, value: undefined }
+      if (isLeaving) return { done: true, value: undefined }
       const job = this.#session.take()
       if (job !== null) {
         const message = new GroupMessage(job, this.#codec, this.#session)
@@ -137,10 +179,10 @@ export class GroupStream<T> implements AsyncIterableIterator<GroupMessage<T>>, A
     }
   }
 
-  /** Leaves the group: what was not answered goes to the others. */
+  /** Leaves the group: what was not answered goes to the others. Takes a few seconds at the most. */
   async return(): Promise<IteratorResult<GroupMessage<T>>> {
     await this.#session.leave()
-    this.#untrack()
+    this.#registered.takeBack()
     return { done: true, value: undefined }
   }
 
@@ -159,13 +201,14 @@ export class GroupStream<T> implements AsyncIterableIterator<GroupMessage<T>>, A
   }
 
   #wakeUp(): void {
+    if (this.#session.isOver) this.#registered.takeBack()
     const wakes = this.#wakes
     this.#wakes = []
     for (const wake of wakes) wake()
   }
 }
 
-function checked(limits: GroupLimits) {
+function checked(topic: TopicName, limits: GroupLimits) {
   const { maxPending = defaults.maxPending, leaseMs = defaults.leaseMs, deliveriesMax = 0, deadLetter = '' } = limits
   if (limits.ack !== undefined && limits.ack !== 'auto' && limits.ack !== 'explicit') {
     throw new EpochcastError('EC_BAD_ARGUMENT', `ack ${JSON.stringify(limits.ack)} is neither auto nor explicit`)
@@ -178,7 +221,7 @@ function checked(limits: GroupLimits) {
       hint: 'a message that is delivered too often needs a topic to go to: nothing is thrown away',
     })
   }
-  if (deadLetter !== '') topicName(deadLetter)
+  if (deadLetter !== '') checkDeadLetter(topic, deadLetter)
   return { capacity: maxPending, leaseMs, settings: { deliveriesMax, deadLetter } }
 }
 

@@ -26,7 +26,7 @@ import type { Servers } from '../servers.ts'
 import { type AddLimits, EpochWindow } from './epoch-window.ts'
 import { FlushTally } from './flush.ts'
 import { type Outgoing, OutgoingDraft } from './outgoing.ts'
-import type { Many, Waiter } from './waiters.ts'
+import { Many, neverSent, type One, unknownOutcome, type Waiter } from './waiters.ts'
 
 const ownOutcomeIdsMax = 10_000
 
@@ -47,10 +47,13 @@ export class Publisher implements EpochFollower, Stamping {
   #draftTicket = 0
   #draftOrdinal = 0
   #failure: EpochcastError | null = null
+  #isClosed = false
   /** Messages that were published, and those of them that have an outcome; outcomes come in order. */
   #publishedCount = 0
   #settledCount = 0
   #flushes: FlushTally[] = []
+  /** A run in the queue holds messages that were withdrawn. */
+  #isQueueStale = false
 
   constructor(id: PublisherId, follower: Follower, servers: Servers, limits: AddLimits) {
     this.id = id
@@ -68,10 +71,20 @@ export class Publisher implements EpochFollower, Stamping {
     return this.#pendingBytes + this.#draft.bytes
   }
 
+  /** Why nothing new is sent now: too many disks are full. */
+  get shortage(): EpochcastError | null {
+    return this.#window?.shortage ?? null
+  }
+
   /** Takes a message into this turn's store. The payload is copied. */
   publish(payload: Uint8Array, waiter: Waiter, header?: Uint8Array): void {
     if (this.#failure !== null) {
       waiter.reject(this.#failure)
+      return
+    }
+    const { shortage } = this
+    if (shortage !== null) {
+      waiter.reject(shortage)
       return
     }
     if (this.pendingBytes + payload.length > this.#limits.pendingBytesMax) {
@@ -90,29 +103,40 @@ export class Publisher implements EpochFollower, Stamping {
   publishMany(payloads: readonly Uint8Array[], many: Many, header?: Uint8Array): void {
     const bytes = payloads.reduce((sum, payload) => sum + payload.length, 0)
     const { pendingBytesMax } = this.#limits
-    if (this.#failure !== null) many.failed(this.#failure)
+    const failure = this.#failure ?? this.shortage
+    if (failure !== null) many.failed(failure)
     else if (bytes > pendingBytesMax) many.failed(tooMany(bytes, pendingBytesMax))
     else if (this.pendingBytes + bytes > pendingBytesMax) many.failed(queueFull(this.pendingBytes))
     else this.#takeMany(payloads, many, header)
   }
 
-  /** Gives up waiting for a message; whether it was stored stays open, and it is not added again. */
-  abandon(waiter: Waiter, error: (id: string | null) => EpochcastError): void {
+  /** The caller gives up, and is told whether what it published had left this client. */
+  giveUp(waiter: One | Many, cause: EpochcastError): void {
+    const left = waiter instanceof Many ? waiter.withdraw(this) : this.withdraw(waiter)
+    const error = left === null ? neverSent(cause) : unknownOutcome(left, cause, this.shortage)
+    if (waiter instanceof Many) waiter.failed(error)
+    else waiter.reject(error)
+  }
+
+  /**
+   * Ends the wait of a caller that gives up. What has not left this client is withdrawn and will never be sent; what has left goes on without being
+   * added again. Left means: handed to the connection of at least one member, in the epoch that is open.
+   * @returns the id of the first message that left, as far as it has no outcome; null where none did
+   */
+  withdraw(waiter: Waiter): string | null {
     this.closeDraft()
-    for (const outgoing of [...this.#queue, ...(this.#window?.pending() ?? [])]) {
+    for (const outgoing of this.#window?.pending() ?? []) {
       const index = outgoing.abandon(waiter)
-      if (index < 0) continue
-      waiter.reject(error(outgoing.assigned ? outgoing.idOf(index) : null))
-      // Not on its way: it is left out before it goes.
-      this.#queue = this.#queue.flatMap((waiting) => (waiting === outgoing ? this.#rewritten(outgoing) : [waiting]))
-      this.#wakeIdle()
-      return
+      if (index >= 0) return outgoing.idOf(index)
     }
+    // What remains of the run is written anew before it goes, once for all that give up in one turn.
+    if (this.#queue.some((outgoing) => outgoing.abandon(waiter) >= 0)) this.#isQueueStale = true
+    return null
   }
 
   begun(configuration: Configuration, out: Effect[]): void {
     this.#failure = null
-    this.#enter(configuration)
+    this.#enter(configuration, out)
     this.#pump(out)
   }
 
@@ -130,7 +154,7 @@ export class Publisher implements EpochFollower, Stamping {
     this.#follower.noteOwn(previousEpoch(decision.next.epoch), own)
     // A run that was in the queue may have been sent in an epoch before; it is judged by that one, not by this.
     this.#queue = [...again, ...this.#queue]
-    this.#enter(decision.next)
+    this.#enter(decision.next, out)
     this.#pump(out)
     this.#wakeIdle()
   }
@@ -144,11 +168,17 @@ export class Publisher implements EpochFollower, Stamping {
     this.#wakeIdle()
   }
 
-  /** The client closes: every message that is still pending ends here. */
+  get isClosed(): boolean {
+    return this.#isClosed
+  }
+
+  /** The client or this publisher ends: every message that is still pending ends here. */
   close(error: (id: string | null) => EpochcastError): void {
+    this.#isClosed = true
+    this.#follower.remove(this)
     this.closeDraft()
-    for (const outgoing of [...(this.#window?.pending() ?? []), ...this.#queue])
-      outgoing.rejectAll((id) => error(id === '' ? null : id))
+    for (const outgoing of this.#window?.pending() ?? []) outgoing.rejectAll(error)
+    for (const outgoing of this.#queue) outgoing.rejectAll(() => error(null))
     this.#window = null
     this.#queue = []
     this.#pendingBytes = 0
@@ -163,16 +193,27 @@ export class Publisher implements EpochFollower, Stamping {
    */
   settle(out: Effect[]): boolean {
     this.closeDraft()
+    this.#tidyQueue()
     if (this.#queue.length === 0) return false
-    if (this.#window === null) this.#follower.locate(true, undefined, out)
-    else if (this.#mayBeStamped) return this.#window.hasRoom
+    const { shortage } = this
+    if (shortage !== null) this.#refuseQueue(shortage)
+    else if (this.#window === null) this.#follower.locate(true, undefined, out)
+    else if (!this.#window.hasRoom) this.#window.reach(out)
+    else if (this.#mayBeStamped) return true
     else this.#pump(out)
     return false
   }
 
   closeDraft(): void {
     if (this.#draft.count === 0) return
-    const outgoing = this.#draft.take(crc32, this.#follower.clock.stamp())
+    const time = this.#follower.clock.stamp()
+    const outgoing = this.#draft.take(crc32, typeof time === 'number' ? time : 0)
+    if (typeof time !== 'number') {
+      outgoing.rejectAll(() => time)
+      this.#ended(outgoing, outgoing.count)
+      this.#wakeIdle()
+      return
+    }
     outgoing.ticket = this.#draftTicket
     outgoing.ordinal = this.#draftOrdinal
     this.#pendingBytes += outgoing.body.length
@@ -215,6 +256,11 @@ export class Publisher implements EpochFollower, Stamping {
     if (this.#window?.refused(from, message) === false) this.#follower.suspect(out)
   }
 
+  room(from: ServerName, message: MessageOf<'room'>, out: Effect[]): void {
+    this.#window?.room(from, message, out)
+    this.#pump(out)
+  }
+
   opened(from: ServerName, message: MessageOf<'opened'>, out: Effect[]): void {
     this.#window?.opened(from, message, out)
   }
@@ -224,11 +270,12 @@ export class Publisher implements EpochFollower, Stamping {
   }
 
   tick(out: Effect[]): void {
-    if (this.#window?.tick(out) === false) this.#follower.suspect(out)
+    if (this.#window?.tick(out, this.#queue.length > 0) === false) this.#follower.suspect(out)
   }
 
-  #enter(configuration: Configuration): void {
+  #enter(configuration: Configuration, out: Effect[]): void {
     this.#window = new EpochWindow(configuration, this.id, this.#servers, this.#limits)
+    this.#window.reach(out)
     this.#mayBeStamped = isStamped(configuration.order)
     if (this.#mayBeStamped) this.#follower.past.begin(this.id)
     else this.#follower.past.end(this.id)
@@ -236,6 +283,7 @@ export class Publisher implements EpochFollower, Stamping {
 
   #pump(out: Effect[]): void {
     const window = this.#window
+    this.#tidyQueue()
     if (window === null) return
     let sent = 0
     for (const outgoing of this.#queue) {
@@ -268,12 +316,31 @@ export class Publisher implements EpochFollower, Stamping {
     out.push({ kind: 'settle', target: outgoing })
   }
 
+  /** Refuses what has not left in this epoch; in those before it was dropped. So the refusal is definite. */
+  #refuseQueue(error: EpochcastError): void {
+    for (const outgoing of this.#queue) {
+      outgoing.rejectAll(() => error)
+      this.#pendingBytes -= outgoing.body.length
+      this.#ended(outgoing, outgoing.count)
+    }
+    this.#queue = []
+    this.#wakeIdle()
+  }
+
   /** A dropped run, without the messages that nobody waits for any more and those whose caller wants to know. */
   #forNextEpoch(outgoing: Outgoing): Outgoing[] {
     if (!outgoing.needsRewriting) return [outgoing]
     for (const flush of this.#flushes) flush.drop(outgoing)
     outgoing.settleDropped()
     return this.#rewritten(outgoing)
+  }
+
+  /** Leaves out what was withdrawn. */
+  #tidyQueue(): void {
+    if (!this.#isQueueStale) return
+    this.#isQueueStale = false
+    this.#queue = this.#queue.flatMap((outgoing) => (outgoing.isStale ? this.#rewritten(outgoing) : [outgoing]))
+    this.#wakeIdle()
   }
 
   #rewritten(outgoing: Outgoing): Outgoing[] {

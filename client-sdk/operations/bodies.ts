@@ -21,6 +21,8 @@ export interface WantedBody {
 const pageBytesMax = 256 * 1024
 const firstGuessBytes = 1024
 const silentTicksMax = 30
+/** The longest wait for a source that sends other things meanwhile. */
+const busyTicksMax = 1_000
 const endless = 2 ** 52
 
 export class Bodies implements Reader {
@@ -37,6 +39,7 @@ export class Bodies implements Reader {
   #resume = new Map<Epoch, number>()
   #meanBytes = firstGuessBytes
   #silentTicks = 0
+  #busyTicks = 0
 
   constructor(
     follower: Follower,
@@ -89,6 +92,7 @@ export class Bodies implements Reader {
 
   batch(_from: Address, batch: Batch): void {
     this.#silentTicks = 0
+    this.#busyTicks = 0
     const publishers = this.#wanted.get(batch.epoch)
     const wanted = publishers?.get(batch.publisher)
     if (publishers === undefined || wanted === undefined) return
@@ -97,7 +101,10 @@ export class Bodies implements Reader {
     for (let number = batch.first; number <= batch.last; number++) if (wanted.delete(number)) sequences.push(number)
     if (wanted.size === 0) publishers.delete(batch.publisher)
     if (publishers.size === 0) this.#wanted.delete(batch.epoch)
-    if (sequences.length > 0) this.#told(batch, sequences)
+    const last = sequences.at(-1)
+    if (last === undefined) return
+    this.#follower.noteGiven(batch, last)
+    this.#told(batch, sequences)
   }
 
   pulled(message: MessageOf<'pulled'>, out: Effect[]): void {
@@ -132,7 +139,9 @@ export class Bodies implements Reader {
   }
 
   tick(out: Effect[]): void {
-    if (this.#asked !== null && ++this.#silentTicks > silentTicksMax) {
+    const source = this.#sourceAddress()
+    const isBusy = source !== null && this.#follower.isBusy(source) && ++this.#busyTicks < busyTicksMax
+    if (this.#asked !== null && !isBusy && ++this.#silentTicks > silentTicksMax) {
       this.#another()
       this.#follower.suspect(out)
     }

@@ -1,6 +1,7 @@
 /** One publisher in one epoch: what it sent, who acknowledged it, what is sent again. */
 import { type Configuration, type Member, operationQuorum } from '../../proto/configuration.ts'
-import type { Address, PublisherId, ServerName } from '../../proto/ids.ts'
+import { EpochcastError } from '../../proto/errors.ts'
+import { type Address, type PublisherId, type ServerName, serverIdOf } from '../../proto/ids.ts'
 import { type Effect, send } from '../../proto/machine/contract.ts'
 import { type Sync, weakness } from '../../proto/sync.ts'
 import type { MessageOf } from '../../proto/wire/messages.ts'
@@ -30,6 +31,10 @@ const resendTicks = 20
 /** A member that has not begun the epoch is asked again this often, should it not tell. */
 const absentTicks = 5
 const pauseTicks = 3
+/** How often a member with a full disk is asked whether it has room again. */
+const roomTicks = 50
+/** Silence to that question after which such a member counts as one that does not answer. */
+const roomSilenceTicks = 4 * roomTicks
 
 /** One member, as this publisher sees it. */
 interface MemberView {
@@ -41,12 +46,17 @@ interface MemberView {
   absent: boolean
   silentTicks: number
   ticksSinceResend: number
+  /** Until it may be greeted again. */
+  greetingTicks: number
 }
+
+/** Where members are, which of them are connected, and whose disks are full. */
+type Reach = Pick<Servers, 'addressOf' | 'isUp' | 'full'>
 
 export class EpochWindow {
   readonly configuration: Configuration
   readonly #publisher: PublisherId
-  readonly #servers: Pick<Servers, 'addressOf'>
+  readonly #servers: Reach
   readonly #limits: AddLimits
   readonly #members: MemberView[]
   /** Oldest first: not acknowledged by all members. The first `#durableCount` of them are, by the quorum. */
@@ -56,27 +66,56 @@ export class EpochWindow {
   #windowBytes = 0
   #retainedBytes = 0
   #wedgedTicks = 0
+  #ticks = 0
   /** A member said that the epoch is being ended: nothing new is sent in it. */
   isWedged = false
   /** Last sequence that the quorum acknowledged. */
   durableEnd = 0
 
-  constructor(
-    configuration: Configuration,
-    publisher: PublisherId,
-    servers: Pick<Servers, 'addressOf'>,
-    limits: AddLimits,
-  ) {
+  constructor(configuration: Configuration, publisher: PublisherId, servers: Reach, limits: AddLimits) {
     this.configuration = configuration
     this.#publisher = publisher
     this.#servers = servers
     this.#limits = limits
-    const fresh = { acked: 0, sync: 'always' as Sync, absent: false, silentTicks: 0, ticksSinceResend: 0 }
+    const fresh = {
+      acked: 0,
+      sync: 'always' as Sync,
+      absent: false,
+      silentTicks: 0,
+      ticksSinceResend: 0,
+      greetingTicks: 0,
+    }
     this.#members = configuration.members.map((member) => ({ member, ...fresh }))
   }
 
+  /**
+   * Whether a run that is added now leaves this client: otherwise it would count as sent, with an id, while it waits here for a
+   * connection, and a caller that gives up could not be told that it was never sent.
+   */
   get hasRoom(): boolean {
-    return !this.isWedged && this.#windowBytes < this.#limits.windowBytesMax
+    const isOpen = !this.isWedged && this.#windowBytes < this.#limits.windowBytesMax && !this.isShort
+    return isOpen && this.#takers().length > 0
+  }
+
+  /** So many disks are full that no quorum is left. */
+  get isShort(): boolean {
+    if (this.#servers.full.isEmpty) return false
+    const others = this.#members.filter((view) => !this.#isFull(view))
+    return others.length < operationQuorum(this.configuration)
+  }
+
+  /**
+   * `EC_DISK_FULL` while so many disks are full that no quorum is left: nothing new is sent then, so that what has not left
+   * can be refused for good. What has left stays open: a member's refusal says nothing of the others.
+   */
+  get shortage(): EpochcastError | null {
+    if (!this.isShort) return null
+    const full = this.#members.filter((view) => this.#isFull(view))
+    const ids = full.map(({ member }) => serverIdOf(member.name)).join(', ')
+    const { topic } = this.configuration
+    return new EpochcastError('EC_DISK_FULL', `${topic}: no space left on the disk of ${ids}`, {
+      hint: `free space there, or move the topic to other servers: epochcast reconfig ${topic} --members …`,
+    })
   }
 
   get pendingCount(): number {
@@ -88,18 +127,28 @@ export class EpochWindow {
     return this.#sent.slice(this.#durableCount)
   }
 
-  /** Sends a run to all members that take stores. */
+  /**
+   * Connects to the members that are not: by a greeting, because a connection is made by sending something, and a store that
+   * waits for one would have left.
+   */
+  reach(out: Effect[]): void {
+    for (const view of this.#members) {
+      const address = this.#addressOf(view)
+      if (view.greetingTicks > 0 || this.#servers.isUp(address)) continue
+      view.greetingTicks = pauseTicks
+      send(out, address, { kind: 'introduce' })
+    }
+  }
+
+  /** Sends a run to all members that are connected and take stores; the others get it once they are, and do. */
   add(outgoing: Outgoing, out: Effect[]): void {
+    const to = this.#takers()
     outgoing.assign(this.configuration.epoch, this.#publisher, this.#nextSequence)
     this.#nextSequence = outgoing.last + 1
     this.#windowBytes += outgoing.body.length
     this.#sent.push(outgoing)
-    const present = this.#members.filter((view) => !view.absent)
-    this.#send(
-      outgoing,
-      present.map((view) => this.#servers.addressOf(view.member)),
-      out,
-    )
+    this.#send(outgoing, to, out)
+    this.reach(out)
   }
 
   /** @returns the runs that became durable */
@@ -109,7 +158,7 @@ export class EpochWindow {
     view.acked = message.end
     view.sync = message.sync ?? 'always'
     view.silentTicks = 0
-    if (view.absent) this.#present(view, out)
+    if (view.absent || this.#isFull(view)) this.#present(view, out)
     return this.#acknowledge()
   }
 
@@ -132,9 +181,12 @@ export class EpochWindow {
       case 'not-yet':
         view.absent = true
         return true
-      // Another member may take it, the epoch may be rolled, or its disk may be emptied: it is sent again by and by.
-      case 'too-many-publishers':
       case 'disk-full':
+        this.#servers.full.note(from, true)
+        view.silentTicks = 0
+        return true
+      // Another member may take it, or the epoch may be rolled: it is sent again by and by.
+      case 'too-many-publishers':
       case 'bad-batch':
         view.ticksSinceResend = 0
         return true
@@ -151,28 +203,63 @@ export class EpochWindow {
     if (view !== undefined) this.#present(view, out)
   }
 
+  /** A member whose disk was full answers. */
+  room(from: ServerName, message: MessageOf<'room'>, out: Effect[]): void {
+    const view = this.#viewOf(from, message.epoch)
+    if (view === undefined || !this.#isFull(view)) return
+    view.silentTicks = 0
+    if (message.isThere) this.#present(view, out)
+  }
+
   peerUp(address: Address, out: Effect[]): void {
     for (const view of this.#members) {
-      if (this.#servers.addressOf(view.member) === address) this.#resend(view, view.acked, out)
+      if (this.#addressOf(view) === address) this.#resend(view, view.acked, out)
     }
   }
 
-  /** @returns false when nothing can become durable here for now: the topic may have moved */
-  tick(out: Effect[]): boolean {
+  /**
+   * @param isWaiting more is to be sent here, as soon as there is room
+   * @returns false when nothing can become durable here for now: the topic may have moved
+   */
+  tick(out: Effect[], isWaiting = false): boolean {
+    for (const view of this.#members) if (view.greetingTicks > 0) view.greetingTicks--
     // The news that the epoch has ended may have been lost.
     if (this.isWedged && ++this.#wedgedTicks % resendTicks === 0) return false
-    if (this.#sent.length === 0) return true
+    this.#askForRoom(out)
+    if (this.#sent.length === 0 && !isWaiting) return true
     let silent = 0
     for (const view of this.#members) {
       view.ticksSinceResend++
-      if (view.acked + 1 >= this.#nextSequence) continue
+      const isUp = this.#servers.isUp(this.#addressOf(view))
+      if (view.acked + 1 >= this.#nextSequence && (isUp || !isWaiting)) continue
+      if (isUp && this.#isFull(view)) {
+        if (++view.silentTicks >= roomSilenceTicks) silent++
+        continue
+      }
       const patience = view.absent ? absentTicks : resendTicks
       if (++view.silentTicks < patience) continue
       silent++
-      if (view.ticksSinceResend >= patience) this.#resend(view, view.acked, out, 1)
+      if (view.ticksSinceResend < patience) continue
+      if (isUp) this.#resend(view, view.acked, out, 1)
+      else {
+        view.ticksSinceResend = 0
+        this.reach(out)
+      }
     }
-    const waits = this.#durableCount < this.#sent.length
+    const waits = isWaiting || this.#durableCount < this.#sent.length
     return !waits || silent <= this.#members.length - operationQuorum(this.configuration)
+  }
+
+  #isFull(view: MemberView): boolean {
+    return this.#servers.full.has(view.member.name)
+  }
+
+  #askForRoom(out: Effect[]): void {
+    if (this.#servers.full.isEmpty || ++this.#ticks % roomTicks !== 0) return
+    const { topic, epoch } = this.configuration
+    const full = this.#members.filter((view) => this.#isFull(view))
+    const to = full.map((view) => this.#addressOf(view))
+    if (to.length > 0) send(out, to, { kind: 'ask-room', topic, epoch })
   }
 
   #viewOf(name: ServerName, epoch: number): MemberView | undefined {
@@ -180,9 +267,25 @@ export class EpochWindow {
     return this.#members.find((view) => view.member.name === name)
   }
 
+  #addressOf({ member }: MemberView): Address {
+    return this.#servers.addressOf(member)
+  }
+
+  /** Members that are connected, have room and take stores. Where none has begun the epoch one run is sent all the same, to find out. */
+  #takers(): Address[] {
+    const takers: Address[] = []
+    const absent: Address[] = []
+    for (const view of this.#members) {
+      const address = this.#addressOf(view)
+      if (this.#servers.isUp(address) && !this.#isFull(view)) (view.absent ? absent : takers).push(address)
+    }
+    return takers.length === 0 && this.pendingCount === 0 ? absent : takers
+  }
+
   /** The member takes stores of this epoch: it gets what it lacks. */
   #present(view: MemberView, out: Effect[]): void {
     view.absent = false
+    this.#servers.full.note(view.member.name, false)
     this.#resend(view, view.acked, out)
   }
 
@@ -201,7 +304,7 @@ export class EpochWindow {
     for (const outgoing of this.#sent) {
       if (outgoing.last <= after) continue
       if (count++ >= countMax) break
-      this.#send(outgoing, [this.#servers.addressOf(view.member)], out)
+      this.#send(outgoing, [this.#addressOf(view)], out)
     }
   }
 

@@ -44,6 +44,8 @@ export interface FetchListener {
   complete(out: Effect[]): void
   /** Whether another page may come now. */
   hasRoom(): boolean
+  /** Whether that server is sending bodies to this client now, to this fetch or to others. */
+  isBusy(from: Address): boolean
   /** Nobody gave anything for a while. */
   stalled(out: Effect[]): void
 }
@@ -58,7 +60,11 @@ export interface FetchWanted {
 }
 
 const pageBytes = 512 * 1024
-const silentTicksMax = 30
+/** Silence of the member that is asked, until the next one is asked; twice as long after every time in a row. */
+const patienceTicksMin = 30
+const patienceTicksMax = 960
+/** The longest wait for a member that sends other things meanwhile: what it was asked may have been lost. */
+const busyTicksMax = 1_000
 
 export class Fetch {
   readonly #topic: TopicName
@@ -72,7 +78,11 @@ export class Fetch {
   #source: number
   #resume = 0
   #waiting = false
+  /** Who is asked, while an answer is due. */
+  #asked: Address | null = null
   #silentTicks = 0
+  #waitedTicks = 0
+  #patience = patienceTicksMin
   #over = false
 
   constructor(
@@ -106,7 +116,9 @@ export class Fetch {
     const to = members[this.#source % Math.max(1, members.length)]
     if (to === undefined) return
     this.#waiting = true
+    this.#asked = to
     this.#silentTicks = 0
+    this.#waitedTicks = 0
     const [topic, epoch, since] = [this.#topic, this.#epoch, this.#prefix.snapshot()]
     const which = this.#isBare ? { bare: true } : { until: this.#until }
     send(
@@ -122,6 +134,7 @@ export class Fetch {
     // What a server pushed before it heard that the epoch is over may lie beyond the closing set: it is nobody's message.
     if ((this.#isBare ? batch.first : batch.last) > endOf(this.#until, batch.publisher)) return
     this.#silentTicks = 0
+    this.#waitedTicks = 0
     const skip = this.#prefix.take(batch)
     if (skip >= 0) this.#listener.fetched(batch, skip, out)
   }
@@ -129,6 +142,7 @@ export class Fetch {
   pulled(message: MessageOf<'pulled'>, out: Effect[]): void {
     if (this.#over || !this.#waiting) return
     this.#waiting = false
+    this.#patience = patienceTicksMin
     if (message.more) {
       this.#resume = message.resume
       this.next(out)
@@ -147,13 +161,20 @@ export class Fetch {
     this.#another()
   }
 
+  /** Nothing more is asked for, and nothing handed over. */
+  cancel(): void {
+    this.#over = true
+  }
+
   tick(out: Effect[]): void {
     if (this.#over) return
     if (!this.#waiting) {
       this.next(out)
       return
     }
-    if (++this.#silentTicks < silentTicksMax) return
+    if (this.#asked === null || !this.#listener.isBusy(this.#asked)) this.#silentTicks++
+    if (++this.#waitedTicks < busyTicksMax && this.#silentTicks < this.#patience) return
+    this.#patience = Math.min(patienceTicksMax, this.#patience * 2)
     this.#waiting = false
     this.#another()
     this.#listener.stalled(out)

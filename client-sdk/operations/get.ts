@@ -11,9 +11,17 @@
  */
 import { type Configuration, type Decision, majority, operationQuorum } from '../../proto/configuration.ts'
 import { EpochcastError } from '../../proto/errors.ts'
-import { type Epoch, epoch, isSystemPublisher, nextEpoch, type ServerName } from '../../proto/ids.ts'
+import {
+  type Address,
+  type Epoch,
+  epoch,
+  isSystemPublisher,
+  type MessageId,
+  nextEpoch,
+  type ServerName,
+} from '../../proto/ids.ts'
 import { type Effect, type Settleable, send } from '../../proto/machine/contract.ts'
-import { contains, emptySet, heldBy, intersection, type MessageSet, union } from '../../proto/message-set.ts'
+import { contains, emptySet, endOf, heldBy, intersection, type MessageSet, union } from '../../proto/message-set.ts'
 import type { Batch, GetLevel, MessageOf, Source } from '../../proto/wire/messages.ts'
 import type { Position } from '../cursor.ts'
 import type { EpochFollower, Follower } from '../follower.ts'
@@ -35,14 +43,16 @@ export interface GetResult {
 
 const resendTicks = 20
 const graceTicks = 5
-/** A store-back that takes longer begins again from the collect. */
+/** A store-back that takes longer begins again from the collect; the next one may take twice as long, up to eight times. */
 const storeBackTicks = 100
+const storeBackDoublings = 3
 
 export class Get implements EpochFollower, FetchListener, Settleable {
   readonly token: number
   readonly #level: GetLevel
   readonly #since: Position | null
   readonly #wantsBodies: boolean
+  readonly #about: MessageId | null
   readonly #follower: Follower
   readonly #servers: Servers
   readonly #requests: Requests
@@ -56,9 +66,17 @@ export class Get implements EpochFollower, FetchListener, Settleable {
   #fetch: Fetch | null = null
   #at: Epoch = epoch(0)
   #ticks = 0
+  /** Store-backs that took too long. */
+  #storeBacks = 0
+  /** Members that were asked for bodies in vain, one after the other. */
+  #vainCount = 0
   #outcome: GetResult | EpochcastError | null = null
 
-  /** @param since leaves out what came before; `numbers`: no bodies at all, only the position */
+  /**
+   * @param since leaves out what came before; `numbers`: no bodies at all, only the position
+   * @param about of a linearizable Get of numbers: one message that is asked for; the answer need not be complete once so many
+   *   members are without it that no quorum holds it
+   */
   constructor(
     level: GetLevel,
     since: Position | 'numbers' | null,
@@ -66,7 +84,9 @@ export class Get implements EpochFollower, FetchListener, Settleable {
     servers: Servers,
     requests: Requests,
     done: (result: GetResult | EpochcastError) => void,
+    about: MessageId | null = null,
   ) {
+    this.#about = about
     this.#level = level
     this.#since = since === 'numbers' ? null : since
     this.#wantsBodies = since !== 'numbers'
@@ -107,8 +127,10 @@ export class Get implements EpochFollower, FetchListener, Settleable {
   }
 
   refused(message: MessageOf<'refused'>, out: Effect[]): void {
-    if (this.#step === 'fetching') this.#fetch?.refused()
-    else if (message.refusal !== 'wedged' && message.refusal !== 'not-yet') this.#follower.suspect(out)
+    if (this.#step === 'fetching') {
+      this.#fetch?.refused()
+      this.#inVain(out)
+    } else if (message.refusal !== 'wedged' && message.refusal !== 'not-yet') this.#follower.suspect(out)
   }
 
   batch(batch: Batch, out: Effect[]): void {
@@ -128,8 +150,9 @@ export class Get implements EpochFollower, FetchListener, Settleable {
       return
     }
     if (this.#step === 'collecting') this.#collected(configuration, out)
-    if (this.#step === 'completing' && this.#ticks > storeBackTicks) {
-      // Who held it may be dead, and then it need not be in the answer.
+    if (this.#step === 'completing' && this.#ticks > storeBackTicks * 2 ** this.#storeBacks) {
+      // A holder may be dead, and then what it alone held need not be in the answer; or the members are slow.
+      this.#storeBacks = Math.min(this.#storeBacks + 1, storeBackDoublings)
       this.#begin(configuration, out)
       return
     }
@@ -139,6 +162,7 @@ export class Get implements EpochFollower, FetchListener, Settleable {
   }
 
   fetched(batch: Batch, skip: number): void {
+    this.#vainCount = 0
     if (!isSystemPublisher(batch.publisher)) this.#given.push({ batch, skip })
   }
 
@@ -153,12 +177,23 @@ export class Get implements EpochFollower, FetchListener, Settleable {
     return true
   }
 
+  isBusy(from: Address): boolean {
+    return this.#follower.isBusy(from)
+  }
+
   stalled(out: Effect[]): void {
     this.#follower.suspect(out)
+    this.#inVain(out)
   }
 
   settle(): void {
     if (this.#outcome !== null) this.#done(this.#outcome)
+  }
+
+  /** A member did not have what is lacking. Where none has it, its only holder died after the collect, which begins again. */
+  #inVain(out: Effect[]): void {
+    const configuration = this.#configuration
+    if (configuration !== null && ++this.#vainCount >= configuration.members.length) this.#begin(configuration, out)
   }
 
   #begin(configuration: Configuration, out: Effect[]): void {
@@ -166,6 +201,8 @@ export class Get implements EpochFollower, FetchListener, Settleable {
     this.#configuration = configuration
     this.#step = 'collecting'
     this.#ticks = 0
+    this.#vainCount = 0
+    this.#fetch?.cancel()
     this.#held.clear()
     this.#completed.clear()
     this.#fetch = null
@@ -197,6 +234,10 @@ export class Get implements EpochFollower, FetchListener, Settleable {
     const isAll = answers.length === configuration.members.length
     switch (this.#level) {
       case 'linearizable': {
+        if (this.#about !== null && isShort(stored, this.#about, configuration)) {
+          this.#deliver(heldBy(stored, quorum), configuration, out)
+          return
+        }
         if (answers.length < quorum) return
         if (configuration.mode !== 'fault-masking') {
           this.#deliver(intersection(stored), configuration, out)
@@ -283,12 +324,11 @@ export class Get implements EpochFollower, FetchListener, Settleable {
 
   #finish(configuration: Configuration, out: Effect[]): void {
     const position = { epoch: configuration.epoch, seen: this.#result }
+    const given = trimmed(this.#given, configuration.epoch, this.#result)
+    for (const { batch } of given) this.#follower.noteGiven(batch, batch.last)
     if (this.#level !== 'early')
       for (const [publisher, { end }] of this.#result) this.#follower.noteKnown(configuration.epoch, publisher, end)
-    this.#end(
-      { given: trimmed(this.#given, configuration.epoch, this.#result), position, floor: configuration.floor },
-      out,
-    )
+    this.#end({ given, position, floor: configuration.floor }, out)
   }
 
   #end(outcome: GetResult | EpochcastError, out: Effect[]): void {
@@ -299,6 +339,12 @@ export class Get implements EpochFollower, FetchListener, Settleable {
     this.#follower.remove(this)
     out.push({ kind: 'settle', target: this })
   }
+}
+
+/** So many of the answers are without a message of this epoch that no quorum can hold it. */
+function isShort(answers: readonly MessageSet[], id: MessageId, configuration: Configuration): boolean {
+  const without = answers.filter((stored) => endOf(stored, id.publisher) < id.sequence).length
+  return id.epoch === configuration.epoch && without > configuration.members.length - operationQuorum(configuration)
 }
 
 /** Leaves out what a page brought beyond the result. */

@@ -17,8 +17,10 @@ export class Outgoing implements Settleable {
   readonly time: number
   /** In the order of the messages; each stands for `count` of them. */
   #waiters: Waiter[]
-  /** Somebody gave up, or wants to be told: it is written anew before it is added again. */
-  needsRewriting: boolean
+  /** A caller gave up: its messages are left out before it is added, or added again. */
+  isStale = false
+  /** A caller wants to know that the epoch dropped its messages, instead of having them added again. */
+  readonly #isToldOfDrops: boolean
   first = 0
   last = 0
   epoch: Epoch | null = null
@@ -46,7 +48,7 @@ export class Outgoing implements Settleable {
     this.check = check
     this.time = time
     this.#waiters = waiters
-    this.needsRewriting = waiters.some((waiter) => waiter.settleAtEpochEnd)
+    this.#isToldOfDrops = waiters.some((waiter) => waiter.settleAtEpochEnd)
   }
 
   /** Becomes part of an epoch under the numbers from `first` on. */
@@ -57,8 +59,9 @@ export class Outgoing implements Settleable {
     this.last = first + this.count - 1
   }
 
-  get assigned(): boolean {
-    return this.epoch !== null
+  /** Not all of its messages are to be added again. */
+  get needsRewriting(): boolean {
+    return this.isStale || this.#isToldOfDrops
   }
 
   /** Its quorum has acknowledged it. */
@@ -126,7 +129,7 @@ export class Outgoing implements Settleable {
       const known = this.#waiters[at] as Waiter
       if (known === waiter) {
         this.#waiters[at] = new Nobody(waiter.count)
-        this.needsRewriting = true
+        this.isStale = true
         return index
       }
       index += known.count

@@ -8,7 +8,7 @@
  * Departs from it: the upcall comes after the decision, placed between the last message of the closing set and the first of the
  * next epoch; so it is never about a view that was only proposed.
  */
-import { type Configuration, type Decision, isStamped } from '../../proto/configuration.ts'
+import type { Configuration, Decision } from '../../proto/configuration.ts'
 import type { EpochcastError } from '../../proto/errors.ts'
 import {
   type Address,
@@ -27,7 +27,7 @@ import { countOf, emptySet, endOf, type MessageSet } from '../../proto/message-s
 import type { Batch, MessageOf } from '../../proto/wire/messages.ts'
 import type { Follower } from '../follower.ts'
 import { History } from '../orders/history.ts'
-import type { Cause, OrderFilter, Release, ReleaseListener, Run } from '../orders/order-filter.ts'
+import type { Cause, Judgement, OrderFilter, Release, ReleaseListener, Run } from '../orders/order-filter.ts'
 import { TotalFilter } from '../orders/total-filter.ts'
 import type { Requests } from '../requests.ts'
 import type { Servers } from '../servers.ts'
@@ -222,7 +222,10 @@ export class Subscription implements Reader, FetchListener, ReleaseListener {
 
   /** No further delivery. */
   close(out: Effect[]): void {
+    if (this.#over) return
     this.#over = true
+    this.#held.clear()
+    this.#fetch?.cancel()
     this.hasGoneOn = true
     this.#filter = null
     this.#confirming.wake(null)
@@ -261,6 +264,10 @@ export class Subscription implements Reader, FetchListener, ReleaseListener {
 
   hasRoom(): boolean {
     return this.#source.hasRoom
+  }
+
+  isBusy(from: Address): boolean {
+    return this.#follower.isBusy(from)
   }
 
   stalled(out: Effect[]): void {
@@ -454,14 +461,10 @@ export class Subscription implements Reader, FetchListener, ReleaseListener {
     this.#deliver(batch, skip, position, early, lost)
   }
 
-  confirmed(run: Run): void {
-    this.#know(run.publisher, run.last)
-    this.#consumer.deliver({ kind: 'confirmed', run })
+  judged(kind: Judgement, run: Run): void {
+    if (kind === 'confirmed') this.#know(run.publisher, run.last)
+    this.#consumer.deliver({ kind, run })
     this.#confirming.wake(this.#filter)
-  }
-
-  retracted(run: Run): void {
-    this.#consumer.deliver({ kind: 'retracted', run })
   }
 
   /** Calls back once everything that was given early until now is confirmed or retracted. */
@@ -543,12 +546,7 @@ export class Subscription implements Reader, FetchListener, ReleaseListener {
     early = false,
     lost: readonly MessageId[] = nothingLost,
   ): void {
-    const follower = this.#follower
-    follower.clock.witness(batch.time)
-    const { configuration } = follower
-    if (configuration !== null && isStamped(configuration.order)) {
-      follower.past.note(batch.topic, batch.epoch, batch.publisher, batch.last)
-    }
+    this.#follower.noteGiven(batch, batch.last)
     this.#causeTicks = 0
     this.hasGoneOn = true
     this.#consumer.deliver({ kind: 'batch', batch, skip, position, early, lost })

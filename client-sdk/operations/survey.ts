@@ -24,6 +24,7 @@ export class Survey {
       fetched: (batch) => this.#batches.push(batch),
       complete: (out) => then(this.#batches, out),
       hasRoom: () => true,
+      isBusy: (from) => follower.isBusy(from),
       stalled: (out) => follower.suspect(out),
     })
   }

@@ -1,5 +1,5 @@
 /** Who waits for the outcome of what was published: one message, or a part of many. */
-import type { EpochcastError } from '../../proto/errors.ts'
+import { EpochcastError } from '../../proto/errors.ts'
 import { type Epoch, formatMessageId, type PublisherId, type Sequence } from '../../proto/ids.ts'
 import type { Sync } from '../../proto/sync.ts'
 
@@ -106,6 +106,16 @@ export class Many {
     return part
   }
 
+  /**
+   * The caller gives up: what has not left is withdrawn.
+   * @returns the id of the first message that left, null where none did
+   */
+  withdraw(from: { withdraw(waiter: Waiter): string | null }): string | null {
+    // Every part is withdrawn, also behind one that left.
+    const left = this.parts.map((part) => part.run?.firstId ?? from.withdraw(part))
+    return left.find((id) => id !== null) ?? null
+  }
+
   /** One part has its outcome. */
   told(): void {
     if (--this.#open > 0) return
@@ -145,4 +155,23 @@ class Part implements Waiter {
 
 function idOf(epoch: Epoch, publisher: PublisherId, sequence: number): string {
   return formatMessageId({ epoch, publisher, sequence: sequence as Sequence })
+}
+
+/** A caller gave up before any of its messages had left: they have been withdrawn. */
+export function neverSent(error: EpochcastError): EpochcastError {
+  const { code, cause } = error
+  return new EpochcastError(code, `${error.message}; nothing was sent, and nothing will be`, { cause })
+}
+
+/**
+ * A caller gave up on a message that had left.
+ * @param why what kept it from an outcome, where that is known
+ */
+export function unknownOutcome(id: string, cause: EpochcastError, why: EpochcastError | null): EpochcastError {
+  const reason = why === null ? cause.message : `${cause.message} (${why.message})`
+  return new EpochcastError('EC_OUTCOME_UNKNOWN', `${reason}; whether ${id} was stored is not known`, {
+    cause: why ?? cause,
+    messageId: id,
+    hint: `ask outcome('${id}')`,
+  })
 }

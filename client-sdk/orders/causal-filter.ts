@@ -74,9 +74,13 @@ export class CausalFilter implements OrderFilter {
     for (const [publisher, { end }] of closing) this.#durable.set(publisher, end)
     for (const publisher of [...this.#early.keys()]) this.#confirm(publisher, endOf(closing, publisher))
     const retracted = [...this.#early.values()].flat()
-    this.#early.clear()
+    // The newest first: it is the last one of its publisher.
     retracted.sort((one, other) => other.number - one.number)
-    for (const run of retracted) this.#listener.retracted(run)
+    for (const run of retracted) {
+      this.#early.get(run.publisher)?.pop()
+      this.#listener.judged('retracted', run)
+    }
+    this.#early.clear()
     this.#queue.close(closing)
     this.#drain()
   }
@@ -202,7 +206,7 @@ export class CausalFilter implements OrderFilter {
     const confirmed = count < 0 ? runs : runs.slice(0, count)
     if (count < 0) this.#early.delete(publisher)
     else this.#early.set(publisher, runs.slice(count))
-    for (const run of confirmed) this.#listener.confirmed(run)
+    for (const run of confirmed) this.#listener.judged('confirmed', run)
   }
 }
 

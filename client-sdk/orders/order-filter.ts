@@ -25,10 +25,13 @@ export interface Run {
   readonly last: number
 }
 
+/** How messages that were given early end. */
+export type Judgement = 'confirmed' | 'retracted'
+
 export interface ReleaseListener {
   give(release: Release): void
-  confirmed(run: Run): void
-  retracted(run: Run): void
+  /** What was given early has its judgement: durable, or left out of the closing set. */
+  judged(kind: Judgement, run: Run): void
 }
 
 /** A cause that something waits for. */

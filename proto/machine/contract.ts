@@ -6,6 +6,7 @@
  * appended, and no `send` or `settle` leaves before every earlier `persist` is flushed. So a machine may change its state at
  * once, and still nothing that it tells is ahead of its disk.
  */
+import type { EpochcastError } from '../errors.ts'
 import type { Address } from '../ids.ts'
 import type { Frame } from '../wire/codec.ts'
 import type { Message } from '../wire/messages.ts'
@@ -22,8 +23,8 @@ export type Input<Call = never> =
   | { readonly kind: 'tick' }
   /** All inputs of this turn have been taken: what is said once per turn is said now. */
   | { readonly kind: 'turn' }
-  /** Something that the program around the machine asks for. */
-  | { readonly kind: 'call'; readonly call: Call }
+  /** Something that the program around the machine asks for; `failed` ends it where it throws, in a machine that has walls. */
+  | { readonly kind: 'call'; readonly call: Call; readonly failed?: (error: EpochcastError) => void }
 
 /** Where a record went: the loop fills in the position when it appends the record. */
 export interface Placement {

@@ -7,6 +7,7 @@ import { EpochcastError } from '../errors.ts'
 import type { Address, ClusterId } from '../ids.ts'
 import type { Transport, TransportHandler } from '../transport/port.ts'
 import { decodeFrame, encodeEnvelope, encodeMessage, withoutBody } from '../wire/codec.ts'
+import type { Message } from '../wire/messages.ts'
 import { type Effect, type Input, type Machine, tickMs } from './contract.ts'
 import type { EnginePort } from './engine-port.ts'
 import type { Store } from './store.ts'
@@ -23,6 +24,8 @@ export interface LoopOptions<Call> {
   readonly engines?: EnginePort
   /** The disk failed, or a rule of the protocol does not hold: nothing may be said any more. */
   onFatal(error: unknown): void
+  /** A message cannot be written as what it is, and nobody receives it. */
+  onUnsent?(message: Message, token: number, error: EpochcastError): void
   /** Without it, real time: tests and the simulator pass their own. */
   readonly timers?: LoopTimers
 }
@@ -63,6 +66,8 @@ export class Loop<Call = never> implements TransportHandler {
   framesRefused = 0
   /** Frames that were larger than the transport takes. */
   framesTooLarge = 0
+  /** Messages that could not be written as what they are. */
+  framesUnsent = 0
 
   constructor(options: LoopOptions<Call>) {
     this.#options = options
@@ -84,14 +89,20 @@ export class Loop<Call = never> implements TransportHandler {
     this.#waiting = []
   }
 
+  /** Bytes that wait for `to`: at the transport, and without a bound while a record for it is being read from disk. */
+  waitingBytes(to: Address): number {
+    return this.#reading.has(to) ? Number.POSITIVE_INFINITY : (this.#transport?.waitingBytes?.(to) ?? 0)
+  }
+
   input(input: Input<Call>): void {
     if (this.#stopped) return
     this.#inputs.push(input)
     this.#schedule()
   }
 
-  call(call: Call): void {
-    this.input({ kind: 'call', call })
+  /** @param failed is called where `call` throws in a machine that has walls between its operations */
+  call(call: Call, failed?: (error: EpochcastError) => void): void {
+    this.input(failed === undefined ? { kind: 'call', call } : { kind: 'call', call, failed })
   }
 
   frame(from: Address, bytes: Uint8Array): void {
@@ -178,8 +189,8 @@ export class Loop<Call = never> implements TransportHandler {
   #perform(effect: Effect): void {
     switch (effect.kind) {
       case 'send': {
-        const parts = encodeMessage(effect.message)
-        if (this.#sendToAll(effect.to, effect.token, parts)) return
+        const parts = this.#encode(effect.message, effect.token)
+        if (parts === null || this.#sendToAll(effect.to, effect.token, parts)) return
         for (const address of effect.to) this.#send(address, effect.token, parts)
         return
       }
@@ -200,6 +211,18 @@ export class Loop<Call = never> implements TransportHandler {
       }
       case 'persist':
         return
+    }
+  }
+
+  /** A message that cannot be written is lost, like a frame that is too large. */
+  #encode(message: Message, token: number): readonly Uint8Array[] | null {
+    try {
+      return encodeMessage(message)
+    } catch (error) {
+      if (!(error instanceof EpochcastError)) throw error
+      this.framesUnsent++
+      this.#options.onUnsent?.(message, token, error)
+      return null
     }
   }
 

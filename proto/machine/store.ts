@@ -13,7 +13,8 @@ export interface Store {
   /**
    * Adds one record behind all others. Synchronous and without IO: it is safe when a `flush` that began later has
    * resolved. `body` is copied.
-   * @throws EpochcastError `EC_DISK_FULL` (retryable) for a batch when only the space kept for protocol records is left
+   * @throws EpochcastError `EC_DISK_FULL` (retryable) for a batch or a staged body that was not admitted, when only the
+   *   space kept for protocol records is left
    */
   append(kind: RecordKind, body: Uint8Array): Position
   /**
@@ -21,8 +22,14 @@ export interface Store {
    * written. A rejection is final: the server must stop, no second try.
    */
   flush(): Promise<void>
-  /** True when batches must be refused: soon only protocol records will fit. Asked before a turn's batches are taken. */
+  /** True while no batch and no staged body is admitted: what is left is kept for protocol records. */
   readonly full: boolean
+  /**
+   * Admits one batch or staged body of `bytes`, which is appended in this turn; it fits behind everything that was admitted
+   * before. A record that was not admitted is not to be appended.
+   * @returns false while the store is full
+   */
+  admits(bytes: number): boolean
   /** Everything below is on disk; never goes back within one storage, whatever crashes. */
   readonly flushedTo: Position
   /**

@@ -7,10 +7,19 @@ import type { TransportLimits } from './port.ts'
 import { ReceiveMemory, type Rounds } from './receive-memory.ts'
 import type { Dial } from './sockets.ts'
 
+/** Of all that may wait together, this part may wait in each connection whatever the others do. */
+const sharesMax = 256
+
 /** What a connection tells the endpoint that holds it. */
 export interface ConnectionOwner extends Rounds {
   readonly address: Address
   readonly limits: TransportLimits
+  /** Bytes that wait in all its connections. */
+  readonly queuedBytes: number
+  /** So many bytes more, or fewer, wait in a connection. */
+  queued(bytes: number): void
+  /** Whether a connection that the other side dialled may stay, now that it has said who it is. */
+  admits(connection: Connection, peer: Address): boolean
   /** The hello of the other side is there, and `peer` is known. */
   up(connection: Connection): void
   frame(from: Address, bytes: Uint8Array): void
@@ -34,11 +43,15 @@ export class Connection {
   #peer: Address | undefined
   #closed = false
   #refused = false
+  #isConnected = false
+  #trouble: Error | null = null
   #flushPlanned = false
   #parts: Uint8Array[] = []
   #partsBytes = 0
   #framesTaken = 0
   #framesWritten = 0
+  /** Bytes that were taken and not passed to the operating system. */
+  #waitingBytes = 0
 
   /** @param open makes the socket, reading into what it is given */
   constructor(open: Dial, owner: ConnectionOwner, dialled?: Address) {
@@ -53,11 +66,15 @@ export class Connection {
     })
     this.#socket = socket
     this.#deadline = setTimeout(() => this.#refuse(), owner.limits.handshakeTimeoutMs)
-    socket.on('error', () => this.close())
+    socket.on('error', (error) => this.close(error))
     socket.on('end', () => this.close())
     socket.on('close', () => this.close())
     socket.resume()
-    if (dialled !== undefined) socket.once('connect', () => socket.write(encodeHello(owner.address)))
+    if (dialled === undefined) return
+    socket.once('connect', () => {
+      this.#isConnected = true
+      socket.write(encodeHello(owner.address))
+    })
   }
 
   /** How the other side calls itself; undefined until its hello is complete. */
@@ -70,19 +87,33 @@ export class Connection {
     return this.#refused
   }
 
+  /** Why there is no hello of the other side; null where there is one. */
+  get trouble(): Error | null {
+    if (this.#peer !== undefined) return null
+    if (this.#trouble !== null) return this.#trouble
+    if (!this.#isConnected) return new EpochcastError('EC_UNREACHABLE', 'no answer')
+    const silent = this.#closed ? 'it ends the connection without a word' : 'it takes the connection and says nothing'
+    return new EpochcastError('EC_UNREACHABLE', `${silent}: no epochcast server`)
+  }
+
   /** Frames that were taken and not passed to the operating system. */
   get framesWaiting(): number {
     return this.#framesTaken - this.#framesWritten
   }
 
+  /** Bytes that were taken and not passed to the operating system. */
+  get waitingBytes(): number {
+    return this.#waitingBytes
+  }
+
   /** Takes a frame, or returns false when too much is waiting already. Everything of one turn leaves in one write. */
   send(parts: readonly Uint8Array[], length: number): boolean {
     const bytes = prefixBytes + length
-    const { queueBytesMax } = this.#owner.limits
-    if (this.#closed || this.#socket.writableLength + this.#partsBytes + bytes > queueBytesMax) return false
+    if (this.#closed || !this.#hasRoom(bytes)) return false
     this.#parts.push(framePrefix(length))
     for (const part of parts) this.#parts.push(part)
     this.#partsBytes += bytes
+    this.#wait(bytes)
     this.#framesTaken += 1
     if (this.#peer !== undefined) this.#planFlush()
     return true
@@ -92,6 +123,8 @@ export class Connection {
   takeOver(dialling: Connection): void {
     this.#parts = this.#parts.concat(dialling.#parts)
     this.#partsBytes += dialling.#partsBytes
+    this.#wait(dialling.#partsBytes)
+    dialling.#wait(-dialling.#partsBytes)
     this.#framesTaken += dialling.#framesTaken
     dialling.#parts = []
     dialling.#partsBytes = 0
@@ -107,18 +140,33 @@ export class Connection {
     this.#deadline = setTimeout(() => this.close(), this.#owner.limits.handshakeTimeoutMs)
   }
 
-  close(): void {
+  close(trouble: Error | null = null): void {
     if (this.#closed) return
     this.#closed = true
+    this.#trouble = trouble
     clearTimeout(this.#deadline)
     this.#socket.destroy()
     this.#parts = []
+    this.#wait(-this.#waitingBytes)
     this.#owner.down(this)
   }
 
-  #refuse(): void {
+  #hasRoom(bytes: number): boolean {
+    const { limits, queuedBytes } = this.#owner
+    const waiting = this.#waitingBytes + bytes
+    if (waiting > limits.queueBytesMax) return false
+    // Where all queues together are long, the short ones go on.
+    return queuedBytes + bytes <= limits.queuesBytesMax || waiting <= limits.queuesBytesMax / sharesMax
+  }
+
+  #wait(bytes: number): void {
+    this.#waitingBytes += bytes
+    this.#owner.queued(bytes)
+  }
+
+  #refuse(trouble: Error | null = null): void {
     this.#refused = true
-    this.close()
+    this.close(trouble)
   }
 
   /** @returns whether to go on reading */
@@ -145,6 +193,10 @@ export class Connection {
   #greet(frame: Uint8Array): void {
     const peer = this.#readHello(frame)
     if (peer === undefined) return
+    if (this.dialled === undefined && !this.#owner.admits(this, peer)) {
+      this.close()
+      return
+    }
     this.#peer = peer
     this.#splitter.frameBytesMax = this.#owner.limits.frameBytesMax
     clearTimeout(this.#deadline)
@@ -166,7 +218,11 @@ export class Connection {
 
   #refuseFor(error: unknown): undefined {
     if (!(error instanceof EpochcastError)) throw error
-    this.#refuse()
+    this.#refuse(
+      new EpochcastError('EC_UNREACHABLE', `what answers there is no epochcast server: ${error.message}`, {
+        cause: error,
+      }),
+    )
     return undefined
   }
 
@@ -182,12 +238,15 @@ export class Connection {
     const pieces = joinSmallParts(this.#parts)
     const last = pieces.pop() as Uint8Array
     const taken = this.#framesTaken
+    const bytes = this.#partsBytes
     this.#parts = []
     this.#partsBytes = 0
     this.#socket.cork()
     for (const piece of pieces) this.#socket.write(piece)
     this.#socket.write(last, (error) => {
-      if (!error) this.#framesWritten = taken
+      if (error || this.#closed) return
+      this.#framesWritten = taken
+      this.#wait(-bytes)
     })
     this.#socket.uncork()
   }

@@ -17,11 +17,17 @@ export interface Transport {
   sendToAll?(to: readonly Address[], parts: readonly Uint8Array[]): void
   /** Frames that were given to `send` and could not be handed on. */
   readonly framesLost: number
+  /** Bytes that wait to be handed on to `to`, as far as they are known here. */
+  waitingBytes?(to: Address): number
+  /** It refuses new connections because it has as many as it may have. */
+  readonly isCrowded?: boolean
   /**
    * Says that none of the frames that were handed over before is looked at any more: their memory may be used again. Whoever
    * keeps frames never calls it.
    */
   reuse?(): void
+  /** Why an address was not reached lately; null where it was, or where nothing is known. For people: it decides nothing. */
+  trouble?(address: Address): Error | null
   /** Ends every connection; afterwards nothing is received. */
   close(): Promise<void>
 }
@@ -43,6 +49,10 @@ export interface TransportLimits {
   readonly frameBytesMax: number
   /** Bytes that may wait for one slow receiver; frames beyond are lost. */
   readonly queueBytesMax: number
+  /** Bytes that may wait for all receivers together; beyond, a receiver that already has its share is sent nothing. */
+  readonly queuesBytesMax: number
+  /** Connections that others may have with this endpoint; a few more are kept for servers. */
+  readonly connectionsMax: number
   /** Milliseconds that a new connection may take until its first frame is complete. */
   readonly handshakeTimeoutMs: number
 }
@@ -53,5 +63,7 @@ export const messageBytesMax: number = 1024 * 1024
 export const transportLimits: TransportLimits = {
   frameBytesMax: 2 * 1024 * 1024,
   queueBytesMax: 64 * 1024 * 1024,
+  queuesBytesMax: 256 * 1024 * 1024,
+  connectionsMax: Number.POSITIVE_INFINITY,
   handshakeTimeoutMs: 5_000,
 }

@@ -29,6 +29,11 @@ export function clientAddress(name: string): string {
   return `${clientPrefix}${name}`
 }
 
+/** Whether this is the address of an endpoint that only dials. */
+export function isClientAddress(text: string): boolean {
+  return text.startsWith(clientPrefix)
+}
+
 /** Whether an endpoint may call itself so: printable, not too long, a server's or a client's form. */
 export function isTcpAddress(text: string): text is Address {
   if (text.length > lengthMax || !printable.test(text)) return false

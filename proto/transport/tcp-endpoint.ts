@@ -3,12 +3,16 @@ import type { Address } from '../ids.ts'
 import { BackOff } from './back-off.ts'
 import { Connection, type ConnectionOwner } from './connection.ts'
 import { frameLength } from './framing.ts'
+import { Guests } from './guests.ts'
 import type { Transport, TransportHandler, TransportLimits } from './port.ts'
 import { adopting, type Dial, dialling } from './sockets.ts'
 import { isTcpAddress, parseHostPort } from './tcp-address.ts'
 
 /** Options of every socket: small frames leave at once, and a peer that vanished is noticed. */
 export const socketOptions = { noDelay: true, keepAlive: true, keepAliveInitialDelay: 10_000 } as const
+
+/** Addresses whose last trouble is kept. */
+const troublesMax = 1_024
 
 /**
  * Finds or makes the connection for each frame. An address has one connection for sending, whoever dialled it: the
@@ -25,7 +29,10 @@ export class TcpEndpoint implements Transport, ConnectionOwner {
   /** The connection that an address dialled, by that address. */
   readonly #accepted = new Map<Address, Connection>()
   readonly #dialling = new Map<Address, Connection>()
+  /** Why what was dialled last did not come up, by address. */
+  readonly #troubles = new Map<Address, Error>()
   readonly #backOff = new BackOff()
+  readonly #guests: Guests
   readonly #closeListener: () => Promise<void>
   /** Times that its owner was done with everything; null for an owner that keeps what it is given. */
   #round: number | null
@@ -33,6 +40,7 @@ export class TcpEndpoint implements Transport, ConnectionOwner {
   #closed: Promise<void> | undefined
   #framesLost = 0
   #connectionsRefused = 0
+  #queuedBytes = 0
 
   constructor(
     address: Address,
@@ -44,6 +52,7 @@ export class TcpEndpoint implements Transport, ConnectionOwner {
     this.#round = closeListener === null ? null : 0
     this.address = address
     this.limits = limits
+    this.#guests = new Guests(limits.connectionsMax)
     this.#handler = handler
     this.#closeListener = closeListener ?? (() => Promise.resolve())
   }
@@ -54,6 +63,22 @@ export class TcpEndpoint implements Transport, ConnectionOwner {
 
   get connectionsRefused(): number {
     return this.#connectionsRefused
+  }
+
+  get isCrowded(): boolean {
+    return this.#guests.isCrowded(performance.now())
+  }
+
+  get queuedBytes(): number {
+    return this.#queuedBytes
+  }
+
+  queued(bytes: number): void {
+    this.#queuedBytes += bytes
+  }
+
+  waitingBytes(to: Address): number {
+    return (this.#routes.get(to) ?? this.#dialling.get(to))?.waitingBytes ?? 0
   }
 
   get round(): number | null {
@@ -70,6 +95,11 @@ export class TcpEndpoint implements Transport, ConnectionOwner {
     if (connection?.send(parts, length) !== true) this.#framesLost += 1
   }
 
+  trouble(address: Address): Error | null {
+    if (this.#routes.has(address)) return null
+    return this.#troubles.get(address) ?? this.#dialling.get(address)?.trouble ?? null
+  }
+
   close(): Promise<void> {
     this.#closed ??= this.#closeAll()
     return this.#closed
@@ -77,8 +107,12 @@ export class TcpEndpoint implements Transport, ConnectionOwner {
 
   /** Takes a connection that the other side dialled. */
   accept(socket: Socket): void {
-    if (this.#open) this.#hold(adopting(socket))
+    if (this.#open && this.#guests.makeRoom(performance.now())) this.#guests.came(this.#hold(adopting(socket)))
     else socket.destroy()
+  }
+
+  admits(connection: Connection, peer: Address): boolean {
+    return this.#guests.greeted(connection, peer, performance.now())
   }
 
   up(connection: Connection): void {
@@ -94,11 +128,13 @@ export class TcpEndpoint implements Transport, ConnectionOwner {
   down(connection: Connection): void {
     const { dialled, peer } = connection
     this.#connections.delete(connection)
+    this.#guests.left(connection)
     this.#framesLost += connection.framesWaiting
     if (connection.refused) this.#connectionsRefused += 1
     if (dialled !== undefined && this.#dialling.get(dialled) === connection) {
       this.#dialling.delete(dialled)
       this.#backOff.failed(dialled, performance.now())
+      this.#noteTrouble(dialled, connection.trouble)
     }
     if (dialled !== undefined) this.#endRoute(dialled, connection)
     if (peer === undefined) return
@@ -124,6 +160,7 @@ export class TcpEndpoint implements Transport, ConnectionOwner {
   /** Under both names, when what was dialled calls itself something else. */
   #upDialled(connection: Connection, dialled: Address, peer: Address): void {
     this.#dialling.delete(dialled)
+    this.#troubles.delete(dialled)
     this.#backOff.succeeded(dialled)
     for (const name of new Set([dialled, peer])) {
       if (this.#routes.has(name)) continue
@@ -136,6 +173,15 @@ export class TcpEndpoint implements Transport, ConnectionOwner {
     if (this.#routes.get(name) !== connection) return
     this.#routes.delete(name)
     this.#hint(name, false)
+  }
+
+  /** Bounded like everything that is kept by address. */
+  #noteTrouble(address: Address, trouble: Error | null): void {
+    if (trouble === null) return
+    this.#troubles.delete(address)
+    this.#troubles.set(address, trouble)
+    const [oldest] = this.#troubles.keys()
+    if (this.#troubles.size > troublesMax && oldest !== undefined) this.#troubles.delete(oldest)
   }
 
   #hint(name: Address, up: boolean): void {

@@ -45,7 +45,7 @@ export async function listenTcp(options: TcpListenOptions): Promise<TcpTransport
     () => new Promise((resolve) => server.close(() => resolve())),
   )
   server.on('connection', (socket) => endpoint.accept(socket))
-  // Accepting fails while file descriptors are short; the connections that exist go on.
+  // Accepting fails where other processes have used up the descriptors of the machine; the connections that exist go on.
   server.on('error', () => {})
   return endpoint
 }

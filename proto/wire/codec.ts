@@ -36,21 +36,26 @@ const heads: readonly Table[] = kinds.map((kind) => {
   return tableOf(head)
 })
 const numberOfKind = new Map<MessageKind, number>(kinds.map((kind, at) => [kind, at]))
-const writer = protobuf.Writer.create()
+/** Writes one message after the other; what was thrown in the middle of one takes its writer with it. */
+let writer = protobuf.Writer.create()
 const noBody = new Uint8Array(0)
 
-/** Encodes a message as it stands in the log: its fields in one part, its body, if it has one, in a second. */
+/**
+ * Encodes a message as it stands in the log: its fields in one part, its body, if it has one, in a second.
+ * @throws EpochcastError `EC_BAD_MESSAGE` for a message that could not be read again as what it is
+ */
 export function encodeMessage(message: Message): readonly Uint8Array[] {
-  const number = numberOfKind.get(message.kind) ?? 0
+  const number = numberOfKind.get(message.kind) ?? -1
   const [table, head] = [tables[number], heads[number]]
-  if (table === undefined || head === undefined) throw badMessage(`kind ${message.kind} has no table`)
+  if (table === undefined || head === undefined) throw badMessage(`message kind ${message.kind} is unknown`)
   const body = 'body' in message ? message.body : undefined
-  writer.reset()
-  writer.uint32(kindTag << 3).uint32(number + 1)
-  writeTable(head, writer, message)
-  if (body === undefined) return [writer.finish()]
-  writer.uint32((bodyTag(table) << 3) | 2).uint32(body.length)
-  return [writer.finish(), body]
+  if (body !== undefined && !(body instanceof Uint8Array)) throw badMessage('a body is not bytes')
+  const front = written((into) => {
+    into.uint32(kindTag << 3).uint32(number + 1)
+    writeTable(head, into, message)
+    if (body !== undefined) into.uint32((bodyTag(table) << 3) | 2).uint32(body.length)
+  })
+  return body === undefined ? [front] : [front, body]
 }
 
 /** The same in one piece. */
@@ -67,9 +72,7 @@ export function withoutBody(bytes: Uint8Array): readonly Uint8Array[] {
 
 /** What stands in front of the message's bytes in a frame. */
 export function encodeEnvelope(envelope: Envelope): Uint8Array {
-  writer.reset()
-  writeTable(envelopeTable, writer, envelope as unknown as Record<string, unknown>)
-  const content = writer.finish()
+  const content = written((into) => writeTable(envelopeTable, into, envelope as unknown as Record<string, unknown>))
   const head = Buffer.allocUnsafe(2 + content.length)
   head.writeUInt16BE(content.length, 0)
   head.set(content, 2)
@@ -105,6 +108,18 @@ export function decodeMessage(bytes: Uint8Array): Message {
   try {
     return readMessage(protobuf.Reader.create(bytes))
   } catch (error) {
+    throw asBadMessage(error)
+  }
+}
+
+/** Runs `write` on the shared writer. A nested message that it did not end stays open in a writer, so a new one takes its place. */
+function written(write: (into: protobuf.Writer) => void): Uint8Array {
+  writer.reset()
+  try {
+    write(writer)
+    return writer.finish()
+  } catch (error) {
+    writer = protobuf.Writer.create()
     throw asBadMessage(error)
   }
 }

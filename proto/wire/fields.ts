@@ -1,9 +1,10 @@
 /**
- * Field types of the wire schema: each writes and reads one protobuf field and checks what it reads. The tables in
- * `messages.ts` are made of these; their TypeScript types follow from them.
+ * Field types of the wire schema: each writes and reads one protobuf field and checks it in both directions, so that no value is
+ * sent as another one. The tables in `messages.ts` are made of these; their TypeScript types follow from them.
  */
 import type protobuf from 'protobufjs/minimal.js'
 import { EpochcastError } from '../errors.ts'
+import { shown } from '../shown.ts'
 
 type Writer = protobuf.Writer
 type Reader = protobuf.Reader
@@ -85,8 +86,10 @@ export function uint<T extends number = number>(check?: (value: number) => T): F
     wire: 0,
     proto: 'uint64',
     write: (writer, value) => {
-      if (value <= 0xffff_ffff) writer.uint32(value)
-      else writer.uint64(value)
+      // The writer itself wraps what is negative, cuts off fractions and takes text for a number.
+      if (value >>> 0 === (value as number)) writer.uint32(value)
+      else if (Number.isSafeInteger(value) && value >= 0) writer.uint64(value)
+      else throw badMessage(`${shown(value)} is not a natural number up to 2^53 - 1`)
     },
     read: (reader) => (check === undefined ? (readUint(reader) as T) : check(readUint(reader))),
   }
@@ -96,6 +99,7 @@ export const flag: FieldType<boolean> = {
   wire: 0,
   proto: 'bool',
   write: (writer, value) => {
+    if (typeof value !== 'boolean') throw badMessage(`${shown(value)} is neither true nor false`)
     writer.bool(value)
   },
   read: (reader) => reader.bool(),
@@ -107,14 +111,31 @@ export function text<T extends string = string>(bytesMax: number, check?: (value
     wire: 2,
     proto: 'string',
     write: (writer, value) => {
-      writer.string(value)
+      if (typeof value !== 'string') throw badMessage(`${shown(value)} is no text`)
+      writer.string(within(value, bytesMax))
     },
     read: (reader) => {
-      const value = reader.string()
-      if (value.length > bytesMax) throw badMessage(`text of ${value.length} characters is longer than ${bytesMax}`)
+      const value = within(reader.string(), bytesMax)
       return check === undefined ? (value as T) : check(value)
     },
   }
+}
+
+/** Text for people alone, of which nothing but its first `bytesMax` characters is sent. */
+export function prose(bytesMax: number): FieldType<string> {
+  const type = text(bytesMax)
+  return { ...type, write: (writer, value) => type.write(writer, clipped(value, bytesMax)) }
+}
+
+/** The end of a clipped text is never half a character. */
+function clipped(value: string, lengthMax: number): string {
+  if (typeof value !== 'string' || value.length <= lengthMax) return value
+  return value.slice(0, lengthMax).replace(/[\uD800-\uDBFF]$/, '')
+}
+
+function within(value: string, lengthMax: number): string {
+  if (value.length <= lengthMax) return value
+  throw badMessage(`text of ${value.length} characters is longer than ${lengthMax}`)
 }
 
 /** Bytes as a view of the frame, never copied. */
@@ -122,6 +143,7 @@ export const bytes: FieldType<Uint8Array> = {
   wire: 2,
   proto: 'bytes',
   write: (writer, value) => {
+    if (!(value instanceof Uint8Array)) throw badMessage(`${shown(value)} is not bytes`)
     writer.bytes(value)
   },
   read: (reader) => reader.bytes(),
@@ -133,7 +155,9 @@ export function word<const W extends string>(words: readonly W[]): FieldType<W> 
     wire: 0,
     proto: 'uint32',
     write: (writer, value) => {
-      writer.uint32(words.indexOf(value) + 1)
+      const at = words.indexOf(value)
+      if (at < 0) throw badMessage(`${shown(value)} is none of ${words.join(', ')}`)
+      writer.uint32(at + 1)
     },
     read: (reader) => {
       const value = words[reader.uint32() - 1]
@@ -151,6 +175,7 @@ export function nested<S>(fields: S & Fields, name: string): FieldType<ValueOf<S
     proto: name,
     fields,
     write: (writer, value) => {
+      if (typeof value !== 'object' || value === null) throw badMessage(`${shown(value)} is no ${name}`)
       writer.fork()
       writeTable(table, writer, value as Record<string, unknown>)
       writer.ldelim()
@@ -199,15 +224,23 @@ export function tableOf(fields: Fields, first: Readonly<Record<string, unknown>>
   return { columns, byTag, blank, lists, needed }
 }
 
+/**
+ * Writes the fields of a table, in order. A writer that this threw for has begun what it did not end: it is used up.
+ * @throws EpochcastError `EC_BAD_MESSAGE` for a field that is missing, or that its type does not take
+ */
 export function writeTable(table: Table, writer: Writer, value: Readonly<Record<string, unknown>>): void {
   for (const column of table.columns) {
     const field = value[column.name]
-    if (field === undefined) continue
+    if (field === undefined) {
+      if (column.bit !== 0) throw badMessage(`field ${column.name} is missing`)
+      continue
+    }
     const key = (column.tag << 3) | column.type.wire
     if (column.arity !== 'many') {
       column.type.write(writer.uint32(key), field)
       continue
     }
+    if (!Array.isArray(field)) throw badMessage(`field ${column.name} is no list`)
     for (const element of field as readonly unknown[]) column.type.write(writer.uint32(key), element)
   }
 }

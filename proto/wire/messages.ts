@@ -7,7 +7,7 @@
  */
 
 import { serverId } from '../ids.ts'
-import { bytes, flag, many, one, optional, text, uint, type ValueOf, word } from './fields.ts'
+import { bytes, flag, many, one, optional, prose, text, uint, type ValueOf, word } from './fields.ts'
 import {
   changeIdType,
   clusterRecord,
@@ -27,7 +27,9 @@ import {
   ranks,
   serverLife,
   serverNameType,
+  serverShortage,
   serverSync,
+  shortageType,
   shownPosition,
   source,
   stake,
@@ -92,7 +94,7 @@ export const shapes = {
   stored: { ...topical, publisher: one(4, publisherType), end: one(5, uint()), sync: optional(6, syncType) },
   /** A batch came early: the next one taken starts at `next`. */
   expected: { ...topical, publisher: one(4, publisherType), next: one(5, uint()) },
-  refused: { ...topical, refusal: one(4, word(refusals)), detail: one(5, text(1000)) },
+  refused: { ...topical, refusal: one(4, word(refusals)), detail: one(5, prose(1000)) },
   /** The epoch asked for is closed. `decision` ended it, where it is still known; `newest` is decided, never proposed. */
   moved: { ...topical, decision: optional(4, decision), newest: one(5, configuration) },
   /** For those that were answered `not-yet`: the epoch is served here now. */
@@ -127,7 +129,8 @@ export const shapes = {
   pulled: { ...topical, more: one(4, flag), unheld: one(5, flag), resume: one(6, uint()) },
   /** Asks for the decisions that closed `epoch` and later ones. */
   chain: { ...topical },
-  decisions: { ...topical, decisions: many(4, decision), newest: one(5, configuration) },
+  /** `newest` is decided; `enabled`: the highest epoch that this member knows to be enabled, 0 where it knows of none. */
+  decisions: { ...topical, decisions: many(4, decision), newest: one(5, configuration), enabled: one(6, epochType) },
 
   // Finding topics.
   /**
@@ -142,7 +145,14 @@ export const shapes = {
     changeId: optional(12, changeIdType),
   },
   /** `created`: this request made the topic. */
-  located: { ...topical, configuration: one(4, configuration), servers: many(5, member), created: one(6, flag) },
+  located: {
+    ...topical,
+    configuration: one(4, configuration),
+    servers: many(5, member),
+    created: one(6, flag),
+    /** Members whose disks are full, as far as the one knows that answers. */
+    full: many(7, serverNameType),
+  },
   inquire: { ...topical },
   /** State of one topic on one server, for people and for the plan of a change. */
   condition: {
@@ -153,6 +163,10 @@ export const shapes = {
     stagedCount: one(7, uint()),
     promised: optional(8, stake),
     heldEpochs: one(9, uint()),
+    /** The highest epoch that this server knows to be enabled, 0 where it knows of none. */
+    enabled: one(10, epochType),
+    /** The epoch that this server has fetched for, or is fetching for, and has not begun. */
+    upcoming: optional(11, epochType),
   },
 
   // Epoch change: plan, wedge, collect, stage, decide, start, enabled.
@@ -162,7 +176,7 @@ export const shapes = {
     ...template,
   },
   /** The coordinator enters a phase. */
-  progress: { ...topical, changeId: one(4, changeIdType), phase: one(5, text(20)), detail: one(6, text(2000)) },
+  progress: { ...topical, changeId: one(4, changeIdType), phase: one(5, text(20)), detail: one(6, prose(2000)) },
   /** The end of a change, and again whoever asks for it by its id. */
   changed: {
     ...topical,
@@ -189,7 +203,10 @@ export const shapes = {
   /** A higher stake has been promised. */
   outranked: { ...topical, promised: one(4, stake) },
   stage: { ...topical, stake: one(4, stake), closing: one(5, messageSet), sources: many(6, source) },
-  /** `missing` messages are not on disk here yet; 0 when staged. */
+  /**
+   * `missing` messages are not on disk here yet; 0 when staged. In the log: this server has promised to keep what it staged for the
+   * end of that epoch until it knows the decision.
+   */
   staged: { ...topical, stake: one(4, stake), missing: one(5, uint()) },
   accept: { ...topical, stake: one(4, stake), decision: one(5, decision) },
   accepted: { ...topical, stake: one(4, stake) },
@@ -228,7 +245,8 @@ export const shapes = {
 
   // Servers among themselves.
   introduce: {},
-  identity: { member: one(2, member), cluster: optional(3, clusterRecord) },
+  /** `incarnation`: of the process that answers. */
+  identity: { member: one(2, member), cluster: optional(3, clusterRecord), incarnation: optional(4, uint()) },
   join: { cluster: one(2, clusterRecord) },
   joined: { member: one(2, member) },
   /**
@@ -241,8 +259,13 @@ export const shapes = {
     incarnation: optional(4, uint()),
     position: optional(5, uint()),
     sync: optional(6, syncType),
+    shortages: many(7, shortageType),
   },
-  /** `old`: their disk is an old copy, so they do not serve. `syncs`: of those that flush later than `always`. */
+  /**
+   * `old`: their disk is an old copy, so they do not serve. `syncs`: of those that flush later than `always`. `short`: of
+   * those that answer and are short of something. `twins`: processes that were refused, because another one runs under their
+   * id.
+   */
   directory: {
     servers: many(2, member),
     silent: many(3, serverNameType),
@@ -251,6 +274,8 @@ export const shapes = {
     /** For clients: the arbiters, under the names that they had at the bootstrap. */
     arbiters: many(6, member),
     lives: many(7, serverLife),
+    short: many(8, serverShortage),
+    twins: many(9, member),
   },
   'list-servers': {},
 
@@ -269,8 +294,11 @@ export const shapes = {
   // A server that came back asks whether its disk is as new as it ever was.
   /** `position`: where its log ended when it began. */
   prove: { member: one(2, member), incarnation: one(3, uint()), position: one(4, uint()) },
-  /** The highest position that other lives of the one who asked have shown here. */
-  shown: { incarnation: one(2, uint()), position: one(3, uint()) },
+  /**
+   * The highest position that other lives of the receiver have shown here. `twin`: another process under its id, which was there
+   * before it and is still alive.
+   */
+  shown: { incarnation: one(2, uint()), position: one(3, uint()), twin: optional(4, member) },
   /** Only in the log: what other servers have shown. */
   remembered: { servers: many(2, shownPosition) },
 
@@ -287,6 +315,10 @@ export const shapes = {
 
   /** The answer to a question about the cluster as a whole that cannot be answered, and why. */
   declined: { refusal: one(2, word(refusals)), detail: one(3, text(1000)) },
+
+  // A publisher asks whether a member whose disk was full takes batches again.
+  'ask-room': { ...topical },
+  room: { ...topical, isThere: one(4, flag) },
 } as const
 
 type Shapes = typeof shapes

@@ -3,8 +3,9 @@ import { modes, orders, services } from '../configuration.ts'
 import { parseDecider } from '../decider.ts'
 import { address, clusterId, epoch, parseServerName, publisherId, topicName } from '../ids.ts'
 import type { Frontier, MessageSet } from '../message-set.ts'
+import { shortages } from '../shortage.ts'
 import { parseSync, type Sync } from '../sync.ts'
-import { badMessage, type FieldType, flag, many, nested, one, optional, text, uint, word } from './fields.ts'
+import { badMessage, type FieldType, flag, many, nested, one, optional, prose, text, uint, word } from './fields.ts'
 
 export const topicType = text(200, topicName)
 export const epochType = uint(epoch)
@@ -21,7 +22,10 @@ const publisherBytes: FieldType<string> = {
   wire: 2,
   proto: 'bytes',
   write: (writer, value) => {
-    writer.bytes(Buffer.from(value, 'hex'))
+    const bytes = Buffer.from(value, 'hex')
+    // The conversion stops at the first character that is no digit.
+    if (bytes.length !== 8 || value.length !== 16) throw badMessage('a publisher is not 16 hexadecimal digits')
+    writer.bytes(bytes)
   },
   read: (reader) => {
     const length = reader.uint32()
@@ -64,7 +68,7 @@ export const messageSet: FieldType<MessageSet> = {
   ...(setEntries.fields && { fields: setEntries.fields }),
   write: (writer, value) => {
     const entries = [...value].map(([publisher, { end, digest }]) => ({ publisher, end, digest }))
-    setEntries.write(writer, { entries: entries.filter((entry) => entry.end > 0) })
+    setEntries.write(writer, { entries: entries.filter((entry) => entry.end !== 0) })
   },
   read: (reader) => {
     const set = new Map<ReturnType<typeof publisherId>, Frontier>()
@@ -165,8 +169,8 @@ export const engineState = nested(
       nested(
         {
           verdict: one(1, word(verdicts)),
-          text: one(2, text(500)),
-          hint: optional(3, text(500)),
+          text: one(2, prose(500)),
+          hint: optional(3, prose(500)),
         },
         'Finding',
       ),
@@ -182,6 +186,9 @@ export const syncType = text(20, (given): Sync => {
   return sync
 })
 export const serverSync = nested({ name: one(1, serverNameType), sync: one(2, syncType) }, 'ServerSync')
+
+export const shortageType = word(shortages)
+export const serverShortage = nested({ name: one(1, serverNameType), shortage: one(2, shortageType) }, 'ServerShortage')
 
 /** How far the log of a server was seen to reach: by which of its lives, and by earlier or other ones. */
 export const shownPosition = nested(

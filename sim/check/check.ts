@@ -8,6 +8,7 @@ import { checkIntegrity } from './integrity.ts'
 import { checkLiveness } from './liveness.ts'
 import { checkOutcomes } from './outcomes.ts'
 import { checkPromises } from './promises.ts'
+import { checkRefusedAdds } from './refused-adds.ts'
 import { checkSubscriptions } from './subscriptions.ts'
 import { checkSynchrony } from './synchrony.ts'
 
@@ -16,6 +17,7 @@ const checks: readonly ((indexed: Indexed, broken: Broken) => void)[] = [
   checkDurability,
   checkSynchrony,
   checkOutcomes,
+  checkRefusedAdds,
   checkDecisions,
   checkClosings,
   checkPromises,

@@ -8,6 +8,9 @@ const duelsMax = 40
 const idleLeastMs = 10
 const samplesLeast = 5
 
+/** Milliseconds until a client knows of space that came back. */
+const spaceMs = 2_000
+
 export function checkLiveness(indexed: Indexed, broken: Broken): void {
   const healed = indexed.history.find((event): event is Healed => event.kind === 'healed')
   const isHopeless = indexed.history.some((event) => event.kind === 'end' && event.hopeless === true)
@@ -35,13 +38,25 @@ function checkEnds({ history, invocations, ends }: Indexed, healed: Healed, brok
     const rule = isChange ? 'L2' : 'L1'
     if (end === undefined && until >= bound) broken(rule, last?.i ?? 0, `${textOf(invocation)} never ended`)
     else if (end !== undefined && end.at > bound) broken(rule, end.i, `${textOf(invocation)} ended too late`)
-    else if (end !== undefined && end.kind !== 'ok' && at >= healed.at && !isChange && !isDropped(end))
+    else if (
+      end !== undefined &&
+      end.kind !== 'ok' &&
+      at >= healed.at &&
+      !isChange &&
+      !isDropped(end) &&
+      !isRefusedLate(end, healed)
+    )
       broken('L1', end.i, `${textOf(invocation)} failed: ${end.code}`)
   }
 }
 
 function isDropped(end: Ok | Fail | Info): boolean {
   return end.kind === 'fail' && end.code === 'dropped'
+}
+
+/** A client finds out a moment later that there is space again; until then it refuses what has not left. */
+function isRefusedLate(end: Ok | Fail | Info, healed: Healed): boolean {
+  return end.kind === 'fail' && end.code === 'EC_DISK_FULL' && end.at < healed.at + spaceMs
 }
 
 /** L2: no epoch stays wedged without a successor. */

@@ -150,6 +150,7 @@ export class OrderRules {
     if (step.kind === 'added' && step.status !== 'dropped') {
       this.#adds.push({ operation, id: step.id, began: this.#began.get(operation) ?? 0, at })
     }
+    if (step.kind === 'got') for (const { id } of step.given) this.#given(operation, id)
     if (operation.kind === 'subscribe') this.#read(this.#readerOf(operation), step, at)
   }
 
@@ -266,7 +267,7 @@ export class OrderRules {
 
   #delivered(reader: Reader, step: Extract<Step, { kind: 'delivered' }>, at: number): void {
     const { id } = step.given
-    const { topic, client } = reader.operation
+    const { topic } = reader.operation
     const here = place(topic, id.epoch, id.publisher)
     const expected = reader.doneOf(here) + 1
     if (id.sequence !== expected)
@@ -277,11 +278,20 @@ export class OrderRules {
     reader.times.set(here, times)
     if (id.epoch <= reader.epoch)
       this.#broken.push(`F6: ${reader.name} was given ${formatMessageId(id)} after its epoch`)
-    if (!this.#isStamped(topic, id.epoch)) return
-    raise(this.#pastOf(client), here, id.sequence)
+    if (!this.#given(reader.operation, id)) return
     if (isStamped(reader.order)) this.#effects.push({ reader, id, at })
     if (step.position !== undefined) this.#placed(reader, id, step.position)
     else if (reader.order === 'total') this.#broken.push(`F3: ${reader.name} was given no position`)
+  }
+
+  /**
+   * A client was given a message, by a subscription or a Get: it is a cause of what this client publishes next.
+   * @returns false for a topic that has no stamps
+   */
+  #given({ topic, client }: Operation, { epoch, publisher, sequence }: MessageId): boolean {
+    if (!this.#isStamped(topic, epoch)) return false
+    raise(this.#pastOf(client), place(topic, epoch, publisher), sequence)
+    return true
   }
 
   #retracted(reader: Reader, id: MessageId): void {

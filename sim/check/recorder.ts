@@ -12,6 +12,7 @@ import type { DiskRecord } from '../world/virtual-disk.ts'
 import type { World } from '../world/world.ts'
 import { decisionText } from './decision-text.ts'
 import { type EndsByPublisher, type HistoryEvent, historyFormat, type NewEvent, type OperationName } from './history.ts'
+import { isRefusedForGood } from './refused-adds.ts'
 
 export class Recorder {
   readonly events: HistoryEvent[] = []
@@ -171,8 +172,10 @@ export class Recorder {
         const f = nameOfKind[operation.kind]
         if (f === null) return
         const code = step.kind === 'refused' ? step.message.refusal : step.code
-        // A change that was refused may have been decided; an Add that failed may have been stored.
-        return this.note({ kind: f === 'get' || f === 'outcome' ? 'fail' : 'info', at, op, f, code })
+        // A change that was refused may have been decided; an Add that failed may have been stored, unless it never left.
+        const hasNotLeft = f === 'add' && (code === 'EC_TIMEOUT' || isRefusedForGood(code))
+        const isOver = f === 'get' || f === 'outcome' || hasNotLeft
+        return this.note({ kind: isOver ? 'fail' : 'info', at, op, f, code })
       }
       default:
         return
@@ -271,6 +274,7 @@ const nameOfKind: Record<Operation['kind'], OperationName | null> = {
   follow: null,
   reconfigure: 'reconf',
   outcome: 'outcome',
+  flush: null,
 }
 
 const recorded: ReadonlySet<Message['kind']> = new Set([

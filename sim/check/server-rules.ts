@@ -1,18 +1,23 @@
 /**
  * Rules that hold for every message that a server sends, checked against the disks of the world at that moment: nothing is
  * told before it is flushed, nothing outside of the reported vector after a wedge, one decision per epoch, no epoch begins
- * or is spoken of undecided, and nothing is proposed whose bodies one crash can take away.
+ * or is spoken of undecided, nothing is proposed whose bodies one crash can take away, what was said to be staged stays until
+ * its server knows the decision, and no epoch is proposed whose members its mode does not allow.
  */
+
+import type { TopicState } from '../../broker/replica/topic-state.ts'
 import {
   acceptQuorum,
   type Configuration,
   type Decision,
   enabledQuorum,
   majority,
+  maySucceed,
   operationQuorum,
 } from '../../proto/configuration.ts'
 import { type EngineName, outsideEngine } from '../../proto/decider.ts'
 import {
+  beforeFirst,
   type Epoch,
   nextEpoch,
   type PublisherId,
@@ -25,6 +30,7 @@ import { compareStakes, formatStake, type Stake } from '../../proto/stake.ts'
 import { decodeMessage } from '../../proto/wire/codec.ts'
 import { isTopical, type Message, type MessageOf } from '../../proto/wire/messages.ts'
 import type { WorldEvent } from '../world/events.ts'
+import type { ServerNode } from '../world/server-node.ts'
 import type { DiskRecord } from '../world/virtual-disk.ts'
 import type { World } from '../world/world.ts'
 import { configurationText, decisionText } from './decision-text.ts'
@@ -42,6 +48,8 @@ interface Votes {
 /** One epoch of one topic on one disk. */
 interface EpochOnDisk {
   opened: boolean
+  /** To keep what is staged for its end. */
+  promised: boolean
   readonly stored: Map<PublisherId, number>
   /** Stored and staged together. */
   readonly covered: Map<PublisherId, number>
@@ -49,6 +57,13 @@ interface EpochOnDisk {
   frozen: Map<PublisherId, number> | null
   readonly votes: Votes
   readonly register: Votes
+}
+
+/** What a server said to be staged. */
+interface Kept {
+  readonly topic: TopicName
+  readonly epoch: Epoch
+  readonly closing: MessageSet
 }
 
 type Topical = { readonly topic: TopicName; readonly epoch: Epoch }
@@ -72,6 +87,10 @@ export class ServerRules {
   /** Texts that were chosen, by topic and epoch, until somebody accepts again. */
   readonly #chosenTexts = new Map<string, readonly string[]>()
   readonly #noted = new Map<ServerName, Map<TopicName, Epoch>>()
+  /** Closing sets that were to be staged, by topic, epoch and stake. */
+  readonly #toStage = new Map<string, MessageSet>()
+  /** What each server has said that it holds, until it knows how that epoch ended. */
+  readonly #kept = new Map<ServerName, Map<string, Kept>>()
   /** Servers whose disk was put back to an old copy: they are others, and have to find out. */
   readonly #old = new Set<ServerName>()
 
@@ -86,7 +105,9 @@ export class ServerRules {
     if (event.what === 'disk-old') this.#old.add(event.server)
     if (event.what !== 'send') return
     const server = this.#world.servers.get(event.parcel.from)
-    if (server === undefined || !checkedKinds.has(event.parcel.kind)) return
+    if (server === undefined) return
+    if (this.#kept.size > 0) this.#keeps(server, event.parcel.message)
+    if (!checkedKinds.has(event.parcel.kind)) return
     if (this.#old.has(server.name))
       this.#fail('I8', server.name, event.parcel.message, 'speaks with an old copy of its disk')
     this.#said(server.name, event.parcel.message)
@@ -124,6 +145,9 @@ export class ServerRules {
         return this.#chosenOr('I4', server, message.decision, 'keeps a decision that was not made')
       case 'opening':
         return this.#openedBy(server, disk, message)
+      case 'staged':
+        disk.promised = true
+        return
       default:
         return
     }
@@ -204,6 +228,11 @@ export class ServerRules {
         return
       case 'started':
         return this.#saidStarted(server, message)
+      case 'stage':
+        this.#toStage.set(stakeKeyOf(message), message.closing)
+        return
+      case 'staged':
+        return this.#saidStaged(server, message)
       case 'arbiter-promised':
         return this.#saidPromised(server, message, this.#at(server, message).register)
       case 'arbiter-accepted':
@@ -266,11 +295,46 @@ export class ServerRules {
     this.#fail('I8', server, message, 'says started before it is on its disk')
   }
 
+  /** From now on it keeps what it has. */
+  #saidStaged(server: ServerName, message: MessageOf<'staged'>): void {
+    const closing = this.#toStage.get(stakeKeyOf(message))
+    if (message.missing > 0 || closing === undefined || this.#isOver(server, message)) return
+    if (!this.#at(server, message).promised)
+      this.#fail('I8', server, message, 'promises to keep what it staged, and has not written so')
+    const kept = this.#kept.get(server) ?? new Map<string, Kept>()
+    const { topic, epoch } = message
+    this.#kept.set(server, kept.set(stakeKeyOf(message), { topic, epoch, closing }))
+  }
+
+  /** Whether the server knows how the epoch ended, so that nothing depends on a promise any more. */
+  #isOver(server: ServerName, { topic, epoch }: Topical): boolean {
+    const node = [...this.#world.servers.values()].find(({ name }) => name === server)
+    const replica = node?.machine?.topics.find(({ state }) => state.topic === topic)
+    return replica?.state.decisionOf(epoch) !== undefined
+  }
+
+  /** Whatever else it says: what it said to be staged is there, stored or staged, while it does not know the decision. */
+  #keeps({ name, machine }: ServerNode, message: Message): void {
+    const all = this.#kept.get(name)
+    if (all === undefined || machine === null || this.#old.has(name)) return
+    for (const [key, { topic, epoch, closing }] of all) {
+      const state = machine.topics.find((one) => one.state.topic === topic)?.state
+      const isKnown = state?.decisionOf(epoch) !== undefined
+      const isThere = state !== undefined && isComplete(state, epoch, closing)
+      if (!isKnown && !isThere)
+        this.#fail('KEPT', name, message, `has lost what it said to be staged of epoch ${epoch}`)
+      // Said once; and what is known is not asked about any more.
+      if (isKnown || !isThere) all.delete(key)
+    }
+    if (all.size === 0) this.#kept.delete(name)
+  }
+
   #saidChanged(server: ServerName, message: MessageOf<'changed'>): void {
     const { decision, enabled, retirable } = message
     this.#chosenOr('I5', server, decision, 'reports what was not decided')
     const { topic, epoch } = decision.next
-    if (enabled && !this.#isEnabled(topic, epoch)) this.#fail('I5', server, message, 'says enabled too early')
+    const letsGo = enabled || retirable.length > 0
+    if (letsGo && !this.#isEnabled(topic, epoch)) this.#fail('I5', server, message, 'says enabled too early')
     if (retirable.length === 0) return
     const arbiters = this.#world.cluster?.arbiters ?? []
     const noted = arbiters.filter(({ name }) => (this.#noted.get(name)?.get(topic) ?? 0) >= epoch)
@@ -289,6 +353,7 @@ export class ServerRules {
       ([other, one]) => one === text && other.startsWith(`${message.kind} ${keyOf(message)} `),
     )
     this.#proposals.set(slot, text)
+    if (!isAdopted) this.#allowed(server, message, decision)
     if (isAdopted || epoch === 0) return
     const ready = decision.next.members.filter(({ name }) => this.#hasEverything(name, topic, epoch, decision))
     if (ready.length < enabledQuorum(decision.next))
@@ -300,9 +365,16 @@ export class ServerRules {
     const message = decodeMessage(value)
     if (message.kind !== 'decided' || message.epoch === 0) return
     const { topic, epoch, decision } = message
+    this.#allowed(server, message, decision)
     const ready = decision.next.members.filter(({ name }) => this.#hasEverything(name, topic, epoch, decision))
     if (ready.length < enabledQuorum(decision.next))
       this.#fail('T6', server, message, 'proposes to an engine before its bodies are safe')
+  }
+
+  #allowed(server: ServerName, message: Message, { next }: Decision): void {
+    if (maySucceed(next, next.members)) return
+    const text = `proposes ${next.mode} on ${next.members.length} servers, at least ${next.membersMin}`
+    this.#fail('MEMBERS', server, message, text)
   }
 
   #hasEverything(server: ServerName, topic: TopicName, closed: Epoch, decision: Decision): boolean {
@@ -430,6 +502,7 @@ export class ServerRules {
       const votes = (): Votes => ({ promised: null, stakes: new Set(), accepted: new Map(), proposals: [] })
       epoch = {
         opened: false,
+        promised: false,
         stored: new Map(),
         covered: new Map(),
         frozen: null,
@@ -457,6 +530,8 @@ const checkedKinds: ReadonlySet<Message['kind']> = new Set([
   'accepted',
   'start',
   'started',
+  'stage',
+  'staged',
   'arbiter-promised',
   'arbiter-accepted',
   'accept',
@@ -470,6 +545,19 @@ const checkedKinds: ReadonlySet<Message['kind']> = new Set([
 
 function keyOf({ topic, epoch }: Topical): string {
   return `${topic} ${epoch}`
+}
+
+/** Everything of the closing set is there, and of the epochs before it. */
+function isComplete(state: TopicState, epoch: Epoch, closing: MessageSet): boolean {
+  for (let past = nextEpoch(beforeFirst); past < epoch; past = nextEpoch(past)) {
+    const decision = state.decisionOf(past)
+    if (decision === undefined || state.missing(past, decision.closing) > 0) return false
+  }
+  return state.missing(epoch, closing) === 0
+}
+
+function stakeKeyOf(message: Topical & { readonly stake: Stake }): string {
+  return `${keyOf(message)} ${formatStake(message.stake)}`
 }
 
 function grow(

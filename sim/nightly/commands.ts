@@ -1,8 +1,8 @@
 /** Parts of the nightly run that are commands of their own: each says in one JSON line what it did. */
-import { spawn } from 'node:child_process'
 import { existsSync, readFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
+import { startChild } from '../../bench/child-process.ts'
 import { type Row, row, skipped } from './task.ts'
 
 type Report = Readonly<Record<string, unknown>>
@@ -23,17 +23,18 @@ export async function runScript(
   seconds: number,
   environment: Readonly<Record<string, string>> = {},
 ): Promise<{ readonly code: number | null; readonly report: Report | null; readonly words: string }> {
-  const child = spawn('npm', ['run', '-s', script, '--', ...args], {
+  const child = startChild('npm', ['run', '-s', script, '--', ...args], {
     cwd: project,
     env: { ...process.env, ...environment },
     stdio: ['ignore', 'pipe', 'pipe'],
     detached: true,
+    isGroup: true,
   })
   let [stdout, stderr] = ['', '']
-  child.stdout.on('data', (chunk: Buffer) => {
+  child.stdout?.on('data', (chunk: Buffer) => {
     stdout += chunk.toString()
   })
-  child.stderr.on('data', (chunk: Buffer) => {
+  child.stderr?.on('data', (chunk: Buffer) => {
     stderr = (stderr + chunk.toString()).slice(-20_000)
   })
   // Its whole group: a script has children.

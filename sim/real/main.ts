@@ -6,7 +6,9 @@ import { existsSync, mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { faultClasses } from './faults/index.ts'
-import { parseOptions, usage } from './options.ts'
+import { type KillAllReport, killAllAgainAndAgain } from './kill-all/run.ts'
+import { kinds } from './kill-all/verdict.ts'
+import { parseOptions, type RealOptions, usage } from './options.ts'
 import { bringLoopbackUp, runInside } from './platform.ts'
 import { type ClassResult, runClass } from './run.ts'
 
@@ -24,13 +26,14 @@ async function main(): Promise<number> {
     process.stderr.write(`${options.problem}\n\n${usage(faultClasses)}`)
     return 2
   }
-  const inside = runInside(import.meta.url, args)
+  const inside = await runInside(import.meta.url, args)
   if (inside !== null) return inside
   bringLoopbackUp()
   const folder = mkdtempSync(
     join(options.folder ?? (existsSync('/dev/shm') ? '/dev/shm' : tmpdir()), 'epochcast-real-'),
   )
   const deadline = performance.now() + options.deadlineSeconds * 1000
+  if (options.killAll > 0) return killAll(options, folder, deadline)
   const results: ClassResult[] = []
   for (const one of faultClasses) {
     const asked = options.counts.get(one.name)
@@ -50,6 +53,23 @@ async function main(): Promise<number> {
   }
   if (!isWell) process.stderr.write(`again: npm run real -- --seed ${options.seed} …\n`)
   return isWell ? (isRun ? 0 : 3) : 1
+}
+
+async function killAll(options: RealOptions, folder: string, deadline: number): Promise<number> {
+  const { killAll: cycles, burners, seed, keep } = options
+  const { descriptions, ...report } = await killAllAgainAndAgain({ cycles, burners, seed, folder, deadline, progress })
+  clearProgress()
+  const isWell = descriptions.length === 0
+  if (isWell && !keep) rmSync(folder, { recursive: true, force: true })
+  process.stdout.write(`${options.json ? JSON.stringify(report) : killAllText(report)}\n`)
+  for (const description of descriptions) process.stderr.write(`${description}\n`)
+  if (!isWell) process.stderr.write(`kept in ${folder}\nagain: npm run real -- --kill-all ${cycles} --seed ${seed}\n`)
+  return isWell ? (report.cycles > 0 ? 0 : 3) : 1
+}
+
+function killAllText({ cycles, acked, recoveryMs, ...rest }: Omit<KillAllReport, 'descriptions'>): string {
+  const counts = kinds.map((kind) => `${rest[kind]} ${kind}`).join(', ')
+  return `${cycles} times all servers killed, ${acked} acknowledged: ${counts}; recovery ${recoveryMs.p50} ms, at most ${recoveryMs.max} ms`
 }
 
 let shownAt = 0

@@ -3,6 +3,10 @@ import { parseArgs } from 'node:util'
 export interface RealOptions {
   /** How often each class is done, where the user says; others as usual, or not at all. */
   readonly counts: ReadonlyMap<string, number>
+  /** Cycles of killing all servers at once; 0 where something else is asked for. */
+  readonly killAll: number
+  /** Processes that keep the processors busy beside those cycles. */
+  readonly burners: number
   readonly seed: number
   readonly json: boolean
   readonly keep: boolean
@@ -21,6 +25,8 @@ Breaks servers that are real processes, under load, and judges what their client
 
   --kills N           N kills
   --power-cuts N      N power cuts, half of one server, half of all at once
+  --kill-all N        nothing else, N times: kill -9 of all servers at once, under clients of every kind and topics of every mode
+  --burners N         with --kill-all: N processes that keep the processors busy beside it
   --class NAME[=N]    this class, N times; may be repeated
   --times N           without a class: N times as often as usual
   --seed N            what is done when (default: by chance)
@@ -48,6 +54,8 @@ export function parseOptions(
       options: {
         kills: { type: 'string' },
         'power-cuts': { type: 'string' },
+        'kill-all': { type: 'string' },
+        burners: { type: 'string' },
         class: { type: 'string', multiple: true, default: [] },
         times: { type: 'string' },
         seed: { type: 'string' },
@@ -69,8 +77,13 @@ export function parseOptions(
       if (!known.includes(name)) throw new Error(`no class is called ${name}; there are ${known.join(', ')}`)
       counts.set(name, count === undefined ? -1 : whole('--class', count))
     }
+    const killAll = values['kill-all'] === undefined ? 0 : whole('--kill-all', values['kill-all'])
+    if (killAll > 0 && counts.size > 0) throw new Error('--kill-all goes with no other class')
+    if (killAll === 0 && values.burners !== undefined) throw new Error('--burners goes with --kill-all')
     return {
       counts,
+      killAll,
+      burners: whole('--burners', values.burners ?? '0', 0),
       seed: values.seed === undefined ? Math.floor(Math.random() * 2 ** 31) : whole('--seed', values.seed, 0),
       json: values.json,
       keep: values.keep,

@@ -1,8 +1,8 @@
-/** What this machine offers for breaking things: root, mounts, namespaces, a C compiler. What is missing is said by name. */
-import { execFileSync, spawnSync } from 'node:child_process'
+/** The means of this machine for breaking things (root, mounts, namespaces, a C compiler); a missing one is named. */
 import { existsSync, writeFileSync } from 'node:fs'
 import { delimiter, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
+import { callCommand, endOf, startChild } from '../../bench/child-process.ts'
 
 const insideVariable = 'EPOCHCAST_REAL_INSIDE'
 
@@ -15,7 +15,7 @@ export function hasCommand(name: string): boolean {
 
 /** Runs a command of the system. @throws Error with what it said */
 export function system(command: string, args: readonly string[]): string {
-  const { status, stdout, stderr, error } = spawnSync(command, [...args], { encoding: 'utf8' })
+  const { status, stdout, stderr, error } = callCommand(command, args)
   if (error !== undefined) throw error
   if (status !== 0) throw new Error(`${command} ${args.join(' ')}: ${stderr.trim() || `exit ${status}`}`)
   return stdout
@@ -26,16 +26,16 @@ export function system(command: string, args: readonly string[]): string {
  * and nothing that it does to the network is seen by anybody else. Runs the same program again inside of them.
  * @returns its exit code, or null where this process is the one that has to do the work
  */
-export function runInside(main: string, args: readonly string[]): number | null {
+export async function runInside(main: string, args: readonly string[]): Promise<number | null> {
   if (process.env[insideVariable] !== undefined || !isRoot || !hasCommand('unshare')) return null
   const flags = ['--mount', '--net', '--propagation', 'private', '--']
-  if (spawnSync('unshare', [...flags, 'true']).status !== 0) return null
+  if (callCommand('unshare', [...flags, 'true']).status !== 0) return null
   const program = [process.execPath, ...process.execArgv, fileURLToPath(main), ...args]
-  const { status } = spawnSync('unshare', [...flags, ...program], {
-    stdio: 'inherit',
+  const child = startChild('unshare', [...flags, ...program], {
+    stdio: ['inherit', 'inherit', 'inherit'],
     env: { ...process.env, [insideVariable]: 'yes' },
   })
-  return status ?? 1
+  return (await endOf(child)).code ?? 1
 }
 
 /** Whether mounts and interfaces made here are this run's alone. */
@@ -76,6 +76,6 @@ export function compile(folder: string, name: string, source: string, flags: rea
   if (found === null) throw new Error('there is no C compiler')
   const [input, output] = [join(folder, `${name}.c`), join(folder, name)]
   writeFileSync(input, source)
-  execFileSync(found, ['-O1', '-Wall', '-o', output, input, ...flags])
+  system(found, ['-O1', '-Wall', '-o', output, input, ...flags])
   return output
 }

@@ -1,14 +1,14 @@
 /** One server as a process of its own, as a user would start it: `epochcast serve` on a directory of its own. */
-import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { appendFileSync, createWriteStream, existsSync, readFileSync } from 'node:fs'
 import { extname, join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
+import { type ChildProcess, startChild } from '../../bench/child-process.ts'
 
 const readyTimeoutMs = 60_000
-const cli = besides('../../broker/cli/main')
-const leash = besides('../../bench/demo/leash')
+/** The command line, from the sources as well as from dist/. */
+const cli = fileURLToPath(new URL(`../../broker/cli/main${extname(import.meta.url)}`, import.meta.url))
 
 export interface ServerOptions {
   readonly id: string
@@ -58,7 +58,7 @@ export class ServerProcess {
     return this.#child !== null
   }
 
-  /** What the present process has said on stderr. */
+  /** The output of the present process on stderr. */
   get words(): string {
     return this.#words
   }
@@ -88,10 +88,10 @@ export class ServerProcess {
     const where = ['--id', id, '--data', data, '--listen', listen, '--insecure']
     const peers = this.options.peers().filter((peer) => peer !== this.address)
     const args = [...where, '--peers', peers.join(','), ...(advertise === undefined ? [] : ['--advertise', advertise])]
-    const program = [process.execPath, ...process.execArgv, '--import', leash.href, fileURLToPath(cli), 'serve']
+    const program = [process.execPath, ...process.execArgv, cli, 'serve']
     const [command = '', ...rest] = [...wrapper, ...program, ...args, '--json']
-    const child = spawn(command, rest, {
-      stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
+    const child = startChild(command, rest, {
+      stdio: ['ignore', 'pipe', 'pipe'],
       env: { ...process.env, ...this.environment },
     })
     this.#child = child
@@ -131,7 +131,7 @@ export class ServerProcess {
     this.#child?.kill('SIGCONT')
   }
 
-  /** What it wrote to its log so far, over all processes. */
+  /** The log of this server so far, over all its processes. */
   log(): string {
     const path = join(this.options.logs, `${this.id}.log`)
     return existsSync(path) ? readFileSync(path, 'utf8') : ''
@@ -147,9 +147,4 @@ export class ServerProcess {
     if (signal !== 'SIGKILL') child.kill('SIGCONT')
     await ended
   }
-}
-
-/** A module of this package, from the sources as well as from dist/. */
-function besides(path: string): URL {
-  return new URL(`${path}${extname(import.meta.url)}`, import.meta.url)
 }

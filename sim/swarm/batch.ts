@@ -1,6 +1,7 @@
 /** Many seeds, one process for each core; what they found, reached and cost. */
-import { type ChildProcess, fork } from 'node:child_process'
+import { extname } from 'node:path'
 import { fileURLToPath } from 'node:url'
+import { startModule } from '../../bench/child-process.ts'
 import type { FaultId } from './fault-classes.ts'
 import type { FailedSeed, Order, Share } from './share.ts'
 
@@ -78,12 +79,8 @@ export async function runBatch(options: BatchOptions): Promise<BatchResult> {
 
 /** One process that takes shares until there are none. */
 function work(order: () => Order | null, taken: (share: Share) => void, signal?: AbortSignal): Promise<void> {
-  const extension = import.meta.url.endsWith('.ts') ? 'ts' : 'js'
-  const child: ChildProcess = fork(fileURLToPath(new URL(`./worker.${extension}`, import.meta.url)), [], {
-    // What this process was told of loaders holds for its workers; what is only about itself does not.
-    execArgv: [...process.execArgv.filter((argument) => !argument.startsWith('--inspect')), ...memoryFlags],
-    stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
-  })
+  const worker = fileURLToPath(new URL(`./worker${extname(import.meta.url)}`, import.meta.url))
+  const child = startModule(worker, [], { stdio: ['ignore', 'inherit', 'inherit', 'ipc'] }, memoryFlags)
   const stop = () => child.kill()
   signal?.addEventListener('abort', stop, { once: true })
   return new Promise<void>((resolve, reject) => {

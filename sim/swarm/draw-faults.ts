@@ -33,7 +33,18 @@ const anything = [
 ]
 
 /** Once a seed has it: how many of it there are at most. */
-const times: Partial<Record<FaultId, number>> = { N12: 4, P1: 4, N10: 4, R20: 4, R6: 2, R7: 2, P2: 3, P3: 3, D10: 2 }
+const times: Partial<Record<FaultId, number>> = {
+  N12: 4,
+  P1: 4,
+  N10: 4,
+  R20: 4,
+  R6: 2,
+  R7: 2,
+  P2: 3,
+  P3: 3,
+  D10: 2,
+  P12: 2,
+}
 /** Rates and settings that hold for the whole run, or that nobody passes a point of. */
 const whole = new Set<FaultId>(['N1', 'N2', 'N3', 'N4', 'N9', 'C1', 'C2', 'C3'])
 
@@ -54,7 +65,7 @@ export function drawFaults(random: Random, around: Surroundings, without: Readon
 }
 
 const ofEngines = new Set<FaultId>(['E2', 'E3', 'E4', 'E5'])
-const rare = new Set<FaultId>(['P4', 'P5', 'N11', 'D4', 'D8', 'P8', 'R8', 'P6'])
+const rare = new Set<FaultId>(['P4', 'P5', 'N11', 'D4', 'D8', 'P8', 'R8', 'P6', 'P11', 'D11', 'D12', 'D13'])
 
 function drawFault(random: Random, id: FaultId, around: Surroundings): PlannedFault {
   const { healAt } = around
@@ -63,7 +74,8 @@ function drawFault(random: Random, id: FaultId, around: Surroundings): PlannedFa
   const when = whole.has(id) ? { at: 0 } : whenOf(random, id, around)
   const isRate = id === 'N1' || id === 'N2' || id === 'N3' || id === 'N4' || id === 'R8'
   const oneIn = isRate ? logUniform(random, id === 'N1' ? 3 : 4, 100) : 0
-  const copyAt = id === 'P6' ? random.below('at' in when ? Math.max(1, when.at) : Math.ceil(healAt / 2)) : null
+  const copyAt =
+    id === 'P6' || id === 'D13' ? random.below('at' in when ? Math.max(1, when.at) : Math.ceil(healAt / 2)) : null
   return {
     id,
     when,
@@ -71,6 +83,7 @@ function drawFault(random: Random, id: FaultId, around: Surroundings): PlannedFa
     lasts: whole.has(id) ? healAt : lasts,
     ...(oneIn > 0 && { oneIn }),
     ...(copyAt !== null && { copyAt }),
+    ...(id === 'P11' && { cycles: 1 + random.below(6) }),
   }
 }
 
@@ -85,6 +98,8 @@ function whenOf(random: Random, id: FaultId, { healAt, hasEngine }: Surroundings
       return random.below(2) === 0
         ? { point: { moment: 'before', what: 'send', kind: pick(random, replies) }, count }
         : { point: { moment: 'after', what: 'flush' }, count: count * 2 }
+    case 'P12':
+      return { point: { moment: 'after', what: 'send', kind: 'staged' }, count: logUniform(random, 1, 4) }
     case 'R6':
       return { point: { moment, what: 'send', kind: pick(random, steps) }, count }
     case 'R7':
@@ -121,6 +136,8 @@ function targetsOf(random: Random, id: FaultId, { servers, arbiters, clients }: 
       return [...arbiters]
     case 'P2':
     case 'P3':
+    case 'P11':
+    case 'P12':
     case 'R6':
     case 'R7':
       return []

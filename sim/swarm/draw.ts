@@ -38,7 +38,11 @@ export function drawPlan(seed: number, options: DrawOptions = {}): Plan {
     operations: drawOperations(streamOf(seed, 3), servers, healAt),
   } as const
   const ordered = drawTopics(streamOf(seed, 7), plain, { servers, clients, until: healAt })
-  const { topic, second, operations, engine } = drawEngine(streamOf(seed, 8), ordered)
+  const { topic, second, operations: changing, engine } = drawEngine(streamOf(seed, 8), ordered)
+  const late = streamOf(seed, 9)
+  const asking = drawQuestions(late, changing, servers)
+  const replacesDead = late.below(4) === 0
+  const operations = drawPatience(streamOf(seed, 10), asking)
   const around = { servers, arbiters, clients, healAt, hasEngine: engine !== 'none' }
   const faults = drawFaults(streamOf(seed, 4), around, options.without ?? new Set())
   const timing = streamOf(seed, 5)
@@ -57,6 +61,7 @@ export function drawPlan(seed: number, options: DrawOptions = {}): Plan {
     engine,
     disks,
     ...(sync !== null && { sync }),
+    ...(replacesDead && { replacesDead }),
     // A flush of a real disk takes long enough to die in it.
     delays:
       disks === 'records'
@@ -73,6 +78,29 @@ export function drawPlan(seed: number, options: DrawOptions = {}): Plan {
     healAt,
     deadForGood: timing.below(3) === 0 ? shuffled(timing, servers).slice(0, 1 + timing.below(2)) : [],
   }
+}
+
+/** Some changes are asked for again by their ids, of any server: soon, or when much has happened since. */
+function drawQuestions(
+  random: Random,
+  operations: readonly PlannedOperation[],
+  servers: readonly string[],
+): PlannedOperation[] {
+  const questions = operations.flatMap((one): PlannedOperation[] => {
+    if (one.do !== 'reconfigure' || random.below(2) > 0) return []
+    const { at, change, topic } = one
+    const asked = { at: at + logUniform(random, 10, 1000), client: 'admin2', do: 'ask-again', change } as const
+    return [{ ...asked, by: shuffled(random, servers), ...(topic && { topic }) }]
+  })
+  return [...operations, ...questions].sort((one, other) => one.at - other.at)
+}
+
+/** In one world of two, some callers of Adds give up soon. */
+function drawPatience(random: Random, operations: readonly PlannedOperation[]): PlannedOperation[] {
+  if (random.below(2) === 0) return [...operations]
+  return operations.map((one) =>
+    one.do === 'add' && random.below(3) === 0 ? { ...one, patience: logUniform(random, 1, 200) } : one,
+  )
 }
 
 /** In one world of eight, some servers flush later than they acknowledge. */

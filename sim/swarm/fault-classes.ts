@@ -33,6 +33,7 @@ export const faultClasses = {
   D3: { drawn: false, text: 'a later sector survived a power cut and an earlier one did not' },
   D4: { drawn: true, text: 'a flush fails once' },
   D8: { drawn: true, text: 'a disk is full' },
+  D8b: { drawn: false, text: 'a publisher is refused because too many disks are full' },
   D10: { drawn: true, text: 'flushes are slow, or hang' },
   R1: { drawn: false, text: 'several coordinators work on the end of one epoch' },
   R2: { drawn: false, text: 'an epoch is ended right after it began' },
@@ -66,6 +67,17 @@ export const faultClasses = {
   S6: { drawn: false, text: 'two topics are given as one causal stream' },
   S7: { drawn: false, text: 'a second topic begins another epoch' },
   S8: { drawn: false, text: 'a message is given whose cause was dropped' },
+  P11: { drawn: true, text: 'all servers are killed at once, again and again, also while they recover' },
+  P12: { drawn: true, text: 'all that have staged restart before they know the decision, and old news comes again' },
+  R23: { drawn: false, text: 'a server starts that has staged for an epoch and does not know how it ended' },
+  R24: { drawn: false, text: 'a change is asked for again by its id when a later epoch is decided' },
+  R25: { drawn: false, text: 'the servers replace dead members by themselves' },
+  D11: { drawn: true, text: 'files of a server that is down are deleted' },
+  D12: { drawn: true, text: 'files of a server that is down are emptied or cut' },
+  D13: {
+    drawn: true,
+    text: 'files of a server that is down are exchanged for older ones, or for those of another server',
+  },
 } as const satisfies Record<string, { readonly drawn: boolean; readonly text: string }>
 
 export type FaultId = keyof typeof faultClasses

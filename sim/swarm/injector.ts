@@ -6,8 +6,9 @@ import type { Parcel } from '../world/network.ts'
 import { diskBytes } from '../world/segment-disk.ts'
 import type { ServerNode } from '../world/server-node.ts'
 import type { World } from '../world/world.ts'
-import { namedStream, streamOf } from './chance.ts'
+import { namedStream, shuffled, streamOf } from './chance.ts'
 import { type FaultId, type Reached, reach } from './fault-classes.ts'
+import type { LostFiles } from './lost-files.ts'
 import type { OldDisks } from './old-disks.ts'
 import { engineName, type Plan, type PlannedFault, triggerText } from './plan.ts'
 import type { Tolerance } from './tolerance.ts'
@@ -22,6 +23,7 @@ export interface InjectorNeeds {
   readonly reached: Reached
   readonly tolerance: Tolerance
   readonly oldDisks: OldDisks
+  readonly lostFiles: LostFiles
   /** Told of every fault when it comes. */
   told(id: FaultId, detail: string): void
   /** A client comes back with nothing but its name. */
@@ -30,6 +32,12 @@ export interface InjectorNeeds {
 
 /** Frames that may be sent again later. */
 const keptParcels = 48
+/** Frames that tell of epochs which are enabled, kept apart. */
+const keptNews = 32
+/** Milliseconds within which the servers come back that were killed together. */
+const apartMs = 300
+/** Milliseconds within which servers are killed again that have not recovered. */
+const againMs = 900
 
 export class Injector {
   readonly #world: World
@@ -46,6 +54,10 @@ export class Injector {
   #deafEngine: PlannedFault | null = null
   readonly #kept: Parcel[] = []
   #keptAt = 0
+  readonly #news: Parcel[] = []
+  readonly #keepsNews: boolean
+  /** Of the faults that kill all servers: what they draw shifts nothing else. */
+  readonly #killer: Random
   /** Takes faults back that still hold. */
   readonly #undo = new Set<() => void>()
 
@@ -53,6 +65,8 @@ export class Injector {
     this.#world = world
     this.#needs = needs
     this.#random = streamOf(needs.plan.seed, 6)
+    this.#killer = namedStream(needs.plan.seed, 'kill all')
+    this.#keepsNews = needs.plan.faults.some(({ id }) => id === 'P12')
   }
 
   /** From now on faults come. */
@@ -80,6 +94,7 @@ export class Injector {
     for (const undo of [...this.#undo]) undo()
     this.#world.network.heal()
     this.#needs.oldDisks.heal()
+    this.#needs.lostFiles.heal()
     for (const server of this.#world.servers.values()) {
       server.releaseFlushes()
       server.resume()
@@ -91,6 +106,7 @@ export class Injector {
     const link = this.#link(parcel)
     const { least, most } = this.#needs.plan.delays
     const delay = spread(link, least, most)
+    if (this.#keepsNews && parcel.kind === 'enabled' && this.#news.length < keptNews) this.#news.push(parcel)
     if (this.#healed || this.#rates.size + this.#slow.size === 0) return [delay]
     const { oldDisks } = this.#needs
     if (oldDisks.isProving(parcel.from) || oldDisks.isProving(parcel.to)) return [delay]
@@ -256,9 +272,56 @@ export class Injector {
         world.queue.after(fault.lasts, () => this.#startAgain(alive), true)
         return alive.map(({ id }) => id).join(',')
       }
+      case 'P11':
+        this.#killAll(fault.cycles ?? 1)
+        return `${fault.cycles} times`
+      case 'P12':
+        return this.#restartStagers(fault, at)
       default:
         return this.#strikeServer(fault, this.#target(fault, at))
     }
+  }
+
+  /** Each comes back at a moment of its own, perhaps stands still for a while, and is killed again, perhaps before it has recovered. */
+  #killAll(cycles: number): void {
+    if (this.#healed || cycles === 0) return
+    const { queue, servers } = this.#world
+    const random = this.#killer
+    const alive = shuffled(
+      random,
+      [...servers.values()].filter((server) => server.alive),
+    )
+    for (const server of alive) {
+      server.kill(random.below(2) === 0 && this.#mayLosePower(server))
+      queue.after(random.below(apartMs), () => this.#startSlowly(server), true)
+    }
+    const isEarly = random.below(10) < 3
+    const pauseMs = isEarly ? random.below(againMs) : apartMs + 30 + random.below(2 * againMs)
+    queue.after(pauseMs, () => this.#killAll(cycles - 1), true)
+  }
+
+  #startSlowly(server: ServerNode): void {
+    this.#startAgain([server])
+    if (this.#healed || this.#killer.below(3) > 0) return
+    server.pause()
+    this.#later(this.#killer.below(apartMs), () => server.resume())
+  }
+
+  /** Who has said that it staged, and does not know what was decided: it is started again, and then hears of epochs enabled before. */
+  #restartStagers({ lasts }: PlannedFault, at: string | null): string {
+    const { queue, network, servers } = this.#world
+    const stagers = [...servers.values()].filter(
+      ({ id, machine }) => id === at || machine?.topics.some(({ state }) => state.promised.size > 0) === true,
+    )
+    for (const server of stagers) {
+      server.kill(this.#killer.below(2) === 0 && this.#mayLosePower(server))
+      queue.after(this.#killer.below(Math.min(lasts, apartMs)), () => this.#startAgain([server]), true)
+    }
+    const tell = () => {
+      for (const parcel of this.#news) network.replay(parcel)
+    }
+    queue.after(apartMs + this.#killer.below(apartMs), tell, true)
+    return stagers.map(({ id }) => id).join(',')
   }
 
   #strikeServer(fault: PlannedFault, server: ServerNode | null): string | null {
@@ -281,6 +344,13 @@ export class Injector {
         return server.id
       case 'P6':
         return this.#needs.oldDisks.strike(server, fault.lasts) ? server.id : null
+      case 'D11':
+      case 'D12':
+      case 'D13': {
+        const done = this.#needs.lostFiles.strike(server, fault.id, this.#random)
+        if (done !== null) world.queue.after(fault.lasts, () => this.#startAgain([server]), true)
+        return done
+      }
       case 'P8':
       case 'P9':
         server.pause()
@@ -449,8 +519,8 @@ export class Injector {
   }
 }
 
-/** Their reach is the frames that they changed. */
-const isCountedByFrame = new Set<FaultId>(['N1', 'N2', 'N3', 'N4', 'N9', 'N12', 'R8'])
+/** Their reach is the frames that they changed, or what was refused because of them. */
+const isCountedByFrame = new Set<FaultId>(['N1', 'N2', 'N3', 'N4', 'N9', 'N12', 'R8', 'D11', 'D12', 'D13'])
 
 function spread(random: Random, least: number, most: number): number {
   return most > least ? least + random.below(most - least + 1) : least

@@ -25,6 +25,8 @@ export interface Plan {
   /** How servers flush that do not flush before each acknowledgement; left out where all do. */
   readonly sync?: Readonly<Record<string, Sync>>
   readonly delays: Delays
+  /** Whether servers replace dead members by themselves; left out where they do not. */
+  readonly replacesDead?: boolean
   /** Speed of time by server. */
   readonly drift: Readonly<Record<string, number>>
   readonly clock: 'steady' | 'jumps' | 'strobe'
@@ -66,7 +68,13 @@ export type PlannedOperation = {
   /** The first topic without it. */
   readonly topic?: PlannedTopicName
 } & (
-  | { readonly do: 'add'; readonly value: string; readonly onEpochEnd: 'republish' | 'settle' }
+  | {
+      readonly do: 'add'
+      readonly value: string
+      readonly onEpochEnd: 'republish' | 'settle'
+      /** Milliseconds after which its caller gives up; it never does without. */
+      readonly patience?: number
+    }
   /** An add once a subscription of this client is given something: it has a cause. */
   | { readonly do: 'answer'; readonly value: string }
   | { readonly do: 'get'; readonly level: GetLevel }
@@ -92,6 +100,8 @@ export type PlannedOperation = {
       /** As it is, without it. */
       readonly order?: Order
     }
+  /** Asks for an earlier change again, by its id. */
+  | { readonly do: 'ask-again'; readonly change: string; readonly by: readonly string[] }
 )
 
 /** When a fault comes: at a moment, or the `count`-th time that somebody passes a point. */
@@ -119,6 +129,8 @@ export interface PlannedFault {
   readonly oneIn?: number
   /** Of old disks: when the copy is made that a server comes back with. */
   readonly copyAt?: number
+  /** How often all servers are killed. */
+  readonly cycles?: number
 }
 
 export function triggerText(when: Trigger): string {

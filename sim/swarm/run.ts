@@ -18,6 +18,7 @@ import { namedStream } from './chance.ts'
 import { drawPlan } from './draw.ts'
 import { type FaultId, type Reached, reach } from './fault-classes.ts'
 import { Injector } from './injector.ts'
+import { LostFiles } from './lost-files.ts'
 import { OldDisks } from './old-disks.ts'
 import { engineName, type Plan, type PlannedOperation, type PlannedTopic, topicNames } from './plan.ts'
 import { Situations } from './situations.ts'
@@ -57,6 +58,8 @@ const changeMs = 6_000
 /** A change whose members do not answer gives up after its plan's time, and the next one waits for that. */
 const planMs = 3_000
 const limits = { planTicks: 150, stageTicks: 60 }
+/** Where servers replace dead members: sooner than production does, as a world lives for seconds. */
+const replacing = { recoveryReplaceTicks: 15, maskingReplaceTicks: 60 }
 const stepMs = 10
 /** How long a cluster is watched that cannot do what it is asked. */
 const hopelessMs = 1_000
@@ -113,7 +116,7 @@ class Run {
       disks: plan.disks,
       sync: (server) => plan.sync?.[server] ?? 'always',
       points: true,
-      limits,
+      limits: { ...limits, ...(plan.replacesDead && replacing) },
       fate: (parcel) => this.#injector?.fate(parcel) ?? [0],
       flushTime: (server) => this.#injector?.flushTime(server) ?? 0,
       streamFor: (name) => namedStream(plan.seed, name),
@@ -137,6 +140,8 @@ class Run {
     this.#orders = orders
     const oldDisks = new OldDisks(world, tolerance, () => reach(this.#reached, 'P6'))
     this.#oldDisks = oldDisks
+    const lostFiles = new LostFiles(world, tolerance, (id) => reach(this.#reached, id))
+    this.#lostFiles = lostFiles
     world.watchers.push((event) => {
       this.#events++
       rules.see(event)
@@ -151,6 +156,7 @@ class Run {
       reached: this.#reached,
       tolerance,
       oldDisks,
+      lostFiles,
       told: (id, detail) => recorder.note({ kind: 'fault', at: world.now, id, detail }),
       restartClient: (id) => this.#client(id),
     })
@@ -185,8 +191,11 @@ class Run {
     }
   }
 
+  /** From now on every call must end well: no caller gives up any more. */
+  #isHealed = false
   #tolerance: Tolerance | null = null
   #oldDisks: OldDisks | null = null
+  #lostFiles: LostFiles | null = null
   #orders: OrderRules | null = null
   /** What clients publish once they are given something: by client. */
   readonly #answers = new Map<string, (() => void)[]>()
@@ -207,7 +216,7 @@ class Run {
     if (this.#hash !== null && 'parcel' in event) {
       this.#hash.update(`${event.what} ${event.at} ${event.parcel.from} ${event.parcel.to}`).update(event.parcel.bytes)
     }
-    if (event.what === 'operation' && event.step.kind === 'delivered') this.#answer(event.operation.client)
+    if (event.what === 'operation' && isGiven(event.step)) this.#answer(event.operation.client)
     if (event.what === 'gone') this.#answers.delete(event.client)
     if (event.what !== 'fatal') return
     const node = [...this.#world.servers.values()].find(({ name }) => name === event.server)
@@ -216,10 +225,11 @@ class Run {
     this.#world.queue.after(500, again, true)
   }
 
-  /** Disks fail, fill up, or are old copies; nothing else ends a server. */
+  /** Disks fail, fill up, are old copies, or lack files; nothing else ends a server. */
   #mayStop(error: unknown, node: ServerNode | undefined): boolean {
     if (!(error instanceof EpochcastError)) return false
     if (error.code === 'EC_STORAGE_OLD') return node !== undefined && this.#oldDisks?.stopped(node) === true
+    if (error.code === 'EC_LOG_DAMAGED') return node !== undefined && this.#lostFiles?.stopped(node) === true
     return error.code === 'EC_DISK_FAILED' || error.code === 'EC_DISK_FULL'
   }
 
@@ -262,9 +272,16 @@ class Run {
     }
     const topic = operation.topic ?? firstTopic
     switch (operation.do) {
-      case 'add':
-        client.add(topic, operation.value, operation.onEpochEnd)
+      case 'add': {
+        const { value, onEpochEnd, patience } = operation
+        const added = client.add(topic, value, onEpochEnd)
+        if (patience === undefined) return
+        const giveUp = () => {
+          if (!this.#isHealed && this.#world.clients.get(client.id) === client) client.giveUp(added)
+        }
+        this.#world.queue.after(patience, giveUp, true)
         return
+      }
       case 'answer': {
         const { value } = operation
         const waiting = this.#answers.get(client.id) ?? []
@@ -292,10 +309,34 @@ class Run {
         if (id !== undefined) client.outcome(topic, parseMessageId(id))
         return
       }
+      case 'ask-again':
+        this.#askAgain(client, topic, operation.change, operation.by)
+        return
       case 'reconfigure': {
         const { change, by, members, mode, decider, membersMin, order } = operation
         const template = { members: [...members], mode, decider, membersMin, ...(order && { order }) }
         client.reconfigure(topic, { by, changeId: change, epoch: 0, ...template })
+        return
+      }
+    }
+  }
+
+  /** A change that is known to have been decided is asked for again: of the epoch that it ended. */
+  #askAgain(client: ClientNode, topic: string, change: string, by: readonly string[]): void {
+    const asked = this.#world.operations.filter(
+      (one) => one.kind === 'reconfigure' && one.topic === topic && one.label === change,
+    )
+    for (const { steps } of asked) {
+      for (const step of steps) {
+        if (step.kind !== 'changed' || step.message.superseded) continue
+        const { decision } = step.message
+        const isOld = [...this.#world.servers.values()].some(({ machine }) =>
+          machine?.topics.some(
+            ({ state }) => state.topic === topic && (state.newest?.epoch ?? 0) > decision.next.epoch,
+          ),
+        )
+        if (isOld) reach(this.#reached, 'R24')
+        client.reconfigure(topic, { by, changeId: change, epoch: decision.next.epoch - 1 })
         return
       }
     }
@@ -312,6 +353,7 @@ class Run {
   /** All faults end; what is dead comes back, but for those that the rest can do without. */
   async #heal(tolerance: Tolerance): Promise<void> {
     const world = this.#world
+    this.#isHealed = true
     this.#injector?.heal()
     const gone: string[] = []
     for (const id of this.#plan.deadForGood) {
@@ -458,4 +500,9 @@ function valuesGiven(steps: readonly Step[]): Set<string> {
 
 function isOpen({ over, kind }: { readonly over: boolean; readonly kind: string }): boolean {
   return !over && kind !== 'subscribe' && kind !== 'follow'
+}
+
+/** The client was given something. */
+function isGiven(step: Step): boolean {
+  return step.kind === 'delivered' || (step.kind === 'got' && step.given.length > 0)
 }

@@ -18,6 +18,8 @@ interface Life {
   /** Epochs that it opened and wedged. */
   readonly opened: Set<string>
   readonly wedged: Set<string>
+  /** Epochs for whose end it has said that it staged, until it knows the decision. */
+  readonly staged: Set<string>
   restarted: boolean
 }
 
@@ -62,9 +64,12 @@ export class Situations {
       case 'crash':
         if (event.loss !== undefined) this.#lostPower(event.loss)
         return this.#died(event.server)
-      case 'start':
-        this.#life(event.server).restarted = true
+      case 'start': {
+        const life = this.#life(event.server)
+        life.restarted = true
+        if (life.staged.size > 0) this.#note('R23')
         return
+      }
       case 'operation':
         return this.#stepped(event.operation, event.step)
       default:
@@ -89,8 +94,11 @@ export class Situations {
       }
       case 'staged':
       case 'preloaded': {
-        const { missing } = parcel.message as Extract<Message, { kind: 'staged' | 'preloaded' }>
-        if (missing === 0) this.#receiving.delete(parcel.from)
+        const { kind, missing, ...of } = parcel.message as Extract<Message, { kind: 'staged' | 'preloaded' }>
+        if (missing > 0) return
+        this.#receiving.delete(parcel.from)
+        const node = this.#world.servers.get(parcel.from)
+        if (kind === 'staged' && node !== undefined) this.#life(node.name).staged.add(keyOf(of))
         return
       }
       case 'moved': {
@@ -169,6 +177,7 @@ export class Situations {
         const openedAt = this.#openedAt.get(keyOf(message))
         if (message.kind === 'wedge' && openedAt !== undefined && this.#world.now - openedAt < 150) this.#note('R2')
       }
+      if (message.kind === 'decided') this.#life(server).staged.delete(keyOf(message))
       if (message.kind === 'opening') this.#opened(server, message)
     }
   }
@@ -178,6 +187,8 @@ export class Situations {
     const key = keyOf(next)
     const closed = keyOf({ topic: next.topic, epoch: next.epoch - 1 })
     const life = this.#life(server)
+    life.staged.delete(closed)
+    if (decision.changeId.startsWith('replace-')) this.#note('R25')
     if (life.wedged.has(closed)) this.#note('R18')
     life.opened.add(key)
     if (this.#configurations.has(key)) return
@@ -215,6 +226,7 @@ export class Situations {
   #stepped(operation: Operation, step: Step): void {
     if (operation.kind === 'subscribe') this.#orders.see(operation, step)
     if (step.kind === 'added' && (step.status === 'included' || step.status === 'dropped')) this.#note('R19')
+    if (step.kind === 'failed' && operation.kind === 'add' && step.code === 'EC_DISK_FULL') this.#note('D8b')
     if (step.kind !== 'changed' || !operation.over) return
     const { epoch, topic } = step.message.decision.next
     const isOfTopic = (other: { readonly topic: string }) => other.topic === topic
@@ -229,7 +241,7 @@ export class Situations {
   #life(server: string): Life {
     let life = this.#lives.get(server)
     if (life === undefined) {
-      life = { opened: new Set(), wedged: new Set(), restarted: false }
+      life = { opened: new Set(), wedged: new Set(), staged: new Set(), restarted: false }
       this.#lives.set(server, life)
     }
     return life

@@ -1,5 +1,6 @@
 /** One client of a virtual world: the real machine and operations, without the promises around them. */
 import { readEntries } from '../../client-sdk/entries.ts'
+import { type FlushResult, flushAll } from '../../client-sdk/flushing.ts'
 import type { EpochFollower } from '../../client-sdk/follower.ts'
 import { type ClientCall, ClientMachine } from '../../client-sdk/machine.ts'
 import type { Publisher } from '../../client-sdk/operations/add.ts'
@@ -60,19 +61,23 @@ export class ClientNode {
   readonly #needs: ClientNeeds
   readonly #loop: Loop<ClientCall>
   readonly #publishers = new Map<string, Publisher>()
+  /** Callers that wait for what they published, by its operation. */
+  readonly #waiters = new Map<Operation, One>()
 
   constructor(needs: ClientNeeds) {
     this.id = needs.id
     this.#needs = needs
-    this.machine = new ClientMachine({ seeds: needs.seeds, random: needs.random, clock: needs.clock })
+    const onFault = (error: unknown) => {
+      throw error
+    }
+    this.machine = new ClientMachine({ seeds: needs.seeds, random: needs.random, clock: needs.clock, onFault })
     this.#loop = new Loop<ClientCall>({
       machine: this.machine,
       name: `client-${needs.id}`,
       cluster: () => this.machine.cluster,
       timers: needs.timers,
-      onFatal: (error) => {
-        throw error
-      },
+      onFatal: onFault,
+      onUnsent: (_message, _token, error) => onFault(error),
     })
     this.#loop.start(needs.network.attach(needs.id, this.#loop))
     this.#loop.call((out) => this.machine.introduce(() => {}, out))
@@ -124,9 +129,19 @@ export class ClientNode {
       (error) => operation.step({ kind: 'failed', code: error.code, text: error.message }, true),
       onEpochEnd === 'settle',
     )
+    this.#waiters.set(operation, waiter)
     publisher.publish(Buffer.from(value), waiter)
     this.#loop.call(() => {})
     return operation
+  }
+
+  /** The caller of an Add gives up, if it still waits. */
+  giveUp(operation: Operation): void {
+    const waiter = this.#waiters.get(operation)
+    const publisher = this.#publishers.get(operation.topic)
+    if (operation.over || waiter === undefined || publisher === undefined) return
+    publisher.giveUp(waiter, new EpochcastError('EC_TIMEOUT', `publish to ${operation.topic} took too long`))
+    this.#loop.call(() => {})
   }
 
   get(topic: string, level: GetLevel = 'linearizable'): Operation {
@@ -135,6 +150,15 @@ export class ClientNode {
       const given = result.given.flatMap(({ batch, skip }) => messagesOf(batch, skip))
       operation.step({ kind: 'got', epoch: result.position.epoch, floor: result.floor, given }, true)
     })
+    return operation
+  }
+
+  /** Of all topics of this client. */
+  flush(topic: string): Operation {
+    const operation = this.#begin('flush', topic, topic)
+    const told = ({ durableCount, dropped }: FlushResult) =>
+      operation.step({ kind: 'flushed', durableCount, dropped: dropped.map(parseMessageId) }, true)
+    this.#loop.call(() => flushAll(this.machine, null, told))
     return operation
   }
 
@@ -214,7 +238,7 @@ export class ClientNode {
     return operation
   }
 
-  /** What became of one Add: a durable Get without bodies while its epoch is open, else the decision that ended it. */
+  /** What became of one Add: a Get without bodies about it while its epoch is open, else the decision that ended it. */
   outcome(topic: string, id: MessageId): Operation {
     const label = `${id.epoch}-${id.publisher}-${id.sequence}`
     const operation = this.#begin('outcome', topic, label)
@@ -226,12 +250,13 @@ export class ClientNode {
         operation.step({ kind: 'outcome', outcome }, true)
       }
     }
-    this.#collect(operation, 'durable', 'numbers', ({ position }) => {
+    const told = ({ position }: GetResult) => {
       if (position.epoch === id.epoch) {
         const outcome = endOf(position.seen, id.publisher) >= id.sequence ? 'durable' : 'pending'
         operation.step({ kind: 'outcome', outcome }, true)
       } else this.#loop.call((out) => follower.want(id.epoch, ended, out))
-    })
+    }
+    this.#collect(operation, 'linearizable', 'numbers', told, id)
     return operation
   }
 
@@ -247,7 +272,13 @@ export class ClientNode {
     return operation
   }
 
-  #collect(operation: Operation, level: GetLevel, since: 'numbers' | null, told: (result: GetResult) => void): void {
+  #collect(
+    operation: Operation,
+    level: GetLevel,
+    since: 'numbers' | null,
+    told: (result: GetResult) => void,
+    about: MessageId | null = null,
+  ): void {
     const { topic } = operation
     const { servers, requests } = this.machine
     const follower = this.machine.follower(topicName(topic))
@@ -256,7 +287,7 @@ export class ClientNode {
         operation.step({ kind: 'failed', code: result.code, text: result.message }, true)
       else told(result)
     }
-    const get = new Get(level, since, follower, servers, requests, done)
+    const get = new Get(level, since, follower, servers, requests, done, about)
     this.#loop.call((out) => this.machine.addGet(get, topicName(topic), out))
   }
 

@@ -176,6 +176,29 @@ export class CrashFiles implements Files {
     }
   }
 
+  /** Names of all files, in order. */
+  names(): string[] {
+    return [...this.#names.keys()].sort()
+  }
+
+  /** Deletes a file for good, behind the back of the process that uses it. */
+  drop(name: string): void {
+    this.#change((names) => names.delete(name))
+    for (const change of this.#changes.splice(0)) change(this.#durableNames)
+  }
+
+  /** Puts a file there as a whole, in the place of one that may be there. */
+  put(name: string, bytes: Uint8Array): void {
+    const inode: Inode = {
+      cached: bytes.slice(),
+      durable: bytes.slice(),
+      dirty: new Set(),
+      sectorBytes: this.#sectorBytes,
+    }
+    this.#change((names) => names.set(name, inode))
+    for (const change of this.#changes.splice(0)) change(this.#durableNames)
+  }
+
   truncate(name: string, bytes: number): void {
     const inode = this.#inode(name)
     inode.cached = inode.cached.slice(0, bytes)

@@ -62,6 +62,8 @@ export interface Rule {
   readonly verdict: Verdict
   /** How many more frames it is for. */
   remaining: number
+  /** Kinds of the frames whose fate it has been. */
+  readonly hits: Set<MessageKind>
 }
 
 export type NetworkEvent = 'send' | 'deliver' | 'drop' | 'hold' | 'replay'
@@ -119,11 +121,13 @@ export class Network {
     this.#cuts.add(`${from} ${to}`)
   }
 
-  /** Puts every link of these in order again; of all, when none is named. */
-  heal(ids: readonly string[] = []): void {
+  /** Puts every link of these in order again; of all, when none is named. @returns how many */
+  heal(ids: readonly string[] = []): number {
+    const before = this.#cuts.size
     for (const link of [...this.#cuts]) {
       if (ids.length === 0 || link.split(' ').some((id) => ids.includes(id))) this.#cuts.delete(link)
     }
+    return before - this.#cuts.size
   }
 
   /** The connection of two breaks: what is on its way is lost, and both get a hint. */
@@ -146,7 +150,7 @@ export class Network {
   }
 
   addRule(verdict: Verdict, selection: Selection, count = Number.POSITIVE_INFINITY): Rule {
-    const rule: Rule = { verdict, selection, remaining: count }
+    const rule: Rule = { verdict, selection, remaining: count, hits: new Set() }
     this.#rules.push(rule)
     return rule
   }
@@ -155,29 +159,32 @@ export class Network {
     this.#rules = this.#rules.filter((one) => one !== rule)
   }
 
-  clearRules(selection: Selection = {}): void {
+  /** @returns how many rules */
+  clearRules(selection: Selection = {}): number {
+    const before = this.#rules.length
     this.#rules = this.#rules.filter((rule) => !covers(selection, rule.selection))
+    return before - this.#rules.length
   }
 
   get heldCount(): number {
     return this.#held.length
   }
 
-  /** Lets held frames go, in their order, and holds no more of their kind. @returns how many */
-  release(selection: Selection = {}): number {
+  /** Lets held frames go, in their order, and holds no more of their kind. @returns the frames */
+  release(selection: Selection = {}): readonly Parcel[] {
     this.#rules = this.#rules.filter((rule) => rule.verdict !== 'hold' || !covers(selection, rule.selection))
     const going = this.#held.filter((parcel) => matches(selection, parcel))
     this.#held = this.#held.filter((parcel) => !going.includes(parcel))
     for (const parcel of going) this.#dispatch(parcel)
-    return going.length
+    return going
   }
 
-  /** Loses held frames. @returns how many */
-  discard(selection: Selection = {}): number {
+  /** Loses held frames. @returns the frames */
+  discard(selection: Selection = {}): readonly Parcel[] {
     this.#rules = this.#rules.filter((rule) => rule.verdict !== 'hold' || !covers(selection, rule.selection))
-    const before = this.#held.length
-    this.#held = this.#held.filter((parcel) => !matches(selection, parcel))
-    return before - this.#held.length
+    const lost = this.#held.filter((parcel) => matches(selection, parcel))
+    this.#held = this.#held.filter((parcel) => !lost.includes(parcel))
+    return lost
   }
 
   /** Sends a frame again, past all rules. */
@@ -224,6 +231,7 @@ export class Network {
     const rule = this.#rules.findLast((one) => one.remaining > 0 && matches(one.selection, parcel))
     if (rule === undefined) return 'pass'
     rule.remaining--
+    rule.hits.add(parcel.kind)
     return rule.verdict
   }
 

@@ -29,6 +29,7 @@ export type Step =
       readonly lost?: readonly MessageId[]
     }
   | { readonly kind: 'confirmed' | 'retracted'; readonly id: MessageId }
+  | { readonly kind: 'flushed'; readonly durableCount: number; readonly dropped: readonly MessageId[] }
   /** What is in it was before the start. */
   | { readonly kind: 'position'; readonly position: Position }
   | { readonly kind: 'epoch'; readonly decision: Decision; readonly included: number; readonly dropped: number }
@@ -50,7 +51,7 @@ export interface AskedReading {
   readonly together?: string
 }
 
-export type OperationKind = 'create' | 'add' | 'get' | 'subscribe' | 'follow' | 'reconfigure' | 'outcome'
+export type OperationKind = 'create' | 'add' | 'get' | 'subscribe' | 'follow' | 'reconfigure' | 'outcome' | 'flush'
 
 export class Operation {
   readonly number: number

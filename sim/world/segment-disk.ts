@@ -2,6 +2,7 @@
  * The production log over a directory that loses what was not flushed: what a server of a virtual world keeps when the world
  * is to have real disks. Promises are the log's own; they move only when the world lets an operation of the directory end.
  */
+import { crc32 } from 'node:zlib'
 import type { LogOptions } from '../../broker/log/options.ts'
 import { SegmentLog } from '../../broker/log/segment-log.ts'
 import type { Position, RecordKind, Store } from '../../proto/machine/store.ts'
@@ -27,15 +28,28 @@ export class SegmentDisk implements Store {
   #unflushed: DiskRecord[] = []
   #detached = false
 
-  /** @param boot of the machine, which is another one after every loss of power */
-  constructor(files: CrashFiles, owner: Pick<DiskOwner, 'appended' | 'flushed'>, sync: Sync, boot: string) {
+  /**
+   * @param storage UUID of the storage, from which its seed follows
+   * @param boot of the machine, which is another one after every loss of power
+   */
+  constructor(
+    files: CrashFiles,
+    owner: Pick<DiskOwner, 'appended' | 'flushed'>,
+    storage: string,
+    sync: Sync,
+    boot: string,
+  ) {
     this.files = files
     this.#owner = owner
-    this.#log = new SegmentLog(files, { ...logOptions, sync, boot })
+    this.#log = new SegmentLog(files, { ...logOptions, seed: crc32(storage), sync, boot })
   }
 
   get full(): boolean {
     return this.#log.full
+  }
+
+  admits(bytes: number): boolean {
+    return this.#log.admits(bytes)
   }
 
   get flushedTo(): Position {

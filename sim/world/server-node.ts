@@ -136,7 +136,8 @@ export class ServerNode {
       random: world.newRandom(this.id),
       clock: world.clockOf(this.id),
       defaults: world.options.defaults ?? { autoCreate: false, template: { members: [] } },
-      storeFull: () => store.full,
+      store,
+      shortages: () => (store.full ? ['space'] : []),
       engines: world.enginesOf(this.id).map(({ id }) => ({ id, type: 'virtual' })),
       writtenTo: () => store.writtenTo,
       sync: this.#sync,
@@ -158,6 +159,7 @@ export class ServerNode {
       },
       timers: this.#timers(),
       onFatal: (error) => this.#fatal(loop, error),
+      onUnsent: (_message, _token, error) => this.#fatal(loop, error),
     })
     const running: Running = { machine, loop, store }
     this.#running = running
@@ -253,6 +255,23 @@ export class ServerNode {
     this.#toldTo = Math.min(this.#toldTo, end - 1)
   }
 
+  /**
+   * Changes the files of a dead server behind its back, so that they lack something that it had told.
+   * @param change is given the directory and the position of the last record that was told; says whether it changed anything
+   */
+  spoil(change: (files: CrashFiles, toldTo: Position) => boolean): boolean {
+    const files = this.#files
+    if (this.#running !== null || files === null || this.#toldTo < 0 || !change(files, this.#toldTo)) return false
+    this.#world.tell({ what: 'disk-old', at: this.#world.now, server: this.name })
+    return true
+  }
+
+  /** Files of the copy that was made of the present storage; null where there is none. */
+  get copiedFiles(): CrashFiles | null {
+    const copy = this.#copy
+    return copy?.storage === this.#storage && copy.content instanceof CrashFiles ? copy.content : null
+  }
+
   /** The process stands still: it takes nothing and says nothing, and goes on later as if nothing had been. */
   pause(): void {
     if (this.#running !== null) this.#paused = true
@@ -265,9 +284,18 @@ export class ServerNode {
     for (const run of missed) this.#world.queue.after(0, run)
   }
 
+  /** The disk takes protocol records alone, or all records again. Only disks that are a list of records. */
+  fillDisk(isFull: boolean): void {
+    if (this.disk !== null) this.disk.full = isFull
+  }
+
   /** Flushes do not end until they are released. */
   holdFlushes(): void {
     this.#holdsFlushes = true
+  }
+
+  get holdsFlushes(): boolean {
+    return this.#holdsFlushes
   }
 
   releaseFlushes(): void {
@@ -295,7 +323,7 @@ export class ServerNode {
       running.machine.recover(kind, body, position)
     }
     world.restless = true
-    const recovered = setAside(store.files, this.#boot).then(() => store.recover(visit))
+    const recovered = setAside(store.files, this.#boot, null).then(() => store.recover(visit))
     recovered.then(
       () => {
         if (this.#running !== running) return
@@ -347,7 +375,7 @@ export class ServerNode {
       appended: (record: DiskRecord) => world.tell({ what: 'append', at: world.now, server: name, record }),
       flushed: (records: readonly DiskRecord[]) => this.#flushed(name, records),
     }
-    return new SegmentDisk(this.#files, owner, this.#sync, this.#boot)
+    return new SegmentDisk(this.#files, owner, this.#storage, this.#sync, this.#boot)
   }
 
   #flushed(server: ServerName, records: readonly DiskRecord[]): void {
@@ -379,6 +407,7 @@ export class ServerNode {
       get full() {
         return store.full
       },
+      admits: (bytes) => store.admits(bytes),
       get dirty() {
         return store.dirty
       },

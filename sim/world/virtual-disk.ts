@@ -44,6 +44,10 @@ export class VirtualDisk implements Store {
     this.#flushed = this.#records.length
   }
 
+  admits(): boolean {
+    return !this.full
+  }
+
   get dirty(): boolean {
     return this.#written < this.#records.length
   }

@@ -242,18 +242,23 @@ export class World {
     this.network.inject(address(from), address(to), bytes)
   }
 
-  /** Sends frames again that were sent at any time. @returns how many */
-  replay(selection: Selection): number {
+  /** Sends frames again that were sent at any time. @returns the frames */
+  replay(selection: Selection): readonly Parcel[] {
     const sent = this.trace.flatMap((event) =>
       event.what === 'send' && matches(selection, event.parcel) ? [event.parcel] : [],
     )
     for (const parcel of sent) this.network.replay(parcel)
-    return sent.length
+    return sent
   }
 
-  /** The server crashes at the `count`-th frame of this kind that it sends from now on. */
-  crashAt(server: string, moment: 'before' | 'after', selection: Selection, count = 1): void {
-    this.#crashPoints.push({ server, moment, selection: { ...selection, from: [server] }, remaining: count })
+  /**
+   * The server crashes at the `count`-th frame of this kind that it sends from now on.
+   * @returns whether it has not done so yet
+   */
+  crashAt(server: string, moment: 'before' | 'after', selection: Selection, count = 1): () => boolean {
+    const point = { server, moment, selection: { ...selection, from: [server] }, remaining: count }
+    this.#crashPoints.push(point)
+    return () => this.#crashPoints.includes(point)
   }
 
   /** Until nothing is left to happen but the passing of time. */

@@ -13,8 +13,6 @@ import { formatNatsUrl, type NatsOptions } from '../../proto/transport/nats-opti
 import { natsServerAddress } from '../../proto/transport/nats-subjects.ts'
 import { describeNats, NatsServers } from '../peers/nats-server.ts'
 
-const options = { timeout: 120_000 }
-
 describeNats('when NATS is down', () => {
   const closers: (() => Promise<unknown>)[] = []
 
@@ -39,7 +37,7 @@ describeNats('when NATS is down', () => {
   }
 
   const connected = async (nats: NatsOptions): Promise<Client> => {
-    const client = await connect(formatNatsUrl(nats), { timeoutMs: 20_000 })
+    const client = await connect(formatNatsUrl(nats), { timeoutMs: 60_000 })
     closers.push(() => client.close())
     return client
   }
@@ -76,7 +74,7 @@ describeNats('when NATS is down', () => {
     return texts
   }
 
-  it('publishing, reading and a change wait for it, and lose nothing', options, async () => {
+  it('publishing, reading and a change wait for it, and lose nothing', async () => {
     const servers = await NatsServers.start()
     closers.push(() => servers.close())
     const nats = { servers: servers.addresses }
@@ -85,7 +83,7 @@ describeNats('when NATS is down', () => {
     await publisher.admin.createTopic('t', { mode: 'fault-masking', members: ['a', 'b', 'c'] })
     const texts = await read(subscriber, 't')
     const streaming = stream(publisher, 't')
-    await expect.poll(() => texts.length, { timeout: 20_000 }).toBeGreaterThan(10)
+    await expect.poll(() => texts.length).toBeGreaterThan(10)
     const change = publisher.admin.reconfigure('t', {
       members: ['b', 'c', 'd'],
       onProgress: ({ phase }) => {
@@ -93,7 +91,7 @@ describeNats('when NATS is down', () => {
       },
     })
     change.enabled.catch(() => {})
-    await expect.poll(() => servers.pidOf('n1'), { timeout: 20_000 }).toBe(0)
+    await expect.poll(() => servers.pidOf('n1')).toBe(0)
     const before = streaming.acknowledged.length
     await new Promise((resolve) => setTimeout(resolve, 500))
     // One acknowledgement may have been on its way.
@@ -102,13 +100,13 @@ describeNats('when NATS is down', () => {
     const { configuration } = await change.enabled
     expect(configuration.epoch).toBe(2)
     const count = streaming.acknowledged.length
-    await expect.poll(() => streaming.acknowledged.length, { timeout: 20_000 }).toBeGreaterThan(count + 10)
+    await expect.poll(() => streaming.acknowledged.length).toBeGreaterThan(count + 10)
     const values = await streaming.end()
-    await expect.poll(() => texts.length, { timeout: 20_000 }).toBe(values.length)
+    await expect.poll(() => texts.length).toBe(values.length)
     expect(texts).toEqual(values)
   })
 
-  it('a cluster of NATS loses one of its servers, and nobody waits for it', options, async () => {
+  it('a cluster of NATS loses one of its servers, and nobody waits for it', async () => {
     const servers = await NatsServers.start({ count: 3 })
     closers.push(() => servers.close())
     const [one = '', two = '', three = ''] = servers.names
@@ -119,17 +117,17 @@ describeNats('when NATS is down', () => {
     await client.admin.createTopic('t', { mode: 'fault-masking', members: ['a', 'b', 'c'] })
     const texts = await read(client, 't')
     const streaming = stream(client, 't')
-    await expect.poll(() => texts.length, { timeout: 20_000 }).toBeGreaterThan(10)
+    await expect.poll(() => texts.length).toBeGreaterThan(10)
     servers.freeze(one)
     // What goes through the frozen one stops; the majority that does not goes on.
     const count = streaming.acknowledged.length
-    await expect.poll(() => streaming.acknowledged.length, { timeout: 20_000 }).toBeGreaterThan(count + 50)
+    await expect.poll(() => streaming.acknowledged.length).toBeGreaterThan(count + 50)
     servers.thaw(one)
     await servers.kill(two)
     const then = streaming.acknowledged.length
-    await expect.poll(() => streaming.acknowledged.length, { timeout: 20_000 }).toBeGreaterThan(then + 50)
+    await expect.poll(() => streaming.acknowledged.length).toBeGreaterThan(then + 50)
     const values = await streaming.end()
-    await expect.poll(() => texts.length, { timeout: 20_000 }).toBe(values.length)
+    await expect.poll(() => texts.length).toBe(values.length)
     expect(texts).toEqual(values)
   })
 })

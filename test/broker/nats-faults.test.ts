@@ -13,6 +13,7 @@ import { natsServerAddress } from '../../proto/transport/nats-subjects.ts'
 import type { Transport } from '../../proto/transport/port.ts'
 import { seededRandom } from '../../sim/seeded-random.ts'
 import { describeNats, NatsServers } from '../peers/nats-server.ts'
+import { share } from '../volume.ts'
 
 const ids = ['a', 'b', 'c', 'd', 'e']
 const messages = 400
@@ -82,7 +83,7 @@ describeNats('a cluster on NATS, with faults on top', () => {
     for (const close of closers.splice(0).reverse()) await close()
   })
 
-  it.each([1, 2, 3])('loses nothing and repeats nothing, seed %i', { timeout: 120_000 }, async (seed) => {
+  it.each(share([1, 2, 3], 3))('loses nothing and repeats nothing, seed %i', async (seed) => {
     const servers = await NatsServers.start()
     closers.push(() => servers.close())
     const nats = { servers: servers.addresses }
@@ -111,9 +112,9 @@ describeNats('a cluster on NATS, with faults on top', () => {
       dial: (name, handler) => dialNats({ name, nats, handler }),
     })
     const connected = async (): Promise<Client> => {
-      const dialer = await NatsDialer.connect(nats, 10_000)
+      const dialer = await NatsDialer.connect(nats, 60_000)
       const client = await connect(servers.url, {
-        timeoutMs: 20_000,
+        timeoutMs: 60_000,
         transport: (name, handler) => disturbed(dialer.dial(name, handler)),
       })
       closers.push(() => client.close())
@@ -140,7 +141,7 @@ describeNats('a cluster on NATS, with faults on top', () => {
       await publisher.admin.reconfigure('t', { ...change, timeoutMs: 60_000 }).enabled
     }
     await publishing
-    await expect.poll(() => texts.length, { timeout: 30_000 }).toBe(messages)
+    await expect.poll(() => texts.length).toBe(messages)
     expect(texts).toEqual(Array.from({ length: messages }, (_, at) => `${at}`))
     expect(faulty.reduce((sum, one) => sum + one.lost, 0)).toBeGreaterThan(50)
   })

@@ -6,7 +6,13 @@ import { describe, expect, it } from 'vitest'
 import { createCluster } from '../../broker/dev/cluster.ts'
 import { BodyWriter, type Headers, readEntries } from '../../client-sdk/entries.ts'
 import { protobuf as codecOf, text } from '../../client-sdk/index.ts'
-import { type AllProperties, decodeProperties, encodeProperties } from '../../client-sdk/properties.ts'
+import {
+  type AllProperties,
+  decodeProperties,
+  encodeProperties,
+  propertiesBytesMax,
+  withHeaders,
+} from '../../client-sdk/properties.ts'
 
 const word = fc.string({ maxLength: 50, unit: 'grapheme' })
 const name = fc.stringMatching(/^[a-zA-Z0-9-]{1,20}$/).filter((one) => one !== '__proto__')
@@ -35,6 +41,32 @@ describe('properties', () => {
     fc.assert(
       fc.property(fc.uint8Array({ maxLength: 60 }), (header) => {
         decodeProperties(header)
+      }),
+    )
+  })
+
+  it('leave room for what the product adds, and no more for users', () => {
+    const most = { headers: { a: 'x'.repeat(propertiesBytesMax - 6) } }
+    const header = encodeProperties({ ...most, replyTo: '$reply.t', request: 'r', failure: 'f', responders: 'g' })
+    expect(decodeProperties(header)).toMatchObject({ request: 'r', failure: 'f', responders: 'g' })
+    expect(() => encodeProperties({ ...most, key: 'k' })).toThrow('more than the')
+    expect(decodeProperties(encodeProperties({ failure: 'alone' }))).toEqual({ failure: 'alone' })
+  })
+
+  it('keep what was published when the product adds headers, instead of those that it added before', () => {
+    fc.assert(
+      fc.property(properties, fc.uint8Array({ maxLength: 20 }), (given, rest) => {
+        // What stands behind it may be anything: a publisher may write what it likes.
+        const first = withHeaders(Buffer.concat([encodeProperties(given), rest]), 'own-', {
+          'own-a': '1',
+          'own-b': '2',
+        })
+        const second = decodeProperties(withHeaders(first, 'own-', { 'own-a': '3' }))
+        const { headers = {}, ...others } = decodeProperties(Buffer.concat([encodeProperties(given), rest]))
+        expect({ ...second, headers: { ...second.headers } }).toEqual({
+          ...others,
+          headers: { ...headers, 'own-a': '3' },
+        })
       }),
     )
   })
@@ -85,7 +117,9 @@ describe('properties', () => {
     await using cluster = await createCluster()
     const topic = (await cluster.connect()).topic('t')
     await expect(topic.publish(Buffer.from(''), { headers: { 'a:b': 'c' } })).rejects.toThrow('header "a:b"')
-    await expect(topic.publish(Buffer.from(''), { key: 'x'.repeat(17_000) })).rejects.toThrow('more than the 16384')
+    await expect(
+      topic.publish(Buffer.from(''), { key: 'x'.repeat(10_000), contentType: 'x'.repeat(7_000) }),
+    ).rejects.toThrow('more than the 16384')
   })
 })
 

@@ -163,15 +163,19 @@ describe('publish', () => {
     expect(settled).toEqual(['a', 'b', 'c'])
   })
 
-  it('closing rejects what was sent with an unknown outcome', async () => {
+  it('closing rejects what was sent with an unknown outcome, and withdraws the rest', async () => {
     await using cluster = await createCluster()
     const client = await cluster.connect()
     const topic = client.topic('t', { codec: text() })
     await topic.publish('1')
-    for (const id of cluster.servers) await cluster.kill(id)
-    const pending = expect(topic.publish('2')).rejects.toEqual(code('EC_OUTCOME_UNKNOWN'))
+    for (const id of ['a', 'b']) await cluster.kill(id)
+    const sent = expect(topic.publish('2')).rejects.toEqual(code('EC_OUTCOME_UNKNOWN'))
+    await client.flush({ timeoutMs: 20 }).catch(() => {})
+    await cluster.kill('c')
+    await client.flush({ timeoutMs: 20 }).catch(() => {})
+    const waiting = expect(topic.publish('3')).rejects.toEqual(code('EC_CLOSED'))
     await client.flush({ timeoutMs: 20 }).catch(() => {})
     await client.close()
-    await pending
+    await Promise.all([sent, waiting])
   })
 })

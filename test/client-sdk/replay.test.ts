@@ -66,7 +66,7 @@ describe('subscribe', () => {
     await topic.publish('6a')
     expect(await reading).toEqual(['6a'])
     expect(() => topic.subscribe({ from: { epoch: 0 } })).toThrow('epoch 0')
-    expect(() => topic.subscribe({ from: { time: 'noon' as never } })).toThrow('no place to begin')
+    expect(() => topic.subscribe({ from: { time: 'noon' as never } })).toThrow('time "noon" is not a time')
   })
 
   it('waits for an epoch that has not begun, in a client that does nothing else', async () => {

@@ -2,7 +2,9 @@
 // Method: a real cluster in this process.
 import { describe, expect, it } from 'vitest'
 import { createCluster } from '../../broker/dev/cluster.ts'
-import { json, text } from '../../client-sdk/index.ts'
+import { bytes, json, text } from '../../client-sdk/index.ts'
+
+const largestRequest = 'r'.repeat(1024 * 1024)
 
 describe('request and reply', () => {
   it('asks responders that share the requests, and gives each asker its own reply', async () => {
@@ -59,6 +61,71 @@ describe('request and reply', () => {
     const other = (await cluster.connect()).topic('t', { codec: text() })
     await using _ = await other.respond((request) => `reply ${request.value}`, { leaseMs: 400 }).ready()
     expect((await asked).map((reply) => reply.value)).toEqual(['reply 1', 'reply 2', 'reply 3'])
+  })
+
+  it('tells the requester at once why there is no reply, and goes on', async () => {
+    await using cluster = await createCluster()
+    const thrown: Record<string, unknown> = {
+      null: null,
+      bare: Object.create(null),
+      long: new Error('x'.repeat(100_000)),
+    }
+    const answers: Record<string, unknown> = {
+      largest: new Uint8Array(1024 * 1024),
+      'too large': new Uint8Array(1024 * 1024 + 1),
+      text: 'no bytes',
+      nothing: undefined,
+    }
+    const answer = (what: string) => {
+      if (what in thrown) throw thrown[what]
+      return answers[what] as Uint8Array
+    }
+    const codec = bytes()
+    const responder = (await cluster.connect())
+      .topic('t', { codec: text() })
+      .respond((one) => answer(one.value), { codec })
+    await responder.ready()
+    const topic = (await cluster.connect()).topic('t', { codec: text() })
+    const isAnswered = async (what: string) => (await topic.request(what, { codec })).payload.length > 0
+    expect(await isAnswered('largest')).toBe(true)
+    for (const what of [...Object.keys(thrown), 'too large', 'text', 'nothing']) {
+      await expect(isAnswered(what), what).rejects.toMatchObject({ code: 'EC_REQUEST_FAILED' })
+    }
+    // What it asks with does not count against what a request may carry.
+    answers[largestRequest] = new Uint8Array(1)
+    expect(await isAnswered(largestRequest)).toBe(true)
+    await responder.end()
+  })
+
+  it.each([
+    ['before the first responder', undefined],
+    ['while all responders are gone', 'responders'],
+    ['of a group that does not come back', 'others'],
+  ])('answers what was asked %s', async (_, earlier) => {
+    await using cluster = await createCluster()
+    const other = (await cluster.connect()).topic('t', { codec: text() })
+    if (earlier !== undefined) await (await other.respond(() => 'earlier', { group: earlier }).ready()).end()
+    const topic = (await cluster.connect()).topic('t', { codec: text() })
+    const asked = topic.request('1')
+    // It is in the topic before anybody answers.
+    for await (const _request of topic.subscribe({ from: 'start' })) break
+    await using _responder = other.respond((request) => `reply ${request.value}`)
+    expect((await asked).value).toBe('reply 1')
+  })
+
+  it('tells the requester when its request was put aside', async () => {
+    await using cluster = await createCluster()
+    const topic = (await cluster.connect()).topic('t', { codec: text() })
+    const responder = topic.respond(
+      async (request) => {
+        await request.nak()
+        return new Promise<string>(() => {})
+      },
+      { deliveriesMax: 2, deadLetter: 't.dead' },
+    )
+    await responder.ready()
+    await expect(topic.request('1')).rejects.toMatchObject({ code: 'EC_REQUEST_FAILED' })
+    await responder.end()
   })
 
   it('says that it does not know when no reply came, and ends with its client', async () => {

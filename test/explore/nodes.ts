@@ -8,7 +8,8 @@ import type { Deciders } from '../../broker/engines/deciders.ts'
 import type { Proposal, ProposalListener, Registry } from '../../broker/engines/engine.ts'
 import type { ChangeListener } from '../../broker/epoch/change.ts'
 import { Coordinator } from '../../broker/epoch/coordinator.ts'
-import { type Host, limits } from '../../broker/host.ts'
+import { endlessRoom, type Host, limits } from '../../broker/host.ts'
+import { Outlets } from '../../broker/outlets.ts'
 import { Replica, type ReplicaMessage } from '../../broker/replica/replica.ts'
 import type { Configuration, Decision, Intent, Member } from '../../proto/configuration.ts'
 import { address, epoch, type ServerName, serverId, serverName, topicName } from '../../proto/ids.ts'
@@ -121,7 +122,8 @@ class Process {
       isCutOff: () => false,
       askDecider: () => {},
       askNewest: () => {},
-      storeFull: () => false,
+      room: endlessRoom,
+      outlets: new Outlets(),
       sync: 'always',
       coordinate: () => {},
     }

@@ -1,14 +1,11 @@
 /** Explores in a process of its own, from a copy of the source whose private fields can be read, with a planted bug or none. */
-import { execFile } from 'node:child_process'
 import { join } from 'node:path'
-import { promisify } from 'node:util'
+import { runChild } from '../../bench/child-process.ts'
 import type { Edit } from '../mutants/mutant.ts'
 import { SourceTree } from '../mutants/tree.ts'
 import type { Exploration } from './explorer.ts'
 import { openPrivateFields } from './private-fields.ts'
 import type { ExploreRequest } from './probe.ts'
-
-const run = promisify(execFile)
 
 export class Explorations {
   readonly #tree = new SourceTree(openPrivateFields)
@@ -19,7 +16,8 @@ export class Explorations {
     const script = join(folder, 'test/explore/probe.js')
     try {
       const args = ['--max-old-space-size=6000', script, JSON.stringify(request)]
-      const { stdout } = await run(process.execPath, args, { maxBuffer: 2 ** 26 })
+      const { code, signal, stdout, stderr } = await runChild(process.execPath, args)
+      if (code !== 0) throw new Error(`the exploration ended with ${signal ?? code}: ${stderr}`)
       return stdout
         .trim()
         .split('\n')

@@ -1,4 +1,7 @@
-/** Runs a scenario: its commands against a world of its own, and what they make happen as lines of text. */
+/**
+ * Runs a scenario: its commands against a world of its own, and what they make happen as lines of text. A command that changes
+ * nothing (a rule that no frame ever meets, a replay of what was never sent) is named: the claim that it stands for is not tried.
+ */
 import { type Decider, type Mode, modes, orders } from '../../proto/configuration.ts'
 import { parseDecider, withoutInstance } from '../../proto/decider.ts'
 import { type Epoch, formatMessageId, topicName } from '../../proto/ids.ts'
@@ -10,7 +13,7 @@ import { checkOrders } from '../../sim/check/order-rules.ts'
 import { watchRules } from '../../sim/check/server-rules.ts'
 import { messagesOf } from '../../sim/world/client-node.ts'
 import type { WorldEvent } from '../../sim/world/events.ts'
-import type { Parcel, Selection, Verdict } from '../../sim/world/network.ts'
+import type { Parcel, Rule, Selection, Verdict } from '../../sim/world/network.ts'
 import type { Operation, Step } from '../../sim/world/operations.ts'
 import type { ServerNode } from '../../sim/world/server-node.ts'
 import { World, type WorldOptions } from '../../sim/world/world.ts'
@@ -30,7 +33,9 @@ const runs: Record<string, Run> = {
     for (const id of c.words) s.world.client(id)
   },
   add: (s, c) => s.add(c),
+  'give-up': (s, c) => s.giveUp(c),
   get: (s, c) => void s.client(c).get(s.topicOf(c), oneOf(getLevels, c, 'level') ?? 'linearizable'),
+  flush: (s, c) => void s.client(c).flush(s.topicOf(c)),
   subscribe: (s, c) => s.subscribe(c),
   follow: (s, c) => void s.client(c).follow(s.topicOf(c)),
   outcome: (s, c) => s.outcome(c),
@@ -39,36 +44,64 @@ const runs: Record<string, Run> = {
   hold: (s, c) => s.rule('hold', c),
   drop: (s, c) => s.rule('drop', c),
   twice: (s, c) => s.rule('twice', c),
-  clear: (s, c) => s.world.network.clearRules(selection(c)),
-  release: (s, c) => s.say(`released ${s.world.network.release(selection(c))}`),
-  discard: (s, c) => s.say(`discarded ${s.world.network.discard(selection(c))}`),
-  replay: (s, c) => s.say(`replayed ${s.world.replay(selection(c))}`),
+  clear: (s, c) => s.expectSome(c, s.world.network.clearRules(selection(c))),
+  release: (s, c) => s.moved(c, 'released', s.world.network.release(selection(c))),
+  discard: (s, c) => s.moved(c, 'discarded', s.world.network.discard(selection(c))),
+  replay: (s, c) => s.moved(c, 'replayed', s.world.replay(selection(c))),
   cut: (s, c) => s.cut(c),
-  heal: (s, c) => s.world.network.heal(c.options.has('servers') ? list(c, 'servers') : []),
+  heal: (s, c) => s.expectSome(c, s.world.network.heal(c.options.has('servers') ? list(c, 'servers') : [])),
   sync: (s, c) => s.sync(c),
-  kill: (s, c) => s.each(c, (server) => server.kill()),
-  'kill-process': (s, c) => s.each(c, (server) => server.kill(false)),
-  restart: (s, c) => s.each(c, (server) => server.start()),
+  kill: (s, c) =>
+    s.change(
+      c,
+      (server) => server.alive,
+      (server) => server.kill(),
+    ),
+  'kill-process': (s, c) =>
+    s.change(
+      c,
+      (server) => server.alive,
+      (server) => server.kill(false),
+    ),
+  restart: (s, c) =>
+    s.change(
+      c,
+      (server) => !server.alive,
+      (server) => server.start(),
+    ),
   'lose-disk': (s, c) => s.each(c, (server) => server.loseDisk()),
   'back-up': (s, c) => s.each(c, (server) => server.backUp()),
   'restore-disk': (s, c) => s.each(c, (server) => server.restoreDisk()),
   'kill-client': (s, c) => {
-    for (const id of c.words) s.world.killClient(id)
+    for (const id of c.words) {
+      s.expectSome(c, s.world.clients.has(id) ? 1 : 0)
+      s.world.killClient(id)
+    }
   },
   crash: (s, c) => s.crash(c),
+  fill: (s, c) => s.each(c, (server) => server.fillDisk(true)),
+  empty: (s, c) => s.each(c, (server) => server.fillDisk(false)),
   'hold-flush': (s, c) => s.each(c, (server) => server.holdFlushes()),
-  'release-flush': (s, c) => s.each(c, (server) => server.releaseFlushes()),
+  'release-flush': (s, c) =>
+    s.change(
+      c,
+      (server) => server.holdsFlushes,
+      (server) => server.releaseFlushes(),
+    ),
   watch: (s, c) => s.watch(list(c, 'kind')),
   tick: (s, c) => s.world.tick(Number(c.words[0] ?? 1)),
   settle: (s, c) => s.settle(Number(c.options.get('max') ?? settleTicksMax)),
   state: (s, c) => s.state(c),
 }
 
-/** Runs all blocks of a scenario. @returns the same file with what really happened in place of what was expected */
+/**
+ * Runs all blocks of a scenario.
+ * @returns the same file with what really happened in place of what was expected, and the commands that did nothing
+ */
 export function runScenario(
   file: ScenarioFile,
   options: Partial<WorldOptions> = {},
-): { file: ScenarioFile; world: World } {
+): { file: ScenarioFile; world: World; idle: readonly string[] } {
   const scenario = new Scenario({ seed: 1, ...options })
   const blocks = file.blocks.map((block) => ({
     ...block,
@@ -78,7 +111,7 @@ export function runScenario(
   const found = scenario.finish()
   if (last !== undefined && found.length > 0)
     blocks[blocks.length - 1] = { ...last, expected: [...last.expected, ...found] }
-  return { file: { ...file, blocks }, world: scenario.world }
+  return { file: { ...file, blocks }, world: scenario.world, idle: scenario.idle() }
 }
 
 class Scenario {
@@ -88,6 +121,9 @@ class Scenario {
   #topic = 't'
   #watched: readonly string[] = []
   readonly #syncs = new Map<string, Sync>()
+  /** Commands that did nothing when they were run, and rules and crashes that may still come to something. */
+  readonly #idle: string[] = []
+  readonly #pending: { readonly line: string; readonly isIdle: () => boolean }[] = []
 
   constructor(options: WorldOptions) {
     this.world = new World({ sync: (server) => this.#syncs.get(server) ?? 'always', ...options })
@@ -118,6 +154,37 @@ class Scenario {
 
   say(line: string): void {
     this.#lines.push(line)
+  }
+
+  /** Commands that changed nothing, by their lines. */
+  idle(): readonly string[] {
+    const pending = this.#pending.filter(({ isIdle }) => isIdle())
+    return [...this.#idle, ...pending.map(({ line }) => line)]
+  }
+
+  expectSome({ line }: Command, count: number): void {
+    if (count === 0) this.#idle.push(line)
+  }
+
+  /** What a command did to frames; each kind that it names has to be among them. */
+  moved(command: Command, how: string, parcels: readonly Parcel[]): void {
+    this.say(`${how} ${parcels.length}`)
+    this.expectSome(command, parcels.length)
+    if (parcels.length === 0) return
+    for (const kind of list(command, 'kind')) {
+      const some = parcels.filter((parcel) => parcel.kind === kind)
+      if (some.length === 0) this.#idle.push(`${command.line} (${kind})`)
+    }
+  }
+
+  /** Does something to servers, of which at least one is to be in a state where that changes anything. */
+  change(command: Command, matters: (server: ServerNode) => boolean, run: (server: ServerNode) => void): void {
+    let count = 0
+    this.each(command, (server) => {
+      if (matters(server)) count++
+      run(server)
+    })
+    this.expectSome(command, count)
   }
 
   /** An engine outside of the cluster: made by its first command, then what happens to it. */
@@ -179,6 +246,12 @@ class Scenario {
     client.add(this.topicOf(command), value, command.words.includes('settle') ? 'settle' : 'republish')
   }
 
+  giveUp(command: Command): void {
+    const [client, value] = [this.client(command), need(command, 'value')]
+    for (const one of this.world.operations)
+      if (one.kind === 'add' && one.client === client.id && one.label === value) client.giveUp(one)
+  }
+
   subscribe(command: Command): void {
     const from = command.options.get('from') === 'new' ? 'new' : 'start'
     const order = oneOf(orders, command, 'order') ?? null
@@ -230,7 +303,19 @@ class Scenario {
 
   rule(verdict: Verdict, command: Command): void {
     const count = command.options.get('count')
-    this.world.network.addRule(verdict, selection(command), count === undefined ? undefined : Number(count))
+    const rule = this.world.network.addRule(
+      verdict,
+      selection(command),
+      count === undefined ? undefined : Number(count),
+    )
+    this.#watchRule(command.line, rule)
+  }
+
+  /** A rule without a kind has to meet some frame, one with kinds a frame of each. */
+  #watchRule(line: string, { selection: { kinds }, hits }: Rule): void {
+    if (kinds === undefined) this.#pending.push({ line, isIdle: () => hits.size === 0 })
+    for (const kind of kinds ?? [])
+      this.#pending.push({ line: `${line} (${kind})`, isIdle: () => ![...hits].some((hit) => hit === kind) })
   }
 
   /** Either some servers from everybody, or everything from some to some others. */
@@ -251,7 +336,11 @@ class Scenario {
     const moment = command.options.has('before') ? 'before' : 'after'
     const { to, epoch } = selection(command)
     const selected = { kinds: list(command, moment), ...(to && { to }), ...(epoch !== undefined && { epoch }) }
-    this.world.crashAt(need(command, 'server'), moment, selected, Number(command.options.get('count') ?? 1))
+    const count = Number(command.options.get('count') ?? 1)
+    this.#pending.push({
+      line: command.line,
+      isIdle: this.world.crashAt(need(command, 'server'), moment, selected, count),
+    })
   }
 
   watch(kinds: readonly string[]): void {
@@ -416,6 +505,8 @@ class Scenario {
       case 'confirmed':
       case 'retracted':
         return `${name}: ${step.kind === 'confirmed' ? '+' : '-'}${this.#names.valueOf(step.id)}`
+      case 'flushed':
+        return `${name}: ${step.durableCount} durable, dropped ${braces(step.dropped.map((id) => this.#names.valueOf(id)))}`
       case 'position':
         return null
       case 'epoch':
@@ -499,6 +590,8 @@ function nameOf({ kind, client, label }: Operation): string {
       return `${client} get`
     case 'outcome':
       return `${client} outcome`
+    case 'flush':
+      return `${client} flush`
     case 'follow':
       return client
     default:

@@ -1,8 +1,8 @@
 /** Runs the model checker Spin, where it and a C compiler are installed. */
-import { execFileSync } from 'node:child_process'
 import { copyFileSync, mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { callCommand, runChild } from '../../bench/child-process.ts'
 import type { Variant } from './variants.ts'
 
 const model = 'epoch-change.pml'
@@ -24,28 +24,27 @@ export function missingTool(): string | null {
     ['spin', '-V'],
     ['gcc', '--version'],
   ] as const) {
-    try {
-      execFileSync(tool, [option], { stdio: 'ignore' })
-    } catch {
-      return `${tool} is not installed`
-    }
+    if (callCommand(tool, [option]).status !== 0) return `${tool} is not installed`
   }
   return null
 }
 
-export function checkModel(variant: Variant, timeoutMs: number): Checked {
+export async function checkModel(variant: Variant, timeoutMs: number): Promise<Checked> {
   const folder = mkdtempSync(join(tmpdir(), 'epochcast-model-'))
-  const run = (tool: string, args: readonly string[]) =>
-    execFileSync(tool, args, { cwd: folder, encoding: 'utf8', timeout: timeoutMs, maxBuffer: 2 ** 26, stdio: 'pipe' })
+  const run = async (tool: string, args: readonly string[]): Promise<string> => {
+    const { code, signal, stdout, stderr } = await runChild(tool, args, { cwd: folder, timeout: timeoutMs })
+    if (code !== 0) throw new Error(`${tool} ended with ${signal ?? code}: ${stdout}${stderr}`)
+    return stdout
+  }
   try {
     copyFileSync(join(import.meta.dirname, model), join(folder, model))
     const defines = Object.entries(variant.defines).map(([name, value]) => `-D${name}=${value}`)
-    run('spin', [...defines, '-a', model])
+    await run('spin', [...defines, '-a', model])
     // A search that is nearly over when it is compiled is not worth optimising.
     const level = variant.nightly === true ? '-O2' : '-O1'
     const memory = variant.bounded === true ? boundedMegabytes : memoryMegabytes
-    run('gcc', [level, '-w', '-DSAFETY', '-DCOLLAPSE', `-DMEMLIM=${memory}`, '-o', 'pan', 'pan.c'])
-    return judge(run(join(folder, 'pan'), ['-m2000000', '-n']))
+    await run('gcc', [level, '-w', '-DSAFETY', '-DCOLLAPSE', `-DMEMLIM=${memory}`, '-o', 'pan', 'pan.c'])
+    return judge(await run(join(folder, 'pan'), ['-m2000000', '-n']))
   } finally {
     rmSync(folder, { recursive: true, force: true })
   }

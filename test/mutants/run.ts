@@ -1,13 +1,11 @@
 /** Runs every mutant in a process of its own, a few at a time, and says which check found it. */
-import { execFile } from 'node:child_process'
 import { join } from 'node:path'
-import { promisify } from 'node:util'
+import { runChild } from '../../bench/child-process.ts'
 import type { Finding } from './finding.ts'
 import type { Mutant } from './mutant.ts'
 import type { ProbeRequest, ProbeResult } from './probe.ts'
 import { root, SourceTree } from './tree.ts'
 
-const run = promisify(execFile)
 /** A probe that tells all stories on a busy machine. */
 const storiesMs = 300_000
 
@@ -32,7 +30,7 @@ export interface MutantOptions {
   readonly seedsMax: number
   /** For the seeds of one mutant that no story finds, in milliseconds. */
   readonly budgetMs: number
-  /** The same for one that a story has found already: how many seeds it takes is only told. */
+  /** The same for one that a story has found already: the number of seeds is only reported. */
   readonly foundBudgetMs: number
   readonly onResult: (result: MutantResult) => void
 }
@@ -122,13 +120,10 @@ async function trySeeds(
 async function start(folder: string, request: ProbeRequest): Promise<ProbeResult> {
   const script = join(folder, 'test/mutants/probe.js')
   const timeout = Math.round(request.budgetMs) + storiesMs
-  try {
-    const { stdout } = await run(process.execPath, [script, JSON.stringify(request)], { timeout, maxBuffer: 2 ** 26 })
-    return JSON.parse(stdout.trim().split('\n').at(-1) ?? '')
-  } catch (error) {
-    const text = `the probe did not end by itself: ${String(error).slice(0, 500)}`
-    return { stories: [], seed: null, seedsTo: request.seedsFrom - 1, error: text }
-  }
+  const ended = await runChild(process.execPath, [script, JSON.stringify(request)], { timeout })
+  if (ended.code === 0) return JSON.parse(ended.stdout.trim().split('\n').at(-1) ?? '')
+  const error = `the probe did not end by itself (${ended.signal ?? ended.code}): ${ended.stderr.slice(0, 500)}`
+  return { stories: [], seed: null, seedsTo: request.seedsFrom - 1, error }
 }
 
 /** The tests of a bug that is out of reach for stories, run on the copy that holds it. */
@@ -136,19 +131,15 @@ async function runTests(folder: string, { tests = [] }: Mutant): Promise<Caught 
   for (const test of tests) {
     const args = [join(root, 'node_modules/vitest/vitest.mjs'), 'run', '--root', folder, '--maxWorkers=1', '--bail=1']
     const include = test.replace(/\.ts$/, '.js')
-    try {
-      await run(process.execPath, [...args, include], {
-        cwd: folder,
-        timeout: storiesMs,
-        maxBuffer: 2 ** 26,
-        env: { ...process.env, NO_COLOR: '1' },
-      })
-    } catch (error) {
-      const { stdout = '', stderr = '' } = error as { stdout?: string; stderr?: string }
-      const said = `${stderr}${stdout}`
-      if (!/FAIL|Test Files +\d+ failed/.test(said)) throw error
-      return { check: 'test', by: test, text: /FAIL +(.*)/.exec(said)?.[1] ?? said.slice(0, 200) }
-    }
+    const { code, signal, stdout, stderr } = await runChild(process.execPath, [...args, include], {
+      cwd: folder,
+      timeout: storiesMs,
+      env: { ...process.env, NO_COLOR: '1' },
+    })
+    if (code === 0) continue
+    const said = `${stderr}${stdout}`
+    if (!/FAIL|Test Files +\d+ failed/.test(said)) throw new Error(`${test} (${signal ?? code}): ${said.slice(0, 500)}`)
+    return { check: 'test', by: test, text: /FAIL +(.*)/.exec(said)?.[1] ?? said.slice(0, 200) }
   }
   return null
 }

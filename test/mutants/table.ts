@@ -1,6 +1,8 @@
 import type { Mutant } from './mutant.ts'
+import { callMutants } from './table/calls.ts'
 import { decisionMutants } from './table/decisions.ts'
 import { epochChangeMutants } from './table/epoch-change.ts'
+import { groupMutants } from './table/groups.ts'
 import { logMutants } from './table/log.ts'
 import { membershipMutants } from './table/membership.ts'
 import { operationMutants } from './table/operations.ts'
@@ -9,9 +11,11 @@ import { orderMutants } from './table/orders.ts'
 /** Every planted bug. */
 export const mutants: readonly Mutant[] = [
   ...operationMutants,
+  ...callMutants,
   ...epochChangeMutants,
   ...decisionMutants,
   ...logMutants,
   ...orderMutants,
   ...membershipMutants,
+  ...groupMutants,
 ]

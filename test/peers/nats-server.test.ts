@@ -2,8 +2,6 @@
 import { expect, it } from 'vitest'
 import { describeNats, NatsServers, natsServerVersion } from './nats-server.ts'
 
-const timeoutMs = 60_000
-
 function isRunning(pid: number): boolean {
   try {
     process.kill(pid, 0)
@@ -14,9 +12,7 @@ function isRunning(pid: number): boolean {
 }
 
 describeNats('nats-server', () => {
-  it('starts one, kills it, starts it again at the same place, and leaves nothing behind', {
-    timeout: timeoutMs,
-  }, async () => {
+  it('starts one, kills it, starts it again at the same place, and leaves nothing behind', async () => {
     expect(natsServerVersion()).toMatch(/^\d+\.\d+\.\d+$/)
     const servers = await NatsServers.start()
     const [before, url] = [servers.pidOf('n1'), servers.url]
@@ -30,7 +26,7 @@ describeNats('nats-server', () => {
     expect(isRunning(after)).toBe(false)
   })
 
-  it('starts a cluster, which elects another leader when its leader is gone', { timeout: timeoutMs }, async () => {
+  it('starts a cluster, which elects another leader when its leader is gone', async () => {
     const servers = await NatsServers.start({ count: 3 })
     try {
       const first = await servers.untilLeader()
@@ -46,7 +42,7 @@ describeNats('nats-server', () => {
     }
   })
 
-  it('says what a server said that does not start', { timeout: timeoutMs }, async () => {
+  it('says what a server said that does not start', async () => {
     await expect(NatsServers.start({ config: 'nonsense {' })).rejects.toThrow('n1 did not get ready')
   })
 })

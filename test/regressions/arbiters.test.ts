@@ -4,7 +4,8 @@ import { describe, expect, it } from 'vitest'
 import { Arbiter, type ArbiterMessage } from '../../broker/engines/arbiter.ts'
 import { type ArbiterAnswer, Arbiters } from '../../broker/engines/arbiters.ts'
 import type { ProposalListener } from '../../broker/engines/engine.ts'
-import { type Host, limits } from '../../broker/host.ts'
+import { endlessRoom, type Host, limits } from '../../broker/host.ts'
+import { Outlets } from '../../broker/outlets.ts'
 import type { Decision, Member } from '../../proto/configuration.ts'
 import { type Address, address, epoch, serverId, serverName, topicName } from '../../proto/ids.ts'
 import type { Effect } from '../../proto/machine/contract.ts'
@@ -47,7 +48,8 @@ class Register {
       isAlive: () => true,
       alive: () => [],
       isCutOff: () => false,
-      storeFull: () => false,
+      room: endlessRoom,
+      outlets: new Outlets(),
       sync: 'always',
       askDecider: () => {},
       askNewest: () => {},

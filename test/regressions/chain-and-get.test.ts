@@ -3,7 +3,8 @@
 import { describe, expect, it } from 'vitest'
 import { text } from '../../client-sdk/index.ts'
 import { take } from '../client-sdk/collect.ts'
-import { at, createFilteredCluster, type FilteredCluster, isClient, settled, until } from './filtered-cluster.ts'
+import { settled, until } from '../until.ts'
+import { at, createFilteredCluster, type FilteredCluster, isClient } from './filtered-cluster.ts'
 
 const values = (result: { messages: readonly { value: string }[] }) => result.messages.map((message) => message.value)
 
@@ -29,7 +30,7 @@ describe('what a reader was given of an epoch', () => {
     expect([epoch, id.split('-').at(-1)]).toEqual([2, '1'])
     const neverPublished = id.replace(/-1$/, '-4')
     expect(await reader.outcome(neverPublished, { timeoutMs: 3_000 })).toBe('pending')
-    const got = await reader.get({ level: 'durable', timeoutMs: 3_000 })
+    const got = await reader.get({ level: 'durable', timeoutMs: 60_000 })
     expect(values(got)).toEqual(['1', '2', '3', '4', '5', '6'])
   })
 })
@@ -67,7 +68,7 @@ describe('a server with a hole in its chain', () => {
     await using cluster = await createFilteredCluster({ servers: 6 })
     const asked = await withHole(cluster)
     const reader = (await cluster.connect()).topic('t', { codec: text() })
-    expect(values(await reader.get({ timeoutMs: 5_000 }))).toEqual(['1', '2', '3', '4', '5'])
+    expect(values(await reader.get({ timeoutMs: 60_000 }))).toEqual(['1', '2', '3', '4', '5'])
     expect(asked.isDone).toBe(true)
   })
 
@@ -119,7 +120,7 @@ describe('a linearizable get', () => {
       // Until then c is slow, so that what b holds is what the Get is about.
       return message.kind === 'held' && from === at('c') && !isDead
     })
-    expect(values(await reader.get({ timeoutMs: 5_000 }))).toEqual(['everywhere'])
+    expect(values(await reader.get({ timeoutMs: 60_000 }))).toEqual(['everywhere'])
     expect(isDead).toBe(true)
   })
 })

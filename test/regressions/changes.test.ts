@@ -3,7 +3,8 @@
 // request that reaches two servers, and with members that stop.
 import { describe, expect, it } from 'vitest'
 import { text } from '../../client-sdk/index.ts'
-import { at, createFilteredCluster, type FilteredCluster, isClient, settled, until } from './filtered-cluster.ts'
+import { settled, until } from '../until.ts'
+import { at, createFilteredCluster, type FilteredCluster, isClient } from './filtered-cluster.ts'
 
 /** A topic of a, b and c with as many messages, each of which goes into a page of its own. */
 async function withMessages(cluster: FilteredCluster, count: number) {
@@ -28,7 +29,7 @@ describe('a change', () => {
     await using cluster = await createFilteredCluster({ servers: 4, limits: { pullBytesMax: 1, planTicks: 50 } })
     const { admin } = await withMessages(cluster, 60)
     slowDown(cluster, 20)
-    const change = admin.reconfigure('t', { members: ['d'], mode: 'single', timeoutMs: 10_000 })
+    const change = admin.reconfigure('t', { members: ['d'], mode: 'single', timeoutMs: 60_000 })
     expect((await change.enabled).configuration.epoch).toBe(2)
   })
 
@@ -45,7 +46,7 @@ describe('a change', () => {
       published++
       topic.publish('more').catch(() => {})
     })
-    const change = admin.reconfigure('t', { members: ['b', 'c', 'd'], timeoutMs: 10_000 })
+    const change = admin.reconfigure('t', { members: ['b', 'c', 'd'], timeoutMs: 60_000 })
     expect((await change.enabled).configuration.epoch).toBe(2)
     expect(published).toBeLessThan(2_000)
   })
@@ -60,7 +61,7 @@ describe('a change', () => {
       if (message.kind === 'progress') isBegun = true
       if (message.kind === 'reconfigure' && isBegun) askedAgain.push(to)
     })
-    const change = admin.reconfigure('t', { members: ['d'], mode: 'single', timeoutMs: 15_000 })
+    const change = admin.reconfigure('t', { members: ['d'], mode: 'single', timeoutMs: 60_000 })
     expect((await change.enabled).configuration.epoch).toBe(2)
     expect(askedAgain).toEqual([])
   })
@@ -85,7 +86,7 @@ describe('a change', () => {
       }
       return to === at('a') && (hidden.includes(message.kind) || (message.kind === 'condition' && !isOver))
     })
-    const change = admin.reconfigure('t', { members: ['b', 'c', 'd'], timeoutMs: 5_000 })
+    const change = admin.reconfigure('t', { members: ['b', 'c', 'd'], timeoutMs: 60_000 })
     const { configuration, decision } = await change.decided
     expect([configuration.epoch, decision.changeId]).toEqual([2, change.id])
   })
@@ -101,9 +102,9 @@ describe('the newest configuration', () => {
     await client.admin.reconfigure('t', { members: ['g', 'h', 'i'] }).retirable
     for (const id of ['d', 'e', 'f']) await cluster.kill(id)
     for (const other of [client, await cluster.connect()]) {
-      expect((await other.admin.topic('t', { timeoutMs: 3_000 })).epoch).toBeGreaterThanOrEqual(3)
+      expect((await other.admin.topic('t', { timeoutMs: 60_000 })).epoch).toBeGreaterThanOrEqual(3)
       await settled(other.admin.reconfigure('t').decided, 'another change')
-      await other.topic('t', { codec: text() }).publish('2', { timeoutMs: 3_000 })
+      await other.topic('t', { codec: text() }).publish('2', { timeoutMs: 60_000 })
     }
     expect((await client.admin.topic('t')).epoch).toBe(5)
     await until(async () => (await client.admin.replicas('t')).every(({ phase }) => phase === 'open'), 'all serve it')

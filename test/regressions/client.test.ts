@@ -2,7 +2,8 @@
 // Method: clusters in this process; what must not hang is bounded, and acknowledgements are lost where an outcome has to stay open.
 import { describe, expect, it } from 'vitest'
 import { type EpochEvent, text } from '../../client-sdk/index.ts'
-import { createFilteredCluster, isClient, settled, until } from './filtered-cluster.ts'
+import { settled, until } from '../until.ts'
+import { createFilteredCluster, isClient } from './filtered-cluster.ts'
 
 const codeOf = (promise: Promise<unknown>) =>
   promise.then(
@@ -74,7 +75,7 @@ describe('a client', () => {
     }
     for (let count = 0; count < 10; count++) publish()
     let flushed = ''
-    void codeOf(client.flush({ timeoutMs: 3_000 })).then((code) => {
+    void codeOf(client.flush({ timeoutMs: 60_000 })).then((code) => {
       flushed = String(code)
     })
     while (flushed === '') {

@@ -109,25 +109,3 @@ export function batchOf(publisher: string, first: number, last: number, body: Ui
 export function bodyOf(count: number): Uint8Array {
   return Buffer.concat(Array.from({ length: count }, () => Buffer.from([2, 0, 65])))
 }
-
-/** Waits for a condition, and says which when it does not come. */
-export async function until(isTrue: () => boolean | Promise<boolean>, what: string, withinMs = 5_000): Promise<void> {
-  const deadline = performance.now() + withinMs
-  while (!(await isTrue())) {
-    if (performance.now() > deadline) throw new Error(`not in ${withinMs} ms: ${what}`)
-    await new Promise((resolve) => setTimeout(resolve, 2))
-  }
-}
-
-/** The outcome of something that must not hang. */
-export async function settled<T>(promise: Promise<T>, what: string, withinMs = 5_000): Promise<T> {
-  let timer: NodeJS.Timeout | undefined
-  const late = new Promise<never>((_, reject) => {
-    timer = setTimeout(() => reject(new Error(`not in ${withinMs} ms: ${what}`)), withinMs)
-  })
-  try {
-    return await Promise.race([promise, late])
-  } finally {
-    clearTimeout(timer)
-  }
-}

@@ -9,16 +9,8 @@ import { emptySet } from '../../proto/message-set.ts'
 import { MemoryNetwork } from '../../proto/transport/memory.ts'
 import { messageBytes } from '../../proto/wire/codec.ts'
 import { take } from '../client-sdk/collect.ts'
-import {
-  at,
-  batchOf,
-  bodyOf,
-  createFilteredCluster,
-  type FilteredCluster,
-  type Stranger,
-  settled,
-  until,
-} from './filtered-cluster.ts'
+import { settled, until } from '../until.ts'
+import { at, batchOf, bodyOf, createFilteredCluster, type FilteredCluster, type Stranger } from './filtered-cluster.ts'
 
 const topic = topicName('t')
 const abc = ['a', 'b', 'c']
@@ -51,7 +43,7 @@ describe('a batch', () => {
     const refused = stranger.answers.map((answer) => (answer.kind === 'refused' ? answer.refusal : answer.kind))
     expect(refused.filter((answer) => answer !== 'condition')).toEqual(Array(9).fill('bad-batch'))
     await settled(client.admin.reconfigure('t').enabled, 'the change')
-    expect((await published.publish('2', { timeoutMs: 3_000 })).epoch).toBe(2)
+    expect((await published.publish('2', { timeoutMs: 60_000 })).epoch).toBe(2)
   })
 
   it('whose body is not messages stops no reader', async () => {
@@ -64,7 +56,7 @@ describe('a batch', () => {
     expect(stranger.answers.filter(({ kind }) => kind === 'stored')).toHaveLength(3)
     await published.publish('2')
 
-    const { messages } = await published.get({ timeoutMs: 3_000 })
+    const { messages } = await published.get({ timeoutMs: 60_000 })
     const readable = messages.filter((message) => message.publisher !== broken.publisher)
     expect(readable.map((message) => message.value)).toEqual(['1', '2'])
     const [unreadable] = messages.filter((message) => message.publisher === broken.publisher)
@@ -99,9 +91,9 @@ describe('a decision', () => {
       await heard(stranger, abc)
     }
     const reader = (await cluster.connect()).topic('t', { codec: text() })
-    const { messages } = await reader.get({ timeoutMs: 3_000 })
+    const { messages } = await reader.get({ timeoutMs: 60_000 })
     expect(messages.map((message) => message.value)).toEqual(['1'])
-    expect((await published.publish('2', { timeoutMs: 3_000 })).epoch).toBe(1)
+    expect((await published.publish('2', { timeoutMs: 60_000 })).epoch).toBe(1)
   })
 
   it('is told page by page where a topic has many large ones', async () => {
@@ -131,7 +123,7 @@ describe('a decision', () => {
     await using client = await connect(`epochcast://${place}`, {
       transport: (name, handler) => network.attach(address(`client:${name}`), handler),
     })
-    const decisions = await client.admin.epochs('t', { timeoutMs: 3_000 }).catch(() => [])
+    const decisions = await client.admin.epochs('t', { timeoutMs: 60_000 }).catch(() => [])
     expect(fatal).toEqual([])
     expect(decisions.map(({ changeId }) => changeId)).toEqual(Array.from({ length: count }, (_, index) => `x${index}`))
     expect(server.cluster).toBe(cluster.id)

@@ -4,7 +4,8 @@ import { describe, expect, it } from 'vitest'
 import { text } from '../../client-sdk/index.ts'
 import { type PublisherId, sequencerPublisher } from '../../proto/ids.ts'
 import { readUntil } from '../client-sdk/collect.ts'
-import { batchOf, bodyOf, createFilteredCluster, settled, until } from './filtered-cluster.ts'
+import { settled, until } from '../until.ts'
+import { batchOf, bodyOf, createFilteredCluster } from './filtered-cluster.ts'
 
 const abc = ['a', 'b', 'c']
 const one = '00000000000000aa' as PublisherId

@@ -3,7 +3,8 @@
 import { describe, expect, it } from 'vitest'
 import { text } from '../../client-sdk/index.ts'
 import { epoch, topicName } from '../../proto/ids.ts'
-import { at, batchOf, bodyOf, createFilteredCluster, type Passing, settled, until } from './filtered-cluster.ts'
+import { settled, until } from '../until.ts'
+import { at, batchOf, bodyOf, createFilteredCluster, type Passing } from './filtered-cluster.ts'
 
 describe('a member', () => {
   it('that was down when its topic was made joins once it is back', async () => {
@@ -18,8 +19,8 @@ describe('a member', () => {
       (await admin.replicas('t')).every(({ phase, storedCount }) => phase === 'open' && storedCount === 1)
     await until(isOpen, 'd serves the topic and has caught up')
     await cluster.kill('b')
-    expect((await topic.publish('2', { timeoutMs: 5_000 })).status).toBe('durable')
-    const change = admin.reconfigure('t', { members: ['a', 'c', 'd'], timeoutMs: 5_000 })
+    expect((await topic.publish('2', { timeoutMs: 60_000 })).status).toBe('durable')
+    const change = admin.reconfigure('t', { members: ['a', 'c', 'd'], timeoutMs: 60_000 })
     expect((await change.enabled).configuration.epoch).toBe(2)
   })
 
@@ -83,7 +84,7 @@ describe('a batch of a faulty publisher', () => {
       const change = client.admin.reconfigure('t', { members })
       expect((await settled(change.enabled, 'the change')).configuration.epoch).toBe(2)
       expect(pulls).toBeLessThan(100)
-      expect((await topic.publish('2', { timeoutMs: 3_000 })).status).toBe('durable')
+      expect((await topic.publish('2', { timeoutMs: 60_000 })).status).toBe('durable')
     },
   )
 })

@@ -3,7 +3,8 @@
 import { describe, expect, it } from 'vitest'
 import { type MessageStream, text } from '../../client-sdk/index.ts'
 import { take } from '../client-sdk/collect.ts'
-import { createFilteredCluster, isClient, settled } from './filtered-cluster.ts'
+import { settled } from '../until.ts'
+import { createFilteredCluster, isClient } from './filtered-cluster.ts'
 
 /** Publishes until the stream has given something. @returns what it gave first, and how many were published */
 async function firstOf(stream: MessageStream<string>, publish: (value: string) => Promise<unknown>) {

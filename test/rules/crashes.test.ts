@@ -2,40 +2,42 @@
 // Method: one story, once for every server and every kind of frame that it sends: it crashes right before, or right after.
 import { describe, expect, it } from 'vitest'
 import type { World } from '../../sim/world/world.ts'
+import { share } from '../volume.ts'
 import { outsideVariants, tell, type Variant, variants } from './story.ts'
 
 const everything = ['a', 'b', 'c', 'd', 'e']
 
 describe('a server crashes at any of its frames', () => {
-  for (const variant of [...variants, ...outsideVariants.slice(0, 1)]) {
-    for (const server of ['1', '2', '3', '4', '5', '7', 'p']) {
-      it(`${variant.name}: ${server}`, () => {
-        for (const { kind, count } of framesOf(variant, server)) {
-          for (const moment of ['before', 'after'] as const) {
-            const { broken, values } = tell(variant, (world) => world.crashAt(server, moment, { kinds: [kind] }, count))
-            const where = `${server} crashes ${moment} ${kind} ${count}`
-            expect({ where, broken, values }).toEqual({ where, broken: [], values: everything })
-          }
+  const all = [...variants, ...outsideVariants.slice(0, 1)]
+  for (const { variant, server } of share(casesOf(all, ['1', '2', '3', '4', '5', '7', 'p']), 4)) {
+    it(`${variant.name}: ${server}`, () => {
+      for (const { kind, count } of framesOf(variant, server)) {
+        for (const moment of ['before', 'after'] as const) {
+          const { broken, values } = tell(variant, (world) => world.crashAt(server, moment, { kinds: [kind] }, count))
+          const where = `${server} crashes ${moment} ${kind} ${count}`
+          expect({ where, broken, values }).toEqual({ where, broken: [], values: everything })
         }
-      })
-    }
+      }
+    })
   }
 })
 
 describe('a server crashes before any of its flushes ends', () => {
-  for (const variant of variants) {
-    for (const server of ['1', '2', '3', '4', '7', 'p']) {
-      it(`${variant.name}: ${server}`, () => {
-        const total = recordsOf(variant, server)
-        for (let count = 1; count <= total; count++) {
-          const { broken, values } = tell(variant, (world) => crashAtRecord(world, server, count))
-          const where = `${server} crashes with record ${count} in memory only`
-          expect({ where, broken, values }).toEqual({ where, broken: [], values: everything })
-        }
-      })
-    }
+  for (const { variant, server } of share(casesOf(variants, ['1', '2', '3', '4', '7', 'p']), 5)) {
+    it(`${variant.name}: ${server}`, () => {
+      const total = recordsOf(variant, server)
+      for (let count = 1; count <= total; count++) {
+        const { broken, values } = tell(variant, (world) => crashAtRecord(world, server, count))
+        const where = `${server} crashes with record ${count} in memory only`
+        expect({ where, broken, values }).toEqual({ where, broken: [], values: everything })
+      }
+    })
   }
 })
+
+function casesOf(all: readonly Variant[], servers: readonly string[]): { variant: Variant; server: string }[] {
+  return all.flatMap((variant) => servers.map((server) => ({ variant, server })))
+}
 
 /** Kinds of frames that matter, each at its first and at its last time. */
 function framesOf(variant: Variant, server: string): { kind: string; count: number }[] {

@@ -9,6 +9,7 @@ import { checkOrders } from '../../sim/check/order-rules.ts'
 import { watchRules } from '../../sim/check/server-rules.ts'
 import { seededRandom } from '../../sim/seeded-random.ts'
 import { World } from '../../sim/world/world.ts'
+import { share } from '../volume.ts'
 
 const shapes: readonly { mode: Mode; decider: Decider; members: readonly string[]; next: readonly string[] }[] = [
   { mode: 'fault-masking', decider: 'stakes', members: ['1', '2', '3'], next: ['3', '4', '5'] },
@@ -117,17 +118,18 @@ function isPending({ over, kind, client }: World['operations'][number]): boolean
 }
 
 describe('orders over every kind of epoch change', () => {
-  for (const shape of shapes) {
-    for (const [topicOrder, order, durability] of readings) {
-      it(`${shape.mode} by ${shape.decider}: ${order} ${durability} of ${topicOrder}`, { timeout: 120_000 }, () => {
-        const seeds = Number(process.env.ORDER_SEEDS ?? 1)
-        for (const way of changes) {
-          for (let seed = 1; seed <= seeds; seed++) {
-            const broken = play({ seed, shape, topicOrder, order, durability, way })
-            expect({ way, seed, broken: broken.slice(0, 5) }).toEqual({ way, seed, broken: [] })
-          }
+  const cases = shapes.flatMap((shape) => readings.map((reading) => ({ shape, reading })))
+  // Five has no divisor in common with the eight readings: all of them and all shapes are among every fifth.
+  for (const { shape, reading } of share(cases, 5)) {
+    const [topicOrder, order, durability] = reading
+    it(`${shape.mode} by ${shape.decider}: ${order} ${durability} of ${topicOrder}`, () => {
+      const seeds = Number(process.env.ORDER_SEEDS ?? 1)
+      for (const way of changes) {
+        for (let seed = 1; seed <= seeds; seed++) {
+          const broken = play({ seed, shape, topicOrder, order, durability, way })
+          expect({ way, seed, broken: broken.slice(0, 5) }).toEqual({ way, seed, broken: [] })
         }
-      })
-    }
+      }
+    })
   }
 })

@@ -44,6 +44,7 @@ class Story {
           configuration,
           servers: [],
           created: true,
+          full: [],
         },
       })
     }

@@ -33,11 +33,11 @@ export function addApply(program: Command): void {
     .description(
       'Makes topics that are missing and reconfigures those that differ from the file in mode, members, size, minimum or ' +
         'decider. Keys that the file leaves out stay as they are; topics that it does not name are left alone. Everything ' +
-        'is checked before anything is done, and shown first; on a terminal it asks, unless --yes is given.',
+        'is checked before anything is done, and shown first; it asks on a terminal, and anywhere else does nothing without --yes.',
     )
     .argument('<config>', 'configuration file')
     .option('--dry-run', 'show the plan, do nothing')
-    .option('-y, --yes', 'do not ask')
+    .option('-y, --yes', 'agree to the plan without a question')
   handle<ApplyOptions>(command, apply)
 }
 
@@ -59,8 +59,7 @@ async function apply(context: Context, options: ApplyOptions, [file = '']: reado
       if (context.forPeople) context.note('dry run: nothing was done')
       return
     }
-    const asks = options.yes !== true && context.forPeople && process.stdin.isTTY === true
-    if (asks && !(await context.ask('Do this?'))) {
+    if (!(await context.agree('Do this?', options.yes))) {
       context.note('nothing was done')
       return
     }

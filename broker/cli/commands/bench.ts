@@ -1,4 +1,5 @@
 import type { Command } from 'commander'
+import { bad } from '../arguments.ts'
 
 export function addBench(program: Command): void {
   program
@@ -13,7 +14,9 @@ export function addBench(program: Command): void {
     .action(bench)
 }
 
-async function bench(): Promise<void> {
+async function bench(_args: unknown, _options: unknown, command: Command): Promise<void> {
+  if (command.optsWithGlobals().timeout !== undefined)
+    throw bad('--timeout is not for bench', 'its commands take --seconds: see epochcast bench --help')
   // Its options are its own: they are taken as they were typed.
   const args = process.argv.slice(process.argv.indexOf('bench') + 1)
   const { runBench } = await import('../../../bench/command-line.ts')

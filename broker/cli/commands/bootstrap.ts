@@ -1,4 +1,5 @@
 import type { Command } from 'commander'
+import { environmentUrl } from '../../../client-sdk/index.ts'
 import { type Decider, engineDecider, withoutInstance } from '../../../proto/decider.ts'
 import { EpochcastError } from '../../../proto/errors.ts'
 import { type Address, address, serverIdOf } from '../../../proto/ids.ts'
@@ -111,7 +112,7 @@ async function serversOf(
   const addresses = config?.servers.map((server) => address(server.address)) ?? operands.map(toAddress)
   const twice = addresses.find((one, at) => addresses.indexOf(one) !== at)
   if (twice !== undefined) throw bad(`${twice} is named twice`)
-  const url = context.globals.url ?? process.env.EPOCHCAST_URL ?? ''
+  const url = context.globals.url ?? environmentUrl() ?? ''
   const nats = config?.nats ?? (addresses.some(isNatsServer) && isNatsUrl(url) ? parseNatsUrl(url) : null)
   if (nats === null && addresses.some(isNatsServer))
     throw bad('it is not known which NATS', 'say --url nats://HOST:PORT')

@@ -48,7 +48,7 @@ export function addBridge(program: Command): void {
         '  epochcast bridge nats --from-topic orders.eu --to-subject out.{topic} --state bridge.json\n' +
         '  nats request orders.eu \'{"item":"tea"}\'        answers with the id when it is durable',
     )
-  handle<BridgeOptions>(command, runBridge)
+  handle<BridgeOptions>(command, runBridge, { time: 'refused' })
 }
 
 async function runBridge(context: Context, options: BridgeOptions): Promise<void> {

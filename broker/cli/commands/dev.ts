@@ -1,6 +1,7 @@
 import { join } from 'node:path'
 import type { Command } from 'commander'
 import { EpochcastError } from '../../../proto/errors.ts'
+import type { Shortage } from '../../../proto/shortage.ts'
 import type { Sync } from '../../../proto/sync.ts'
 import { formatHostPort, isLoopback } from '../../../proto/transport/tcp-address.ts'
 import { LocalCluster, localIdsLeftOut, localServersMax } from '../../dev/local-cluster.ts'
@@ -8,6 +9,7 @@ import { bad, toSync, wholeNumber } from '../arguments.ts'
 import { type Context, handle } from '../context.ts'
 import { list } from '../describe.ts'
 import { Lifetime } from '../process.ts'
+import { warnOfShortage } from '../shortages.ts'
 import { syncHelp, warnOfLost, warnOfSync } from '../sync.ts'
 
 interface DevOptions {
@@ -33,7 +35,7 @@ export function addDev(program: Command): void {
     .option('--servers <n>', 'how many servers', wholeNumber('number of servers', 1, localServersMax), 3)
     .option('--sync <when>', syncHelp, toSync, 'always')
     .option('--host <address>', 'loopback address to listen on', '127.0.0.1')
-  handle<DevOptions>(command, dev)
+  handle<DevOptions>(command, dev, { time: 'refused' })
 }
 
 async function dev(context: Context, options: DevOptions): Promise<void> {
@@ -51,7 +53,9 @@ async function dev(context: Context, options: DevOptions): Promise<void> {
   }
   const { signal } = context
   const lifetime = new Lifetime(signal)
-  const cluster = await start({ ...options, signal, onFatal: lifetime.fail })
+  const onShortage = (server: string, shortage: Shortage, begins: boolean) =>
+    warnOfShortage(context, server, shortage, begins)
+  const cluster = await start({ ...options, signal, onFatal: lifetime.fail, onShortage })
   try {
     for (const server of cluster.servers) warnOfLost(context, join(options.data, server.server.id), server)
     announce(context, options, cluster)
@@ -71,14 +75,18 @@ async function start(options: Parameters<typeof LocalCluster.start>[0]): Promise
 }
 
 /** The same error, with what to do about it here. */
-function inTermsOfDev(error: EpochcastError, { port, servers }: { port: number; servers: number }): EpochcastError {
-  const hint = hintFor(error, port, port + servers - 1)
+function inTermsOfDev(error: EpochcastError, options: Pick<DevOptions, 'data' | 'port' | 'servers'>): EpochcastError {
+  const { data, port, servers } = options
+  const hint = hintFor(error, data, port, port + servers - 1)
   return hint === undefined ? error : new EpochcastError(error.code, error.message, { cause: error, hint })
 }
 
-function hintFor(error: EpochcastError, first: number, last: number): string | undefined {
+function hintFor(error: EpochcastError, data: string, first: number, last: number): string | undefined {
   if (error.code === 'EC_LOG_LOCKED') {
     return 'another epochcast runs on it: use that one, stop it, or take another directory with --data'
+  }
+  if (error.code === 'EC_LOG_COPIED') {
+    return `start the original, or take another directory with --data; if it was moved here: epochcast adopt --data ${data}`
   }
   const { cause } = error
   if (!(cause instanceof Error) || !('code' in cause) || cause.code !== 'EADDRINUSE') return undefined
@@ -111,8 +119,11 @@ function announce(context: Context, options: DevOptions, cluster: LocalCluster):
 function commandsToTry(url: string, ids: readonly string[]): string[] {
   const isDefault = url === `epochcast://127.0.0.1:${defaultPort}`
   const flag = isDefault && process.env.EPOCHCAST_URL === undefined ? '' : ` --url ${url}`
-  const [first = 'a', second] = ids
-  const change = second === undefined ? '' : ` --mode fault-recovery --members ${first},${second}`
+  const [first = 'a', second, third] = ids
+  const other =
+    third === undefined ? ` --mode single --members ${first}` : ` --mode fault-recovery --members ${first},${second}`
+  // A topic of one server begins a new epoch as it is.
+  const change = second === undefined ? '' : other
   return [
     `npx epochcast pub hello "first message"${flag}`,
     `npx epochcast sub hello --from start${flag}`,

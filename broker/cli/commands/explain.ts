@@ -1,5 +1,5 @@
 import type { Command } from 'commander'
-import type { Client, Configuration } from '../../../client-sdk/index.ts'
+import { type Client, type Configuration, isoTime } from '../../../client-sdk/index.ts'
 import { EpochcastError } from '../../../proto/errors.ts'
 import { formatMessageId, type MessageId, parseMessageId } from '../../../proto/ids.ts'
 import { bad } from '../arguments.ts'
@@ -74,7 +74,7 @@ function show(context: Context, found: Explanation): void {
   out.line(`${why.charAt(0).toUpperCase()}${why.slice(1)}.`)
   if (message !== null) {
     const bytes = message.payload === null ? 'not a proper message' : `${message.payload.length} bytes`
-    out.line(`Published ${new Date(message.timeMs).toISOString()}, ${bytes}.`)
+    out.line(`Published ${isoTime(message.timeMs) ?? `${message.timeMs} ms after 1970`}, ${bytes}.`)
   }
   if (servers.length === 0) return
   out.line('')
@@ -90,7 +90,7 @@ function explanationJson({ message, ...rest }: Explanation): object {
   const payload = message?.payload ?? null
   return {
     ...rest,
-    time: message === null ? null : new Date(message.timeMs).toISOString(),
+    time: message === null ? null : isoTime(message.timeMs),
     bytes: payload === null ? null : payload.length,
   }
 }

@@ -45,6 +45,8 @@ async function get(context: Context, options: GetOptions, [name = '']: readonly 
       else for (const part of format(message)) context.out.write(part)
       await context.out.drained()
     }
+    await context.out.end()
+    if (context.out.lost !== null) return
     context.aside(
       { type: 'end', count: messages.length, cursor, floor },
       `${count(messages.length, 'message')}; cursor ${cursor}`,

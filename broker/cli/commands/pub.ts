@@ -20,7 +20,7 @@ export function addPub(program: Command): void {
     .description(
       'Publishes each MESSAGE, or each line of standard input, and waits until it is on the disks of the quorum. ' +
         'Prints id and status of each message: durable, or included when its epoch ended meanwhile. ' +
-        'Piped input prints a summary instead.',
+        'Piped input prints a summary instead. --timeout: how long a message, or all lines that are under way, may go without an outcome.',
     )
     .argument('<topic>', 'topic; made at its first use where the servers allow that')
     .argument('[messages...]', 'messages; without any, one is read from each line of standard input')
@@ -31,7 +31,7 @@ export function addPub(program: Command): void {
       'after',
       '\nExamples:\n  epochcast pub orders.eu "first" "second"\n  epochcast pub orders.eu --key tea --header trace-id=7 "third"\n  tail -F app.log | epochcast pub logs',
     )
-  handle<PubOptions>(command, pub)
+  handle<PubOptions>(command, pub, { time: 'own' })
 }
 
 async function pub(context: Context, options: PubOptions, operands: readonly string[]): Promise<void> {

@@ -27,8 +27,8 @@ export function addReconfig(program: Command): void {
     .summary('change members or mode of a running topic')
     .description(
       'Ends the open epoch of a topic and begins the next one, on other servers or in another mode, without losing an ' +
-        'acknowledged message. Without options the same members go on in a new epoch. Shows the plan first; on a ' +
-        'terminal it asks, unless --yes is given.',
+        'acknowledged message. Without options the same members go on in a new epoch. Shows the plan first, and ' +
+        'asks on a terminal; anywhere else it changes nothing without --yes.',
     )
     .argument('<topic>')
     .option('--members <ids>', 'server ids, separated by commas', toServerIds)
@@ -42,7 +42,7 @@ export function addReconfig(program: Command): void {
       'only if this is still the open epoch',
       wholeNumber('epoch', 1, Number.MAX_SAFE_INTEGER),
     )
-    .option('-y, --yes', 'do not ask')
+    .option('-y, --yes', 'agree to the plan without a question')
     .addHelpText(
       'after',
       '\nExamples:\n  epochcast reconfig orders.eu --members d,e,f\n  epochcast reconfig orders.eu --mode fault-recovery --size 2 --yes' +
@@ -61,8 +61,7 @@ async function reconfig(context: Context, options: ReconfigOptions, [name = '']:
     const target = targetOf(options)
     const plan = planChange(current, target, await serversOf(context, client))
     showPlan(context, plan)
-    const asks = options.yes !== true && context.forPeople && process.stdin.isTTY === true
-    if (asks && !(await context.ask(`Change ${name}?`))) {
+    if (!(await context.agree(`Change ${name}?`, options.yes))) {
       context.note('nothing was changed')
       return
     }

@@ -51,7 +51,7 @@ export function addRequest(program: Command): void {
       'after',
       '\nExamples:\n  epochcast reply shout -- tr a-z A-Z\n  epochcast request shout hello        # in another terminal: HELLO',
     )
-  handle<ReplyOptions>(reply, answer)
+  handle<ReplyOptions>(reply, answer, { time: 'refused' })
 }
 
 async function ask(context: Context, options: RequestOptions, operands: readonly string[]): Promise<void> {

@@ -1,16 +1,18 @@
 import type { Command } from 'commander'
+import { didYouMean } from '../../../proto/closest.ts'
 import { EpochcastError } from '../../../proto/errors.ts'
 import { type Address, address } from '../../../proto/ids.ts'
+import type { Shortage } from '../../../proto/shortage.ts'
 import type { Sync } from '../../../proto/sync.ts'
 import type { NatsOptions } from '../../../proto/transport/nats-options.ts'
 import { isLoopback, isWildcard, parseHostPort } from '../../../proto/transport/tcp-address.ts'
-import { didYouMean } from '../../config/closest.ts'
 import type { Config, TopicConfig } from '../../config/config.ts'
 import { type LaunchedServer, type LaunchOptions, launch } from '../../launch.ts'
 import { bad, toAddress, toAddresses, toNats, toSync } from '../arguments.ts'
 import { type Context, handle } from '../context.ts'
 import { list } from '../describe.ts'
 import { Lifetime } from '../process.ts'
+import { warnOfShortage } from '../shortages.ts'
 import { syncHelp, warnOfLost, warnOfSync } from '../sync.ts'
 
 type NewTopicOf = typeof import('../../config/config.ts').newTopic
@@ -47,7 +49,7 @@ export function addServe(program: Command): void {
     .option('--sync <when>', syncHelp, toSync)
     .option('--insecure', 'listen beyond loopback although nothing is encrypted')
     .option('--no-replace', 'leave dead members of topics where they are, until somebody asks for a change')
-  handle<ServeOptions>(command, serve)
+  handle<ServeOptions>(command, serve, { time: 'refused' })
 }
 
 async function serve(context: Context, options: ServeOptions): Promise<void> {
@@ -57,7 +59,8 @@ async function serve(context: Context, options: ServeOptions): Promise<void> {
   const onJoined = () => {
     if (begun.server !== null) warnOfLostArbiter(context, begun.server)
   }
-  const launched = await launch({ ...wanted, onJoined, onFatal: lifetime.fail })
+  const onShortage = (shortage: Shortage, begins: boolean) => warnOfShortage(context, wanted.id, shortage, begins)
+  const launched = await launch({ ...wanted, onJoined, onFatal: lifetime.fail, onShortage })
   begun.server = launched
   warnOfLost(context, wanted.data, launched)
   warnOfLostArbiter(context, launched)

@@ -1,11 +1,12 @@
 import type { Command } from 'commander'
 import type { ServerInfo, ServerParts } from '../../../client-sdk/index.ts'
 import { EpochcastError } from '../../../proto/errors.ts'
-import { didYouMean } from '../../config/closest.ts'
+import { didYouMean } from '../../../proto/closest.ts'
 import { bad } from '../arguments.ts'
 import { type Context, handle } from '../context.ts'
 import { list } from '../describe.ts'
 import { partsText } from '../parts.ts'
+import { shortageWords } from '../shortages.ts'
 import type { Colors } from '../terminal/colors.ts'
 import type { Column } from '../terminal/table.ts'
 
@@ -55,8 +56,8 @@ async function forgetOne(context: Context, options: ForgetOptions, [id = '']: re
     if (server !== undefined) {
       checkGone(server, await client.admin.parts(id, context.limits()))
       showPlan(context, server)
-      const asks = options.yes !== true && context.forPeople && process.stdin.isTTY === true
-      if (asks && !(await context.ask(`Forget ${id}?`))) {
+      // The command names what it forgets, and the server is down and needed for nothing: a script means what it says.
+      if (!(await context.agree(`Forget ${id}?`, options.yes === true || !context.canAsk))) {
         context.note('nothing was changed')
         return
       }
@@ -107,7 +108,7 @@ export function serverColumns(colors: Colors): Column<ServerInfo>[] {
     { title: 'address', of: ({ address }) => address },
     {
       title: 'state',
-      of: ({ alive, hasOldDisk }) => (hasOldDisk ? 'old disk' : alive ? 'answers' : 'silent'),
+      of: stateOf,
       paint: (text) => (text === 'answers' ? colors.green(text) : colors.red(text)),
     },
     {
@@ -120,8 +121,15 @@ export function serverColumns(colors: Colors): Column<ServerInfo>[] {
   ]
 }
 
+function stateOf({ alive, hasOldDisk, twins, shortages }: ServerInfo): string {
+  if (twins.length > 0) return 'runs twice'
+  if (hasOldDisk) return 'old disk'
+  if (!alive) return 'silent'
+  return shortages.length === 0 ? 'answers' : shortages.map((shortage) => shortageWords[shortage].state).join(', ')
+}
+
 export function serverJson(server: ServerInfo): object {
-  const { id, name, address, alive, hasOldDisk, sync, isArbiter, cameAfterArbiter } = server
+  const { id, name, address, alive, hasOldDisk, twins, sync, isArbiter, cameAfterArbiter, shortages } = server
   return {
     id,
     name,
@@ -131,5 +139,7 @@ export function serverJson(server: ServerInfo): object {
     arbiter: isArbiter,
     ...(cameAfterArbiter && { arbiterLost: true }),
     ...(hasOldDisk && { hasOldDisk }),
+    ...(twins.length > 0 && { twins }),
+    ...(shortages.length > 0 && { shortages }),
   }
 }

@@ -1,4 +1,3 @@
-import { spawn } from 'node:child_process'
 import { existsSync, readFileSync, writeFileSync } from 'node:fs'
 import { availableParallelism } from 'node:os'
 import { fileURLToPath } from 'node:url'
@@ -52,7 +51,7 @@ export function addSim(program: Command): void {
     .option('--diagram <form>', 'draw a single seed: text or mermaid', toForm)
     .option('--mutants', 'plant known bugs one by one and say which check finds each (in a checkout of the sources)')
     .option('--only <bugs>', 'with --mutants: these alone, 1,B2')
-  handle<SimOptions>(command, sim)
+  handle<SimOptions>(command, sim, { time: 'refused' })
 }
 
 function toForm(text: string): 'text' | 'mermaid' {
@@ -97,12 +96,10 @@ async function mutants(context: Context, { seeds, seconds, jobs, only }: SimOpti
   if (!existsSync(script)) throw bad('planted bugs are not part of the package', 'run it in a checkout of the sources')
   const given = { seeds, seconds, workers: jobs, only }
   const more = Object.entries(given).flatMap(([name, value]) => (value === undefined ? [] : [`--${name}`, `${value}`]))
-  const arguments_ = [...process.execArgv, script, ...more, ...(context.json ? ['--json'] : [])]
-  const child = spawn(process.execPath, arguments_, { stdio: 'inherit', signal: context.signal })
-  process.exitCode = await new Promise<number>((resolve, reject) => {
-    child.on('error', reject)
-    child.on('exit', (code) => resolve(code ?? exitCodes.failure))
-  })
+  const { endOf, startModule } = await import('../../../bench/child-process.ts')
+  const options = { stdio: ['inherit', 'inherit', 'inherit'], signal: context.signal } as const
+  const { code } = await endOf(startModule(script, [...more, ...(context.json ? ['--json'] : [])], options))
+  process.exitCode = code ?? exitCodes.failure
 }
 
 async function batch(context: Context, options: SimOptions, without: readonly FaultId[]): Promise<void> {

@@ -72,14 +72,15 @@ async function topicsOf(client: Client, limits: WaitOptions): Promise<readonly C
 async function topicStatus(context: Context, client: Client, name: string): Promise<void> {
   const configuration = await findTopic(client, name, context.limits())
   const replicas = await client.admin.replicas(name, { signal: context.signal })
-  const health = healthOf(configuration, replicas)
   const servers = await client.admin.servers(context.limits())
+  const health = healthOf(configuration, replicas, servers)
   const deciding = await decidingOf(context, client, configuration)
   if (!context.forPeople) {
-    const shown = replicas.map(({ server, phase, epoch, storedCount, stagedCount, heldEpochs }) => ({
+    const shown = replicas.map(({ server, phase, epoch, isOld, storedCount, stagedCount, heldEpochs }) => ({
       server,
       phase,
       epoch,
+      old: isOld,
       stored: storedCount,
       staged: stagedCount,
       heldEpochs,
@@ -139,7 +140,7 @@ function showTopic(
   const quorum = `${operationQuorum(configuration)} of ${members.length} make a quorum`
   out.line(`${colors.bold(topic)}  epoch ${epoch}, ${mode} on ${list(idsOf(configuration))}; ${quorum}\n`)
   const columns = [
-    { title: 'server', of: ({ server }: ReplicaInfo) => server },
+    { title: 'server', of: ({ server, isOld }: ReplicaInfo) => (isOld ? `${server} (old)` : server) },
     {
       title: 'phase',
       of: ({ phase }: ReplicaInfo) => phase,
@@ -151,9 +152,10 @@ function showTopic(
     { title: 'epochs held', of: ({ heldEpochs }: ReplicaInfo) => heldEpochs },
   ]
   out.write(table(replicas, columns, colors))
-  const paint = health.state === 'open' ? colors.green : health.state === 'changing' ? colors.yellow : colors.red
+  const paint = health.state === 'open' ? colors.green : health.state === 'stopped' ? colors.red : colors.yellow
   out.line(`\n${paint(health.state)}: ${health.text}`)
   if (health.silent.length > 0) out.line(`${colors.red('silent')}: ${list(health.silent)}`)
+  if (health.full.length > 0) out.line(`${colors.red('full')}: ${list(health.full)}`)
   const sync = syncOf(members, servers)
   if (sync !== 'always') out.line(`${colors.yellow('sync')}: ${syncText(members, servers)}`)
   out.line(colors.dim(`${count(configuration.base, 'message')} in earlier epochs`))

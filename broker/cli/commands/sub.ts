@@ -60,7 +60,7 @@ export function addSub(program: Command): void {
       'after',
       "\nExamples:\n  epochcast sub orders.eu --from start -c 10\n  epochcast sub orders.eu --format '%i %t %v\\n'\n  epochcast sub orders.eu --json --events | jq .\n  epochcast sub 'orders.*' --format '%T %v\\n'\n  epochcast sub jobs --group workers --from start",
     )
-  handle<SubOptions>(command, sub)
+  handle<SubOptions>(command, sub, { isForOutput: true })
 }
 
 async function sub(context: Context, options: SubOptions, [topic = '']: readonly string[]): Promise<void> {
@@ -72,7 +72,9 @@ async function sub(context: Context, options: SubOptions, [topic = '']: readonly
     const stream = subscribe(client, context, options, topic)
     const given = await read(context, options, stream)
     const { cursor } = stream
-    if (given > 0) context.aside({ type: 'end', count: given, cursor }, `go on with --from ${cursor}`)
+    await context.out.end()
+    if (given > 0 && context.out.lost === null)
+      context.aside({ type: 'end', count: given, cursor }, `go on with --from ${cursor}`)
   })
 }
 
@@ -104,7 +106,9 @@ async function readGroup(context: Context, options: SubOptions, client: Client, 
       if (count !== undefined && given === count) break
       print(context, options, message)
       answers?.hold(message)
-      await context.out.drained()
+      // A message is done when it is printed: the next one is asked for only once it has left.
+      await context.out.end()
+      if (context.out.lost !== null) break
       if (++given !== count) continue
       // What was asked for is done only once that is agreed.
       if (answers === null) await message.ack()

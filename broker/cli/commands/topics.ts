@@ -1,5 +1,6 @@
 import type { Command } from 'commander'
 import type { Decider, Mode, Order, ServerInfo, TopicOptions } from '../../../client-sdk/index.ts'
+import { didYouMean } from '../../../proto/closest.ts'
 import {
   type Configuration,
   defaultDecider,
@@ -9,7 +10,6 @@ import {
 } from '../../../proto/configuration.ts'
 import { withoutInstance } from '../../../proto/decider.ts'
 import { serverIdOf } from '../../../proto/ids.ts'
-import { didYouMean } from '../../config/closest.ts'
 import { bad, toDecider, toMode, toOrder, toServerIds, wholeNumber } from '../arguments.ts'
 import { type Context, handle } from '../context.ts'
 import { configurationJson, count, idsOf, list } from '../describe.ts'

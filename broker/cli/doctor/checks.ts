@@ -5,6 +5,8 @@ import { deciders } from './deciders.ts'
 import { engines } from './engines.ts'
 import { health } from './health.ts'
 import { servers } from './servers.ts'
+import { shortages } from './shortages.ts'
 import { syncs } from './syncs.ts'
+import { twins } from './twins.ts'
 
-export const checks: readonly Check[] = [servers, arbiters, engines, health, syncs, deciders]
+export const checks: readonly Check[] = [servers, twins, shortages, arbiters, engines, health, syncs, deciders]

@@ -7,19 +7,20 @@ import { type Health, healthOf } from '../health.ts'
 import type { Check, Line, TopicView } from './check.ts'
 
 export const health: Check = {
-  topic: (topic) => {
+  topic: (topic, { servers }) => {
     const { about, configuration, replicas } = topic
-    const found = healthOf(configuration, replicas)
+    const found = healthOf(configuration, replicas, servers)
     const line: Line = { about, verdict: verdictOf(found, topic), text: found.text, hint: hintFor(found, topic) }
     return [line, ...sequencerLines(topic, found)]
   },
 }
 
 /** A topic that lost members fails when the next failure ends it, and is weak while it has some to spare. */
-function verdictOf({ state, silent, toleratesNow }: Health, { configuration }: TopicView): Finding['verdict'] {
+function verdictOf({ state, silent, full, toleratesNow }: Health, { configuration }: TopicView): Finding['verdict'] {
   if (state !== 'open') return 'fail'
   const { mode, members } = configuration
   if (silent.length > 0) return toleratesNow > 0 ? 'warn' : 'fail'
+  if (full.length > 0) return 'warn'
   return toleratesNow > 0 || mode === 'single' || toleratedFailures(mode, members.length) > 0 ? 'ok' : 'warn'
 }
 

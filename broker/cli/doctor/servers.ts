@@ -14,7 +14,12 @@ export const servers: Check = {
 }
 
 async function silentLine(client: Client, context: Context, server: ServerInfo): Promise<Line> {
-  const { id, address } = server
+  const { id, address, hasOldDisk } = server
+  if (hasOldDisk) {
+    const text = 'came back with an old copy of its disk, and stopped'
+    const hint = 'start it with its newest disk, or with an empty directory: it is then another server'
+    return { about: `server ${id}`, verdict: 'fail', text, hint }
+  }
   const parts = await client.admin.parts(id, context.limits())
   return { about: `server ${id}`, verdict: 'fail', text: `does not answer at ${address}`, hint: hintFor(parts) }
 }

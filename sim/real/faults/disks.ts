@@ -2,6 +2,7 @@
 import { closeSync, fsyncSync, mkdirSync, openSync, rmSync, writeSync } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { adoptDirectory } from '../../../broker/log/directory.ts'
 import { text } from '../../../client-sdk/codecs.ts'
 import { connect, EpochcastError } from '../../../client-sdk/index.ts'
 import { compilerMissing, mountsMissing, system } from '../platform.ts'
@@ -212,6 +213,8 @@ export const restoredDisk: FaultClass = {
     const stopped = isOutage ? [...rig.servers.values()] : [server]
     await Promise.all(stopped.map((one) => one.kill()))
     copyDirectory(backup, server.options.data)
+    // A copy is refused at its own start; what is tried here is somebody who says that it is the original.
+    await adoptDirectory(server.options.data)
     const exit = server.launch()
     await Promise.all(stopped.filter((one) => one !== server).map((one) => one.start()))
     const { code, words } = await ended(exit, server)

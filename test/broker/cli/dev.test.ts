@@ -1,5 +1,6 @@
 // Goal: a new user's first hour works as the help says. Method: the real command in real processes, one cluster made by `dev`;
 // everything is seen through output and exit codes.
+import { closeSync, existsSync, openSync } from 'node:fs'
 import { createServer } from 'node:net'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { buildCli, freePorts, jsonLines, lines, type Running, TestFolder, until } from './harness.ts'
@@ -20,7 +21,7 @@ beforeAll(async () => {
   dev = place.start(['dev', '--port', String(port), '--json'])
   await dev.shows('}\n')
   url = `epochcast://127.0.0.1:${port}`
-}, 60_000)
+})
 
 afterAll(() => place.close())
 
@@ -109,7 +110,7 @@ describe('pub, get and sub', () => {
     await epochcast('pub', 'live', 'one')
     const reader = place.start(['sub', 'live', '--from', 'start', '--events'], { url })
     await reader.shows('one\n')
-    await epochcast('reconfig', 'live', '--members', 'a,b', '--mode', 'fault-recovery')
+    await epochcast('reconfig', 'live', '--members', 'a,b', '--mode', 'fault-recovery', '--yes')
     await epochcast('pub', 'live', 'two')
     await reader.shows('two\n')
     const { code, stdout, stderr } = await reader.stop('SIGINT')
@@ -125,7 +126,68 @@ describe('pub, get and sub', () => {
     await reader.shows('line 1\n')
     reader.child.stdout?.destroy()
     await pipe('more\n'.repeat(2_000), 'pub', 'lines')
-    expect(await reader.ended).toMatchObject({ code: 0, stderr: '' })
+    expect(await reader.ended).toMatchObject({ code: 141, stderr: '' })
+  })
+
+  it('stores every line although nobody reads the answers', async () => {
+    const publisher = place.start(['pub', 'unread', '--json'], { url, input: 'line\n'.repeat(20_000) })
+    publisher.child.stdout?.once('data', () => publisher.child.stdout?.destroy())
+    const { code, stderr } = await publisher.ended
+    expect({ code, summary: jsonLines(stderr)[0] }).toMatchObject({ code: 141, summary: { stored: 20_000, failed: 0 } })
+  })
+
+  it.runIf(existsSync('/dev/full'))('says why its output cannot be written', async () => {
+    const full = openSync('/dev/full', 'w')
+    try {
+      const commands = [
+        ['pub', 'live', 'x'],
+        ['get', 'live'],
+        ['sub', 'live', '--from', 'start'],
+        ['topics'],
+        ['--help'],
+      ]
+      const ended = await Promise.all(commands.map((args) => place.start(args, { url, stdout: full }).ended))
+      for (const { code, stderr } of ended) {
+        expect(code).toBe(1)
+        expect(stderr).toMatch(/^epochcast: standard output cannot be written: ENOSPC/)
+      }
+      const [stored] = await Promise.all([
+        epochcast('get', 'live'),
+        epochcast('sub', 'live', '-c', '1', '--from', 'start'),
+      ])
+      expect(stored.stdout).toContain('x\n')
+    } finally {
+      closeSync(full)
+    }
+  })
+
+  it('leaves a message of a group to the next one when it could not be printed', async () => {
+    await epochcast('pub', 'jobs', 'job')
+    const full = openSync('/dev/full', 'w')
+    await place.start(['sub', 'jobs', '--group', 'w', '--from', 'start', '-c', '1'], { url, stdout: full }).ended
+    closeSync(full)
+    expect((await epochcast('sub', 'jobs', '--group', 'w', '-c', '1')).stdout).toBe('job\n')
+  })
+
+  it('ends when its time is over, whatever it waits for', async () => {
+    const ended = await Promise.all([
+      epochcast('sub', 'live', '-c', '1', '--timeout', '300ms'),
+      epochcast('sub', 'nothing.*', '--timeout', '300ms'),
+      epochcast('sub', 'live', '--group', 'late', '--timeout', '300ms'),
+    ])
+    for (const { code, stderr } of ended) {
+      expect(code).toBe(3)
+      expect(stderr).toContain('not done within 300 ms')
+    }
+    const refused = await epochcast('reply', 'live', '--timeout', '1s', '--', 'cat')
+    expect(refused).toMatchObject({ code: 2, stderr: expect.stringContaining('--timeout is not for this command') })
+  })
+
+  it('reads no directory as if it were empty', async () => {
+    const folder = openSync(place.directory, 'r')
+    const { code, stderr } = await place.start(['pub', 'live'], { url, stdin: folder }).ended
+    closeSync(folder)
+    expect({ code, stderr }).toMatchObject({ code: 2, stderr: expect.stringContaining('it is a directory') })
   })
 })
 
@@ -181,6 +243,14 @@ describe('topics, reconfig and epochs', () => {
     const needed = (told.at(-1)?.stillNeeded ?? []) as { server: string; arbiter: boolean }[]
     expect(needed.map(({ server, arbiter }) => [server, arbiter]).sort()).toEqual(['a', 'c'].map((id) => [id, true]))
     expect((await epochcast('get', 'hello')).stdout).toBe(before)
+    for (const more of [[], ['--json'], ['--mode', 'fault-masking', '--members', 'a,b,c']]) {
+      const unasked = await epochcast('reconfig', 'hello', ...more)
+      expect({ code: unasked.code, plan: jsonLines(unasked.stdout) }).toMatchObject({
+        code: 2,
+        plan: [{ type: 'plan' }],
+      })
+      expect(unasked.stderr).toContain('--yes')
+    }
     const stale = await epochcast('reconfig', 'hello', '--expect', '1', '--json')
     expect(stale).toMatchObject({ code: 4, stdout: '' })
     expect(jsonLines(stale.stderr)[0]).toMatchObject({ type: 'error', code: 'EC_SUPERSEDED' })

@@ -6,7 +6,6 @@ import { describeNats, NatsServers } from '../../peers/nats-server.ts'
 import { describeRedis, RedisServer } from '../../peers/redis-server.ts'
 import { buildCli, type Ended, freePorts, jsonLines, type Running, TestFolder, until } from './harness.ts'
 
-const suiteTimeoutMs = 120_000
 const ids = ['a', 'b', 'c']
 
 // Where Redis is missing, that is what is said; where only NATS is missing, its own suite says so.
@@ -38,18 +37,18 @@ describeBoth('a cluster with engines of its own', () => {
       servers.set(id, place.start(['serve', '--id', id, '--config', 'cluster.yaml', '--no-replace', '--json']))
       await servers.get(id)?.shows('}\n')
     }
-  }, suiteTimeoutMs)
+  })
 
   afterAll(async () => {
     await place?.close()
     await Promise.all([redis?.close(), nats?.close()])
-  }, suiteTimeoutMs)
+  })
 
   /** The findings of `doctor`, as `verdict about: text`. */
   const findings = ({ stdout }: Ended) =>
     jsonLines(stdout).map(({ verdict, about, text }) => `${String(verdict)} ${String(about)}: ${String(text)}`)
 
-  it('is made with the engine that answers, and says how it is', { timeout: suiteTimeoutMs }, async () => {
+  it('is made with the engine that answers, and says how it is', async () => {
     const made = await epochcast('bootstrap', '--config', 'cluster.yaml', '--json')
     expect(jsonLines(made.stdout)[0]).toMatchObject({ created: true, decider: 'engine:ledger' })
     const created = await epochcast('topics', 'create', 'orders', '--mode', 'fault-recovery', '--members', 'a,b')
@@ -67,7 +66,7 @@ describeBoth('a cluster with engines of its own', () => {
     })
   })
 
-  it('publishes while the engine is down, and a change waits for it', { timeout: suiteTimeoutMs }, async () => {
+  it('publishes while the engine is down, and a change waits for it', async () => {
     await redis.kill()
     const change = place.start(['reconfig', 'orders', '--members', 'b,c', '--yes', '--json'], { url })
     await change.shows('waits for engine ledger, which decides how epoch 1 ends')
@@ -83,7 +82,7 @@ describeBoth('a cluster with engines of its own', () => {
     expect((await epochcast('get', 'orders')).stdout).toBe('one\ntwo\n')
   })
 
-  it('moves to another engine by a decision of the first', { timeout: suiteTimeoutMs }, async () => {
+  it('moves to another engine by a decision of the first', async () => {
     const moved = await epochcast('reconfig', 'orders', '--decider', 'engine:stream', '--yes', '--json')
     expect(jsonLines(moved.stdout).at(-1)).toMatchObject({ type: 'done', epoch: 3, decider: 'engine:stream' })
     await redis.kill()
@@ -98,7 +97,7 @@ describeBoth('a cluster with engines of its own', () => {
     expect([words.code, words.stderr]).toEqual([2, expect.stringContaining('did you mean stakes')])
   })
 
-  it('leaves changes to those who have the engine', { timeout: suiteTimeoutMs }, async () => {
+  it('leaves changes to those who have the engine', async () => {
     await servers.get('c')?.stop()
     servers.set('c', place.start(['serve', '--id', 'c', '--config', 'without.yaml', '--no-replace', '--json']))
     await servers.get('c')?.shows('}\n')
@@ -118,14 +117,14 @@ describeRedis('a Redis that may forget', () => {
   beforeAll(async () => {
     place = new TestFolder(await buildCli())
     redis = await RedisServer.start({ settings: { appendfsync: 'everysec' } })
-  }, suiteTimeoutMs)
+  })
 
   afterAll(async () => {
     await place?.close()
     await redis?.close()
-  }, suiteTimeoutMs)
+  })
 
-  it('fails in doctor with what to do, and is a warning where it is forced', { timeout: suiteTimeoutMs }, async () => {
+  it('fails in doctor with what to do, and is a warning where it is forced', async () => {
     const file = (more: string) => `engines:\n  main: { type: redis, url: ${redis.url}${more} }\n`
     place.write('lazy.yaml', file(''))
     place.write('forced.yaml', file(', force: true'))
@@ -167,7 +166,7 @@ describe('a configuration file with engines', () => {
 
   beforeAll(async () => {
     place = new TestFolder(await buildCli())
-  }, suiteTimeoutMs)
+  })
 
   afterAll(() => place.close())
 

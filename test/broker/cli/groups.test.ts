@@ -15,7 +15,7 @@ beforeAll(async () => {
   dev = place.start(['dev', '--port', String(port), '--json'])
   await dev.shows('}\n')
   url = `epochcast://127.0.0.1:${port}`
-}, 60_000)
+})
 
 afterAll(() => place.close())
 

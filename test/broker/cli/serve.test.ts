@@ -37,7 +37,7 @@ beforeAll(async () => {
     config('  orders.eu: { mode: fault-recovery, members: [a, b] }\n  logs: { mode: single }'),
   )
   await Promise.all(['a', 'b', 'c'].map(serve))
-}, 60_000)
+})
 
 afterAll(() => place.close())
 
@@ -116,7 +116,9 @@ describe('topics of the file', () => {
       'next.yaml',
       config('  orders.eu: { mode: single, members: [b] }\n  logs: { mode: fault-masking }\n  new:'),
     )
-    const applied = await epochcast('apply', 'next.yaml')
+    const unasked = await epochcast('apply', 'next.yaml')
+    expect(unasked).toMatchObject({ code: 2, stderr: expect.stringContaining('--yes') })
+    const applied = await epochcast('apply', 'next.yaml', '--yes')
     expect(applied.code).toBe(0)
     const told = jsonLines(applied.stdout)
     const plans = told.filter(({ type }) => type === 'plan')
@@ -161,16 +163,16 @@ describe('a server that is gone', () => {
   it('is named by status, and what it leaves open by pub', async () => {
     await epochcast('topics', 'create', 'pair', '--mode', 'fault-recovery', '--members', 'a,c')
     expect(await servers.get('c')?.stop('SIGTERM')).toMatchObject({ code: 0, stderr: '' })
-    const [status, pair, tolerated, line, lines] = await Promise.all([
-      epochcast('status', 'new'),
-      epochcast('status', 'pair'),
-      epochcast('pub', 'new', 'still works', '--timeout', '10s'),
-      epochcast('pub', 'pair', 'x', '--timeout', '500ms', '--json'),
-      place.run(['pub', 'pair', '--timeout', '500ms'], { url, input: 'x\ny\n' }),
+    // A server that is slow to answer is silent too, for that one look.
+    const health = async (topic: string) => jsonLines((await epochcast('status', topic)).stdout)[0]?.health
+    await expect.poll(() => health('new')).toMatchObject({ state: 'open', silent: ['c'], toleratesNow: 0 })
+    await expect.poll(() => health('pair')).toMatchObject({ state: 'stopped', silent: ['c'] })
+    expect((await epochcast('pub', 'new', 'still works', '--timeout', '60s')).code).toBe(0)
+    // Connecting is part of the limit.
+    const [line, lines] = await Promise.all([
+      epochcast('pub', 'pair', 'x', '--timeout', '3s', '--json'),
+      place.run(['pub', 'pair', '--timeout', '3s'], { url, input: 'x\ny\n' }),
     ])
-    expect(jsonLines(status.stdout)[0]?.health).toMatchObject({ state: 'open', silent: ['c'], toleratesNow: 0 })
-    expect(jsonLines(pair.stdout)[0]?.health).toMatchObject({ state: 'stopped', silent: ['c'] })
-    expect(tolerated.code).toBe(0)
     expect(line).toMatchObject({ code: 3, stdout: '' })
     expect(jsonLines(line.stderr)[0]).toMatchObject({ code: 'EC_OUTCOME_UNKNOWN', messageId: expect.any(String) })
     expect(lines.code).toBe(3)
@@ -181,7 +183,7 @@ describe('a server that is gone', () => {
     await serve('c')
     expect(jsonLines(servers.get('c')?.stdout ?? '')[0]?.cluster).toMatch(/^[0-9a-f-]{36}$/)
     expect((await epochcast('get', 'new')).stdout).toContain('still works')
-    const reconfigured = await epochcast('reconfig', 'pair', '--members', 'a,b', '--json')
+    const reconfigured = await epochcast('reconfig', 'pair', '--members', 'a,b', '--yes', '--json')
     const stillNeeded = [{ server: 'c', arbiter: true }]
     expect(jsonLines(reconfigured.stdout).at(-1)).toMatchObject({
       type: 'done',

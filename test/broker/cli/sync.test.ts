@@ -24,7 +24,7 @@ beforeAll(async () => {
   port = await freePorts(3)
   url = `epochcast://127.0.0.1:${port}`
   await start()
-}, 60_000)
+})
 
 afterAll(() => place.close())
 

@@ -92,14 +92,17 @@ describe('arguments', () => {
 
 describe('health', () => {
   const health = (mode: Mode, phases: string) => {
-    const members = [...phases].map((_, at) => ({ name: `s${at}@x` }))
+    const members = [...phases].filter((letter) => !/[A-Z]/.test(letter)).map((_, at) => ({ name: `s${at}@x` }))
     const replicas = [...phases].map((letter, at) => {
-      const phase = { o: 'open', w: 'wedged', '-': 'silent' }[letter] ?? 'absent'
-      return { server: `s${at}`, phase, epoch: phase === 'silent' ? null : 1 } as ReplicaInfo
+      const phase =
+        { o: 'open', f: 'open', w: 'wedged', s: 'starting', '-': 'silent' }[letter.toLowerCase()] ?? 'absent'
+      const isOld = letter === letter.toUpperCase() && letter !== '-'
+      return { server: `s${at}`, phase, epoch: phase === 'silent' ? null : 1, isOld } as ReplicaInfo
     })
     const { state, toleratesNow, staysOpenFor } = healthOf(
       { topic: 't', epoch: 1, mode, members } as never as Configuration,
       replicas,
+      [...phases].map((letter, at) => ({ id: `s${at}`, shortages: letter === 'f' ? ['space'] : [] }) as never),
     )
     return `${state} ${toleratesNow} ${staysOpenFor}`
   }
@@ -112,9 +115,30 @@ describe('health', () => {
     ['fault-recovery', 'ooo', 'open 2 0'],
     ['fault-recovery', 'oo-', 'stopped 1 0'],
     ['fault-recovery', 'w-', 'changing 0 0'],
+    ['fault-masking', 'oof', 'open 1 0'],
+    ['fault-masking', 'off', 'full 1 0'],
+    ['fault-recovery', 'of', 'full 1 0'],
+    ['single', 'f', 'full 0 0'],
     ['single', 'o', 'open 0 0'],
     ['single', '-', 'stopped 0 0'],
+    ['fault-masking', 'sss', 'starting 0 0'],
+    ['fault-masking', 'oosWWW', 'open 1 0'],
+    ['fault-recovery', 'xsWW', 'starting 0 0'],
+    ['fault-recovery', '--WW', 'starting 0 0'],
   ])('of %s with %s is %s', (mode, phases, expected) => {
     expect(health(mode, phases)).toBe(expected)
+  })
+
+  it('names what a stopped topic waits for', () => {
+    const members = ['a', 'b'].map((id) => ({ name: `${id}@x` }))
+    const configuration = { topic: 't', epoch: 1, mode: 'fault-recovery', members } as never as Configuration
+    const replicas = [
+      { server: 'a', phase: 'open', epoch: 1, isOld: false },
+      { server: 'b', phase: 'silent', epoch: null, isOld: false },
+    ] as never as ReplicaInfo[]
+    expect(healthOf(configuration, replicas, []).text).toBe(
+      'b does not answer: start it again; it needs every member, and waits for a spare server where there is none; ' +
+        'or: epochcast reconfig t --members …',
+    )
   })
 })

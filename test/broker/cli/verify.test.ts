@@ -2,7 +2,8 @@
 // cluster in this process to which somebody sends different bytes under one id.
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { verifyTopic } from '../../../broker/cli/verification.ts'
-import { batchOf, bodyOf, createFilteredCluster, until } from '../../regressions/filtered-cluster.ts'
+import { batchOf, bodyOf, createFilteredCluster } from '../../regressions/filtered-cluster.ts'
+import { until } from '../../until.ts'
 import { buildCli, freePorts, jsonLines, TestFolder } from './harness.ts'
 
 let place: TestFolder
@@ -19,12 +20,12 @@ beforeAll(async () => {
   const port = await freePorts(3)
   await place.start(['dev', '--port', String(port), '--json']).shows('}\n')
   url = `epochcast://127.0.0.1:${port}`
-}, 60_000)
+})
 
 afterAll(() => place.close())
 
 describe('verify and explain', () => {
-  it('find that servers agree, and where a message is', { timeout: 60_000 }, async () => {
+  it('find that servers agree, and where a message is', async () => {
     const first = (await epochcast('pub', 'v', 'one', 'two', 'three')).stdout.split(' ')[0] ?? ''
     await epochcast('reconfig', 'v', '--mode', 'fault-recovery', '--members', 'a,b', '--yes')
     const second = (await epochcast('pub', 'v', 'four')).stdout.split(' ')[0] ?? ''
@@ -63,7 +64,7 @@ describe('verify and explain', () => {
     expect(durable.found).toMatchObject({ outcome: 'durable', epoch: 2, ended: null, bytes: 4 })
   })
 
-  it('say what is not', { timeout: 60_000 }, async () => {
+  it('say what is not', async () => {
     const id = (await epochcast('pub', 'w', 'one')).stdout.split(' ')[0] ?? ''
     const publisher = id.split('-')[1] ?? ''
     await epochcast('reconfig', 'w', '--mode', 'fault-masking', '--yes')

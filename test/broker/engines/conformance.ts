@@ -37,14 +37,13 @@ export interface EngineUnderTest {
   close(): Promise<void>
 }
 
-const suiteTimeoutMs = 120_000
 const serverCount = 4
 /** What fits with its headers where 1 MiB is the limit of a frame. */
 const largeBytes = 1024 * 1024 - 1024
 const entryBytes = 30
 
 export function describeEngine(name: string, make: () => Promise<EngineUnderTest>): void {
-  describe(`decision engine ${name}`, { timeout: suiteTimeoutMs }, () => {
+  describe(`decision engine ${name}`, () => {
     let engine: EngineUnderTest
     let proposers: Proposer[] = []
     const told = new Map<string, Map<string, number>>()
@@ -53,12 +52,12 @@ export function describeEngine(name: string, make: () => Promise<EngineUnderTest
     beforeAll(async () => {
       engine = await make()
       proposers = await Promise.all(Array.from({ length: serverCount }, (_, at) => engine.proposer(at)))
-    }, suiteTimeoutMs)
+    })
 
     afterAll(async () => {
       for (const proposer of proposers) await proposer.stop()
       await engine?.close()
-    }, suiteTimeoutMs)
+    })
 
     function newTopic(): TopicName {
       topics++

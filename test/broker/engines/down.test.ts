@@ -3,11 +3,9 @@
 import { expect, it } from 'vitest'
 import { createCluster } from '../../../broker/dev/cluster.ts'
 import { MemoryRegisters } from '../../../broker/engines/memory.ts'
-import { settled, until } from '../../regressions/filtered-cluster.ts'
+import { settled, until } from '../../until.ts'
 
-const patienceMs = 15_000
-
-it('publishes, waits, says so, and completes', { timeout: 60_000 }, async () => {
+it('publishes, waits, says so, and completes', async () => {
   const main = new MemoryRegisters()
   await using cluster = await createCluster({ servers: 4, engines: { main }, founding: 'main' })
   const client = await cluster.connect()
@@ -24,10 +22,10 @@ it('publishes, waits, says so, and completes', { timeout: 60_000 }, async () => 
   void change.decided.then(() => {
     isDecided = true
   })
-  await until(() => heard.some((line) => line.includes('it is down')), 'the change says what it waits for', patienceMs)
+  await until(() => heard.some((line) => line.includes('it is down')), 'the change says what it waits for')
   expect(heard.at(-1)).toBe('plan: waits for engine main, which decides how epoch 1 ends: it is down')
   for (let at = 0; at < 20; at++) {
-    const { epoch, status } = await settled(topic.publish(Buffer.from(`while ${at}`)), 'an acknowledgement', patienceMs)
+    const { epoch, status } = await settled(topic.publish(Buffer.from(`while ${at}`)), 'an acknowledgement')
     expect([epoch, status]).toEqual([1, 'durable'])
   }
   // What is made needs a decision too.
@@ -35,15 +33,15 @@ it('publishes, waits, says so, and completes', { timeout: 60_000 }, async () => 
   expect(isDecided).toBe(false)
 
   main.isDown = false
-  const { configuration } = await settled(change.enabled, 'the change', patienceMs)
+  const { configuration } = await settled(change.enabled, 'the change')
   expect(configuration.epoch).toBe(2)
-  expect((await settled(making, 'the other topic', patienceMs)).epoch).toBe(1)
+  expect((await settled(making, 'the other topic')).epoch).toBe(1)
   const { messages } = await topic.get({ level: 'linearizable' })
   expect(messages.length).toBe(21)
   expect((await topic.publish(Buffer.from('after'))).epoch).toBe(2)
 })
 
-it('moves a topic from one engine to another, and to the members themselves', { timeout: 60_000 }, async () => {
+it('moves a topic from one engine to another, and to the members themselves', async () => {
   const [main, other] = [new MemoryRegisters(), new MemoryRegisters()]
   await using cluster = await createCluster({ servers: 3, engines: { main, other } })
   const client = await cluster.connect()
@@ -58,15 +56,11 @@ it('moves a topic from one engine to another, and to the members themselves', { 
   expect(kept.configuration).toMatchObject({ epoch: 3, decider: `engine:other@${other.instance}` })
   const toStakes = await client.admin.reconfigure('t', { decider: 'stakes' }).enabled
   expect(toStakes.configuration.decider).toBe('stakes')
-  await until(
-    async () => {
-      const told = await client.admin.engines()
-      return told.every(({ engines }) => engines.find(({ id }) => id === 'main')?.ready === false)
-    },
-    'every server sees that it is down',
-    patienceMs,
-  )
+  await until(async () => {
+    const told = await client.admin.engines()
+    return told.every(({ engines }) => engines.find(({ id }) => id === 'main')?.ready === false)
+  }, 'every server sees that it is down')
   const back = client.admin.reconfigure('t', { decider: 'engine:main' })
-  await expect(settled(back.decided, 'a refusal', patienceMs)).rejects.toMatchObject({ code: 'EC_NO_DECIDER' })
+  await expect(settled(back.decided, 'a refusal')).rejects.toMatchObject({ code: 'EC_NO_DECIDER' })
   await expect(client.admin.reconfigure('t', { decider: 'engine:nobody' }).decided).rejects.toThrow('no engine nobody')
 })

@@ -19,13 +19,13 @@ describeNats('JetStreamEngine', () => {
   beforeAll(async () => {
     servers = await NatsServers.start()
     nats = await connect({ servers: servers.addresses })
-  }, 60_000)
+  })
 
   afterAll(async () => {
     for (const engine of engines) await engine.close()
     await nats?.close()
     await servers?.close()
-  }, 60_000)
+  })
 
   function open(options: Partial<JetStreamOptions> = {}): JetStreamEngine {
     const engine = new JetStreamEngine({ id: 'main', servers: servers.addresses, ...options })

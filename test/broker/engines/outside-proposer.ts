@@ -3,11 +3,12 @@
 import type { EngineClient } from '../../../broker/engines/client.ts'
 import { EngineClients } from '../../../broker/engines/clients.ts'
 import { OutsideEngines } from '../../../broker/engines/outside.ts'
-import type { Host } from '../../../broker/host.ts'
+import { endlessRoom, type Host } from '../../../broker/host.ts'
+import { Outlets } from '../../../broker/outlets.ts'
 import type { Decider, Decision } from '../../../proto/configuration.ts'
 import { clusterId, type Epoch, type TopicName } from '../../../proto/ids.ts'
 import { type Effect, tickMs } from '../../../proto/machine/contract.ts'
-import { until } from '../../regressions/filtered-cluster.ts'
+import { until } from '../../until.ts'
 import { memberOf, type Proposer } from './conformance.ts'
 
 const lossyTicks = 25
@@ -24,7 +25,8 @@ export function hostOf(at: number): Host {
     isAlive: () => true,
     alive: () => [],
     isCutOff: () => false,
-    storeFull: () => false,
+    room: endlessRoom,
+    outlets: new Outlets(),
     sync: 'always',
     askDecider: () => {},
     askNewest: () => {},
@@ -48,7 +50,7 @@ export class OutsideProposer implements Proposer {
   /** Resolves when the engine is ready. */
   static async start(client: EngineClient, at: number): Promise<OutsideProposer> {
     const proposer = new OutsideProposer(client, at)
-    await until(() => proposer.#machine.states().every(({ ready }) => ready), `${client.type} is ready`, 60_000)
+    await until(() => proposer.#machine.states().every(({ ready }) => ready), `${client.type} is ready`)
     proposer.#decider = proposer.#machine.resolve(`engine:${client.id}`)
     return proposer
   }

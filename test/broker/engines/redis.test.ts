@@ -9,7 +9,7 @@ import { type RedisConnection, RedisEngine } from '../../../broker/engines/redis
 import { judgeRedis, parseConfigAnswer, parseInfo } from '../../../broker/engines/redis-trust.ts'
 import { clusterId, epoch, topicName } from '../../../proto/ids.ts'
 import { describeRedis } from '../../peers/redis-server.ts'
-import { until } from '../../regressions/filtered-cluster.ts'
+import { until } from '../../until.ts'
 
 const register = {
   cluster: clusterId('11111111-2222-4333-8444-555555555555'),
@@ -138,12 +138,11 @@ describeRedis('RedisEngine on a real server', () => {
           () => false,
         ),
       'the engine answers',
-      15_000,
     )
     return { server, engine }
   }
 
-  it('finds what the server really is', { timeout: 60_000 }, async () => {
+  it('finds what the server really is', async () => {
     const { engine } = await start()
     expect((await engine.check()).findings.map(({ verdict }) => verdict)).toEqual(['ok'])
     const { engine: lazy } = await start({ appendfsync: 'everysec' })
@@ -151,20 +150,20 @@ describeRedis('RedisEngine on a real server', () => {
     expect(findings).toMatchObject([{ verdict: 'fail', text: expect.stringContaining('appendfsync is everysec') }])
   })
 
-  it('looks again after a restart, and when a replica comes', { timeout: 60_000 }, async () => {
+  it('looks again after a restart, and when a replica comes', async () => {
     const { server, engine } = await start()
     const { instance } = await engine.check()
     await engine.propose(register, Buffer.from('a'), instance)
     const replica = await RedisServer.start({ settings: { replicaof: `127.0.0.1 ${server.port}` } })
     open.push(replica)
     const isFit = async () => !(await engine.check()).findings.some(({ verdict }) => verdict === 'fail')
-    await until(async () => !(await isFit()), 'the replica is found', 15_000)
+    await until(async () => !(await isFit()), 'the replica is found')
     await expect(engine.propose(register, Buffer.from('b'), instance)).rejects.toThrow('replica')
     await replica.close()
-    await until(isFit, 'the replica is gone', 15_000)
+    await until(isFit, 'the replica is gone')
     await server.restart()
     const held = () => engine.propose(register, Buffer.from('b'), instance).catch(() => null)
-    await until(async () => (await held()) !== null, 'it answers again', 15_000)
+    await until(async () => (await held()) !== null, 'it answers again')
     expect((await held())?.toString()).toBe('a')
     // Settings that change while it runs are found by the next look.
     const admin = new Redis(server.url)

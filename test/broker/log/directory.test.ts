@@ -1,9 +1,8 @@
-import { execFile, spawn } from 'node:child_process'
 import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { promisify } from 'node:util'
 import { afterAll, describe, expect, it } from 'vitest'
+import { runChild, startChild } from '../../../bench/child-process.ts'
 import { openDirectory } from '../../../broker/log/directory.ts'
 import { readIdentity, writeIdentity } from '../../../broker/log/identity.ts'
 import { serverId } from '../../../proto/ids.ts'
@@ -33,18 +32,18 @@ describe('the lock', () => {
   it('keeps a second process out, and names the directory and the process that has it', async () => {
     const path = newPath()
     const directory = await openDirectory(path, a)
-    const { stdout } = await promisify(execFile)(process.execPath, ['--import', 'tsx', '-e', other(path, '')])
+    const { stdout } = await runChild(process.execPath, ['--import', 'tsx', '-e', other(path, '')])
     expect(stdout).toContain('EC_LOG_LOCKED')
     expect(stdout).toContain(`${path} is in use by process ${process.pid}`)
     await directory.close()
-    const { stdout: second } = await promisify(execFile)(process.execPath, ['--import', 'tsx', '-e', other(path, '')])
+    const { stdout: second } = await runChild(process.execPath, ['--import', 'tsx', '-e', other(path, '')])
     expect(second).toBe('open\n')
   })
 
   it('dies with its process', async () => {
     const path = newPath()
-    const holder = spawn(process.execPath, ['--import', 'tsx', '-e', other(path, 'setInterval(() => {}, 1000)')])
-    const output: string = await new Promise((resolve) => holder.stdout.once('data', (data) => resolve(String(data))))
+    const holder = startChild(process.execPath, ['--import', 'tsx', '-e', other(path, 'setInterval(() => {}, 1000)')])
+    const output: string = await new Promise((resolve) => holder.stdout?.once('data', (data) => resolve(String(data))))
     expect(output).toBe('open\n')
     await expect(openDirectory(path, a)).rejects.toMatchObject({ code: 'EC_LOG_LOCKED' })
     holder.kill('SIGKILL')
@@ -90,7 +89,7 @@ describe('the identity', () => {
     const path = newPath()
     await (await openDirectory(path, a)).close()
     const file = join(path, 'identity.json')
-    writeFileSync(file, readFileSync(file, 'utf8').replace('"format": 1', '"format": 2'))
+    writeFileSync(file, readFileSync(file, 'utf8').replace('"format": 2', '"format": 3'))
     await expect(openDirectory(path, a)).rejects.toMatchObject({ code: 'EC_LOG_FORMAT' })
   })
 
@@ -131,7 +130,7 @@ describe('the identity', () => {
   })
 
   it('is the old one or the new one after a power loss while it is replaced', async () => {
-    const old = { server: serverId('a'), storage: '00000000-0000-4000-8000-000000000000', seed: 7 }
+    const old = { server: serverId('a'), storage: '00000000-0000-4000-8000-000000000000', seed: 7, place: null }
     const next = { ...old, seed: 4_000_000_000 }
     for (let seed = 0; seed < 200; seed++) {
       const random = seededRandom(seed)

@@ -1,6 +1,8 @@
 import type { Files } from '../../../broker/log/files.ts'
 import type { LogOptions } from '../../../broker/log/options.ts'
+import { createReached } from '../../../broker/log/reached.ts'
 import { SegmentLog } from '../../../broker/log/segment-log.ts'
+import { parseSegmentName } from '../../../broker/log/segment-name.ts'
 import { type Found, recovered } from './conformance.ts'
 
 /** Small enough that a test meets every boundary. */
@@ -17,6 +19,15 @@ export async function openLog(files: Files, options = small): Promise<{ log: Seg
   const log = new SegmentLog(files, options)
   const found = await recovered(log)
   return { log, found }
+}
+
+/** Sets the note of how far a log reached back to nothing, as if no commit in it had ended. */
+export async function forgetReached(files: Files): Promise<void> {
+  await createReached(files, small.seed ?? 0)
+}
+
+export async function segmentNames(files: Files): Promise<string[]> {
+  return (await files.list()).filter((name) => parseSegmentName(name) !== null)
 }
 
 /** Waits until what a log does in the background is done. */

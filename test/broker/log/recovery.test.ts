@@ -5,7 +5,7 @@ import { segmentName } from '../../../broker/log/segment-name.ts'
 import { seededRandom } from '../../../sim/seeded-random.ts'
 import { CrashFiles, systemError } from '../../../sim/world/crash-files.ts'
 import { bytes, type Found } from './conformance.ts'
-import { openLog, settled, small, texts } from './open-log.ts'
+import { forgetReached, openLog, segmentNames, settled, small, texts } from './open-log.ts'
 
 /**
  * Goal: after any stop, every flushed record is found; a torn tail is cut; damage is never cut.
@@ -14,7 +14,7 @@ import { openLog, settled, small, texts } from './open-log.ts'
 
 const first = segmentName(0)
 
-/** Commits of the given records, each flushed; without marks behind the last unless `idle`. */
+/** Commits of the given records, each flushed, none acknowledged; without marks behind the last unless `idle`. */
 async function logOf(commits: string[][], idle = false): Promise<{ files: CrashFiles; found: Found[] }> {
   const files = new CrashFiles(seededRandom(7))
   const { log } = await openLog(files)
@@ -25,7 +25,9 @@ async function logOf(commits: string[][], idle = false): Promise<{ files: CrashF
   }
   if (idle) log.idle()
   await settled()
-  return { files: files.restart(), found }
+  const next = files.restart()
+  await forgetReached(next)
+  return { files: next, found }
 }
 
 describe('a torn tail', () => {
@@ -68,7 +70,7 @@ describe('a torn tail', () => {
     const stopped = files.clone()
     stopped.fault = (operation) => (operation === 'create' ? systemError('EIO') : null)
     await openLog(stopped)
-    expect(await stopped.list()).toEqual([first])
+    expect(await segmentNames(stopped)).toEqual([first])
     const { log, found: kept } = await openLog(files)
     expect(texts(kept)).toEqual(['one'])
     for (const text of ['a', 'b', 'x'].map(big)) log.append('batch', bytes(text))
@@ -99,7 +101,8 @@ describe('damage', () => {
     files.fault = (operation) => (operation === 'remove' ? systemError('EIO') : null)
     await expect(log.dropBelow(positions[4] as number)).rejects.toMatchObject({ code: 'EC_DISK_FAILED' })
     const next = files.restart()
-    const name = (await next.list()).sort().findLast((each) => Number.parseInt(each, 10) <= position) as string
+    await forgetReached(next)
+    const name = (await segmentNames(next)).sort().findLast((each) => Number.parseInt(each, 10) <= position) as string
     next.flip(name, position - Number.parseInt(name, 10) + headerBytes, 0)
     expect((await openLog(next)).found.at(-1)?.position).toBe(positions[4])
   })
@@ -159,6 +162,7 @@ describe('damage', () => {
       log.append('batch', Buffer.from(foreign.bytesOf(first).subarray(bodyAt, 600)))
       await log.flush()
       const next = files.restart()
+      await forgetReached(next)
       next.flip(first, 64, 0)
       const opening = openLog(next)
       if (seed === small.seed) await expect(opening).rejects.toMatchObject({ code: 'EC_LOG_DAMAGED' })

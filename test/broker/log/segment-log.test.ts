@@ -8,7 +8,7 @@ import { segmentName } from '../../../broker/log/segment-name.ts'
 import { seededRandom } from '../../../sim/seeded-random.ts'
 import { CrashFiles, systemError } from '../../../sim/world/crash-files.ts'
 import { bytes, describeStore } from './conformance.ts'
-import { openLog, settled, small, texts } from './open-log.ts'
+import { openLog, segmentNames, settled, small, texts } from './open-log.ts'
 
 /** Goal: order of commits, segments, the cache, failures and the reserve. Method: a simulated disk that counts and fails. */
 
@@ -32,7 +32,7 @@ describeStore('segments on the disk', () => {
     crash() {
       // The log before may still be making a segment: the next one gets a copy.
       const next = mkdtempSync(join(temporary, 'log-'))
-      for (const name of readdirSync(path)) if (name.endsWith('.log')) cpSync(join(path, name), join(next, name))
+      for (const name of readdirSync(path)) if (!name.endsWith('.new')) cpSync(join(path, name), join(next, name))
       path = next
     },
   }
@@ -70,7 +70,8 @@ describe('group commit', () => {
     }
     await Promise.all(flushes)
     expect(order).toEqual(['a', 'b', 'c', 'd'])
-    expect([files.counts.writev - writev, files.counts.datasync - datasync]).toEqual([2, 2])
+    // Beside each commit the note of how far the log reached is written.
+    expect([files.counts.writev - writev, files.counts.datasync - datasync]).toEqual([4, 2])
     gated = false
     release()
     await log.close()
@@ -129,7 +130,7 @@ describe('segments', () => {
     await log.flush()
     for (const [position, text] of written) expect(Buffer.from(await log.read(position)).toString()).toBe(text)
     await log.close()
-    const names = (await files.list()).sort()
+    const names = (await segmentNames(files)).sort()
     expect(names.length).toBeGreaterThan(60)
     expect(names.every((name, index) => name === segmentName(index * 8192))).toBe(true)
     const { found } = await openLog(files.powerLoss())
@@ -149,7 +150,7 @@ describe('segments', () => {
     const files = simulated()
     const { log } = await openLog(files)
     await settled()
-    expect((await files.list()).sort()).toEqual([segmentName(0), segmentName(8192)])
+    expect((await segmentNames(files)).sort()).toEqual([segmentName(0), segmentName(8192)])
     await log.close()
   })
 
@@ -306,7 +307,7 @@ describe('a full disk', () => {
   }
 
   it('refuses batches and staged bodies at the reserve; protocol records still go, also after a restart', async () => {
-    let files = simulated(8192 * 6)
+    let files = simulated(8192 * 6 + 64)
     const { log } = await openLog(files)
     expect(await fill(log, 'batch')).toBeGreaterThan(20)
     expect(await fill(log, 'staged')).toBe(0)
@@ -336,6 +337,63 @@ describe('a full disk', () => {
     await log.close()
   })
 
+  it('takes everything that was admitted, however much one turn brings', async () => {
+    const files = simulated(8192 * 8)
+    const { log } = await openLog(files)
+    const body = Buffer.alloc(3000)
+    for (let turn = 0; turn < 20; turn++) {
+      let admitted = 0
+      while (admitted < 50 && log.admits(body.length)) admitted++
+      for (let index = 0; index < admitted; index++) log.append(index % 2 === 0 ? 'batch' : 'staged', body)
+      log.append('protocol', Buffer.alloc(20))
+      await log.flush()
+      await settled()
+    }
+    expect(log.full).toBe(true)
+    await log.close()
+  })
+
+  it('notices space by itself, without any batch that asks for it', async () => {
+    const files = simulated(8192 * 40)
+    files.foreignBytes = 8192 * 36
+    const { log } = await openLog(files)
+    await fill(log, 'batch')
+    expect(log.full).toBe(true)
+    files.foreignBytes = 0
+    for (let tick = 0; tick < 60; tick++) log.tick()
+    await settled()
+    expect(log.admits(1000)).toBe(true)
+    await log.close()
+  })
+
+  it('keeps a part of what it has made for protocol records, where others fill the disk', async () => {
+    const files = simulated(8192 * 40)
+    const { log } = await openLog(files)
+    log.append('batch', Buffer.alloc(1000))
+    await log.flush()
+    await settled()
+    files.foreignBytes = 8192 * 40
+    await fill(log, 'batch')
+    for (let index = 0; index < 3; index++) {
+      log.append('protocol', Buffer.alloc(500))
+      await log.flush()
+    }
+    await log.close()
+  })
+
+  it('goes on with what it has while no file can be opened, and makes segments again later', async () => {
+    const files = simulated()
+    const { log } = await openLog(files)
+    files.fault = (op) => (op === 'create' ? systemError('EMFILE') : null)
+    await fill(log, 'batch')
+    expect(log.full).toBe(true)
+    files.fault = () => null
+    for (let tick = 0; tick < 60; tick++) log.tick()
+    await settled()
+    expect(log.full).toBe(false)
+    await log.close()
+  })
+
   it('keeps the reserve within a bound of its own', async () => {
     const files = simulated()
     const { log } = await openLog(files, { ...small, sizeBytesMax: 8192 * 6 })
@@ -350,6 +408,6 @@ describe('a full disk', () => {
   it('stops the log only when protocol records find no space at all', async () => {
     const files = simulated(8192 * 6)
     const { log } = await openLog(files)
-    await expect(fill(log, 'protocol')).rejects.toMatchObject({ code: 'EC_DISK_FAILED', cause: { code: 'ENOSPC' } })
+    await expect(fill(log, 'protocol')).rejects.toMatchObject({ code: 'EC_DISK_FULL', cause: { code: 'ENOSPC' } })
   })
 })

@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import type { LogOptions } from '../../../broker/log/options.ts'
+import { reachedFileName } from '../../../broker/log/reached.ts'
 import { SegmentLog } from '../../../broker/log/segment-log.ts'
 import { segmentName } from '../../../broker/log/segment-name.ts'
 import { mayLack, noteFileName, setAside } from '../../../broker/log/unflushed.ts'
@@ -89,7 +90,7 @@ for (const sync of ['interval 50', 'memory'] as const) {
       await log.close()
       expect(await files.list()).not.toContain(noteFileName)
       const next = files.powerLoss()
-      expect(await setAside(next, 'tuesday')).toBeNull()
+      expect(await setAside(next, 'tuesday', 0)).toBeNull()
       expect(texts((await open(next, sync, 'tuesday')).found)).toEqual(['x'])
     })
 
@@ -104,7 +105,7 @@ for (const sync of ['interval 50', 'memory'] as const) {
           await log.flush()
         }
         files = files.restart()
-        expect(await setAside(files, 'monday')).toBeNull()
+        expect(await setAside(files, 'monday', 0)).toBeNull()
         const { log: next, found } = await open(files, then)
         expect(texts(found)).toEqual(expected)
         expect(next.flushedTo).toBe(next.writtenTo)
@@ -122,9 +123,9 @@ for (const sync of ['interval 50', 'memory'] as const) {
       await log.flush()
       files = files.powerLoss()
       await expect(open(files, sync, 'tuesday')).rejects.toMatchObject({ code: 'EC_LOG_DAMAGED' })
-      expect(await setAside(files, 'tuesday')).toEqual({
+      expect(await setAside(files, 'tuesday', 0)).toEqual({
         sync,
-        files: [`${segmentName(0)}.lost-1`, `${segmentName(8192)}.lost-1`],
+        files: [`${segmentName(0)}.lost-1`, `${segmentName(8192)}.lost-1`, `${reachedFileName}.lost-1`],
       })
       expect((await open(files, sync, 'tuesday')).found).toEqual([])
     })
@@ -276,9 +277,9 @@ describe('an old log is set aside', () => {
         const changes = operation === 'rename' || operation === 'remove' || operation === 'flushDirectory'
         return changes && count++ >= stopAt ? systemError('EIO') : null
       }
-      await setAside(files, 'tuesday').catch(() => {})
+      await setAside(files, 'tuesday', 0).catch(() => {})
       files = files.powerLoss()
-      await setAside(files, 'wednesday')
+      await setAside(files, 'wednesday', 0)
       const names = await files.list()
       expect(names).not.toContain(noteFileName)
       expect(names.filter((name) => name.endsWith('.log'))).toEqual([])

@@ -4,15 +4,13 @@ import { describe, expect, it } from 'vitest'
 import { type Cluster, createCluster } from '../../../broker/dev/cluster.ts'
 import type { Client } from '../../../client-sdk/index.ts'
 import { text } from '../../../client-sdk/index.ts'
-import { until } from '../../regressions/filtered-cluster.ts'
-
-const patienceMs = 20_000
+import { until } from '../../until.ts'
 
 /** Kills a server, and waits until the one that the client asks believes it. */
 async function kill(cluster: Cluster, client: Client, id: string): Promise<void> {
   await cluster.kill(id)
   const isDead = async () => (await client.admin.servers()).some((one) => one.id === id && !one.alive)
-  await until(isDead, `${id} to be missed`, patienceMs)
+  await until(isDead, `${id} to be missed`)
 }
 
 describe('a new topic', () => {
@@ -27,7 +25,7 @@ describe('a new topic', () => {
     // What it began without takes part once it is back.
     await cluster.restart('d')
     const atD = async () => (await client.admin.replicas('made')).find(({ server }) => server === 'd')
-    await until(async () => (await atD())?.storedCount === 1, 'd to take part', patienceMs)
+    await until(async () => (await atD())?.storedCount === 1, 'd to take part')
   })
 
   it('takes living servers first', async () => {
@@ -93,7 +91,7 @@ describe('a lost arbiter', () => {
     // Another storage under the same id.
     await cluster.addServer('c')
     const atC = async () => (await client.admin.servers()).find(({ id }) => id === 'c')
-    await until(async () => (await atC())?.cameAfterArbiter === true, 'the new c', patienceMs)
+    await until(async () => (await atC())?.cameAfterArbiter === true, 'the new c')
     expect((await client.admin.arbiters()).map(({ id, state }) => [id, state])).toEqual([
       ['a', 'answers'],
       ['b', 'answers'],
@@ -131,9 +129,9 @@ describe('forgetting a server', () => {
       await cluster.restart(id)
     }
     const living = async () => (await client.admin.servers()).filter(({ alive }) => alive).length
-    await until(async () => (await living()) === 7, 'seven servers', patienceMs)
+    await until(async () => (await living()) === 7, 'seven servers')
     expect(await listed('h')).toBe(false)
     await cluster.restart('h')
-    await until(() => listed('h'), 'h to be back', patienceMs)
+    await until(() => listed('h'), 'h to be back')
   })
 })

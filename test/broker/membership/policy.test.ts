@@ -9,7 +9,13 @@ import { World } from '../../../sim/world/world.ts'
 
 const topic = 't'
 
-function worldOf(mode: Mode, members: readonly string[], servers: readonly string[], limits = {}) {
+function worldOf(
+  mode: Mode,
+  members: readonly string[],
+  servers: readonly string[],
+  limits = {},
+  arbiters = ['x', 'y', 'z'],
+) {
   const broken: string[] = []
   const world = new World({
     seed: 5,
@@ -18,7 +24,7 @@ function worldOf(mode: Mode, members: readonly string[], servers: readonly strin
     limits: { recoveryReplaceTicks: 15, maskingReplaceTicks: 300, ...limits },
   })
   watchRules(world, (text) => broken.push(text))
-  world.bootstrap([...servers], ['x', 'y', 'z'])
+  world.bootstrap([...servers], arbiters)
   world.client('admin').create(topic, { mode, members: [...members] })
   world.tick(30)
   const check = () => {
@@ -78,6 +84,46 @@ describe('in fault-recovery mode', () => {
     bounded.world.tick(50)
     expect(bounded.world.client('p').add(topic, 'b').over || bounded.world.tick(5) === undefined).toBe(true)
     bounded.check()
+  })
+
+  it('never leaves a topic of two to one server: it waits for a spare', () => {
+    const { world, check } = worldOf('fault-recovery', ['x', 'y'], ['x', 'y'], {}, ['x'])
+    world.server('y').kill()
+    const stuck = world.client('p').add(topic, 'a')
+    world.tick(2000)
+    expect(served(world)).toBe('1:xy')
+    expect(stuck.over).toBe(false)
+    world.server('y').start()
+    world.tick(100)
+    expect(served(world)).toBe('1:xy')
+    expect(stuck.over).toBe(true)
+    check()
+  })
+
+  it('takes a member that came back with an empty disk for a spare in its own place', () => {
+    const { world, check } = worldOf('fault-recovery', ['a', 'b'], ['a', 'b', 'x', 'y', 'z'])
+    world.server('b').loseDisk()
+    world.server('b').start()
+    world.tick(400)
+    expect(served(world)).toBe('2:ab')
+    const last = world.client('p').add(topic, 'after')
+    world.tick(20)
+    expect(last.over).toBe(true)
+    check()
+  })
+
+  it('replaces a member that dies before its epoch begins, also where this server still waits for that', () => {
+    const { world, check } = worldOf('fault-recovery', ['a', 'b'], ['a', 'b', 'c', 'x', 'y', 'z'])
+    world.network.addRule('drop', { kinds: ['decided'], to: ['c'] })
+    world.client('p').reconfigure(topic, { by: ['a'], changeId: 'm', epoch: 0, members: ['a', 'c'] })
+    world.tick(10)
+    expect(served(world)).toBe('2:ac')
+    world.server('c').kill()
+    const stuck = world.client('p').add(topic, 'a')
+    world.tick(150)
+    expect(served(world)).toMatch(/^3:a[bxyz]$/)
+    expect(stuck.over).toBe(true)
+    check()
   })
 
   it('leaves a member alone whose connection broke and came back', () => {

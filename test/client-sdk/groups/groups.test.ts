@@ -191,7 +191,7 @@ describe('a group', () => {
     }
     await publishAll(topic, 0, 60)
     await until(() => seen.length > 10)
-    // Who joined first leads.
+    // The first member leads.
     await clients[0]?.close()
     await publishAll(topic, 60, 100)
     await until(() => new Set(seen).size === 100)
@@ -214,6 +214,61 @@ describe('a group', () => {
     await stream.return()
   })
 
+  it.each(['drain', 'close', 'return'])(
+    'gives back at once what a member held that ends by %s, whatever its lease',
+    async (how) => {
+      await using cluster = await createCluster()
+      const topic = (await cluster.connect()).topic('t', { codec: text() })
+      await publishAll(topic, 0, 5)
+      const client = await cluster.connect()
+      const limits = { ack: 'explicit', leaseMs: 600_000 } as const
+      const ending = client.topic('t', { codec: text() }).group('g', { ...limits, from: 'start' })
+      const held = (await ending.next()).value as GroupMessage<string>
+      const acknowledged = held.ack()
+      if (how === 'return') await ending.return()
+      else await client[how as 'drain' | 'close']()
+      // The answer that was on its way is agreed.
+      await acknowledged
+      const seen: GroupMessage<string>[] = []
+      for await (const message of topic.group('g', limits)) {
+        seen.push(message)
+        if (seen.length === 4) break
+      }
+      // They only waited in the buffer of the one that ended.
+      expect(seen.map(({ value, deliveries }) => [value, deliveries])).toEqual([1, 2, 3, 4].map((at) => [`${at}`, 1]))
+    },
+  )
+
+  it('ends within seconds while no server answers, and does not say that another has its messages', async () => {
+    await using cluster = await createCluster()
+    const topic = (await cluster.connect()).topic('t', { codec: text() })
+    await topic.publish('1')
+    const stream = topic.group('g', { from: 'start', ack: 'explicit', leaseMs: 600_000 })
+    const held = (await stream.next()).value as GroupMessage<string>
+    for (const id of cluster.servers) await cluster.kill(id)
+    const acknowledged = held.ack()
+    acknowledged.catch(() => {})
+    await stream.return()
+    await expect(acknowledged).rejects.toMatchObject({ code: 'EC_OUTCOME_UNKNOWN' })
+  })
+
+  it('puts aside a message as large as any can be, and says where it was', async () => {
+    await using cluster = await createCluster()
+    const client = await cluster.connect()
+    const topic = client.topic('t')
+    await topic.publish(new Uint8Array(1024 * 1024 - 5), { key: 'abc' })
+    const stream = topic.group('g', { from: 'start', ack: 'explicit', deliveriesMax: 1, deadLetter: 't.dead' })
+    const refused = (async () => {
+      for await (const message of stream) await message.nak()
+    })()
+    for await (const dead of client.topic('t.dead').subscribe({ from: 'start' })) {
+      expect([dead.payload.length, dead.key, dead.headers['dead-letter-path']]).toEqual([1024 * 1024 - 5, 'abc', 't'])
+      break
+    }
+    await stream.return()
+    await refused
+  })
+
   it('refuses what makes no sense', async () => {
     await using cluster = await createCluster()
     const topic = (await cluster.connect()).topic('t')
@@ -221,7 +276,12 @@ describe('a group', () => {
     expect(() => topic.group('g', { maxPending: 0 })).toThrow('maxPending')
     expect(() => topic.group('g', { leaseMs: 1 })).toThrow('leaseMs')
     expect(() => topic.group('g', { deliveriesMax: 2 })).toThrow('go together')
+    const dead = (deadLetter: string) => () => topic.group('g', { deliveriesMax: 2, deadLetter })
+    expect(dead('t')).toThrow('cannot go to t itself')
+    expect(dead('$group.t.g')).toThrow('belongs to another topic')
+    expect(dead('$reply.t')).toThrow('belongs to another topic')
+    expect(dead('t.*')).toThrow('dot-separated')
     expect(() => topic.group('g', { ack: 'never' as 'auto' })).toThrow('ack')
-    expect(() => topic.group('g', { from: { time: Number.NaN } })).toThrow('place to begin')
+    expect(() => topic.group('g', { from: { time: Number.NaN } })).toThrow('is not a time')
   })
 })

@@ -1,22 +1,21 @@
 /**
  * A group of real machines over a modelled log: epochs that end by one of several changes, each with a closing set that holds
- * whatever anybody was given and perhaps more; publishers in order, readers that see them interleaved as it comes.
+ * all that any reader was given and perhaps more; publishers in order, readers that see them interleaved as it comes.
  */
 import { expect } from 'vitest'
 import type { Item } from '../../../client-sdk/groups/hand-out.ts'
-import type { LogMessage, Wish } from '../../../client-sdk/groups/messages.ts'
+import type { LogMessage, Run, Wish } from '../../../client-sdk/groups/messages.ts'
 import { GroupNode, type NodeEffect } from '../../../client-sdk/groups/node.ts'
 import { GroupState } from '../../../client-sdk/groups/state.ts'
 import { type Epoch, epoch, nextEpoch, publisherId } from '../../../proto/ids.ts'
 import type { Random } from '../../../proto/machine/ports.ts'
 
-export const leaseMs = 1_000
 const publishers = [publisherId('00000000000000aa'), publisherId('00000000000000bb')]
 
 interface LogEpoch {
   readonly changeId: string
   /** By writer: everything that it sent, and how much of that is durable. */
-  readonly sent: Map<number, LogMessage[]>
+  readonly sent: Map<number, string[]>
   readonly durable: Map<number, number>
   isClosed: boolean
 }
@@ -26,25 +25,39 @@ interface Work {
   readonly member: string
 }
 
+/** The message that a member has said it begins, in a group with a limit of deliveries. */
+interface Beginning extends Work {
+  readonly number: number
+}
+
 export class ModelMember {
   readonly node: GroupNode
+  /** Where its clock begins: those of two processes have nothing to do with each other. */
+  readonly clockMs: number
   isAlive = true
+  isLeaving = false
   pausedUntilMs = 0
   at = 0
   readonly read = new Map<number, number>()
   /** Granted and not begun; begun and not answered. */
   queue: Item[] = []
   busy: Work[] = []
+  beginning: Beginning | null = null
   feedsFrom: Epoch | null = null
   fed = new Map<string, string>()
 
-  constructor(node: GroupNode) {
+  constructor(node: GroupNode, clockMs: number) {
     this.node = node
+    this.clockMs = clockMs
   }
 }
 
 export interface ModelOptions {
+  readonly leaseMs?: number
+  readonly capacity?: number
   readonly deliveriesMax?: number
+  /** Whether a message ends the process that begins it. */
+  readonly isPoison?: (id: string) => boolean
   readonly nakPercent?: number
   readonly rollBytes?: number
 }
@@ -53,10 +66,19 @@ export class GroupModel {
   readonly members: ModelMember[] = []
   /** Given to a reader at least once. */
   readonly begun = new Set<string>()
-  /** Who began to work on a message last, and has not given it back. */
+  /** The member that began a message last and has not given it back. */
   readonly workers = new Map<string, { member: ModelMember; id: string }>()
   readonly published = new Set<string>()
+  /** How often each was given to a reader. */
+  readonly handed = new Map<string, number>()
+  readonly putAside = new Set<string>()
+  readonly #handedMs = new Map<string, number>()
+  /** How often a member said that it begins it: it may have ended before its reader had it. */
+  readonly #asked = new Map<string, number>()
+  /** Whether readers answer what they were given. */
+  isAnswering = true
   nowMs = 0
+  readonly leaseMs: number
   readonly #log: LogEpoch[] = [newEpoch('create-1')]
   readonly #topic: { ends: Map<string, number>; closed: boolean }[] = [{ ends: new Map(), closed: false }]
   #claims: { readonly by: ModelMember; readonly epoch: Epoch; readonly changeId: string }[] = []
@@ -68,33 +90,63 @@ export class GroupModel {
   constructor(random: Random, options: ModelOptions = {}) {
     this.#random = random
     this.#options = options
+    this.leaseMs = options.leaseMs ?? 1_000
+  }
+
+  get #isLimited(): boolean {
+    return (this.#options.deliveriesMax ?? 0) > 0
   }
 
   get epochs(): number {
     return this.#log.length
   }
 
-  /** A process comes up and reads the log from the last epoch that has a snapshot. */
-  join(): void {
+  /** A process comes up and reads the log from the last epoch that has a snapshot. @returns its place */
+  join(): number {
     const settings = { deliveriesMax: this.#options.deliveriesMax ?? 0, deadLetter: '' }
     const start = { epoch: epoch(1), seen: [] }
-    const join: Extract<Wish, { kind: 'join' }> = { kind: 'join', capacity: 4, leaseMs, settings, start }
-    const rollBytes = this.#options.rollBytes ?? 2_000
+    const { leaseMs } = this
+    const capacity = this.#options.capacity ?? 4
+    const join: Extract<Wish, { kind: 'join' }> = { kind: 'join', capacity, leaseMs, settings, start }
+    const rollBytes = this.#options.rollBytes ?? 4_000
     const newId = () => `m${++this.#ids}`
-    const member = new ModelMember(new GroupNode({ leaseMs, join, rollBytes, newId }))
+    const node = new GroupNode({ leaseMs, join, rollBytes, newId })
+    const member = new ModelMember(node, this.#random.below(2) * this.#random.below(10 * 3_600_000))
     this.members.push(member)
     let at = this.#log.length - 1
     while (at > 0 && !this.#hasSnapshot(at)) at--
     member.at = at
     const state = this.#hasSnapshot(at) ? null : new GroupState()
-    this.#turn(member, (out) => member.node.begin(epoch(at + 1), this.#log[at]?.changeId ?? '', state, this.nowMs, out))
+    this.#turn(member, (out) =>
+      member.node.begin(epoch(at + 1), this.#log[at]?.changeId ?? '', state, this.#now(member), out),
+    )
+    return this.members.length - 1
   }
 
   crash(index: number): void {
     const member = this.members[index]
-    if (member === undefined) return
+    if (member !== undefined) this.#end(member)
+  }
+
+  /** It leaves properly: what it has not answered is given back. */
+  leave(index: number): void {
+    const member = this.members[index]
+    if (member === undefined || !member.isAlive || member.isLeaving) return
+    member.isLeaving = true
+    const unread = member.beginning === null ? [] : [runOf(member.beginning.item)]
+    for (const { item, member: id } of member.busy) if (id === member.node.member) this.workers.delete(item.id)
+    member.busy = []
+    this.#turn(member, (out) => member.node.leave(unread, this.#now(member), out))
+  }
+
+  #end(member: ModelMember): void {
     member.isAlive = false
     member.feedsFrom = null
+  }
+
+  /** Time as this member's own clock shows it. */
+  #now(member: ModelMember): number {
+    return this.nowMs + member.clockMs
   }
 
   pause(index: number, ms: number): void {
@@ -102,7 +154,7 @@ export class GroupModel {
     if (member !== undefined) member.pausedUntilMs = this.nowMs + ms
   }
 
-  /** The topic's own epoch ends, or somebody else changes the servers of the log. */
+  /** The topic's own epoch ends, or an operator changes the servers of the log. */
   endTopicEpoch(): void {
     const last = this.#topic.at(-1)
     if (last !== undefined) last.closed = true
@@ -132,13 +184,31 @@ export class GroupModel {
     }
   }
 
-  /** Messages that somebody began and that are done by the state of every living member. */
+  /** Messages that were begun or put aside, and that are done by the state of every living member. */
   doneCount(): number {
-    let done = [...this.begun]
+    let done = [...new Set([...this.begun, ...this.putAside])]
     for (const { isAlive, node } of this.members) {
       if (isAlive) done = node.state?.isStarted ? doneBy(node.state, done) : []
     }
     return done.length
+  }
+
+  /** How often members said that they begin it. */
+  askedFor(id: string): number {
+    return this.#asked.get(id) ?? 0
+  }
+
+  /** Whether a reader was given it after that moment. */
+  handedSince(id: string, ms: number): boolean {
+    return (this.#handedMs.get(id) ?? -1) > ms
+  }
+
+  /** No server answers for so long: nothing becomes durable, members and their clocks go on. */
+  silence(ms: number): void {
+    for (const endMs = this.nowMs + ms; this.nowMs < endMs; ) {
+      this.nowMs += 20
+      for (const member of this.members) if (member.isAlive) this.#tick(member)
+    }
   }
 
   /** One thing happens at one place. */
@@ -150,65 +220,75 @@ export class GroupModel {
     else if (what === 2) this.#decide()
     else if (member?.isAlive && member.pausedUntilMs <= this.nowMs) {
       if (what <= 4) this.deliver(member)
-      else if (what === 5) this.#turn(member, (out) => member.node.tick(this.nowMs, this.nowMs, out))
+      else if (what === 5) this.#tick(member)
       else if (what === 6) this.#feed(member)
       else this.#work(member)
     }
   }
 
-  /** Everything happens, in turn, until nothing is left to do. */
-  finish(isOver: () => boolean): boolean {
-    for (let round = 0; round < 3_000; round++) {
+  /** Everything happens, in turn, until nothing is left to do, or so many milliseconds are over. */
+  finish(isOver: () => boolean, ms = 60_000): boolean {
+    for (const endMs = this.nowMs + ms; this.nowMs < endMs; ) {
       if (isOver()) return true
-      this.nowMs += 20
+      this.nowMs += 40
       this.#persist(true)
       this.#decide()
       for (const member of this.members) {
         if (!member.isAlive || member.pausedUntilMs > this.nowMs) continue
-        for (let turn = 0; turn < 20; turn++) this.deliver(member)
-        this.#turn(member, (out) => member.node.tick(this.nowMs, this.nowMs, out))
+        for (let turn = 0; turn < 20 && this.deliver(member); turn++);
+        this.#tick(member)
         this.#feed(member)
-        for (let turn = 0; turn < 8; turn++) this.#work(member)
+        for (let turn = 0; turn < 8 && member.isAlive; turn++) this.#work(member)
       }
     }
-    return false
+    return isOver()
   }
 
-  deliver(member: ModelMember): void {
+  /** @returns whether there was something to read */
+  deliver(member: ModelMember): boolean {
     const at = this.#log[member.at]
-    if (at === undefined) return
+    if (at === undefined) return false
     const ready = [...at.sent.keys()].filter((writer) => (member.read.get(writer) ?? 0) < (at.durable.get(writer) ?? 0))
     const writer = ready[this.#random.below(Math.max(1, ready.length))]
     if (writer !== undefined) {
       const index = member.read.get(writer) ?? 0
       member.read.set(writer, index + 1)
-      const message = at.sent.get(writer)?.[index]
-      if (message === undefined) return
-      const read = JSON.parse(JSON.stringify(message)) as LogMessage
-      this.#turn(member, (out) => member.node.message(read, JSON.stringify(message).length, this.nowMs, out))
+      const text = at.sent.get(writer)?.[index]
+      if (text === undefined) return false
+      const read = JSON.parse(text) as LogMessage
+      this.#turn(member, (out) => member.node.message(read, text.length, this.#now(member), out))
       this.#compare(member, read)
-    } else if (at.isClosed) {
+      if (member.node.hasLeft) this.#end(member)
+      return true
+    }
+    if (at.isClosed) {
       member.at++
       member.read.clear()
       const changeId = this.#log[member.at]?.changeId ?? ''
-      this.#turn(member, (out) => member.node.ended(epoch(member.at + 1), changeId, this.nowMs, out))
+      this.#turn(member, (out) => member.node.ended(epoch(member.at + 1), changeId, this.#now(member), out))
+      return true
     }
+    return false
   }
 
-  /** Whoever applied the same record is in the same state. */
+  #tick(member: ModelMember): void {
+    this.#turn(member, (out) => member.node.tick(this.#now(member), out))
+  }
+
+  /** Members that applied the same record are in the same state. */
   #compare(member: ModelMember, message: LogMessage): void {
     if (message.kind !== 'record' || message.claim !== this.#log[member.at]?.changeId) return
     const key = `${member.at} ${message.index}`
     const state = JSON.stringify(member.node.state?.snapshot())
     const known = this.#states.get(key)
     if (known === undefined) this.#states.set(key, state)
-    else expect(state).toBe(known)
+    else if (state !== known) expect(state).toBe(known)
   }
 
   #hasSnapshot(at: number): boolean {
     const of = this.#log[at]
     for (const [writer, sent] of of?.sent ?? []) {
-      const durable = sent.slice(0, of?.durable.get(writer) ?? 0)
+      const durable = sent.slice(0, of?.durable.get(writer) ?? 0).map((text) => JSON.parse(text) as LogMessage)
       if (durable.some((one) => one.kind === 'record' && one.index === 0 && one.claim === of?.changeId)) return true
     }
     return false
@@ -222,13 +302,13 @@ export class GroupModel {
     }
   }
 
-  /** A change that somebody asked for is made, or fails because another one was. */
+  /** A change that a member asked for is made, or fails because another one was. */
   #decide(): void {
     const [claim, ...rest] = this.#claims
     this.#claims = rest
     if (claim === undefined) return
     if (claim.epoch === this.#log.length) this.endLogEpoch(claim.changeId)
-    else if (claim.by.isAlive) claim.by.node.claimFailed(claim.changeId, this.nowMs)
+    else if (claim.by.isAlive) claim.by.node.claimFailed(claim.changeId, this.#now(claim.by))
   }
 
   #feed(member: ModelMember): void {
@@ -245,40 +325,70 @@ export class GroupModel {
   /** The reader of this member takes the next message, or is done with one. */
   #work(member: ModelMember): void {
     const { node } = member
-    if (member.busy.length > 0 && this.#random.below(2) === 0) {
+    if (this.isAnswering && member.busy.length > 0 && this.#random.below(2) === 0) {
       const [work] = member.busy.splice(0, 1)
-      if (work === undefined || work.member !== node.member) return
-      const { epoch: of, publisher, sequence: number } = work.item
-      const runs = [{ epoch: of, publisher, first: number, last: number }]
-      const isNak = !work.item.isDead && this.#random.below(100) < (this.#options.nakPercent ?? 0)
-      if (isNak) this.workers.delete(work.item.id)
-      this.#turn(member, (out) => {
-        if (isNak) node.nak(runs, this.#random.below(200), this.nowMs, out)
-        else node.ack(runs, this.nowMs, out)
-      })
+      if (work !== undefined && work.member === node.member) this.#answer(member, work.item)
       return
     }
-    if (!node.isSure(this.nowMs)) return
+    if (member.isLeaving || member.beginning !== null || !node.isSure(this.#now(member))) return
     const item = member.queue.shift()
     if (item === undefined) return
-    this.begun.add(item.id)
-    this.#checkAlone(member, item)
-    this.workers.set(item.id, { member, id: node.member })
-    member.busy.push({ item: { ...item }, member: node.member })
+    const work = { item, member: node.member }
+    if (item.isDead) {
+      this.putAside.add(item.id)
+      this.#begin(member, work)
+      return
+    }
+    this.#asked.set(item.id, (this.#asked.get(item.id) ?? 0) + 1)
+    if (!this.#isLimited) {
+      this.#turn(member, (out) => node.work([], [runOf(item)], this.#now(member), out))
+      this.#begin(member, work)
+    } else {
+      this.#turn(member, (out) => {
+        member.beginning = { ...work, number: node.work([], [runOf(item)], this.#now(member), out) }
+      })
+    }
   }
 
-  /** Whoever had it before gave it back, died, or knows by its own clock that it may have been taken for dead. */
+  #answer(member: ModelMember, item: Item): void {
+    const { node } = member
+    const isNak = !item.isDead && this.#random.below(100) < (this.#options.nakPercent ?? 0)
+    if (isNak) this.workers.delete(item.id)
+    this.#turn(member, (out) => {
+      if (isNak) node.nak([runOf(item)], this.#random.below(200), this.#now(member), out)
+      else node.work([runOf(item)], [], this.#now(member), out)
+    })
+  }
+
+  #begin(member: ModelMember, { item, member: id }: Work): void {
+    this.#checkAlone(member, item)
+    this.workers.set(item.id, { member, id })
+    member.busy.push({ item: { ...item }, member: id })
+    if (item.isDead) return
+    const before = this.handed.get(item.id) ?? 0
+    // A message that waited in a buffer was not delivered; where deliveries are limited, none is missed.
+    const asked = this.#asked.get(item.id) ?? 0
+    const least = this.#isLimited ? before : 0
+    const isRight = item.deliveries >= least && item.deliveries < asked
+    if (!isRight) expect.fail(`${item.deliveries} deliveries of ${item.id} were counted: ${before} happened`)
+    this.begun.add(item.id)
+    this.handed.set(item.id, before + 1)
+    this.#handedMs.set(item.id, this.nowMs)
+    if (this.#options.isPoison?.(item.id) === true) this.#end(member)
+  }
+
+  /** The member that had it before gave it back, died, or knows by its own clock that it may have been taken for dead. */
   #checkAlone(member: ModelMember, item: Item): void {
     const before = this.workers.get(item.id)
     if (before === undefined || before.id === member.node.member || !before.member.isAlive) return
-    const isStill = before.member.node.member === before.id && before.member.node.isSure(this.nowMs)
-    expect(isStill, `${item.id} is worked on by ${before.id} and ${member.node.member}`).toBe(false)
+    const isStill = before.member.node.member === before.id && before.member.node.isSure(this.#now(before.member))
+    if (isStill) expect.fail(`${item.id} is worked on by ${before.id} and ${member.node.member}`)
   }
 
   #turn(member: ModelMember, run: (out: NodeEffect[]) => void): void {
     const out: NodeEffect[] = []
     run(out)
-    member.node.settle(this.nowMs, out)
+    member.node.settle(this.#now(member), out)
     for (const effect of out) this.#perform(member, effect)
   }
 
@@ -290,7 +400,9 @@ export class GroupModel {
         const isAhead = this.#random.below(2) === 0
         const at = this.#log[isAhead ? this.#log.length - 1 : member.at]
         if (at === undefined || at.isClosed) return
-        at.sent.set(writer, [...(at.sent.get(writer) ?? []), effect.message])
+        const sent = at.sent.get(writer)
+        if (sent === undefined) at.sent.set(writer, [JSON.stringify(effect.message)])
+        else sent.push(JSON.stringify(effect.message))
         return
       }
       case 'claim':
@@ -302,14 +414,25 @@ export class GroupModel {
       case 'expired':
         member.queue = []
         member.busy = []
+        member.beginning = null
         return
       case 'feed':
         member.feedsFrom = effect.from
         return
-      case 'answered':
+      case 'answered': {
+        const { beginning } = member
+        if (beginning?.number !== effect.number) return
+        member.beginning = null
+        // A reader that leaves is not given it after all.
+        if (!member.isLeaving && effect.refused.length === 0) this.#begin(member, beginning)
         return
+      }
     }
   }
+}
+
+function runOf({ epoch: of, publisher, sequence: number }: Item): Run {
+  return { epoch: of, publisher, first: number, last: number }
 }
 
 function newEpoch(changeId: string): LogEpoch {

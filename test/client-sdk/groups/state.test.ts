@@ -3,6 +3,7 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { Leading } from '../../../client-sdk/groups/leading.ts'
+import { LogTime } from '../../../client-sdk/groups/log-time.ts'
 import {
   decodeLogMessage,
   type Entry,
@@ -20,6 +21,8 @@ const capacity = 3
 const settings = { deliveriesMax: 3, deadLetter: 'd' }
 const join: Wish = { kind: 'join', capacity, leaseMs: 1_000, settings, start: { epoch: one, seen: [] } }
 const run = (first: number, last = first): Run => ({ epoch: one, publisher: p, first, last })
+const done = (...runs: Run[]): Wish => ({ kind: 'work', done: runs, begun: [] })
+const begun = (...runs: Run[]): Wish => ({ kind: 'work', done: [], begun: runs })
 const id = (number: number) => `1-${p}-${number}`
 
 /** Numbers each member's wishes as they go. */
@@ -58,7 +61,7 @@ describe('the state of a group', () => {
         const records = new Records()
         const { state } = records
         const holders = new Map<string, string>()
-        const done = new Set<string>()
+        const finished = new Set<string>()
         const ids: string[] = []
         let end = 0
         for (const [at, what] of steps.entries()) {
@@ -75,22 +78,22 @@ describe('the state of a group', () => {
             entry = { kind: 'stored', epoch: one, ends: [[p, what.end]], closed: false }
           } else {
             const runs = [run(what.first, what.first + what.length)]
-            entry = records.wish(names, what.kind === 'ack' ? { kind: 'ack', runs } : { kind: 'nak', runs, delayMs: 0 })
+            entry = records.wish(names, what.kind === 'ack' ? done(...runs) : { kind: 'nak', runs, delayMs: 0 })
             const isMember = state.appliedOf(names) !== null
             for (let number = what.first; number <= what.first + what.length; number++) {
               if (!isMember || !held.includes(id(number))) continue
               holders.delete(id(number))
-              if (what.kind === 'ack') done.add(id(number))
+              if (what.kind === 'ack') finished.add(id(number))
             }
           }
           if (what.kind === 'leave' || what.kind === 'expire') for (const message of held) holders.delete(message)
           const copy = GroupState.restore(JSON.parse(JSON.stringify(state.snapshot())))
           const { granted } = records.apply(at, entry)
           for (const item of granted) {
-            expect(holders.has(item.id) || done.has(item.id)).toBe(false)
+            expect(holders.has(item.id) || finished.has(item.id)).toBe(false)
             holders.set(item.id, item.holder ?? '')
           }
-          // What was agreed before is all that counts.
+          // Nothing counts but what was agreed before.
           copy.apply({ timeMs: at, entries: [entry] })
           expect(copy.snapshot()).toEqual(state.snapshot())
           for (const member of state.memberIds()) {
@@ -98,7 +101,7 @@ describe('the state of a group', () => {
             expect(count).toBeLessThanOrEqual(capacity)
           }
           for (const [message, item] of state.items) expect(item.holder).toBe(holders.get(message) ?? null)
-          expect(state.pendingCount()).toBe(end - done.size - holders.size)
+          expect(state.pendingCount()).toBe(end - finished.size - holders.size)
         }
       }),
       { numRuns: 300 },
@@ -110,7 +113,7 @@ describe('the state of a group', () => {
     records.apply(0, records.wish('a', join), records.wish('b', join))
     records.apply(0, { kind: 'stored', epoch: one, ends: [[p, 4]], closed: false })
     expect([...records.state.items.values()].map((item) => item.holder)).toEqual(['a', 'a', 'b', 'b'])
-    const ack = records.wish('b', { kind: 'ack', runs: [run(1, 3)] })
+    const ack = records.wish('b', done(run(1, 3)))
     expect(records.apply(1, ack).refused).toEqual([{ member: 'b', number: 2, ids: [id(1), id(2)] }])
     expect(records.apply(1, ack).refused).toEqual([])
     expect([...records.state.items.keys()]).toEqual([id(1), id(2), id(4)])
@@ -124,11 +127,36 @@ describe('the state of a group', () => {
     expect(records.apply(10, nak()).granted).toEqual([])
     expect([records.state.isDue(109), records.state.isDue(110)]).toEqual([false, true])
     expect(records.apply(109).granted).toEqual([])
-    expect(records.apply(110).granted).toMatchObject([{ deliveries: 2, isDead: false }])
+    expect(records.apply(110).granted).toMatchObject([{ deliveries: 1, isDead: false }])
     records.apply(110, nak())
-    expect(records.apply(300).granted).toMatchObject([{ deliveries: 3, isDead: false }])
+    expect(records.apply(300).granted).toMatchObject([{ deliveries: 2, isDead: false }])
     records.apply(300, nak())
     expect(records.apply(400).granted).toMatchObject([{ deliveries: 3, isDead: true }])
+  })
+
+  it('counts as delivered what a member handed to its reader, once, and nothing that waited in its buffer', () => {
+    const records = new Records()
+    const counts = () => [...records.state.items.values()].map((item) => [item.deliveries, item.isDead])
+    for (let round = 1; round <= 3; round++) {
+      const member = `m${round}`
+      records.apply(0, records.wish(member, join))
+      if (round === 1) records.apply(0, { kind: 'stored', epoch: one, ends: [[p, 3]], closed: false })
+      records.apply(0, records.wish(member, begun(run(1))), records.wish(member, begun(run(1))))
+      records.apply(0, { kind: 'expire', member })
+      expect(counts()).toEqual([
+        [round, round === 3],
+        [0, false],
+        [0, false],
+      ])
+    }
+    // It says that it puts the dead one aside, and leaves before its reader has the second.
+    records.apply(0, records.wish('m4', join), records.wish('m4', begun(run(1, 2))))
+    records.apply(0, records.wish('m4', { kind: 'leave', unread: [run(2, 3)] }))
+    expect(counts()).toEqual([
+      [3, true],
+      [0, false],
+      [0, false],
+    ])
   })
 
   it('hands out an epoch whole before the next, and forgets it when it is done', () => {
@@ -139,7 +167,7 @@ describe('the state of a group', () => {
     records.apply(0, { kind: 'stored', epoch: two, ends: [[p, 1]], closed: false })
     expect([...records.state.items.keys()]).toEqual([id(1), id(2), `2-${p}-1`])
     expect([records.state.firstEpoch, records.state.feedingEpoch]).toEqual([1, 2])
-    records.apply(0, records.wish('a', { kind: 'ack', runs: [run(1, 2)] }))
+    records.apply(0, records.wish('a', done(run(1, 2))))
     expect(records.state.firstEpoch).toBe(2)
     records.apply(0, { kind: 'gap', to: epoch(5) })
     expect([records.state.firstEpoch, records.state.items.size]).toEqual([5, 0])
@@ -147,19 +175,65 @@ describe('the state of a group', () => {
 })
 
 describe('a leader', () => {
-  it('takes the silent for dead, but not those whom it did not hear because it stood still itself', () => {
-    const records = new Records()
-    records.apply(0, records.wish('a', join), records.wish('b', join))
-    const leading = new Leading('group-x', 'a', new Map([['b', 0]]), 0)
-    const expired = (nowMs: number) => {
-      leading.tick(records.state, nowMs, nowMs, 1_000)
-      return leading.records(records.state, nowMs).flatMap((record) => record.entries)
+  const leaseMs = 1_000
+
+  /** A group of the leader `a` and of `b`. */
+  class Led {
+    readonly records = new Records()
+    readonly time = new LogTime(0)
+    readonly leading = new Leading('group-x', 'a')
+    nowMs = 0
+
+    constructor() {
+      this.records.apply(0, this.records.wish('a', join), this.records.wish('b', join))
     }
-    expect(expired(400)).toEqual([])
-    expect(expired(30_000)).toEqual([])
-    for (let nowMs = 30_100; nowMs <= 31_000; nowMs += 100) expect(expired(nowMs)).toEqual([])
-    expect(expired(31_100)).toEqual([{ kind: 'expire', member: 'b' }])
-    expect(expired(31_200)).toEqual([])
+
+    /** @returns ids of members that are taken for dead */
+    tick(toMs: number, isRead = true): string[] {
+      this.nowMs = toMs
+      const { state } = this.records
+      this.leading.tick(state, toMs, this.time.advance(toMs, state))
+      const written = this.leading.records(state, toMs, this.time.advance(toMs, state))
+      for (const record of isRead ? written : []) {
+        this.time.read(record.timeMs, true, toMs)
+        state.apply(record)
+      }
+      return written.flatMap(({ entries }) =>
+        entries.flatMap((entry) => (entry.kind === 'expire' ? [entry.member] : [])),
+      )
+    }
+  }
+
+  it('takes the silent for dead after their lease', () => {
+    const led = new Led()
+    for (let nowMs = 50; nowMs <= leaseMs; nowMs += 50) expect(led.tick(nowMs)).toEqual([])
+    expect(led.tick(leaseMs + 50)).toEqual(['b'])
+    expect(led.tick(leaseMs + 100)).toEqual([])
+  })
+
+  it('does not count while it stands still, nor while the log does not answer', () => {
+    const led = new Led()
+    led.tick(50)
+    expect(led.tick(60_000)).toEqual([])
+    for (let nowMs = 60_050; nowMs < 120_000; nowMs += 50) expect(led.tick(nowMs, false)).toEqual([])
+    // The other one is heard at last, and has its whole lease again.
+    led.leading.wish(
+      { kind: 'wish', member: 'b', number: 2, wish: { kind: 'alive' } },
+      led.records.state,
+      led.time.advance(120_000, led.records.state),
+    )
+    for (let nowMs = 120_050; nowMs <= 121_000; nowMs += 50) expect(led.tick(nowMs)).toEqual([])
+  })
+
+  it('goes on counting where the one before stopped', () => {
+    const led = new Led()
+    for (let nowMs = 50; nowMs <= 600; nowMs += 50) led.tick(nowMs)
+    const { state } = led.records
+    const next = new LogTime(5_000)
+    next.read(state.timeMs, false, 5_000)
+    expect(next.advance(5_100, state)).toBe(state.timeMs + 100)
+    // No further than a quarter of the shortest lease past what stands in the log.
+    expect(next.advance(9_000, state)).toBe(state.timeMs + leaseMs / 4)
   })
 })
 

@@ -2,10 +2,11 @@
 // acknowledgements by hand.
 import { crc32 } from 'node:zlib'
 import { expect, it } from 'vitest'
+import { FullServers } from '../../../client-sdk/full-servers.ts'
 import { addLimits, EpochWindow } from '../../../client-sdk/operations/epoch-window.ts'
 import { OutgoingDraft } from '../../../client-sdk/operations/outgoing.ts'
 import { One } from '../../../client-sdk/operations/waiters.ts'
-import type { Configuration } from '../../../proto/configuration.ts'
+import type { Configuration, Member } from '../../../proto/configuration.ts'
 import { address, epoch, publisherId, serverId, serverName, topicName } from '../../../proto/ids.ts'
 import type { Effect } from '../../../proto/machine/contract.ts'
 import type { Sync } from '../../../proto/sync.ts'
@@ -24,7 +25,8 @@ function configuration(mode: 'fault-masking' | 'fault-recovery'): Configuration 
 /** What a message's result says after these members have acknowledged it, in this order. */
 async function syncAfter(mode: 'fault-masking' | 'fault-recovery', acks: readonly [number, Sync][]): Promise<unknown> {
   const of = configuration(mode)
-  const window = new EpochWindow(of, publisher, { addressOf: (member) => member.address }, addLimits)
+  const servers = { addressOf: (member: Member) => member.address, isUp: () => true, full: new FullServers() }
+  const window = new EpochWindow(of, publisher, servers, addLimits)
   const draft = new OutgoingDraft()
   draft.add(Buffer.from('x'))
   const result = new Promise((resolve, reject) => draft.wait(new One(resolve, reject, false)))

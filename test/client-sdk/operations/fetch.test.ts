@@ -24,6 +24,7 @@ function fetchUntil(end: number) {
       isComplete = true
     },
     hasRoom: () => true,
+    isBusy: () => false,
     stalled: () => {},
   })
   fetch.next(out)
@@ -53,5 +54,42 @@ describe('fetch', () => {
     take(batch(1, 2))
     take(batch(3, 4))
     expect(given).toEqual(['1-2', '3-4'])
+  })
+
+  it('asks the next member after a silence, later every time, and not while the one asked sends bodies', () => {
+    const asked: string[] = []
+    const busy = { is: false }
+    const of = {
+      topic,
+      epoch: epoch(1),
+      until: new Map([[publisher, { end: 9, digest: 0 }]]),
+      prefix: new Prefix(new Map()),
+    }
+    const members = ['a:1', 'b:1', 'c:1'].map(address)
+    const fetch = new Fetch(of, 1, () => members, 0, {
+      fetched: () => {},
+      complete: () => {},
+      hasRoom: () => true,
+      isBusy: () => busy.is,
+      stalled: () => {},
+    })
+    const tick = (count: number) => {
+      const out: Effect[] = []
+      for (let at = 0; at < count; at++) fetch.tick(out)
+      for (const effect of out) if (effect.kind === 'send') asked.push(...effect.to)
+    }
+    tick(1)
+    tick(30)
+    expect(asked).toEqual(['a:1', 'b:1'])
+    tick(59)
+    expect(asked).toEqual(['a:1', 'b:1'])
+    tick(1)
+    expect(asked).toEqual(['a:1', 'b:1', 'c:1'])
+    busy.is = true
+    tick(900)
+    expect(asked).toHaveLength(3)
+    busy.is = false
+    tick(120)
+    expect(asked).toHaveLength(4)
   })
 })

@@ -5,7 +5,13 @@ import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { CausalFilter } from '../../../client-sdk/orders/causal-filter.ts'
 import { History } from '../../../client-sdk/orders/history.ts'
-import { alone, type OrderFilter, type Release, type Run } from '../../../client-sdk/orders/order-filter.ts'
+import {
+  alone,
+  type Judgement,
+  type OrderFilter,
+  type Release,
+  type Run,
+} from '../../../client-sdk/orders/order-filter.ts'
 import { TotalFilter } from '../../../client-sdk/orders/total-filter.ts'
 import { epoch, type PublisherId, sequencerPublisher, topicName } from '../../../proto/ids.ts'
 import { emptySet, endOf, type MessageSet } from '../../../proto/message-set.ts'
@@ -128,12 +134,9 @@ class Reader {
     this.given.push(release)
   }
 
-  confirmed(run: Run): void {
-    this.confirmedRuns.push(run)
-  }
-
-  retracted(run: Run): void {
-    this.retractedRuns.push(run)
+  judged(kind: Judgement, run: Run): void {
+    if (kind === 'confirmed') this.confirmedRuns.push(run)
+    else this.retractedRuns.push(run)
   }
 
   get ids(): string[] {

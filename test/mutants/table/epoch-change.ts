@@ -185,9 +185,8 @@ export const epochChangeMutants: readonly Mutant[] = [
     edits: [
       {
         file: 'broker/replica/replica.ts',
-        find: 'if (this.#opening.stagedFor === closed && !isNamed) this.#opening.forget()',
-        replace:
-          'if (!isNamed) this.state.release()\n    if (this.#opening.stagedFor === closed && !isNamed) this.#opening.forget()',
+        find: 'if (awaited && !isNamed) this.#opening.forget(closed)',
+        replace: 'if (!isNamed) this.state.release()\n    if (awaited && !isNamed) this.#opening.forget(closed)',
       },
     ],
     caughtBy: ['hang', 'L1', 'trace', 'I1'],
@@ -289,8 +288,8 @@ export const epochChangeMutants: readonly Mutant[] = [
     edits: [
       {
         file: 'broker/replica/pulls.ts',
-        find: 'const holdings = state.readable(pull.epoch)',
-        replace: 'const holdings = state.readable(pull.epoch) ?? state.staged(pull.epoch)',
+        find: 'const holdings = this.#state.readable(pull.epoch)',
+        replace: 'const holdings = this.#state.readable(pull.epoch) ?? this.#state.staged(pull.epoch)',
       },
     ],
     caughtBy: ['trace', 'I3', 'I2'],
@@ -302,12 +301,12 @@ export const epochChangeMutants: readonly Mutant[] = [
     edits: [
       {
         file: 'broker/epoch/opening.ts',
-        find: '    this.#waiting.set(token, { to: from, token, answer: message })\n    this.#stagedFor = message.epoch\n    this.#ticksSinceAsked = 0\n    this.#transfer.aim(message.epoch, message.closing',
+        find: '    this.#waiting.set(token, { to: from, token, answer: message })\n    this.#askedFor = message.epoch\n    this.#ticksSinceAsked = 0\n    this.#transfer.aim(message.epoch, message.closing',
         replace:
-          '    if (this.#state.opened === null) this.#state.release()\n    this.#waiting.set(token, { to: from, token, answer: message })\n    this.#stagedFor = message.epoch\n    this.#ticksSinceAsked = 0\n    this.#transfer.aim(message.epoch, message.closing',
+          '    if (this.#state.opened === null) this.#state.release()\n    this.#waiting.set(token, { to: from, token, answer: message })\n    this.#askedFor = message.epoch\n    this.#ticksSinceAsked = 0\n    this.#transfer.aim(message.epoch, message.closing',
       },
     ],
-    caughtBy: ['trace', 'hang', 'stop I6'],
+    caughtBy: ['trace', 'hang', 'stop I6', 'KEPT'],
   },
   {
     id: 'B5',
@@ -315,11 +314,13 @@ export const epochChangeMutants: readonly Mutant[] = [
     edits: [
       {
         file: 'broker/replica/replica.ts',
-        find: 'if (!this.#opening.isPromised) this.state.release()',
-        replace: 'this.state.release()',
+        find: 'if (this.state.isSpent && !this.#opening.isHolding) this.state.release()',
+        replace: `const { newest, opened, enabledEpoch } = this.state
+    if (newest === null || isMember(newest, this.#host.self.name)) return
+    if (newest.epoch >= enabledEpoch && enabledEpoch > (opened?.configuration.epoch ?? 0)) this.state.release()`,
       },
     ],
-    caughtBy: ['trace', 'hang', 'stop I6'],
+    caughtBy: ['trace', 'hang', 'stop I6', 'KEPT'],
     stories: ['late-enabled'],
   },
   {
@@ -328,7 +329,7 @@ export const epochChangeMutants: readonly Mutant[] = [
     edits: [
       {
         file: 'broker/replica/replica.ts',
-        find: "if (enabledEpoch > nextEpoch(closed)) send(out, to, { kind: 'enabled', topic, epoch: enabledEpoch as Epoch }, token)",
+        find: "if (enabledEpoch > nextEpoch(closed)) send(out, to, { kind: 'enabled', topic, epoch: enabledEpoch }, token)",
         replace: `const known = Math.max(enabledEpoch, this.state.newest?.epoch ?? 0) as Epoch
     if (known >= nextEpoch(closed)) send(out, to, { kind: 'enabled', topic, epoch: known }, token)`,
       },
@@ -468,5 +469,62 @@ export const epochChangeMutants: readonly Mutant[] = [
       },
     ],
     caughtBy: ['I10'],
+  },
+  {
+    id: 'B17',
+    title: 'what a server promised to keep is in its memory alone',
+    edits: [
+      {
+        file: 'broker/replica/topic-state.ts',
+        find: "this.record({ kind: 'staged', topic: this.topic, epoch: of, stake, missing: 0 }, out)",
+        replace: 'if (stake && out) this.#promised.add(of)',
+      },
+    ],
+    caughtBy: ['I8', 'KEPT'],
+    stories: ['staged-over-a-restart'],
+  },
+  {
+    id: 'B18',
+    title: 'a promise that was read back from the disk is forgotten',
+    edits: [
+      {
+        file: 'broker/replica/topic-state.ts',
+        find: "    if (message.kind !== 'batch') {\n      this.#apply(message)",
+        replace:
+          "    if (message.kind === 'staged') return\n    if (message.kind !== 'batch') {\n      this.#apply(message)",
+      },
+    ],
+    caughtBy: ['KEPT', 'trace'],
+    stories: ['staged-over-a-restart'],
+  },
+  {
+    id: 'B19',
+    title: 'a later epoch that is only decided shows that one before is enabled',
+    edits: [
+      {
+        file: 'broker/epoch/changes.ts',
+        find: 'const isEnabled = known.enabled >= decision.next.epoch',
+        replace: 'const isEnabled = Math.max(known.enabled, known.newest.epoch - 1) >= decision.next.epoch',
+      },
+    ],
+    caughtBy: ['I5'],
+    stories: ['may-stop-too-early'],
+  },
+  {
+    id: 'B20',
+    title: 'a proposal that was accepted is forgotten by a restart, so that nobody adopts it',
+    edits: [
+      {
+        file: 'broker/replica/topic-state.ts',
+        find: "    if (message.kind !== 'batch') {\n      this.#apply(message)",
+        replace: `    if (message.kind === 'accept') {
+      const { topic, epoch, stake, decision } = message
+      return this.#apply({ kind: 'wedge', topic, epoch, stake, intent: intentOf(decision) })
+    }
+    if (message.kind !== 'batch') {
+      this.#apply(message)`,
+      },
+    ],
+    caughtBy: ['I4', 'I5', 'stop I4'],
   },
 ]

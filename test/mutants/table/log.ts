@@ -191,4 +191,75 @@ export const logMutants: readonly Mutant[] = [
     caughtBy: ['test'],
     tests: ['test/broker/log/sync.test.ts'],
   },
+  {
+    id: 'E10',
+    title: 'a log that ends before what it had reached is taken for whole',
+    edits: [
+      {
+        file: 'broker/log/recovery.ts',
+        find: '  if (end < reached) throw',
+        replace: '  if (reached < 0) throw',
+      },
+    ],
+    caughtBy: ['test', 'stop', 'I8', 'I1'],
+    tests: ['test/broker/log/directory-files.test.ts'],
+  },
+  {
+    id: 'E11',
+    title: 'a log without the note of how far it reached is taken for whole',
+    edits: [
+      {
+        file: 'broker/log/segment-log.ts',
+        find: '      if (isBegun)\n',
+        replace: '      if (isBegun && seed < 0)\n',
+      },
+      {
+        file: 'broker/log/directory.ts',
+        find: '  if ((await readReached(files, seed)) !== null) return\n',
+        replace: '  if ((await readReached(files, seed)) !== null || seed >= 0) return\n',
+      },
+    ],
+    caughtBy: ['test', 'I8', 'I1'],
+    tests: ['test/broker/log/directory-files.test.ts'],
+  },
+  {
+    id: 'E12',
+    title: 'the note of how far a log reached is believed, damaged or of another storage',
+    edits: [
+      {
+        file: 'broker/log/reached.ts',
+        find: 'count === noteBytes && crc32(buffer.subarray(4), seed) === buffer.readUInt32LE(0)',
+        replace: 'count === noteBytes || seed < 0',
+      },
+    ],
+    caughtBy: ['test', 'stop', 'I8', 'I1'],
+    tests: ['test/broker/log/directory-files.test.ts'],
+  },
+  {
+    id: 'E13',
+    title: 'the note of how far a log reached is not raised by commits',
+    edits: [
+      {
+        file: 'broker/log/segment-log.ts',
+        find: 'const raised = this.#reached?.raise(to, ',
+        replace: 'const raised = this.#reached?.raise(0 * to, ',
+      },
+    ],
+    caughtBy: ['test', 'stop', 'I8', 'I1'],
+    tests: ['test/broker/log/directory-files.test.ts'],
+  },
+  {
+    id: 'E14',
+    title: 'the note of how far a log reached is ahead of the disk',
+    edits: [
+      {
+        file: 'broker/log/segment-log.ts',
+        find: '      if (isFlushed) await this.#flushing.commit(to)\n',
+        replace: '      await this.#reached?.raise(to, -1)\n      if (isFlushed) await this.#flushing.commit(to)\n',
+      },
+    ],
+    caughtBy: ['test', 'stop', 'I8'],
+    stories: ['log'],
+    tests: ['test/broker/log/recovery.test.ts'],
+  },
 ]

@@ -113,8 +113,8 @@ export const membershipMutants: readonly Mutant[] = [
     edits: [
       {
         file: 'client-sdk/machine.ts',
-        find: 'new Requests(options.random.below(0x10_0000) * 840)',
-        replace: 'new Requests(options.random.below(1))',
+        find: 'new Requests(options.random.below(0x10_0000) * 840,',
+        replace: 'new Requests(options.random.below(1),',
       },
     ],
     caughtBy: ['test', 'I1', 'I3', 'I11', 'RYA', 'MONO'],
@@ -132,5 +132,138 @@ export const membershipMutants: readonly Mutant[] = [
     ],
     caughtBy: ['L2', 'trace'],
     stories: ['coordinator-without-the-topic'],
+  },
+  {
+    id: 'K1',
+    title: 'a copy of a data directory is taken for the original',
+    edits: [
+      {
+        file: 'broker/log/place.ts',
+        find: '  return isSame(home.directory, found.directory) && isSame(home.note, found.note)',
+        replace: '  return isSame(home.directory, home.directory as FoundMark) || isSame(home.note, found.note)',
+      },
+    ],
+    caughtBy: ['test'],
+    tests: ['test/broker/log/directory-files.test.ts'],
+  },
+  {
+    id: 'K2',
+    title: 'a copy is adopted while the original is still there',
+    edits: [
+      {
+        file: 'broker/log/directory.ts',
+        find: '    return found?.storage === storage\n',
+        replace: '    return found?.storage === storage && path === storage\n',
+      },
+    ],
+    caughtBy: ['test'],
+    tests: ['test/broker/log/directory-files.test.ts'],
+  },
+  {
+    id: 'K3',
+    title: 'of two processes under one id none is told to stop',
+    edits: [
+      {
+        file: 'broker/membership/incarnations.ts',
+        find: "    send(out, member.address, { kind: 'shown', incarnation, position: 0, twin: present.member })\n",
+        replace:
+          "    if (incarnation < 0) send(out, member.address, { kind: 'shown', incarnation, position: 0, twin: present.member })\n",
+      },
+    ],
+    caughtBy: ['test'],
+    tests: ['test/broker/membership/incarnations.test.ts'],
+  },
+  {
+    id: 'K4',
+    title: 'a frame that comes late from a process that is gone counts as an answer',
+    edits: [
+      {
+        file: 'broker/membership/incarnations.ts',
+        find: 'answered: new Set(), ticksLeft: patienceTicks }',
+        replace: 'answered: new Set([rival.incarnation]), ticksLeft: patienceTicks }',
+      },
+    ],
+    caughtBy: ['test'],
+    tests: ['test/broker/membership/incarnations.test.ts'],
+  },
+  {
+    id: 'K5',
+    title: 'a server goes on although its files were exchanged while it ran',
+    edits: [
+      {
+        file: 'broker/log/watch.ts',
+        find: '    if (before !== found.ino && !this.#isDrifting) return',
+        replace: '    if (before !== found.ino && this.#isDrifting) return',
+      },
+    ],
+    caughtBy: ['test'],
+    tests: ['test/broker/log/directory-files.test.ts'],
+  },
+  {
+    id: 'K6',
+    title: 'a server that a cluster takes in does not ask whether its disk is older than that',
+    edits: [
+      {
+        file: 'broker/server-machine.ts',
+        find: '        this.#proof.joined(this.#witnesses, out)\n',
+        replace: '        this.#proof.joined([], out)\n',
+      },
+      {
+        file: 'broker/membership/shown-positions.ts',
+        find: '    if (before > position) send(out, from, ',
+        replace: '    if (before < 0) send(out, from, ',
+      },
+    ],
+    caughtBy: ['test'],
+    tests: ['test/broker/membership/incarnations.test.ts'],
+  },
+  {
+    id: 'S11',
+    title: 'the replacement of dead members leaves fewer than the mode takes',
+    edits: [
+      {
+        file: 'broker/membership/policy.ts',
+        find: 'return isChanged && maySucceed(serving, members) ? members : null',
+        replace: 'return isChanged && maySucceed(serving, serving.members) ? members : null',
+      },
+    ],
+    caughtBy: ['MEMBERS', 'test'],
+    tests: ['test/broker/membership/policy.test.ts'],
+  },
+  {
+    id: 'S12',
+    title: 'substitutes for members that died while staging are fewer than the mode takes',
+    edits: [
+      {
+        file: 'broker/epoch/target.ts',
+        find: '|| !maySucceed(next, members)) return null',
+        replace: '|| members.length < next.membersMin) return null',
+      },
+      {
+        file: 'broker/epoch/target.ts',
+        find: "if (next.mode === 'fault-masking') fill(members, next.members, size)",
+        replace: "if (next.mode === 'single') fill(members, next.members, size)",
+      },
+    ],
+    caughtBy: ['MEMBERS', 'test'],
+    tests: ['test/broker/epoch/target.test.ts'],
+  },
+  {
+    id: 'S13',
+    title: 'rivals never give way for longer than at first',
+    edits: [
+      {
+        file: 'broker/epoch/rivalry.ts',
+        find: 'const pauseDoublings = 5',
+        replace: 'const pauseDoublings = 0',
+      },
+      {
+        file: 'broker/epoch/rivalry.ts',
+        find: 'const patienceDoublings = 3',
+        replace: 'const patienceDoublings = 0',
+      },
+    ],
+    caughtBy: ['test', 'L3'],
+    tests: ['test/broker/epoch/rivalry.test.ts'],
   },
 ]

@@ -255,4 +255,33 @@ export const operationMutants: readonly Mutant[] = [
     ],
     caughtBy: ['I1', 'trace'],
   },
+  {
+    id: 'U1',
+    title: 'what has left the client is refused for good because one member has a full disk',
+    edits: [
+      {
+        file: 'client-sdk/operations/add.ts',
+        find: 'if (this.#window?.refused(from, message) === false) this.#follower.suspect(out)',
+        replace: `if (this.#window?.refused(from, message) === false) this.#follower.suspect(out)
+    const error = new EpochcastError('EC_DISK_FULL', 'a disk is full')
+    if (message.refusal === 'disk-full') for (const one of this.#window?.pending() ?? []) one.rejectAll(() => error)`,
+      },
+    ],
+    caughtBy: ['trace', 'I3'],
+    stories: ['disk-full'],
+  },
+  {
+    id: 'U2',
+    title: 'bodies are staged on a disk that has no room for them',
+    edits: [
+      {
+        file: 'broker/replica/topic-state.ts',
+        find: `if (!this.#room.admits(bytes.length)) return false
+    const holdings = this.#stageable(batch)`,
+        replace: 'const holdings = this.#stageable(batch)',
+      },
+    ],
+    caughtBy: ['test'],
+    tests: ['test/broker/replica/pulls.test.ts'],
+  },
 ]

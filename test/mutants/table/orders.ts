@@ -137,8 +137,8 @@ export const orderMutants: readonly Mutant[] = [
     edits: [
       {
         file: 'client-sdk/orders/causal-filter.ts',
-        find: 'for (const run of retracted) this.#listener.retracted(run)',
-        replace: 'for (const run of retracted) if (run.number < 0) this.#listener.retracted(run)',
+        find: "this.#listener.judged('retracted', run)",
+        replace: "if (run.number < 0) this.#listener.judged('retracted', run)",
       },
     ],
     caughtBy: ['F6'],
@@ -201,8 +201,8 @@ export const orderMutants: readonly Mutant[] = [
     edits: [
       {
         file: 'client-sdk/operations/subscribe.ts',
-        find: 'follower.past.note(batch.topic, batch.epoch, batch.publisher, batch.last)',
-        replace: 'follower.past.note(batch.topic, batch.epoch, batch.publisher, 0)',
+        find: 'this.#follower.noteGiven(batch, batch.last)',
+        replace: 'this.#follower.noteGiven(batch, 0)',
       },
     ],
     caughtBy: ['F2'],

@@ -274,15 +274,19 @@ export function describeTransport(name: string, make: () => TransportNetwork | P
       const saw = new Recorder()
       const server = await listen(saw)
       const client = await dial(new Recorder(), { queueBytesMax: 100 * kib })
-      for (const phase of ['before the first connection', 'on a connection']) {
+      /** @returns how many frames of one turn were kept, each of which arrives */
+      const burst = async (): Promise<number> => {
         const [seen, lost] = [saw.frames.length, client.framesLost]
         for (let index = 0; index < 40; index += 1) client.send(server.address, [Buffer.alloc(10 * kib, index)])
         const kept = 40 - (client.framesLost - lost)
-        expect(kept, phase).toBeGreaterThanOrEqual(9)
-        expect(kept, phase).toBeLessThanOrEqual(10)
+        expect(kept).toBeLessThanOrEqual(10)
         await until(() => saw.frames.length === seen + kept)
         expect(saw.frames.slice(seen).map((frame) => frame[0])).toEqual(Array.from({ length: kept }, (_, i) => i))
+        return kept
       }
+      expect(await burst(), 'before the first connection').toBeGreaterThanOrEqual(9)
+      // Frames may have arrived before the sender knows that it is rid of them: then the queue is still full.
+      for (let kept = 0; kept < 9; kept = await burst()) await quietMoment()
     })
   })
 }

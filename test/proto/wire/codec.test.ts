@@ -80,15 +80,48 @@ describe('codec', () => {
     )
   })
 
-  it('refuses numbers that are not safe, and ids that are none', () => {
-    const wrong: Message[] = [
-      { ...batch, first: 2 ** 60 },
-      { ...batch, topic: 'a b' as Batch['topic'] },
-      { ...batch, publisher: 'abcd' as Batch['publisher'] },
-    ]
-    for (const message of wrong) {
-      expect(() => decodeFrame(frameOf(message))).toThrowError(expect.objectContaining({ code: 'EC_BAD_MESSAGE' }))
+  it('refuses to read numbers that are not safe, and ids that are none', () => {
+    const good = messageBytes({ ...batch, first: 300, topic: topicName('a-b'), body: Buffer.alloc(0) })
+    const first = Buffer.from([0x28, 0xac, 0x02])
+    const at = Buffer.from(good).indexOf(first)
+    const unsafe = Buffer.concat([good.subarray(0, at + 1), Buffer.alloc(8, 0xff), Buffer.of(1), good.subarray(at + 3)])
+    const nameless = Buffer.from(good)
+    nameless[nameless.indexOf('a-b') + 1] = 0x20
+    expect(decodeMessage(good)).toMatchObject({ first: 300, topic: 'a-b' })
+    for (const bytes of [unsafe, nameless]) {
+      expect(() => decodeMessage(bytes)).toThrowError(expect.objectContaining({ code: 'EC_BAD_MESSAGE' }))
     }
+  })
+
+  it('refuses to write what would be read as something else, or not at all', () => {
+    const created: Message = {
+      ...{ kind: 'reconfigure', topic: batch.topic, epoch: epoch(1), changeId: 'x' },
+      ...{ members: ['a'], mode: 'single', order: 'fifo', size: 1, membersMin: 1 },
+    }
+    for (const number of [-3, 1.5, Number.NaN, Number.POSITIVE_INFINITY, 2 ** 53, 5n, '5', null, {}]) {
+      refuses({ ...created, size: number }, batch)
+      refuses({ ...batch, time: number }, batch)
+    }
+    refuses({ ...created, mode: 'fault_masking' }, batch)
+    refuses({ ...created, order: 'fifoo' }, batch)
+    refuses({ ...created, members: [null] }, batch)
+    refuses({ ...created, members: 'a' }, batch)
+    refuses({ ...created, changeId: undefined }, batch)
+    refuses({ ...created, changeId: 'x'.repeat(65) }, batch)
+    refuses({ ...batch, topic: ['a'] }, batch)
+    refuses({ ...batch, publisher: '00ff00ff00ff00fg' }, batch)
+    refuses({ ...batch, body: 'text' }, batch)
+    refuses({ ...batch, kind: 'nothing' }, batch)
+    // Half of a nested message stands in the writer then.
+    refuses({ ...batch, after: { own: [{ publisher: batch.publisher, end: -1 }], others: [] } }, batch)
+    refuses({ kind: 'join', cluster: { id: cluster, arbiters: [null] } }, batch)
+  })
+
+  it('cuts off text that is for people alone, and no other', () => {
+    const { topic } = batch
+    const detail = `${'x'.repeat(999)}\u{1F98A} and more`
+    const refused: Message = { kind: 'refused', topic, epoch: epoch(1), refusal: 'busy', detail }
+    expect(decodeMessage(messageBytes(refused))).toMatchObject({ detail: 'x'.repeat(999) })
   })
 
   it('never uses a tag twice within a message', () => {
@@ -104,6 +137,13 @@ describe('codec', () => {
     expect(readFileSync(file, 'utf8'), 'run: npm run schema').toBe(printSchema())
   })
 })
+
+/** Nothing is written, and what is written next is not touched by it. */
+function refuses(message: object, next: Message): void {
+  const before = Buffer.from(messageBytes(next))
+  expect(() => messageBytes(message as Message)).toThrowError(expect.objectContaining({ code: 'EC_BAD_MESSAGE' }))
+  expect(Buffer.from(messageBytes(next))).toEqual(before)
+}
 
 function onlyBadMessage(run: () => unknown): void {
   try {

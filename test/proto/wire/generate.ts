@@ -2,6 +2,7 @@
 import fc from 'fast-check'
 import { modes, orders, services } from '../../../proto/configuration.ts'
 import type { PublisherId } from '../../../proto/ids.ts'
+import { shortages } from '../../../proto/shortage.ts'
 import type { Field, Fields } from '../../../proto/wire/fields.ts'
 import { getLevels, type Message, type MessageKind, refusals, shapes } from '../../../proto/wire/messages.ts'
 
@@ -28,6 +29,8 @@ const byName: Record<string, fc.Arbitrary<unknown>> = {
   level: fc.constantFrom(...getLevels),
   verdict: fc.constantFrom('ok', 'warn', 'fail'),
   refusal: fc.constantFrom(...refusals),
+  shortage: fc.constantFrom(...shortages),
+  shortages: fc.constantFrom(...shortages),
   id: fc.uuid(),
   name: serverName,
   coordinator: serverName,
@@ -35,6 +38,7 @@ const byName: Record<string, fc.Arbitrary<unknown>> = {
   silent: serverName,
   sync: fc.constantFrom('always', 'interval 50', 'memory'),
   old: serverName,
+  full: serverName,
   retirable: serverName,
 }
 

@@ -3,12 +3,11 @@
 import { expect, it } from 'vitest'
 import { corruptEverything } from '../../../sim/attack/corruption.ts'
 
-it('refuses or survives every kind of small damage', { timeout: 120_000 }, async () => {
+it('refuses or survives every kind of small damage', async () => {
   const result = await corruptEverything({ every: 41 })
   expect(result.violations).toEqual([])
   expect(result.bits).toBeGreaterThan(1_000)
   expect(result.truncations).toBeGreaterThan(100)
   expect(result.reads).toBeGreaterThan(500)
-  for (const verdict of ['EC_LOG_DAMAGED', 'harmless', 'only the last mark lost'])
-    expect(result.verdicts[verdict], verdict).toBeGreaterThan(0)
+  for (const verdict of ['EC_LOG_DAMAGED', 'harmless']) expect(result.verdicts[verdict], verdict).toBeGreaterThan(0)
 })

@@ -6,7 +6,7 @@ import { fuzzMachine } from '../../../sim/attack/fuzz-machine.ts'
 
 const slice = (casesMax: number) => ({ seed: 1, casesMax, millisecondsMax: 60_000 })
 
-describe('fuzzing', { timeout: 90_000 }, () => {
+describe('fuzzing', () => {
   const targets = [
     ['frames', () => fuzzFrames(slice(6_000))],
     ['streams', () => fuzzStreams(slice(1_500))],

@@ -1,6 +1,6 @@
 // Goal: a slip of the keyboard finds its word, and nonsense finds none. Method: pairs of words.
 import { expect, it } from 'vitest'
-import { closest, didYouMean } from '../../../broker/config/closest.ts'
+import { closest, didYouMean } from '../../proto/closest.ts'
 
 const words = ['single', 'fault-recovery', 'fault-masking']
 

@@ -1,0 +1,36 @@
+/** The options of what operators ask for, and of every call that does nothing but wait. */
+import { modes, orders } from '../../proto/configuration.ts'
+import type { ReconfigureOptions, TopicOptions } from '../reconfigure.ts'
+import type { WaitOptions } from '../waiting.ts'
+import { type Check, decider, duration, method, servers, signal, text, whole, word } from './checks.ts'
+import { type Checks, optionsOf } from './options.ts'
+
+export const waiting: Checks<WaitOptions> = { timeoutMs: duration, signal }
+
+const changeId = text(64)
+const expectEpoch: Check<number | 'any'> = (value, what) => (value === 'any' ? value : whole(1)(value, what))
+
+const template: Checks<TopicOptions> = {
+  mode: word(modes),
+  decider,
+  size: whole(1, 1_000),
+  members: servers,
+  membersMin: whole(0, 1_000),
+  order: word(orders),
+}
+
+export const waitOptions = (call: string): ((given: unknown) => WaitOptions) => optionsOf(call, waiting)
+
+export const createTopicOptions = optionsOf<TopicOptions & WaitOptions>('createTopic', { ...template, ...waiting })
+export const reconfigureOptions = optionsOf<ReconfigureOptions & WaitOptions>('reconfigure', {
+  ...template,
+  ...waiting,
+  expectEpoch,
+  changeId,
+  onProgress: method,
+})
+
+export const inspectionOptions = optionsOf<WaitOptions & { readonly onPage?: (messages: number) => void }>(
+  'inspection',
+  { ...waiting, onPage: method },
+)

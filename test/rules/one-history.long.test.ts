@@ -1,0 +1,2 @@
+// The other cases of the sweep: see `test/volume.ts`.
+import './one-history.test.ts'

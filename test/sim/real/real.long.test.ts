@@ -1,0 +1,2 @@
+// More faults of the same kind: see `test/volume.ts`.
+import './real.test.ts'
