@@ -76,9 +76,11 @@ async function forgetOne(context: Context, options: ForgetOptions, [id = '']: re
 function checkGone(server: ServerInfo, parts: ServerParts): void {
   const { id } = server
   if (parts.isArbiter || parts.topics.length > 0) {
-    const hint = parts.isArbiter
-      ? 'start it with the data directory that it had: no other server can become an arbiter'
-      : 'take it out of its topics first: epochcast reconfig TOPIC --members …'
+    const hint = !parts.isArbiter
+      ? 'take it out of its topics first: epochcast reconfig TOPIC --members …'
+      : server.alive
+        ? 'keep it and its data directory: no other server can become an arbiter'
+        : 'start it with the data directory that it had: no other server can become an arbiter'
     throw new EpochcastError('EC_STILL_NEEDED', `${id} is still needed: ${partsText(parts)}`, { hint })
   }
   if (server.alive) {
