@@ -3,10 +3,10 @@
  * publishers, readers, gets and groups that stay attached. What acknowledged messages became is checked all the time; a call
  * without an answer 30 s after the last restart ends the run.
  */
-import { type ChildProcess, spawn } from 'node:child_process'
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { type ChildProcess, startChild } from '../../../bench/child-process.ts'
 import type { Random } from '../../../proto/machine/ports.ts'
 import { seededRandom } from '../../seeded-random.ts'
 import { ProcessCluster, type TopicPlan } from '../process-cluster.ts'
@@ -221,9 +221,7 @@ function describe(error: unknown): string {
   return error instanceof Error ? (error.stack ?? error.message) : String(error)
 }
 
-/** A process that computes until it has no parent any more. */
+/** A process that computes until it is ended, at the latest with this one. */
 function burn(): ChildProcess {
-  const source = `const parent = process.ppid
-    for (;;) { const end = Date.now() + 200; while (Date.now() < end); if (process.ppid !== parent) process.exit() }`
-  return spawn(process.execPath, ['-e', source], { stdio: 'ignore' })
+  return startChild(process.execPath, ['-e', 'for (;;);'], { stdio: ['ignore', 'ignore', 'ignore'] })
 }

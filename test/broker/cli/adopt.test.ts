@@ -15,7 +15,9 @@ beforeAll(async () => {
 }, 60_000)
 afterAll(() => place.close())
 
-it('refuses a copy, adopts it when the original is gone, and stops when its files vanish', { timeout: 60_000 }, async () => {
+it('refuses a copy, adopts it when the original is gone, and stops when its files vanish', {
+  timeout: 60_000,
+}, async () => {
   const [original, copy] = [join(place.directory, 'original'), join(place.directory, 'copy')]
   const first = place.start(dev(original))
   await first.shows('}\n')

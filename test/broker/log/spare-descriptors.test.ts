@@ -1,7 +1,6 @@
 // Goal: connections never keep a log from its files. Method: a process with few descriptors that uses up all of them but those held.
-import { execFile } from 'node:child_process'
-import { promisify } from 'node:util'
 import { expect, it } from 'vitest'
+import { runChild } from '../../../bench/child-process.ts'
 
 const program = `
   import { closeSync, openSync } from 'node:fs'
@@ -26,7 +25,7 @@ it.skipIf(process.platform === 'win32')(
   'opens as many files as it holds descriptors for, when none is left',
   async () => {
     const script = 'ulimit -n 100 && exec "$0" --import tsx --input-type=module -e "$1"'
-    const { stdout } = await promisify(execFile)('sh', ['-c', script, process.execPath, program])
+    const { stdout } = await runChild('sh', ['-c', script, process.execPath, program])
     expect(stdout.trim().split('\n')).toEqual(['EMFILE', '5', 'EMFILE', 'EMFILE', 'EMFILE', 'again'])
   },
 )
