@@ -3,6 +3,7 @@ import { describe, expect, it } from 'vitest'
 import { createCluster } from '../../broker/dev/cluster.ts'
 import { bytes, text } from '../../client-sdk/index.ts'
 import { addLimits } from '../../client-sdk/operations/epoch-window.ts'
+import { stored } from './stored.ts'
 
 const code = (expected: string) => expect.objectContaining({ name: 'EpochcastError', code: expected })
 const numbers = (count: number, from = 0) => Array.from({ length: count }, (_, at) => `${from + at}`)
@@ -79,11 +80,16 @@ describe('publishMany', () => {
 
   it('that is given up has an unknown outcome, and is not added again', async () => {
     await using cluster = await createCluster()
-    const topic = (await cluster.connect()).topic('t', { codec: text() })
+    const client = await cluster.connect()
+    const topic = client.topic('t', { codec: text() })
     await topic.publish('before')
     await cluster.kill('a')
     await cluster.kill('b')
-    const stuck = topic.publishMany(['x', 'y'], { timeoutMs: 50 })
+    const caller = new AbortController()
+    const stuck = topic.publishMany(['x', 'y'], { signal: caller.signal })
+    stuck.catch(() => {})
+    await stored(client, 't', 'c', 3)
+    caller.abort()
     await expect(stuck).rejects.toEqual(code('EC_OUTCOME_UNKNOWN'))
     await expect(stuck).rejects.toHaveProperty('messageId', expect.stringMatching(/^1-[0-9a-f]{16}-2$/))
   })

@@ -4,6 +4,7 @@ import { createCluster } from '../../broker/dev/cluster.ts'
 import { connect, EpochcastError, text } from '../../client-sdk/index.ts'
 import { addLimits } from '../../client-sdk/operations/epoch-window.ts'
 import { address } from '../../proto/ids.ts'
+import { stored } from './stored.ts'
 
 const code = (expected: string) => expect.objectContaining({ name: 'EpochcastError', code: expected })
 
@@ -18,12 +19,17 @@ describe('publish', () => {
 
   it('goes on while a minority is down, and stops without a quorum', async () => {
     await using cluster = await createCluster()
-    const topic = (await cluster.connect()).topic('t', { codec: text() })
+    const client = await cluster.connect()
+    const topic = client.topic('t', { codec: text() })
     await topic.publish('before')
     await cluster.kill('a')
     expect((await topic.publish('one down')).status).toBe('durable')
     await cluster.kill('b')
-    const stuck = topic.publish('two down', { timeoutMs: 100 })
+    const caller = new AbortController()
+    const stuck = topic.publish('two down', { signal: caller.signal })
+    stuck.catch(() => {})
+    await stored(client, 't', 'c', 3)
+    caller.abort()
     await expect(stuck).rejects.toEqual(code('EC_OUTCOME_UNKNOWN'))
     await cluster.restart('b')
     expect((await topic.publish('one down again')).status).toBe('durable')
@@ -121,8 +127,12 @@ describe('publish', () => {
     const topic = client.topic('t', { codec: text() })
     await topic.publish('1')
     await cluster.kill('b')
-    const error = await topic.publish('2', { timeoutMs: 50 }).catch((reason: EpochcastError) => reason)
-    if (!(error instanceof EpochcastError)) throw new Error('it should have timed out')
+    const caller = new AbortController()
+    const givenUp = topic.publish('2', { signal: caller.signal }).catch((reason: EpochcastError) => reason)
+    await stored(client, 't', 'a', 2)
+    caller.abort()
+    const error = await givenUp
+    if (!(error instanceof EpochcastError)) throw new Error('it should have been given up')
     expect(error.code).toBe('EC_OUTCOME_UNKNOWN')
     const id = error.messageId ?? ''
     const other = (await cluster.connect()).topic('t', { codec: text() })
@@ -170,7 +180,7 @@ describe('publish', () => {
     await topic.publish('1')
     for (const id of ['a', 'b']) await cluster.kill(id)
     const sent = expect(topic.publish('2')).rejects.toEqual(code('EC_OUTCOME_UNKNOWN'))
-    await client.flush({ timeoutMs: 20 }).catch(() => {})
+    await stored(client, 't', 'c', 2)
     await cluster.kill('c')
     await client.flush({ timeoutMs: 20 }).catch(() => {})
     const waiting = expect(topic.publish('3')).rejects.toEqual(code('EC_CLOSED'))

@@ -4,6 +4,7 @@ import { describe, expect, it } from 'vitest'
 import { createCluster } from '../../broker/dev/cluster.ts'
 import { text } from '../../client-sdk/index.ts'
 import { readUntil, take } from './collect.ts'
+import { stored } from './stored.ts'
 
 describe('subscribe', () => {
   it('gives everything from the start, or what comes from now on', async () => {
@@ -86,7 +87,11 @@ describe('subscribe', () => {
     const reading = (async () => {
       for await (const message of stream) seen.push(message.value)
     })()
-    const lonely = topic.publish('on a only', { timeoutMs: 100 })
+    const caller = new AbortController()
+    const lonely = topic.publish('on a only', { signal: caller.signal })
+    lonely.catch(() => {})
+    await stored(client, 't', 'a', 2)
+    caller.abort()
     await expect(lonely).rejects.toMatchObject({ code: 'EC_OUTCOME_UNKNOWN' })
     const early = await topic.get({ level: 'early' })
     expect(early.messages.map((message) => message.value)).toContain('on a only')
