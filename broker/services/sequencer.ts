@@ -52,7 +52,8 @@ export class Sequencer {
 
   /** The end of a turn: one record for everything that has a place now. */
   settle(out: Effect[]): void {
-    if (this.#queue.isEmpty || !this.#window.hasRoom || this.#window.pendingCount >= recordsMax) return
+    // Records wait for no member: what is put in order together, later, does not keep the order in which it came.
+    if (this.#queue.isEmpty || !this.#window.isOpen || this.#window.pendingCount >= recordsMax) return
     const ends: End[] = []
     for (let item = this.#queue.take(); item !== undefined; item = this.#queue.take()) {
       const last = ends[ends.length - 1]

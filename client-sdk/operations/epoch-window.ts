@@ -93,8 +93,12 @@ export class EpochWindow {
    * connection, and a caller that gives up could not be told that it was never sent.
    */
   get hasRoom(): boolean {
-    const isOpen = !this.isWedged && this.#windowBytes < this.#limits.windowBytesMax && !this.isShort
-    return isOpen && this.#takers().length > 0
+    return this.isOpen && !this.isShort && this.#takers().length > 0
+  }
+
+  /** Whether this epoch takes more at all. */
+  get isOpen(): boolean {
+    return !this.isWedged && this.#windowBytes < this.#limits.windowBytesMax
   }
 
   /** So many disks are full that no quorum is left. */
