@@ -540,17 +540,6 @@ function joined(header: Uint8Array, added: Uint8Array): Uint8Array {
   return header.length === 0 ? added : Buffer.concat([header, added])
 }
 
-/** All of several values, each encoded. A string is a list of letters only where somebody forgot the brackets. */
-function eachOf<T>(values: Iterable<T>, encode: (value: T) => Uint8Array): Uint8Array[] {
-  const isList = typeof values === 'object' && values !== null && typeof values[Symbol.iterator] === 'function'
-  if (!isList || ArrayBuffer.isView(values)) throw refusal(`${shown(values)} is not a list of values`, 'e.g. [value]')
-  try {
-    return Array.from(values, encode)
-  } catch (error) {
-    throw asRefusal(error, 'the values cannot be listed')
-  }
-}
-
 function noReply(cause: EpochcastError, messageId: string | undefined): EpochcastError {
   return new EpochcastError('EC_OUTCOME_UNKNOWN', `${cause.message}; whether it was handled is not known`, {
     cause,

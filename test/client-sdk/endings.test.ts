@@ -67,9 +67,6 @@ function callsOf(client: Client) {
     epochs: () => admin.epochs('t'),
     replicas: () => admin.replicas('t'),
     engines: () => admin.engines(),
-    arbiters: () => admin.arbiters(),
-    parts: () => admin.parts('a'),
-    forgetServer: () => admin.forgetServer('a'),
     reconfigure: () => Promise.all([change().decided, change().enabled, change().retirable]),
   }
   return [
