@@ -16,6 +16,8 @@ export interface FieldType<T> {
   readonly proto: string
   /** Its fields, where it is a message of its own. */
   readonly fields?: Readonly<Record<string, Field<unknown>>>
+  /** Its values, where it is one of a few words. */
+  readonly words?: readonly string[]
   write(writer: Writer, value: T): void
   read(reader: Reader): T
 }
@@ -154,6 +156,7 @@ export function word<const W extends string>(words: readonly W[]): FieldType<W> 
   return {
     wire: 0,
     proto: 'uint32',
+    words,
     write: (writer, value) => {
       const at = words.indexOf(value)
       if (at < 0) throw badMessage(`${shown(value)} is none of ${words.join(', ')}`)

@@ -1,27 +1,28 @@
 /** Messages of every kind by chance, from the tables that define them; and bytes that were nearly right. */
-import { modes, orders, services } from '../../proto/configuration.ts'
 import type { PublisherId } from '../../proto/ids.ts'
 import { hexDigits, type Random } from '../../proto/machine/ports.ts'
 import type { Frontier } from '../../proto/message-set.ts'
 import type { Field, Fields } from '../../proto/wire/fields.ts'
-import { getLevels, kinds, type Message, type MessageKind, refusals, shapes } from '../../proto/wire/messages.ts'
+import { kinds, type Message, type MessageKind, shapes } from '../../proto/wire/messages.ts'
+import { clusterType, deciderType, publisherType, serverNameType, syncType, topicType } from '../../proto/wire/types.ts'
 
 /** Values that mean something where the messages go; by the name of the field. */
 export type Meanings = Readonly<Record<string, (random: Random) => unknown>>
 
-const words: Readonly<Record<string, readonly string[]>> = {
-  mode: modes,
-  service: services,
-  order: orders,
-  level: getLevels,
-  refusal: refusals,
-  verdict: ['ok', 'warn', 'fail'],
-}
 const deciders = ['stakes', 'engine', 'engine:main', 'engine:main@0123456789abcdef']
 const syncs = ['always', 'interval 50', 'memory']
 const letters = 'abcdeXYZ019'
-const named = new Set(['sequencer', 'coordinator', 'silent', 'old', 'retirable'])
 const manyMax = 4
+
+/** Values of the types that do not take every text or number. */
+const special = new Map<unknown, (random: Random) => string>([
+  [clusterType, uuid],
+  [deciderType, (random) => pick(random, deciders)],
+  [publisherType, (random) => hexDigits(random, 16)],
+  [serverNameType, serverNameBy],
+  [syncType, (random) => pick(random, syncs)],
+  [topicType, (random) => Array.from({ length: 1 + random.below(3) }, () => word(random)).join('.')],
+])
 
 export class MessageGenerator {
   readonly #random: Random
@@ -57,14 +58,9 @@ export class MessageGenerator {
       const whole = this.#meanings[`${type.proto}`]
       return whole !== undefined && random.below(4) > 0 ? whole(random) : this.#record(type.fields)
     }
-    const list = words[key]
-    if (list !== undefined && type.proto === 'uint32') return pick(random, list)
-    if (key === 'decider') return pick(random, deciders)
-    if (key === 'sync') return pick(random, syncs)
-    if (key === 'publisher') return hexDigits(random, 16)
-    if (key === 'id') return uuid(random)
-    if (key === 'name' || named.has(key)) return serverNameBy(random)
-    if (key === 'topic') return Array.from({ length: 1 + random.below(3) }, () => word(random)).join('.')
+    if (type.words !== undefined) return pick(random, type.words)
+    const valid = special.get(type)
+    if (valid !== undefined) return valid(random)
     if (type.proto === 'bool') return random.below(2) === 0
     if (type.proto === 'string') return word(random)
     if (type.proto === 'bytes') return someBytes(random, random.below(60))
