@@ -45,6 +45,7 @@ function callsOf(client: Client) {
     publishMany: () => topic.publishMany(['x', 'y']),
     get: () => topic.get(),
     subscribe: () => topic.subscribe({ from: { time: 0 } }),
+    isOf: 'no promise',
     join: 'no promise',
     flush: () => topic.flush(),
     group: () => topic.group('g'),
