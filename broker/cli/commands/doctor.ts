@@ -22,10 +22,10 @@ export function addDoctor(program: Command): void {
     .description(
       'Looks at the cluster, its topics, and the decision engines as each server sees them: one line for each finding. With ' +
         'a configuration file also at the engines themselves, from here, whether servers run or not. Ends with 1 where ' +
-        'something fails, with 0 where there are warnings at most.',
+        'something fails, with 0 where there are warnings at most. --timeout: how long each of its questions may take.',
     )
     .option('--config <file>', 'configuration of the cluster')
-  handle<DoctorOptions>(command, doctor)
+  handle<DoctorOptions>(command, doctor, { time: 'own' })
 }
 
 async function doctor(context: Context, options: DoctorOptions): Promise<void> {
