@@ -31,6 +31,8 @@ async function refuses(calls: readonly (() => unknown)[], code = 'EC_BAD_ARGUMEN
 }
 
 const any = (value: unknown) => value as never
+/** An epoch may be ending meanwhile. */
+const stored = { status: expect.stringMatching(/^(durable|included)$/) }
 
 describe('every call', () => {
   it('that publishes refuses what is no value, no property and no option', async () => {
@@ -144,7 +146,7 @@ describe('every call', () => {
       throw new Error('mine')
     }
     await expect(client.admin.reconfigure('t', { onProgress }).enabled).rejects.toThrow('onProgress threw')
-    expect(await topic.publish(payload)).toMatchObject({ status: 'durable' })
+    expect(await topic.publish(payload)).toMatchObject(stored)
   })
 
   it('with a clock that has no date is refused, and goes on when it has one', async () => {
@@ -155,7 +157,7 @@ describe('every call', () => {
       await expect(odd.topic('t').publishMany([payload, payload])).rejects.toThrow('the clock of this client')
     }
     now = 1_700_000_000_000.7
-    expect(await odd.topic('t').publish(payload)).toMatchObject({ status: 'durable' })
+    expect(await odd.topic('t').publish(payload)).toMatchObject(stored)
     expect((await odd.flush()).durableCount).toBe(0)
     expect((await topic.get()).messages.at(-1)?.timeMs).toBe(1_700_000_000_000)
   })
