@@ -1,8 +1,5 @@
-// Goal and method: see conformance.ts. Redis is a real server.
-
+// Goal and method: see conformance.ts.
 import { MemoryEngine, MemoryRegisters } from '../../../broker/engines/memory.ts'
-import { RedisEngine } from '../../../broker/engines/redis.ts'
-import { describeRedis, RedisServer } from '../../peers/redis-server.ts'
 import { ArbiterGroup } from './arbiter-group.ts'
 import { describeEngine } from './conformance.ts'
 import { OutsideProposer } from './outside-proposer.ts'
@@ -28,19 +25,4 @@ describeEngine('memory', async () => {
     thaw: back,
     close: async () => {},
   }
-})
-
-describeRedis('redis', () => {
-  describeEngine('redis', async () => {
-    const server = await RedisServer.start()
-    return {
-      proposer: async (at) => OutsideProposer.start(await RedisEngine.open({ id, url: server.url }), at),
-      crash: () => server.kill(),
-      recover: () => server.restart(),
-      survives: false,
-      freeze: async () => server.freeze(),
-      thaw: async () => server.thaw(),
-      close: () => server.close(),
-    }
-  })
 })
