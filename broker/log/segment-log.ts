@@ -16,6 +16,7 @@ import type { Files } from './files.ts'
 import { Flushing } from './flushing.ts'
 import { type LogOptions, logOptions } from './options.ts'
 import { createReached, ReachedNote, reachedFileName, readReached } from './reached.ts'
+import { blockBytes, ReadBlocks } from './read-blocks.ts'
 import { checkRecord, claimedLength, codeAt, codes, headerBytes, kindOf, markBodyBytes, recordBytes } from './record.ts'
 import { recoverLog, type VisitRecord } from './recovery.ts'
 import { parseSegmentName } from './segment-name.ts'
@@ -24,8 +25,6 @@ import { Tail } from './tail.ts'
 import { hasNote, mayLack, removeNote, writeNote } from './unflushed.ts'
 
 const markBytes = recordBytes(markBodyBytes)
-/** First read of a record whose length is not known yet; most batches fit. */
-const readBytes = 64 * 1024 + headerBytes
 
 /** A part of the log inside one segment that a commit writes. */
 interface Run {
@@ -39,6 +38,7 @@ export class SegmentLog implements Store {
   readonly #options: LogOptions
   readonly #segments: Segments
   readonly #newestRecords: Tail
+  readonly #blocks: ReadBlocks
   readonly #flushing: Flushing
   /** Null until the log has recovered. */
   #reached: ReachedNote | null = null
@@ -76,6 +76,7 @@ export class SegmentLog implements Store {
     this.#files = files
     this.#options = logOptions(options)
     this.#segments = new Segments(files, this.#options, (error) => this.#fail('make a segment', error))
+    this.#blocks = new ReadBlocks((position, bytes) => this.#readBytes(position, bytes))
     this.#newestRecords = new Tail(this.#options.cacheBytesMax, this.#options.seed)
     this.#mustFlush = this.#isStrict
     this.#flushing = new Flushing(this.#segments, this.#options.sync)
@@ -165,7 +166,7 @@ export class SegmentLog implements Store {
   }
 
   read(position: Position): Uint8Array | Promise<Uint8Array> {
-    return this.#newestRecords.get(position) ?? this.#readFromDisk(position)
+    return this.#newestRecords.get(position) ?? this.#readFromBlock(position) ?? this.#readFromDisk(position)
   }
 
   async recover(visit: VisitRecord): Promise<void> {
@@ -353,27 +354,41 @@ export class SegmentLog implements Store {
     }
   }
 
+  /** The body of a record that was read together with others; null where it was not, or not whole. */
+  #readFromBlock(position: Position): Uint8Array | null {
+    const isKept = this.#phase === 'open' && position >= this.#start
+    const record = isKept ? this.#blocks.get(position) : null
+    return record !== null && wantedBytes(record) <= record.length ? this.#bodyOf(record, position) : null
+  }
+
   async #readFromDisk(position: Position): Promise<Uint8Array> {
     if (this.#phase !== 'open') throw this.#notOpen()
     const first = this.#segments.firstOf(position)
     try {
-      let record = await this.#readBytes(position, readBytes)
-      const wanted = record.length < headerBytes ? 0 : headerBytes + claimedLength(record, 0)
+      let record = await this.#blocks.load(position, this.#writtenTo)
+      if (wantedBytes(record) > record.length) record = await this.#blocks.reload(position, this.#writtenTo)
+      const wanted = wantedBytes(record)
       if (wanted > record.length && wanted <= this.#segments.endOf(first) - position) {
         record = await this.#readBytes(position, wanted)
       }
-      const length = checkRecord(record, 0, position, this.#options.seed)
-      if (length < 0 || kindOf(codeAt(record, 0)) === null) {
-        throw damaged(first, position - first, 'no intact record is there')
-      }
-      const body = record.subarray(headerBytes, headerBytes + length)
-      // A small body does not keep the whole read.
-      return length < readBytes / 2 ? Uint8Array.from(body) : body
+      const body = this.#bodyOf(record, position)
+      if (body !== null) return body
+      this.#blocks.forget(position)
+      throw damaged(first, position - first, 'no intact record is there')
     } catch (error) {
       if (error instanceof EpochcastError) throw error
       if (isUnreachable(error)) throw this.#fail('read', error)
       throw damaged(first, position - first, 'it cannot be read', error)
     }
+  }
+
+  /** The body of an intact record at the beginning of `record`, else null. */
+  #bodyOf(record: Buffer, position: Position): Uint8Array | null {
+    const length = checkRecord(record, 0, position, this.#options.seed)
+    if (length < 0 || kindOf(codeAt(record, 0)) === null) return null
+    const body = record.subarray(headerBytes, headerBytes + length)
+    // A small body does not keep the whole read.
+    return length < blockBytes / 2 ? Uint8Array.from(body) : body
   }
 
   async #readBytes(position: Position, bytes: number): Promise<Buffer> {
@@ -413,4 +428,9 @@ function suspect(): EpochcastError {
   return new EpochcastError('EC_LOG_DAMAGED', 'the machine stopped before all that was acknowledged was on disk', {
     hint: emptyDirectory,
   })
+}
+
+/** Bytes of the record at the beginning of `record`, as far as its header is there and says the truth. */
+function wantedBytes(record: Buffer): number {
+  return record.length < headerBytes ? headerBytes : headerBytes + claimedLength(record, 0)
 }
