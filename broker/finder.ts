@@ -20,7 +20,7 @@ import { EpochcastError } from '../proto/errors.ts'
 import { type Address, beforeFirst, epoch, type ServerName, serverId, type TopicName } from '../proto/ids.ts'
 import { type Effect, send } from '../proto/machine/contract.ts'
 import { emptySet } from '../proto/message-set.ts'
-import type { Message, MessageOf, Refusal, Template } from '../proto/wire/messages.ts'
+import type { MessageOf, Refusal, Template } from '../proto/wire/messages.ts'
 import type { Deciders } from './engines/deciders.ts'
 import type { Proposal, ProposalListener, Registry, TopicPage } from './engines/engine.ts'
 import type { Host, Limits } from './host.ts'
@@ -100,8 +100,8 @@ export class Finder {
     this.#registry.list(after, { found, unanswered }, out)
   }
 
-  take(from: ServerName, message: Message, out: Effect[]): void {
-    if (message.kind === 'started') this.#creations.get(message.topic)?.started(from, out)
+  started(from: ServerName, { topic }: MessageOf<'started'>, out: Effect[]): void {
+    this.#creations.get(topic)?.started(from, out)
   }
 
   tick(out: Effect[]): void {

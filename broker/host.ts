@@ -4,6 +4,7 @@ import type { Effect } from '../proto/machine/contract.ts'
 import type { Random } from '../proto/machine/ports.ts'
 import type { Store } from '../proto/machine/store.ts'
 import type { Sync } from '../proto/sync.ts'
+import type { Drops } from './drops.ts'
 import type { Outlets } from './outlets.ts'
 
 /** Space for batches and staged bodies; protocol records have their own. */
@@ -32,6 +33,8 @@ export interface Host {
   readonly room: Room
   /** What waits for each receiver. */
   readonly outlets: Outlets
+  /** Frames that are not handled. */
+  readonly drops: Drops
   /** When batches are flushed here: what an acknowledgement of this server means. */
   readonly sync: Sync
   /** Asks the engine outside of the cluster that decides how this epoch ends, if there is one; told only if it has ended. */

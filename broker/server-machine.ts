@@ -3,15 +3,17 @@
  * no chance: those come in through the ports.
  */
 import type { Configuration, Intent, Member } from '../proto/configuration.ts'
-import { InvariantViolation } from '../proto/errors.ts'
 import { type Address, type ClusterId, type ServerName, serverIdOf, type TopicName } from '../proto/ids.ts'
 import { type DurableMachine, type Effect, type Input, send } from '../proto/machine/contract.ts'
 import type { Clock, Random } from '../proto/machine/ports.ts'
 import type { Position, RecordKind } from '../proto/machine/store.ts'
 import type { Shortage } from '../proto/shortage.ts'
 import type { Sync } from '../proto/sync.ts'
-import { decodeMessage, type Frame, ownFrame } from '../proto/wire/codec.ts'
-import { isTopical, type Message, type MessageOf } from '../proto/wire/messages.ts'
+import { decodeRecord, type Frame, ownFrame } from '../proto/wire/codec.ts'
+import type { Destination, ServerDestination } from '../proto/wire/entry.ts'
+import { kinds, type MessageKind, type MessageOf, type MessageTo, table } from '../proto/wire/messages.ts'
+import { Admission } from './admission.ts'
+import { Drops } from './drops.ts'
 import { Arbiter } from './engines/arbiter.ts'
 import { Arbiters } from './engines/arbiters.ts'
 import { Deciders } from './engines/deciders.ts'
@@ -26,8 +28,8 @@ import { Parts } from './membership/parts.ts'
 import { ShownPositions } from './membership/shown-positions.ts'
 import { StorageProof } from './membership/storage-proof.ts'
 import { Outlets } from './outlets.ts'
-import { answerAbsent } from './replica/answers.ts'
-import { Replica, type ReplicaMessage } from './replica/replica.ts'
+import { memberEntry } from './replica/outcomes.ts'
+import { Replica } from './replica/replica.ts'
 import { Wakeful } from './replica/wakeful.ts'
 
 export interface ServerMachineOptions {
@@ -54,39 +56,35 @@ export interface ServerMachineOptions {
   readonly tellJoined?: () => void
 }
 
-/** Messages of servers that may bring a topic here which this server has never heard of. */
-const bringsTopic = new Set<Message['kind']>(['preload', 'stage', 'start', 'decided', 'report', 'wedge'])
-/** What a server does that does not speak for its topics yet. */
-const beforeServing = new Set<Message['kind']>(['alive', 'directory', 'list-servers', 'prove', 'shown'])
-/** Frames that wait until it does. */
+type Handler<D extends Destination> = (from: Address, frame: Frame<MessageTo<D>>, out: Effect[]) => void
+type Handlers = { readonly [D in ServerDestination]: Handler<D> }
+
+/** What is done with a message while the server does not speak for its topics yet. */
+const untilProven: Readonly<Record<ServerDestination, 'take' | 'hold'>> = {
+  cluster: 'take',
+  proof: 'take',
+  directory: 'take',
+  engines: 'hold',
+  parts: 'hold',
+  finder: 'hold',
+  arbiter: 'hold',
+  proposer: 'hold',
+  coordinator: 'hold',
+  sequencer: 'hold',
+  member: 'hold',
+}
+
+/** The parts of a server that receive each message, in their order. */
+const routes = new Map<MessageKind, readonly ServerDestination[]>(
+  kinds.map((kind) => {
+    const { to, and = [] } = table[kind]
+    return [kind, [...and, to].filter((destination) => destination !== 'client')]
+  }),
+)
+
+/** Frames that wait for the proof of the storage. */
 const heldFramesMax = 1_000
 const heldBytesMax = 16 * 1024 * 1024
-/** What only servers of this cluster say: from anybody else it is dropped. */
-const betweenServers = new Set<Message['kind']>([
-  ...bringsTopic,
-  'accept',
-  'wedged',
-  'accepted',
-  'outranked',
-  'staged',
-  'preloaded',
-  'condition',
-  'started',
-  'enabled',
-  'working',
-  'arbiter-prepare',
-  'arbiter-accept',
-  'arbiter-promised',
-  'arbiter-accepted',
-  'arbiter-outranked',
-  'arbiter-closed',
-  'note',
-  'noted',
-  'lookup',
-  'found',
-  'moved',
-  'decisions',
-])
 export class ServerMachine implements DurableMachine {
   readonly directory: Directory
   readonly #options: ServerMachineOptions
@@ -110,8 +108,10 @@ export class ServerMachine implements DurableMachine {
   readonly #parts: Parts
   readonly #rounds = new Map<TopicName, number>()
   #token = 0
-  /** Messages between servers that did not come from one that is known. */
-  strangeMessages = 0
+  /** Frames that were not handled. */
+  readonly drops = new Drops()
+  readonly #admission: Admission
+  readonly #handlers: Handlers
 
   constructor(options: ServerMachineOptions) {
     this.#options = options
@@ -153,6 +153,11 @@ export class ServerMachine implements DurableMachine {
     const states = () => this.#replicas.all.map(({ state }) => state)
     this.#parts = new Parts(this.directory, registry, () => this.#belonging.arbiters, states)
     this.#finder = new Finder(this.#host, this.#limits, registry, deciders, this.directory, defaults, replica)
+    this.#admission = new Admission(this.directory, {
+      arbiters: () => this.#belonging.arbiters,
+      configurationOf: (topic, epoch) => this.#replicas.peek(topic)?.state.configurationOf(epoch),
+    })
+    this.#handlers = this.#makeHandlers()
   }
 
   get cluster(): ClusterId | '' {
@@ -171,14 +176,21 @@ export class ServerMachine implements DurableMachine {
   }
 
   recover(kind: RecordKind, bytes: Uint8Array, position: Position): void {
-    const message = decodeMessage(bytes)
-    if (message.kind === 'join') this.#belonging.recover(message)
-    else if (message.kind === 'remembered') this.#positions.recover(message)
-    else if (message.kind === 'lives') this.directory.recoverLives(message)
-    else if (message.kind === 'arbiter-prepare' || message.kind === 'arbiter-accept' || message.kind === 'note') {
-      this.#arbiter.recover(message)
-    } else if (isTopical(message)) this.#replica(message.topic).state.recover(kind, message, position)
-    else throw new InvariantViolation('log', `record of kind ${message.kind} is not one of a server`)
+    const record = decodeRecord(bytes)
+    switch (record.kind) {
+      case 'join':
+        return this.#belonging.recover(record)
+      case 'remembered':
+        return this.#positions.recover(record)
+      case 'lives':
+        return this.directory.recoverLives(record)
+      case 'arbiter-prepare':
+      case 'arbiter-accept':
+      case 'note':
+        return this.#arbiter.recover(record)
+      default:
+        return this.#replica(record.topic).state.recover(kind, record, position)
+    }
   }
 
   step(input: Input, out: Effect[]): void {
@@ -200,148 +212,108 @@ export class ServerMachine implements DurableMachine {
     }
   }
 
+  /** Cluster, permission, proof of the storage, and then the parts that receive it: all by the message table. */
   #onFrame(from: Address, frame: Frame, out: Effect[]): void {
-    const { message, envelope } = frame
+    const { kind } = frame.message
+    if (table[kind].from !== 'anyone' && !this.#belonging.shares(frame)) {
+      this.drops.note('other-cluster', kind)
+      this.#belonging.refuse(from, frame, out)
+      return
+    }
+    if (!this.#admission.permits(from, frame)) return this.drops.note('not-permitted', kind)
+    const destinations = routes.get(kind) ?? []
+    if (destinations.length === 0) return this.drops.note('no-receiver', kind)
+    if (!this.#proof.isServing && destinations.some((destination) => untilProven[destination] === 'hold'))
+      return this.#hold(from, frame)
+    for (const destination of destinations) (this.#handlers[destination] as Handler<Destination>)(from, frame, out)
+  }
+
+  #makeHandlers(): Handlers {
+    const nameOf = ({ envelope }: Frame) => envelope.from as ServerName
+    return {
+      cluster: (from, frame, out) => this.#onCluster(from, frame, out),
+      proof: (from, frame, out) => this.#onProof(from, frame, out),
+      directory: (from, frame, out) => this.#onDirectory(from, frame, out),
+      engines: (from, { envelope }, out) => {
+        const engines = this.#outside.states()
+        send(out, from, { kind: 'engines', engines, decider: this.#deciders.founding }, envelope.token)
+      },
+      parts: (from, { envelope, message }, out) => {
+        if (message.kind === 'forget') this.#parts.forget(from, envelope.token, message, out)
+        else this.#parts.list(from, envelope.token, message, out)
+      },
+      finder: (from, frame, out) => this.#onFinder(from, frame, out),
+      arbiter: (from, { envelope, message }, out) => {
+        if (this.#isArbiter()) this.#arbiter.take(from, envelope.token, message, out)
+      },
+      proposer: (_from, frame, out) => this.#arbiters.take(nameOf(frame), frame.envelope.token, frame.message, out),
+      coordinator: (from, frame, out) => {
+        const { envelope, message } = frame
+        if (message.kind === 'reconfigure') this.#changes.reconfigure(from, envelope.token, message, out)
+        else this.#changes.take(nameOf(frame), envelope.token, message, out)
+      },
+      sequencer: (_from, frame, out) =>
+        this.#replicas.get(frame.message.topic)?.answered(nameOf(frame), frame.message, out),
+      member: (from, frame, out) => this.#onMember(from, frame, out),
+    }
+  }
+
+  #onCluster(from: Address, { envelope, message }: Frame<MessageTo<'cluster'>>, out: Effect[]): void {
     const isWithoutCluster = this.#belonging.id === ''
-    if (this.#belonging.takes(from, frame, out)) {
-      if (isWithoutCluster && this.#belonging.id !== '' && this.#options.writtenTo !== undefined)
-        this.#proof.joined(this.#witnesses, out)
+    this.#belonging.take(from, envelope.token, message, out)
+    if (isWithoutCluster && this.#belonging.id !== '' && this.#options.writtenTo !== undefined)
+      this.#proof.joined(this.#witnesses, out)
+  }
+
+  #onProof(from: Address, { envelope, message }: Frame<MessageTo<'proof'>>, out: Effect[]): void {
+    if (message.kind === 'shown') {
+      this.#proof.shown(from, envelope.from as ServerName, message)
+      if (this.#proof.isServing) this.#release(out)
       return
     }
-    if (betweenServers.has(message.kind) && !this.directory.isServer(envelope.from as ServerName, from)) {
-      this.strangeMessages++
-      return
-    }
-    if (!this.#proof.isServing && !beforeServing.has(message.kind)) return this.#hold(from, frame)
+    // A process that is not known to be the only one under its id gets no answer, and asks again.
+    if (this.#incarnations.meets(message.member, message.incarnation, out))
+      this.#positions.answer(from, envelope.token, message, out)
+  }
+
+  #onDirectory(from: Address, { envelope, message }: Frame<MessageTo<'directory'>>, out: Effect[]): void {
     switch (message.kind) {
       case 'alive':
-        this.#onAlive(from, message, out)
-        return
-      case 'prove':
-        // One that is not known to be the only process under its id gets no answer, and asks again.
-        if (message.member.address === from && this.#incarnations.meets(message.member, message.incarnation, out))
-          this.#positions.answer(from, envelope.token, message, out)
-        return
-      case 'shown':
-        this.#proof.shown(from, envelope.from as ServerName, message)
-        if (this.#proof.isServing) this.#release(out)
-        return
+        return this.#onAlive(from, message, out)
       case 'directory':
-        // Only servers tell of others that are gone.
-        if (this.directory.isServer(envelope.from as ServerName, from)) this.directory.learnLives(message.lives, out)
+        this.directory.learnLives(message.lives, out)
         return this.directory.told(message.servers, out)
       case 'list-servers':
-        send(out, from, this.directory.describe(this.#belonging.arbiters), envelope.token)
-        return
-      case 'list-engines': {
-        const { founding } = this.#deciders
-        send(out, from, { kind: 'engines', engines: this.#outside.states(), decider: founding }, envelope.token)
-        return
-      }
-      case 'list-parts':
-        return this.#parts.list(from, envelope.token, message, out)
-      case 'forget':
-        return this.#parts.forget(from, envelope.token, message, out)
+        return send(out, from, this.directory.describe(this.#belonging.arbiters), envelope.token)
+    }
+  }
+
+  #onFinder(from: Address, { envelope, message }: Frame<MessageTo<'finder'>>, out: Effect[]): void {
+    switch (message.kind) {
       case 'locate':
         return this.#finder.locate(from, envelope.token, message, out)
-      case 'reconfigure':
-        return this.#changes.reconfigure(from, envelope.token, message, out)
       case 'list-topics':
-        return this.#onListTopics(from, frame, message, out)
-      case 'arbiter-prepare':
-      case 'arbiter-accept':
-      case 'note':
-      case 'lookup':
-        if (this.#isArbiter()) this.#arbiter.take(from, envelope.token, message, out)
-        return
-      case 'arbiter-promised':
-      case 'arbiter-accepted':
-      case 'arbiter-outranked':
-      case 'arbiter-closed':
-      case 'noted':
-      case 'found':
-      case 'topics':
-        return this.#arbiters.take(envelope.from as ServerName, envelope.token, message, out)
-      default:
-        if (isTopical(message)) this.#onTopical(from, frame, message, out)
-    }
-  }
-
-  /** Messages of one topic: to its replica here, to a change that is coordinated here, or both. */
-  #onTopical(from: Address, frame: Frame, message: Message & { topic: TopicName }, out: Effect[]): void {
-    const name = frame.envelope.from as ServerName
-    switch (message.kind) {
-      case 'condition':
-      case 'preloaded':
-      case 'wedged':
-      case 'staged':
-      case 'accepted':
-      case 'outranked':
-        return this.#changes.take(name, frame.envelope.token, message, out)
-      case 'moved':
-      case 'enabled':
-        this.#changes.take(name, frame.envelope.token, message, out)
-        this.#replicas.get(message.topic)?.take(from, frame, message, out)
-        return
-      case 'decisions':
-        this.#changes.decisions(frame.envelope.token, message, out)
-        return this.#onReplica(from, frame, message, out)
+        return this.#finder.list(from, envelope.token, message.after, out)
       case 'started':
-        this.#changes.started(name, message, out)
-        this.#finder.take(name, message, out)
-        this.#replicas.get(message.topic)?.take(from, frame, message, out)
-        return
-      case 'stored':
-      case 'expected':
-      case 'refused':
-      case 'opened':
-      case 'room':
-        this.#replicas.get(message.topic)?.answered(name, message, out)
-        return
-      case 'batch':
-      case 'subscribe':
-      case 'credit':
-      case 'unsubscribe':
-      case 'ask-room':
-      case 'report':
-      case 'collect':
-      case 'complete':
-      case 'pull':
-      case 'pulled':
-      case 'chain':
-      case 'inquire':
-      case 'preload':
-      case 'wedge':
-      case 'stage':
-      case 'accept':
-      case 'start':
-      case 'decided':
-      case 'working':
-        return this.#onReplica(from, frame, message, out)
-      default:
-        return
+        return this.#finder.started(envelope.from as ServerName, message, out)
     }
   }
 
-  #onReplica(from: Address, frame: Frame, message: ReplicaMessage, out: Effect[]): void {
-    let replica = this.#replicas.get(message.topic)
+  /** A message of one topic goes to its replica here; where there is none, the message table says what becomes of it. */
+  #onMember(from: Address, frame: Frame<MessageTo<'member'>>, out: Effect[]): void {
+    const { kind, topic, epoch } = frame.message
+    let replica = this.#replicas.get(topic)
     if (replica === undefined) {
-      if (!bringsTopic.has(message.kind)) {
-        const answer = answerAbsent(message)
-        if (answer !== null) send(out, from, answer, frame.envelope.token)
-        return
+      const outcome = memberEntry(kind).phases.unknown
+      if (outcome === 'drop') return this.drops.note('phase', kind)
+      if (outcome === 'not-yet') {
+        const refused = { kind: 'refused', topic, epoch, refusal: 'not-yet', detail: 'not served here' } as const
+        return send(out, from, refused, frame.envelope.token)
       }
-      replica = this.#replica(message.topic)
+      replica = outcome === 'bring' ? this.#replica(topic) : new Replica(topic, this.#host, this.#limits)
     }
     this.#touched.add(replica)
-    replica.take(from, frame, message, out)
-  }
-
-  #onListTopics(from: Address, frame: Frame, message: MessageOf<'list-topics'>, out: Effect[]): void {
-    // A server asks this arbiter; a client asks for what all of them know.
-    const isServer = frame.envelope.from.includes('@')
-    if (!isServer) this.#finder.list(from, frame.envelope.token, message.after, out)
-    else if (this.#isArbiter()) this.#arbiter.take(from, frame.envelope.token, message, out)
+    replica.take(from, frame, out)
   }
 
   #onTick(out: Effect[]): void {
@@ -378,8 +350,7 @@ export class ServerMachine implements DurableMachine {
 
   #onAlive(from: Address, message: MessageOf<'alive'>, out: Effect[]): void {
     const { member, incarnation, position } = message
-    // Nobody tells of another how far it reached, or which process it is.
-    if (member.address === from && incarnation !== undefined) {
+    if (incarnation !== undefined) {
       if (!this.#incarnations.meets(member, incarnation, out)) return
       if (position !== undefined) this.#positions.heard(from, member.name, incarnation, position, out)
     }
@@ -392,7 +363,8 @@ export class ServerMachine implements DurableMachine {
   }
 
   #hold(from: Address, frame: Frame): void {
-    if (this.#held.length >= heldFramesMax || this.#heldBytes + frame.bytes.length > heldBytesMax) return
+    const isFull = this.#held.length >= heldFramesMax || this.#heldBytes + frame.bytes.length > heldBytesMax
+    if (isFull) return this.drops.note('waiting', frame.message.kind)
     this.#held.push({ from, frame: ownFrame(frame) })
     this.#heldBytes += frame.bytes.length
   }
@@ -437,6 +409,7 @@ export class ServerMachine implements DurableMachine {
       isCutOff: () => this.directory.isCutOff,
       room: store ?? endlessRoom,
       outlets: this.#outlets,
+      drops: this.drops,
       sync,
       askDecider: (of, done, out) => this.#deciders.learn(of, done, out),
       askNewest: (topic, done, out) => {

@@ -10,10 +10,9 @@ import type { Address, Epoch, TopicName } from '../../proto/ids.ts'
 import { type Effect, send } from '../../proto/machine/contract.ts'
 import { sameStake } from '../../proto/stake.ts'
 import { messageBytes } from '../../proto/wire/codec.ts'
-import type { Message, MessageOf } from '../../proto/wire/messages.ts'
+import type { MessageOf, MessageTo } from '../../proto/wire/messages.ts'
+import type { ArbiterRecord } from '../../proto/wire/records.ts'
 import { Acceptor } from '../epoch/acceptor.ts'
-
-export type ArbiterMessage = MessageOf<'arbiter-prepare' | 'arbiter-accept' | 'note' | 'lookup' | 'list-topics'>
 
 const topicsPerAnswer = 1_000
 
@@ -21,7 +20,7 @@ export class Arbiter {
   readonly #registers = new Map<TopicName, Map<Epoch, Acceptor>>()
   readonly #newest = new Map<TopicName, Configuration>()
 
-  take(from: Address, token: number, message: ArbiterMessage, out: Effect[]): void {
+  take(from: Address, token: number, message: MessageTo<'arbiter'>, out: Effect[]): void {
     switch (message.kind) {
       case 'arbiter-prepare':
         return this.#onPrepare(from, token, message, out)
@@ -35,13 +34,13 @@ export class Arbiter {
         send(out, from, { kind: 'found', topic, epoch, ...(configuration && { configuration }) }, token)
         return
       }
-      case 'list-topics':
+      case 'list-noted':
         return this.#onList(from, token, message.after, out)
     }
   }
 
   /** A record that survived a restart. */
-  recover(message: Message): void {
+  recover(message: ArbiterRecord): void {
     if (message.kind === 'arbiter-prepare') this.#register(message.topic, message.epoch).promise(message.stake)
     if (message.kind === 'arbiter-accept') {
       this.#register(message.topic, message.epoch).accept(message.stake, message.decision)
@@ -86,7 +85,7 @@ export class Arbiter {
     const names = [...this.#newest.keys()].filter((name) => name > after).sort()
     const page = names.slice(0, topicsPerAnswer)
     const configurations = page.flatMap((name) => this.#newest.get(name) ?? [])
-    send(out, from, { kind: 'topics', configurations, more: names.length > page.length }, token)
+    send(out, from, { kind: 'noted-topics', configurations, more: names.length > page.length }, token)
   }
 
   #isClosed(
@@ -102,7 +101,7 @@ export class Arbiter {
     return true
   }
 
-  #record(message: Message, out: Effect[]): void {
+  #record(message: ArbiterRecord, out: Effect[]): void {
     out.push({ kind: 'persist', record: 'protocol', bytes: messageBytes(message) })
     this.recover(message)
   }

@@ -9,16 +9,14 @@ import { beforeFirst, type Epoch, type ServerName, serverIdOf, type TopicName } 
 import { type Effect, send } from '../../proto/machine/contract.ts'
 import type { Stake } from '../../proto/stake.ts'
 import { sameStake } from '../../proto/stake.ts'
-import type { Message, MessageOf } from '../../proto/wire/messages.ts'
+import type { Message, MessageOf, MessageTo } from '../../proto/wire/messages.ts'
 import { type AcceptedProposal, highestProposal } from '../epoch/acceptor.ts'
 import { Rivalry } from '../epoch/rivalry.ts'
 import type { Host, Limits } from '../host.ts'
 import type { DecisionEngine, Proposal, ProposalListener, QuestionPorts, Registry, TopicPage } from './engine.ts'
 
 /** What arbiters answer. */
-export type ArbiterAnswer = MessageOf<
-  'arbiter-promised' | 'arbiter-accepted' | 'arbiter-outranked' | 'arbiter-closed' | 'noted' | 'found' | 'topics'
->
+export type ArbiterAnswer = MessageTo<'proposer'>
 
 /** Something asked of the arbiters that ends when enough of them answered. */
 interface Question {
@@ -77,7 +75,7 @@ export class Arbiters implements DecisionEngine, Registry {
 
   list(after: string, ports: QuestionPorts<TopicPage>, out: Effect[]): void {
     const found = (answers: readonly ArbiterAnswer[], into: Effect[]) => ports.found(mergePages(answers), into)
-    this.#poll({ kind: 'list-topics', after }, { ...ports, found }, out)
+    this.#poll({ kind: 'list-noted', after }, { ...ports, found }, out)
   }
 
   /** Which arbiters are missing, for people; null where enough of them are alive. */
@@ -301,7 +299,7 @@ function newestOf(configurations: readonly Configuration[]): Configuration | nul
 
 /** Pages of several arbiters as one: no further than every one of them has told. */
 function mergePages(answers: readonly ArbiterAnswer[]): TopicPage {
-  const pages = answers.flatMap((answer) => (answer.kind === 'topics' ? [answer] : []))
+  const pages = answers.flatMap((answer) => (answer.kind === 'noted-topics' ? [answer] : []))
   const newest = new Map<TopicName, Configuration>()
   for (const one of pages.flatMap((page) => page.configurations)) {
     newest.set(one.topic, newestOf([one, newest.get(one.topic) ?? one]) ?? one)

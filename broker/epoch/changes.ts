@@ -21,7 +21,7 @@ import {
 import { EpochcastError } from '../../proto/errors.ts'
 import { type Address, previousEpoch, type ServerName, serverId, serverIdOf, type TopicName } from '../../proto/ids.ts'
 import { type Effect, send } from '../../proto/machine/contract.ts'
-import type { Message, MessageOf, Refusal } from '../../proto/wire/messages.ts'
+import type { MessageOf, MessageTo, Refusal } from '../../proto/wire/messages.ts'
 import type { Directory } from '../membership/directory.ts'
 import { checkAnswering, choose, memberId } from '../membership/placement.ts'
 import { explain, refusalOf } from '../refusal.ts'
@@ -29,6 +29,8 @@ import type { Replica } from '../replica/replica.ts'
 import type { TopicState } from '../replica/topic-state.ts'
 import type { ChangeListener, ChangePhase, ChangeResult, Coordination } from './change.ts'
 import { Coordinator } from './coordinator.ts'
+
+type Request = MessageOf<'reconfigure'>
 
 interface Asker {
   readonly to: Address
@@ -104,12 +106,14 @@ export class Changes {
     this.#running.delete(topic)
   }
 
-  take(from: ServerName, token: number, message: Message, out: Effect[]): void {
-    this.#byToken.get(token)?.coordinator.take(from, message, out)
+  take(from: ServerName, token: number, message: Exclude<MessageTo<'coordinator'>, Request>, out: Effect[]): void {
+    if (message.kind === 'decisions') this.#decisions(token, message, out)
+    else if (message.kind === 'started') this.#started(from, message, out)
+    else this.#byToken.get(token)?.coordinator.take(from, message, out)
   }
 
   /** Starts are told to whoever waits, without a request's number. */
-  started(from: ServerName, message: MessageOf<'started'>, out: Effect[]): void {
+  #started(from: ServerName, message: MessageOf<'started'>, out: Effect[]): void {
     this.#running.get(message.topic)?.coordinator.take(from, message, out)
     for (const { coordinator } of this.#stalled)
       if (coordinator.old.topic === message.topic) coordinator.take(from, message, out)
@@ -184,7 +188,7 @@ export class Changes {
   }
 
   /** An answer to that; the first that knows counts. */
-  decisions(token: number, message: MessageOf<'decisions'>, out: Effect[]): void {
+  #decisions(token: number, message: MessageOf<'decisions'>, out: Effect[]): void {
     const asker = this.#past.get(token)
     // The first one made the epoch that was asked for, the next one ended it.
     const [made, ended] = message.decisions

@@ -3,12 +3,9 @@ import type { Decider, Member } from '../../proto/configuration.ts'
 import type { Address, ClusterId } from '../../proto/ids.ts'
 import { type Effect, send } from '../../proto/machine/contract.ts'
 import { type Frame, messageBytes } from '../../proto/wire/codec.ts'
-import { type ClusterRecord, isTopical, type Message, type MessageOf } from '../../proto/wire/messages.ts'
+import { type ClusterRecord, isTopical, type MessageOf, type MessageTo } from '../../proto/wire/messages.ts'
 import type { Directory } from './directory.ts'
 import type { Incarnations } from './incarnations.ts'
-
-/** What somebody may say who does not know the cluster, or belongs to none. */
-const beforeCluster = new Set<Message['kind']>(['introduce', 'identity', 'join', 'joined'])
 
 export class Belonging {
   readonly #self: Member
@@ -20,8 +17,6 @@ export class Belonging {
   readonly #joinsOthers: boolean
   readonly #tellJoined: () => void
   #record: ClusterRecord | null = null
-  /** Frames of another cluster, and frames that came before there was one. */
-  foreignFrames = 0
 
   constructor(
     self: Member,
@@ -57,13 +52,9 @@ export class Belonging {
     this.#record = message.cluster
   }
 
-  /** @returns whether the frame was about belonging, or came from elsewhere: then it is dealt with */
-  takes(from: Address, frame: Frame, out: Effect[]): boolean {
-    const { message, envelope } = frame
-    if (beforeCluster.has(message.kind)) this.#take(from, envelope.token, message, out)
-    else if (this.#record === null || envelope.cluster !== this.#record.id) this.#refuse(from, frame, out)
-    else return false
-    return true
+  /** Whether the sender of a frame belongs to the cluster of this server. */
+  shares({ envelope }: Frame): boolean {
+    return this.#record !== null && envelope.cluster === this.#record.id
   }
 
   tick(out: Effect[]): void {
@@ -71,10 +62,15 @@ export class Belonging {
       this.#directory.told(this.#record.arbiters, out)
   }
 
-  #take(from: Address, token: number, message: Message, out: Effect[]): void {
-    if (message.kind === 'introduce') this.#identify(from, token, out)
-    if (message.kind === 'identity') this.#onIdentity(token, message, out)
-    if (message.kind === 'join') this.#onJoin(from, token, message, out)
+  take(from: Address, token: number, message: MessageTo<'cluster'>, out: Effect[]): void {
+    switch (message.kind) {
+      case 'introduce':
+        return this.#identify(from, token, out)
+      case 'identity':
+        return this.#onIdentity(token, message, out)
+      case 'join':
+        return this.#onJoin(from, token, message, out)
+    }
   }
 
   #identify(to: Address, token: number, out: Effect[]): void {
@@ -107,8 +103,8 @@ export class Belonging {
     this.#tellJoined()
   }
 
-  #refuse(from: Address, { message, envelope }: Frame, out: Effect[]): void {
-    this.foreignFrames++
+  /** Answers a frame from elsewhere. */
+  refuse(from: Address, { message, envelope }: Frame, out: Effect[]): void {
     if (!isTopical(message) || message.kind === 'refused') return
     const { topic, epoch } = message
     const refusal = this.#record === null ? 'no-cluster' : 'other-cluster'

@@ -9,6 +9,7 @@ import type { Shortage } from '../../proto/shortage.ts'
 import type { Sync } from '../../proto/sync.ts'
 import { messageBytes } from '../../proto/wire/codec.ts'
 import type { MessageOf } from '../../proto/wire/messages.ts'
+import type { LogRecordOf } from '../../proto/wire/records.ts'
 import { Lives } from './lives.ts'
 
 interface Known {
@@ -206,7 +207,7 @@ export class Directory {
   }
 
   /** A record that survived a restart. */
-  recoverLives({ servers }: MessageOf<'lives'>): void {
+  recoverLives({ servers }: LogRecordOf<'lives'>): void {
     for (const { name, count } of servers) if (this.#lives.isNews(name, count)) this.#lives.set(name, count)
   }
 

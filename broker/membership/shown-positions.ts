@@ -11,6 +11,7 @@ import { type Effect, send } from '../../proto/machine/contract.ts'
 import type { Position } from '../../proto/machine/store.ts'
 import { messageBytes } from '../../proto/wire/codec.ts'
 import type { MessageOf } from '../../proto/wire/messages.ts'
+import type { LogRecordOf } from '../../proto/wire/records.ts'
 
 interface Shown {
   /** The life (process) that showed the highest position, and what other lives showed at most: the two must not be mixed. */
@@ -32,7 +33,7 @@ export class ShownPositions {
   #ticks = 0
 
   /** A record that survived a restart. */
-  recover({ servers }: MessageOf<'remembered'>): void {
+  recover({ servers }: LogRecordOf<'remembered'>): void {
     for (const { name, incarnation, position, before } of servers) {
       this.note(name, incarnation, position)
       const shown = this.#shown.get(name)

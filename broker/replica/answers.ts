@@ -1,9 +1,9 @@
 /** What a replica tells about its topic to whoever asks: how epochs ended, and in what state it is. */
 import type { Decision } from '../../proto/configuration.ts'
-import { beforeFirst, type Epoch, nextEpoch } from '../../proto/ids.ts'
+import { type Epoch, nextEpoch } from '../../proto/ids.ts'
 import { emptySet } from '../../proto/message-set.ts'
-import type { Message, TopicMessage } from '../../proto/wire/messages.ts'
-import type { Phase } from './outcomes.ts'
+import type { Message } from '../../proto/wire/messages.ts'
+import type { ReplicaPhase } from './outcomes.ts'
 import type { TopicState } from './topic-state.ts'
 
 const decisionBytesPerAnswer = 256 * 1024
@@ -29,7 +29,12 @@ export function answerChain(state: TopicState, since: Epoch): Message {
 }
 
 /** The replica's state, for people and for the plan of a change. */
-export function describeCondition(state: TopicState, phase: Phase, upcoming: Epoch | null, epoch: Epoch): Message {
+export function describeCondition(
+  state: TopicState,
+  phase: ReplicaPhase,
+  upcoming: Epoch | null,
+  epoch: Epoch,
+): Message {
   const { topic, opened, newest, stagedCount, heldEpochs, enabledEpoch: enabled } = state
   const configuration = opened?.configuration ?? newest
   const promised = opened?.acceptor.promised
@@ -45,35 +50,6 @@ export function describeCondition(state: TopicState, phase: Phase, upcoming: Epo
     heldEpochs,
     enabled,
     ...(upcoming !== null && { upcoming }),
-  }
-}
-
-/** What a server says of a topic that it holds nothing of. */
-export function answerAbsent(message: TopicMessage): Message | null {
-  const { topic, epoch } = message
-  switch (message.kind) {
-    case 'inquire':
-      return {
-        kind: 'condition',
-        topic,
-        epoch,
-        phase: 'absent',
-        stored: emptySet,
-        stagedCount: 0,
-        heldEpochs: 0,
-        enabled: beforeFirst,
-      }
-    case 'batch':
-    case 'subscribe':
-    case 'collect':
-    case 'complete':
-    case 'chain':
-    case 'ask-room':
-      return { kind: 'refused', topic, epoch, refusal: 'not-yet', detail: 'not served here' }
-    case 'pull':
-      return { kind: 'pulled', topic, epoch, more: false, unheld: true, resume: 0 }
-    default:
-      return null
   }
 }
 

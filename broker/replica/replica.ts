@@ -17,7 +17,7 @@ import {
 } from '../../proto/ids.ts'
 import { type Effect, send } from '../../proto/machine/contract.ts'
 import type { Frame } from '../../proto/wire/codec.ts'
-import type { MessageOf, Refusal, TopicMessage } from '../../proto/wire/messages.ts'
+import type { EpochBound, MessageOf, MessageTo, Refusal } from '../../proto/wire/messages.ts'
 import { Closing } from '../epoch/closing.ts'
 import { Opening } from '../epoch/opening.ts'
 import type { Host, Limits } from '../host.ts'
@@ -29,7 +29,7 @@ import { CatchUp } from './catch-up.ts'
 import { Feeds } from './feeds.ts'
 import { Gets } from './gets.ts'
 import { Intake } from './intake.ts'
-import { type EpochBound, judge, type Phase } from './outcomes.ts'
+import { isEpochBound, judge, type ReplicaPhase } from './outcomes.ts'
 import { Pulls } from './pulls.ts'
 import { Repair } from './repair.ts'
 import { Rolling } from './rolling.ts'
@@ -37,28 +37,6 @@ import { TopicState } from './topic-state.ts'
 import { Transfer } from './transfer.ts'
 
 const waitingMax = 10_000
-
-/** The messages that a replica takes. */
-export type ReplicaMessage = Extract<
-  TopicMessage,
-  {
-    kind:
-      | EpochBound
-      | 'pull'
-      | 'pulled'
-      | 'moved'
-      | 'chain'
-      | 'decisions'
-      | 'inquire'
-      | 'preload'
-      | 'stage'
-      | 'start'
-      | 'decided'
-      | 'started'
-      | 'enabled'
-      | 'working'
-  }
->
 
 export class Replica {
   readonly state: TopicState
@@ -78,8 +56,6 @@ export class Replica {
   readonly #rolling: Rolling
   readonly #succession: Succession
   readonly #policy: Policy
-  /** Messages that no phase had use for. */
-  dropped = 0
 
   constructor(topic: TopicName, host: Host, limits: Limits) {
     this.state = new TopicState(topic, host.self.name, host.room)
@@ -99,7 +75,7 @@ export class Replica {
     this.#catchUp = new CatchUp(this.state, host, limits, (decision, out) => this.learn(decision, out))
   }
 
-  get phase(): Phase {
+  get phase(): ReplicaPhase {
     const { opened } = this.state
     if (opened === null) return 'absent'
     if (this.state.decisionOf(opened.configuration.epoch) !== undefined) return 'closed'
@@ -127,20 +103,17 @@ export class Replica {
     return isCommon && this.#repair.isSettled && this.#feeds.isEmpty && this.#gets.isEmpty
   }
 
-  take(from: Address, frame: Frame, message: ReplicaMessage, out: Effect[]): void {
+  take(from: Address, frame: Frame<MessageTo<'member'>>, out: Effect[]): void {
+    const { message } = frame
+    if (message.kind === 'batch') this.#onBatch(from, frame, message, out)
+    else if (!this.#admits(from, frame.envelope.token, message, out)) return
+    else if (isEpochBound(message)) this.#onEpochBound(from, frame, message, out)
+    else this.#onAnyEpoch(from, frame, message, out)
+  }
+
+  /** Messages that name an epoch of their own. */
+  #onAnyEpoch(from: Address, frame: Frame, message: Exclude<MessageTo<'member'>, EpochBound>, out: Effect[]): void {
     switch (message.kind) {
-      case 'batch':
-        return this.#onBatch(from, frame, message, out)
-      case 'subscribe':
-      case 'collect':
-      case 'complete':
-      case 'report':
-      case 'wedge':
-      case 'accept':
-      case 'credit':
-      case 'unsubscribe':
-      case 'ask-room':
-        return this.#onEpochBound(from, frame, message, out)
       case 'pull':
         return this.#onPull(from, frame, message, out)
       case 'pulled':
@@ -230,11 +203,7 @@ export class Replica {
   }
 
   /** An answer to what this server's sequencer stored. */
-  answered(
-    from: ServerName,
-    message: MessageOf<'stored' | 'expected' | 'refused' | 'opened' | 'room'>,
-    out: Effect[],
-  ): void {
+  answered(from: ServerName, message: MessageTo<'sequencer'>, out: Effect[]): void {
     const { sequencer } = this.#intake
     if (message.kind === 'opened') sequencer?.opened(from, message, out)
     else sequencer?.answered(from, message, out)
@@ -261,7 +230,7 @@ export class Replica {
       if (this.#transfer.isOwn(token)) this.#transfer.batch(token, message, frame.bytes, out)
       else if (this.#repair.isOwn(token) && this.#current(message.epoch) && this.phase === 'open') {
         this.#repair.batch(message, frame.bytes, out)
-      } else this.dropped++
+      } else this.#host.drops.note('phase', 'batch')
       return
     }
     if (!this.#admits(from, token, message, out)) return
@@ -281,15 +250,10 @@ export class Replica {
     return publisher === sequencerPublisher && member !== undefined && this.#host.addressOf(member) === from
   }
 
-  #onEpochBound(
-    from: Address,
-    frame: Frame,
-    message: Exclude<Extract<ReplicaMessage, { kind: EpochBound }>, { kind: 'batch' }>,
-    out: Effect[],
-  ): void {
+  #onEpochBound(from: Address, frame: Frame, message: Exclude<EpochBound, { kind: 'batch' }>, out: Effect[]): void {
     const { token } = frame.envelope
     const { opened } = this.state
-    if (!this.#admits(from, token, message, out) || opened === null) return
+    if (opened === null) return
     switch (message.kind) {
       case 'subscribe':
         return this.#feeds.subscribe(from, token, message, opened.holdings, out)
@@ -317,13 +281,8 @@ export class Replica {
     }
   }
 
-  /** Whether a message of the opened epoch is handled; else it is refused by name. */
-  #admits(
-    from: Address,
-    token: number,
-    message: Extract<ReplicaMessage, { kind: EpochBound }>,
-    out: Effect[],
-  ): boolean {
+  /** Whether a message is handled in this phase; else it is refused by name. */
+  #admits(from: Address, token: number, message: MessageTo<'member'>, out: Effect[]): boolean {
     const current = this.state.opened?.configuration.epoch ?? 0
     const of = message.epoch
     // A member that is ahead of this server knows how its epoch ended.
@@ -344,7 +303,7 @@ export class Replica {
         this.#refuse(from, token, of, 'not-yet', 'the epoch has not begun here', out)
         return false
       case 'drop':
-        this.dropped++
+        this.#host.drops.note('phase', message.kind)
         return false
       default:
         return unreachable(outcome)

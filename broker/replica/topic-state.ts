@@ -13,7 +13,8 @@ import type { Position, RecordKind } from '../../proto/machine/store.ts'
 import { endOf, fingerprint, type MessageSet, missingCount, noFrontier } from '../../proto/message-set.ts'
 import type { Stake } from '../../proto/stake.ts'
 import { messageBytes } from '../../proto/wire/codec.ts'
-import type { Batch, Message } from '../../proto/wire/messages.ts'
+import type { Batch } from '../../proto/wire/messages.ts'
+import type { ReplicaRecord } from '../../proto/wire/records.ts'
 import { Acceptor } from '../epoch/acceptor.ts'
 import type { Room } from '../host.ts'
 import { Holdings } from './holdings.ts'
@@ -222,21 +223,20 @@ export class TopicState {
   }
 
   /** Makes a change of protocol state: applied now, on disk before anything that is told after it. */
-  record(message: Message, out: Effect[]): void {
-    out.push({ kind: 'persist', record: 'protocol', bytes: messageBytes(message) })
-    this.#apply(message)
+  record(record: Exclude<ReplicaRecord, Batch>, out: Effect[]): void {
+    out.push({ kind: 'persist', record: 'protocol', bytes: messageBytes(record) })
+    this.#apply(record)
   }
 
   /** A record that survived a restart. */
-  recover(record: RecordKind, message: Message, position: Position): void {
-    if (message.kind !== 'batch') {
-      this.#apply(message)
+  recover(kind: RecordKind, record: ReplicaRecord, position: Position): void {
+    if (record.kind !== 'batch') {
+      this.#apply(record)
       return
     }
-    const holdings = record === 'staged' ? this.#stageable(message) : this.opened?.holdings
-    if (holdings === undefined)
-      throw new InvariantViolation('log', `batch of epoch ${message.epoch} before its opening`)
-    holdings.index.place(holdings.add(message), position)
+    const holdings = kind === 'staged' ? this.#stageable(record) : this.opened?.holdings
+    if (holdings === undefined) throw new InvariantViolation('log', `batch of epoch ${record.epoch} before its opening`)
+    holdings.index.place(holdings.add(record), position)
   }
 
   /** Forgets bodies that nobody needs: a later epoch is enabled, and this server is not one of its members. */
@@ -264,23 +264,21 @@ export class TopicState {
     return this.#holdings.get(batch.epoch)?.endOf(batch.publisher) ?? 0
   }
 
-  #apply(message: Message): void {
-    switch (message.kind) {
+  #apply(record: Exclude<ReplicaRecord, Batch>): void {
+    switch (record.kind) {
       case 'wedge':
-        return this.#wedge(message.epoch, (acceptor) => acceptor.promise(message.stake), message.intent)
+        return this.#wedge(record.epoch, (acceptor) => acceptor.promise(record.stake), record.intent)
       case 'accept': {
-        const { stake, decision } = message
-        return this.#wedge(message.epoch, (acceptor) => acceptor.accept(stake, decision), intentOf(decision))
+        const { stake, decision } = record
+        return this.#wedge(record.epoch, (acceptor) => acceptor.accept(stake, decision), intentOf(decision))
       }
       case 'decided':
-        return this.#learn(message.epoch, message.decision)
+        return this.#learn(record.epoch, record.decision)
       case 'opening':
-        return this.#open(message.decision)
+        return this.#open(record.decision)
       case 'staged':
-        if (!this.#decisions.has(message.epoch)) this.#promised.add(message.epoch)
+        if (!this.#decisions.has(record.epoch)) this.#promised.add(record.epoch)
         return
-      default:
-        throw new InvariantViolation('log', `record of kind ${message.kind} does not belong to a topic`)
     }
   }
 

@@ -103,6 +103,11 @@ export class Fetch {
     this.#listener = listener
   }
 
+  /** Everything up to the goal is here. */
+  get isWhole(): boolean {
+    return this.#prefix.holds(this.#until)
+  }
+
   /** Asks for the next page, if there is room and none is on its way. */
   next(out: Effect[]): void {
     if (this.#over || this.#waiting) return

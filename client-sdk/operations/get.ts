@@ -129,7 +129,7 @@ export class Get implements EpochFollower, FetchListener, Settleable {
   refused(message: MessageOf<'refused'>, out: Effect[]): void {
     if (this.#step === 'fetching') {
       this.#fetch?.refused()
-      this.#inVain(out)
+      this.#vainCount++
     } else if (message.refusal !== 'wedged' && message.refusal !== 'not-yet') this.#follower.suspect(out)
   }
 
@@ -146,7 +146,10 @@ export class Get implements EpochFollower, FetchListener, Settleable {
     const configuration = this.#configuration
     if (configuration === null || this.#step === 'over') return
     if (this.#step === 'fetching') {
-      this.#fetch?.tick(out)
+      // Where no member has what is lacking, its only holder died after the collect.
+      if (this.#vainCount >= configuration.members.length && this.#fetch?.isWhole === false)
+        this.#begin(configuration, out)
+      else this.#fetch?.tick(out)
       return
     }
     if (this.#step === 'collecting') this.#collected(configuration, out)
@@ -183,17 +186,11 @@ export class Get implements EpochFollower, FetchListener, Settleable {
 
   stalled(out: Effect[]): void {
     this.#follower.suspect(out)
-    this.#inVain(out)
+    this.#vainCount++
   }
 
   settle(): void {
     if (this.#outcome !== null) this.#done(this.#outcome)
-  }
-
-  /** A member did not have what is lacking. Where none has it, its only holder died after the collect, which begins again. */
-  #inVain(out: Effect[]): void {
-    const configuration = this.#configuration
-    if (configuration !== null && ++this.#vainCount >= configuration.members.length) this.#begin(configuration, out)
   }
 
   #begin(configuration: Configuration, out: Effect[]): void {

@@ -10,7 +10,8 @@ import protobuf from 'protobufjs/minimal.js'
 import { EpochcastError } from '../errors.ts'
 import type { ClusterId } from '../ids.ts'
 import { badMessage, type Fields, one, readTable, type Table, tableOf, text, uint, writeTable } from './fields.ts'
-import { kinds, type Message, type MessageKind, shapes } from './messages.ts'
+import { kinds, type Message, table as messages } from './messages.ts'
+import { type LogRecord, type RecordName, recordTable } from './records.ts'
 
 export interface Envelope {
   readonly cluster: ClusterId | ''
@@ -20,38 +21,60 @@ export interface Envelope {
   readonly token: number
 }
 
-export interface Frame {
+export interface Frame<M extends Message = Message> {
   readonly envelope: Envelope
-  readonly message: Message
+  readonly message: M
   /** The message's own encoding, a view of the frame. */
   readonly bytes: Uint8Array
 }
 
 const kindTag = 1
 const envelopeTable = tableOf({ cluster: one(1, text(36)), from: one(2, text(100)), token: one(3, uint()) })
-const tables: readonly Table[] = kinds.map((kind) => tableOf(shapes[kind], { kind }))
-/** The same without their bodies. */
-const heads: readonly Table[] = kinds.map((kind) => {
-  const { body: _, ...head } = shapes[kind] as Fields
-  return tableOf(head)
-})
-const numberOfKind = new Map<MessageKind, number>(kinds.map((kind, at) => [kind, at]))
+
+/** How one kind is written and read. */
+interface Shape {
+  readonly kind: string
+  readonly number: number
+  readonly table: Table
+  /** The same without its body. */
+  readonly head: Table
+}
+
+function shapeOf(kind: string, { number, fields }: { readonly number: number; readonly fields: Fields }): Shape {
+  const { body: _, ...head } = fields
+  return { kind, number, table: tableOf(fields, { kind }), head: tableOf(head) }
+}
+
+/** Every kind that is sent or kept, by its name, and those that are read from either place by their number. */
+const shapes = new Map<string, Shape>()
+const messageShapes: (Shape | undefined)[] = []
+const recordShapes: (Shape | undefined)[] = []
+for (const kind of kinds) {
+  const shape = shapeOf(kind, messages[kind])
+  shapes.set(kind, shape)
+  messageShapes[shape.number] = shape
+}
+for (const kind of Object.keys(recordTable) as readonly RecordName[]) {
+  const shape = shapes.get(kind) ?? shapeOf(kind, recordTable[kind])
+  shapes.set(kind, shape)
+  recordShapes[shape.number] = shape
+}
 /** Writes one message after the other; what was thrown in the middle of one takes its writer with it. */
 let writer = protobuf.Writer.create()
 const noBody = new Uint8Array(0)
 
 /**
- * Encodes a message as it stands in the log: its fields in one part, its body, if it has one, in a second.
- * @throws EpochcastError `EC_BAD_MESSAGE` for a message that could not be read again as what it is
+ * Encodes a message or a record: its fields in one part, its body, if it has one, in a second.
+ * @throws EpochcastError `EC_BAD_MESSAGE` for one that could not be read again as what it is
  */
-export function encodeMessage(message: Message): readonly Uint8Array[] {
-  const number = numberOfKind.get(message.kind) ?? -1
-  const [table, head] = [tables[number], heads[number]]
-  if (table === undefined || head === undefined) throw badMessage(`message kind ${message.kind} is unknown`)
+export function encodeMessage(message: Message | LogRecord): readonly Uint8Array[] {
+  const shape = shapes.get(message.kind)
+  if (shape === undefined) throw badMessage(`message kind ${message.kind} is unknown`)
+  const { number, table, head } = shape
   const body = 'body' in message ? message.body : undefined
   if (body !== undefined && !(body instanceof Uint8Array)) throw badMessage('a body is not bytes')
   const front = written((into) => {
-    into.uint32(kindTag << 3).uint32(number + 1)
+    into.uint32(kindTag << 3).uint32(number)
     writeTable(head, into, message)
     if (body !== undefined) into.uint32((bodyTag(table) << 3) | 2).uint32(body.length)
   })
@@ -59,7 +82,7 @@ export function encodeMessage(message: Message): readonly Uint8Array[] {
 }
 
 /** The same in one piece. */
-export function messageBytes(message: Message): Uint8Array {
+export function messageBytes(message: Message | LogRecord): Uint8Array {
   const parts = encodeMessage(message)
   return parts.length === 1 ? (parts[0] ?? noBody) : Buffer.concat(parts)
 }
@@ -103,10 +126,19 @@ export function ownFrame({ envelope, bytes }: Frame): Frame {
   return { envelope, message: decodeMessage(own), bytes: own }
 }
 
-/** Decodes a message's own bytes, as the log keeps them. */
+/** Decodes a message's own bytes. */
 export function decodeMessage(bytes: Uint8Array): Message {
   try {
     return readMessage(protobuf.Reader.create(bytes))
+  } catch (error) {
+    throw asBadMessage(error)
+  }
+}
+
+/** Decodes a record of the log. */
+export function decodeRecord(bytes: Uint8Array): LogRecord {
+  try {
+    return readKind(protobuf.Reader.create(bytes), recordShapes, 'record') as unknown as LogRecord
   } catch (error) {
     throw asBadMessage(error)
   }
@@ -126,12 +158,15 @@ function written(write: (into: protobuf.Writer) => void): Uint8Array {
 
 /** All the rest of it. */
 function readMessage(reader: protobuf.Reader): Message {
-  if (reader.uint32() !== kindTag << 3) throw badMessage('message does not begin with its kind')
-  const number = reader.uint32() - 1
-  const table = tables[number]
-  const kind = kinds[number]
-  if (table === undefined || kind === undefined) throw badMessage(`message kind ${number + 1} is unknown`)
-  return readTable(table, reader, reader.len) as unknown as Message
+  return readKind(reader, messageShapes, 'message') as unknown as Message
+}
+
+function readKind(reader: protobuf.Reader, of: readonly (Shape | undefined)[], noun: string): Record<string, unknown> {
+  if (reader.uint32() !== kindTag << 3) throw badMessage(`${noun} does not begin with its kind`)
+  const number = reader.uint32()
+  const shape = of[number]
+  if (shape === undefined) throw badMessage(`${noun} kind ${number} is unknown`)
+  return readTable(shape.table, reader, reader.len)
 }
 
 function asBadMessage(error: unknown): EpochcastError {

@@ -1,6 +1,7 @@
 /** Prints the tables of `messages.ts` as a .proto file, for clients in other languages. */
 import type { Field, Fields } from './fields.ts'
-import { kinds, shapes } from './messages.ts'
+import { kinds, table } from './messages.ts'
+import { recordTable, writtenKinds } from './records.ts'
 
 const head = `// Printed from the tables in messages.ts; do not edit.
 //
@@ -19,9 +20,14 @@ message Envelope {
 /** @returns the text of `schema.proto` */
 export function printSchema(): string {
   const nested = new Map<string, string>()
-  const messages = kinds.map(
-    (kind, at) => `// kind ${at + 1}\n${printMessage(nameOf(kind), shapes[kind], nested, ['  uint32 kind = 1;'])}`,
-  )
+  const sent = kinds.map((kind) => [kind, table[kind]] as const)
+  const written = writtenKinds.map((kind) => [kind, recordTable[kind]] as const)
+  const messages = [...sent, ...written]
+    .sort(([, one], [, other]) => one.number - other.number)
+    .map(([kind, { number, fields, means }]) => {
+      const message = printMessage(nameOf(kind), fields, nested, ['  uint32 kind = 1;'])
+      return `// kind ${number}${kind in recordTable && !(kind in table) ? ', in the log alone' : ''}: ${means}\n${message}`
+    })
   return `${[head, ...nested.values(), ...messages].join('\n')}`
 }
 

@@ -21,8 +21,8 @@ const stepsMax = 120
 const burstMax = 6
 
 /**
- * What a stranger may try. Whoever says that it is a server of ours is believed where no certificates are asked for, so a stranger
- * does not take a server's name here; and bytes under the id of another publisher are that publisher's alone.
+ * What a stranger may try, also under the name of a server. It does not take the address of one: whoever does is believed where no
+ * certificates are asked for. Bytes under the id of another publisher are that publisher's alone.
  */
 const strangersKinds: readonly MessageKind[] = kinds
 
@@ -63,7 +63,7 @@ function oneWorld(role: 'client' | 'server', random: Random, result: FuzzResult)
       })
     }
     for (let count = random.below(burstMax); count > 0; count--) {
-      send(world, role, generator.message(strangersKinds), pick(random, ids))
+      send(world, role, generator.message(strangersKinds), pick(random, ids), random)
       result.accepted++
     }
     if (role === 'server') for (const id of ids) if (!world.server(id).alive) world.server(id).start()
@@ -99,8 +99,9 @@ function finish(world: World, broken: string[]): void {
   if (rules.length > 0) throw new Error(rules.slice(0, 5).join('\n'))
 }
 
-function send(world: World, role: 'client' | 'server', message: Message, to: string): void {
-  if (role === 'client') world.inject('mallory', to, message, world.cluster?.id ?? '', 'mallory')
+function send(world: World, role: 'client' | 'server', message: Message, to: string, random: Random): void {
+  const name = random.below(2) === 0 ? 'mallory' : world.server(pick(random, ids)).name
+  if (role === 'client') world.inject('mallory', to, message, world.cluster?.id ?? '', name)
   else world.inject('e', to, message, world.cluster?.id ?? '', world.server('e').name)
 }
 

@@ -3,7 +3,7 @@ import type { PublisherId } from '../../proto/ids.ts'
 import { hexDigits, type Random } from '../../proto/machine/ports.ts'
 import type { Frontier } from '../../proto/message-set.ts'
 import type { Field, Fields } from '../../proto/wire/fields.ts'
-import { kinds, type Message, type MessageKind, shapes } from '../../proto/wire/messages.ts'
+import { kinds, type Message, type MessageKind, table } from '../../proto/wire/messages.ts'
 import { clusterType, deciderType, publisherType, serverNameType, syncType, topicType } from '../../proto/wire/types.ts'
 
 /** Values that mean something where the messages go; by the name of the field. */
@@ -36,7 +36,7 @@ export class MessageGenerator {
   /** One of `among`, or of all kinds. */
   message(among: readonly MessageKind[] = kinds): Message {
     const kind = pick(this.#random, among)
-    return { kind, ...this.#record(shapes[kind]) } as unknown as Message
+    return { kind, ...this.#record(table[kind].fields) } as unknown as Message
   }
 
   #record(fields: Fields): Record<string, unknown> {

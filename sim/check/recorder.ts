@@ -3,8 +3,9 @@ import type { Decision } from '../../proto/configuration.ts'
 import { formatMessageId, previousEpoch, type ServerName } from '../../proto/ids.ts'
 import { countOf, type MessageSet } from '../../proto/message-set.ts'
 import { formatStake } from '../../proto/stake.ts'
-import { decodeMessage } from '../../proto/wire/codec.ts'
+import { decodeMessage, decodeRecord } from '../../proto/wire/codec.ts'
 import { isTopical, type Message } from '../../proto/wire/messages.ts'
+import type { LogRecord } from '../../proto/wire/records.ts'
 import { messagesOf } from '../world/client-node.ts'
 import type { WorldEvent } from '../world/events.ts'
 import type { Operation, Step } from '../world/operations.ts'
@@ -290,13 +291,13 @@ const recorded: ReadonlySet<Message['kind']> = new Set([
   'start',
 ])
 
-const read = new WeakMap<DiskRecord, Message>()
+const read = new WeakMap<DiskRecord, LogRecord>()
 
 /** What a record says, read once. */
-export function messageOf(record: DiskRecord): Message {
+export function messageOf(record: DiskRecord): LogRecord {
   let message = read.get(record)
   if (message === undefined) {
-    message = decodeMessage(record.body)
+    message = decodeRecord(record.body)
     read.set(record, message)
   }
   return message

@@ -29,6 +29,7 @@ import type { MessageSet } from '../../proto/message-set.ts'
 import { compareStakes, formatStake, type Stake } from '../../proto/stake.ts'
 import { decodeMessage } from '../../proto/wire/codec.ts'
 import { isTopical, type Message, type MessageOf } from '../../proto/wire/messages.ts'
+import type { LogRecord, LogRecordOf } from '../../proto/wire/records.ts'
 import type { WorldEvent } from '../world/events.ts'
 import type { ServerNode } from '../world/server-node.ts'
 import type { DiskRecord } from '../world/virtual-disk.ts'
@@ -172,7 +173,7 @@ export class ServerRules {
     votes.proposals.push({ stake, text })
   }
 
-  #openedBy(server: ServerName, disk: EpochOnDisk, message: MessageOf<'opening'>): void {
+  #openedBy(server: ServerName, disk: EpochOnDisk, message: LogRecordOf<'opening'>): void {
     const { decision } = message
     const { next } = decision
     disk.opened = true
@@ -514,7 +515,7 @@ export class ServerRules {
     return epoch
   }
 
-  #fail(rule: string, server: ServerName, message: Message, text: string): void {
+  #fail(rule: string, server: ServerName, message: Message | LogRecord, text: string): void {
     const of = isTopical(message) ? ` of epoch ${message.epoch}` : ''
     this.#broken(`${rule}: server ${server} ${text} (${message.kind}${of})`)
   }

@@ -3,6 +3,7 @@ import type { Configuration } from '../../proto/configuration.ts'
 import { outsideEngine } from '../../proto/decider.ts'
 import type { ServerName } from '../../proto/ids.ts'
 import type { Message } from '../../proto/wire/messages.ts'
+import type { LogRecordOf } from '../../proto/wire/records.ts'
 import { messageOf } from '../check/recorder.ts'
 import type { PowerLoss } from '../world/crash-files.ts'
 import type { WorldEvent } from '../world/events.ts'
@@ -182,7 +183,7 @@ export class Situations {
     }
   }
 
-  #opened(server: ServerName, { decision }: Extract<Message, { kind: 'opening' }>): void {
+  #opened(server: ServerName, { decision }: LogRecordOf<'opening'>): void {
     const { next } = decision
     const key = keyOf(next)
     const closed = keyOf({ topic: next.topic, epoch: next.epoch - 1 })

@@ -5,7 +5,7 @@
 import type { Address } from '../../proto/ids.ts'
 import type { Transport, TransportHandler } from '../../proto/transport/port.ts'
 import { decodeFrame } from '../../proto/wire/codec.ts'
-import { kinds, type Message, type MessageKind } from '../../proto/wire/messages.ts'
+import { kindOfNumber, type Message, type MessageKind } from '../../proto/wire/messages.ts'
 import type { EventQueue } from './event-queue.ts'
 
 /** What a server's connections receive in one turn, mostly. */
@@ -351,7 +351,7 @@ function kindOf(bytes: Uint8Array): MessageKind {
     number |= (byte & 0x7f) << shift
     if (byte < 0x80) break
   }
-  const kind = kinds[number - 1]
+  const kind = kindOfNumber(number)
   if (kind === undefined) throw new Error(`a frame of kind ${number}`)
   return kind
 }

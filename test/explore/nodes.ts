@@ -2,7 +2,9 @@
  * What takes part in an exploration, each driven by its inputs alone: a server with one replica and its log, a coordinator, an
  * arbiter, a proposer, and a register that stands for an engine. The machines are the product's.
  */
-import { Arbiter, type ArbiterMessage } from '../../broker/engines/arbiter.ts'
+
+import { Drops } from '../../broker/drops.ts'
+import { Arbiter } from '../../broker/engines/arbiter.ts'
 import { type ArbiterAnswer, Arbiters } from '../../broker/engines/arbiters.ts'
 import type { Deciders } from '../../broker/engines/deciders.ts'
 import type { Proposal, ProposalListener, Registry } from '../../broker/engines/engine.ts'
@@ -10,13 +12,14 @@ import type { ChangeListener } from '../../broker/epoch/change.ts'
 import { Coordinator } from '../../broker/epoch/coordinator.ts'
 import { endlessRoom, type Host, limits } from '../../broker/host.ts'
 import { Outlets } from '../../broker/outlets.ts'
-import { Replica, type ReplicaMessage } from '../../broker/replica/replica.ts'
+import { Replica } from '../../broker/replica/replica.ts'
 import type { Configuration, Decision, Intent, Member } from '../../proto/configuration.ts'
 import { address, epoch, type ServerName, serverId, serverName, topicName } from '../../proto/ids.ts'
 import type { Effect } from '../../proto/machine/contract.ts'
 import type { RecordKind } from '../../proto/machine/store.ts'
-import { decodeMessage, messageBytes } from '../../proto/wire/codec.ts'
-import type { Message } from '../../proto/wire/messages.ts'
+import { decodeRecord, messageBytes } from '../../proto/wire/codec.ts'
+import type { Message, MessageTo } from '../../proto/wire/messages.ts'
+import type { ArbiterRecord, LogRecord, ReplicaRecord } from '../../proto/wire/records.ts'
 
 export const topic = topicName('t')
 
@@ -40,7 +43,7 @@ export type NodeInput =
 
 export interface DiskRecord {
   readonly record: RecordKind
-  readonly message: Message
+  readonly message: LogRecord
   readonly bytes: Uint8Array
 }
 
@@ -83,7 +86,7 @@ class Effects {
         for (const to of effect.to) this.#send(to, effect.token, effect.message)
       } else if (effect.kind === 'send-record') {
         const record = this.#log[effect.placement.positionOf(effect.slot)]
-        if (record !== undefined) this.#send(effect.to, effect.token, record.message)
+        if (record?.message.kind === 'batch') this.#send(effect.to, effect.token, record.message)
       }
     }
     return this.turn
@@ -91,7 +94,7 @@ class Effects {
 
   #write({ record, bytes, placement, slot }: Effect & { kind: 'persist' }): void {
     if (placement !== undefined && slot !== undefined) placement.place(slot, this.#log.length)
-    const written = { record, message: decodeMessage(bytes), bytes }
+    const written = { record, message: decodeRecord(bytes), bytes }
     this.#log.push(written)
     this.turn.written.push(written)
   }
@@ -124,6 +127,7 @@ class Process {
       askNewest: () => {},
       room: endlessRoom,
       outlets: new Outlets(),
+      drops: new Drops(),
       sync: 'always',
       coordinate: () => {},
     }
@@ -152,7 +156,7 @@ export class ServerNode implements Node {
     this.#log = before.map((decision) => {
       const isNamed = decision.next.members.some(({ name }) => name === member.name)
       const of = { topic, epoch: isNamed ? decision.next.epoch : epoch(decision.next.epoch - 1), decision }
-      const message: Message = isNamed ? { kind: 'opening', ...of } : { kind: 'decided', ...of }
+      const message: LogRecord = isNamed ? { kind: 'opening', ...of } : { kind: 'decided', ...of }
       return { record: 'protocol', message, bytes: messageBytes(message) }
     })
     this.#replica = this.#recovered()
@@ -172,12 +176,7 @@ export class ServerNode implements Node {
       const { from, token, message } = input.parcel
       const bytes = messageBytes(message as Message)
       const envelope = { cluster: '' as const, from: nameOf(from), token }
-      this.#replica.take(
-        address(from),
-        { envelope, message: message as Message, bytes },
-        message as ReplicaMessage,
-        out,
-      )
+      this.#replica.take(address(from), { envelope, message: message as MessageTo<'member'>, bytes }, out)
       this.#replica.settle(out)
     } else {
       for (let tick = 0; tick < timeoutTicks && !out.some(({ kind }) => kind === 'send'); tick++) {
@@ -190,7 +189,8 @@ export class ServerNode implements Node {
 
   #recovered(): Replica {
     const replica = new Replica(topic, this.#process.host, limits)
-    for (const [position, { record, message }] of this.#log.entries()) replica.state.recover(record, message, position)
+    for (const [position, { record, message }] of this.#log.entries())
+      replica.state.recover(record, message as ReplicaRecord, position)
     return replica
   }
 }
@@ -299,10 +299,10 @@ export class ArbiterNode implements Node {
     const out: Effect[] = []
     if (input.kind === 'restart') {
       this.#arbiter = new Arbiter()
-      for (const { message } of this.#log) this.#arbiter.recover(message)
+      for (const { message } of this.#log) this.#arbiter.recover(message as ArbiterRecord)
     } else if (input.kind === 'parcel') {
       const { from, token, message } = input.parcel
-      this.#arbiter.take(address(from), token, message as ArbiterMessage, out)
+      this.#arbiter.take(address(from), token, message as MessageTo<'arbiter'>, out)
     }
     return effects.perform(out)
   }

@@ -1,7 +1,8 @@
 // Goal: a register at the arbiters takes one decision, also when one process tries twice. Method: the real machines of proposers
 // and arbiters, with frames handed over by the test, so that every order is the one that is written here.
 import { describe, expect, it } from 'vitest'
-import { Arbiter, type ArbiterMessage } from '../../broker/engines/arbiter.ts'
+import { Drops } from '../../broker/drops.ts'
+import { Arbiter } from '../../broker/engines/arbiter.ts'
 import { type ArbiterAnswer, Arbiters } from '../../broker/engines/arbiters.ts'
 import type { ProposalListener } from '../../broker/engines/engine.ts'
 import { endlessRoom, type Host, limits } from '../../broker/host.ts'
@@ -11,7 +12,7 @@ import { type Address, address, epoch, serverId, serverName, topicName } from '.
 import type { Effect } from '../../proto/machine/contract.ts'
 import { emptySet } from '../../proto/message-set.ts'
 import { formatStake } from '../../proto/stake.ts'
-import type { Message } from '../../proto/wire/messages.ts'
+import type { Message, MessageTo } from '../../proto/wire/messages.ts'
 
 const topic = topicName('t')
 const creation = epoch(0)
@@ -50,6 +51,7 @@ class Register {
       isCutOff: () => false,
       room: endlessRoom,
       outlets: new Outlets(),
+      drops: new Drops(),
       sync: 'always',
       askDecider: () => {},
       askNewest: () => {},
@@ -72,7 +74,7 @@ class Register {
         if (message.kind === 'arbiter-accept') this.#note(formatStake(message.stake), message.decision.changeId)
         if (!reach(to, message)) continue
         const answers: Effect[] = []
-        this.#arbiters.get(to)?.take(address('proposer:1'), token, message as ArbiterMessage, answers)
+        this.#arbiters.get(to)?.take(address('proposer:1'), token, message as MessageTo<'arbiter'>, answers)
         for (const answer of answers) {
           if (answer.kind === 'send') proposer.take(name, answer.token, answer.message as ArbiterAnswer, out)
         }

@@ -1,12 +1,14 @@
 /** Three arbiters as on three servers: frames between them and who proposes take a moment and may be lost, and an arbiter that was
  *  killed comes back with what it had written. */
-import { Arbiter, type ArbiterMessage } from '../../../broker/engines/arbiter.ts'
+import { Arbiter } from '../../../broker/engines/arbiter.ts'
 import { type ArbiterAnswer, Arbiters } from '../../../broker/engines/arbiters.ts'
 import { limits } from '../../../broker/host.ts'
 import type { Decision, Member } from '../../../proto/configuration.ts'
 import { address, type Epoch, type TopicName } from '../../../proto/ids.ts'
 import { type Effect, tickMs } from '../../../proto/machine/contract.ts'
-import { decodeMessage } from '../../../proto/wire/codec.ts'
+import { decodeRecord } from '../../../proto/wire/codec.ts'
+import type { MessageTo } from '../../../proto/wire/messages.ts'
+import type { ArbiterRecord } from '../../../proto/wire/records.ts'
 import { type EngineUnderTest, memberOf, type Proposer } from './conformance.ts'
 import { hostOf } from './outside-proposer.ts'
 
@@ -40,7 +42,7 @@ export class ArbiterGroup implements EngineUnderTest {
   async recover(): Promise<void> {
     const node = this.#hit()
     node.arbiter = new Arbiter()
-    for (const record of node.records) node.arbiter.recover(decodeMessage(record))
+    for (const record of node.records) node.arbiter.recover(decodeRecord(record) as ArbiterRecord)
   }
 
   async freeze(): Promise<void> {
@@ -57,7 +59,7 @@ export class ArbiterGroup implements EngineUnderTest {
   async close(): Promise<void> {}
 
   /** One arbiter takes one frame, and writes before it answers. */
-  deliver(node: Node, token: number, message: ArbiterMessage, answer: (answer: ArbiterAnswer) => void): void {
+  deliver(node: Node, token: number, message: MessageTo<'arbiter'>, answer: (answer: ArbiterAnswer) => void): void {
     if (node.held !== null) {
       node.held.push(() => this.deliver(node, token, message, answer))
       return
@@ -111,12 +113,12 @@ class GroupProposer implements Proposer {
       if (effect.kind !== 'send') continue
       const { message, token } = effect
       for (const node of this.#group.nodes) {
-        if (effect.to.includes(node.member.address)) this.#send(node, token, message as ArbiterMessage)
+        if (effect.to.includes(node.member.address)) this.#send(node, token, message as MessageTo<'arbiter'>)
       }
     }
   }
 
-  #send(node: Node, token: number, message: ArbiterMessage): void {
+  #send(node: Node, token: number, message: MessageTo<'arbiter'>): void {
     if (this.#isLost()) return
     setImmediate(() =>
       this.#group.deliver(node, token, message, (answer) => {

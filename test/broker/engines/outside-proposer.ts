@@ -1,5 +1,6 @@
 /** A server's side of an engine outside of the cluster, without the rest of the server: its machine, its port, and real time. */
 
+import { Drops } from '../../../broker/drops.ts'
 import type { EngineClient } from '../../../broker/engines/client.ts'
 import { EngineClients } from '../../../broker/engines/clients.ts'
 import { OutsideEngines } from '../../../broker/engines/outside.ts'
@@ -27,6 +28,7 @@ export function hostOf(at: number): Host {
     isCutOff: () => false,
     room: endlessRoom,
     outlets: new Outlets(),
+    drops: new Drops(),
     sync: 'always',
     askDecider: () => {},
     askNewest: () => {},

@@ -5,8 +5,9 @@ import { Directory } from '../../../broker/membership/directory.ts'
 import type { Member } from '../../../proto/configuration.ts'
 import { address, parseServerName, type ServerName, serverIdOf } from '../../../proto/ids.ts'
 import type { Effect } from '../../../proto/machine/contract.ts'
-import { decodeMessage } from '../../../proto/wire/codec.ts'
-import type { Message, MessageOf } from '../../../proto/wire/messages.ts'
+import { decodeRecord } from '../../../proto/wire/codec.ts'
+import type { Message } from '../../../proto/wire/messages.ts'
+import type { LogRecordOf } from '../../../proto/wire/records.ts'
 
 const memberOf = (id: string): Member => ({
   name: parseServerName(`${id}@00000000-0000-4000-8000-00000000000${id.charCodeAt(0) - 97}`),
@@ -19,7 +20,7 @@ const heartbeatTicks = 20
 /** A directory with everything that it put into its log. */
 class Peer {
   readonly self: Member
-  readonly records: MessageOf<'lives'>[] = []
+  readonly records: LogRecordOf<'lives'>[] = []
   directory: Directory
 
   constructor(self: Member) {
@@ -73,7 +74,7 @@ class Peer {
     step(out)
     for (const effect of out) {
       if (effect.kind !== 'persist') continue
-      const record = decodeMessage(effect.bytes)
+      const record = decodeRecord(effect.bytes)
       if (record.kind === 'lives') this.records.push(record)
     }
     return out.flatMap((effect) => (effect.kind === 'send' ? [effect.message] : []))

@@ -4,7 +4,7 @@ import { describe, expect, it } from 'vitest'
 import { ShownPositions } from '../../../broker/membership/shown-positions.ts'
 import { parseServerName } from '../../../proto/ids.ts'
 import type { Effect } from '../../../proto/machine/contract.ts'
-import { decodeMessage } from '../../../proto/wire/codec.ts'
+import { decodeRecord } from '../../../proto/wire/codec.ts'
 import { seededRandom } from '../../../sim/seeded-random.ts'
 
 const name = parseServerName('a@00000000-0000-4000-8000-000000000001')
@@ -52,7 +52,7 @@ describe('shown positions', () => {
     expect(out).toHaveLength(1)
     const [effect] = out
     if (effect?.kind !== 'persist') throw new Error('nothing was kept')
-    const message = decodeMessage(effect.bytes)
+    const message = decodeRecord(effect.bytes)
     if (message.kind !== 'remembered') throw new Error('something else was kept')
     const next = new ShownPositions()
     next.recover(message)

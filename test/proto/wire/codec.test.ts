@@ -5,9 +5,18 @@ import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { EpochcastError } from '../../../proto/errors.ts'
 import { clusterId, epoch, publisherId, topicName } from '../../../proto/ids.ts'
-import { decodeFrame, decodeMessage, encodeEnvelope, encodeMessage, messageBytes } from '../../../proto/wire/codec.ts'
+import {
+  decodeFrame,
+  decodeMessage,
+  decodeRecord,
+  encodeEnvelope,
+  encodeMessage,
+  messageBytes,
+} from '../../../proto/wire/codec.ts'
+import { printMessages } from '../../../proto/wire/describe.ts'
 import type { Batch, Message } from '../../../proto/wire/messages.ts'
-import { kinds, shapes } from '../../../proto/wire/messages.ts'
+import { kinds, table } from '../../../proto/wire/messages.ts'
+import { type LogRecord, recordTable, writtenKinds } from '../../../proto/wire/records.ts'
 import { printSchema } from '../../../proto/wire/schema.ts'
 import { messageOf } from './generate.ts'
 
@@ -126,15 +135,38 @@ describe('codec', () => {
 
   it('never uses a tag twice within a message', () => {
     for (const kind of kinds) {
-      const tags = Object.values(shapes[kind]).map((field: { tag: number }) => field.tag)
+      const tags = Object.values(table[kind].fields).map(({ tag }) => tag)
       expect(new Set(tags).size, kind).toBe(tags.length)
       expect(tags, kind).not.toContain(1)
     }
   })
 
-  it('is printed for other languages', () => {
-    const file = new URL('../../../proto/wire/schema.proto', import.meta.url)
-    expect(readFileSync(file, 'utf8'), 'run: npm run schema').toBe(printSchema())
+  it('is printed for other languages, and for people', () => {
+    const printed = (path: string) => readFileSync(new URL(`../../../${path}`, import.meta.url), 'utf8')
+    expect(printed('proto/wire/schema.proto'), 'run: npm run schema').toBe(printSchema())
+    expect(printed('docs/messages.md'), 'run: npm run schema').toBe(printMessages())
+  })
+
+  it('never uses a number twice, and keeps records apart from messages', () => {
+    const numbers = kinds.map((kind) => table[kind].number)
+    const written = writtenKinds.map((kind) => recordTable[kind].number)
+    expect(new Set([...numbers, ...written]).size).toBe(numbers.length + written.length)
+    for (const kind of writtenKinds) {
+      const record = { kind, topic: batch.topic, epoch: epoch(1), servers: [] } as const
+      if (kind === 'opening') continue
+      const bytes = messageBytes(record as unknown as LogRecord)
+      expect(decodeRecord(bytes).kind).toBe(kind)
+      expect(() => decodeMessage(bytes)).toThrowError(expect.objectContaining({ code: 'EC_BAD_MESSAGE' }))
+    }
+  })
+
+  it('gives phases to what a member receives, and only to that', () => {
+    for (const kind of kinds) {
+      const entry = table[kind]
+      expect('phases' in entry, kind).toBe(entry.to === 'member')
+      expect(entry.and ?? [], kind).not.toContain('member')
+      expect(entry.means, kind).toMatch(/\.$/)
+    }
   })
 })
 

@@ -4,7 +4,7 @@ import { modes, orders, services } from '../../../proto/configuration.ts'
 import type { PublisherId } from '../../../proto/ids.ts'
 import { shortages } from '../../../proto/shortage.ts'
 import type { Field, Fields } from '../../../proto/wire/fields.ts'
-import { getLevels, type Message, type MessageKind, refusals, shapes } from '../../../proto/wire/messages.ts'
+import { getLevels, type Message, type MessageKind, refusals, table } from '../../../proto/wire/messages.ts'
 
 const hex = (count: number) =>
   fc.string({ unit: fc.constantFrom(...'0123456789abcdef'), minLength: count, maxLength: count })
@@ -43,7 +43,7 @@ const byName: Record<string, fc.Arbitrary<unknown>> = {
 }
 
 export function messageOf<K extends MessageKind>(kind: K): fc.Arbitrary<Message> {
-  return recordOf(shapes[kind]).map((fields) => ({ kind, ...fields }) as unknown as Message)
+  return recordOf(table[kind].fields).map((fields) => ({ kind, ...fields }) as unknown as Message)
 }
 
 function recordOf(fields: Fields): fc.Arbitrary<Record<string, unknown>> {
