@@ -1,7 +1,7 @@
 /** Promises that end: by their result, by a signal, or by a time limit. */
 import { EpochcastError } from '../proto/errors.ts'
+import { after } from '../proto/timer.ts'
 import { Registrations } from './registrations.ts'
-import { after } from './timer.ts'
 
 export interface WaitOptions {
   /** Gives up with `EC_ABORTED`. */

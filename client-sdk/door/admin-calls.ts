@@ -1,9 +1,9 @@
 /** The options of what operators ask for, and of every call that does nothing but wait. */
 import { modes, orders } from '../../proto/configuration.ts'
+import { type Check, decider, duration, method, servers, signal, text, whole, word } from '../../proto/door/checks.ts'
+import { type Checks, optionsOf } from '../../proto/door/options.ts'
 import type { ReconfigureOptions, TopicOptions } from '../reconfigure.ts'
 import type { WaitOptions } from '../waiting.ts'
-import { type Check, decider, duration, method, servers, signal, text, whole, word } from './checks.ts'
-import { type Checks, optionsOf } from './options.ts'
 
 export const waiting: Checks<WaitOptions> = { timeoutMs: duration, signal }
 

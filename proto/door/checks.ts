@@ -1,9 +1,9 @@
 /** Checks of single arguments. Each takes a value of any type, and gives it back as what it was meant to be, or refuses it. */
-import { didYouMean } from '../../proto/closest.ts'
-import { type Decider, parseDecider } from '../../proto/decider.ts'
-import { EpochcastError } from '../../proto/errors.ts'
-import { serverId, type TopicName, topicName } from '../../proto/ids.ts'
-import { shown } from '../../proto/shown.ts'
+import { didYouMean } from '../closest.ts'
+import { type Decider, parseDecider } from '../decider.ts'
+import { EpochcastError } from '../errors.ts'
+import { serverId, type TopicName, topicName } from '../ids.ts'
+import { shown } from '../shown.ts'
 import { refusal } from './refusal.ts'
 
 /** @param what how the value is called in an error. @throws EpochcastError `EC_BAD_ARGUMENT` */
