@@ -102,8 +102,18 @@ export function listOf<T>(check: Check<T>): Check<readonly T[]> {
   }
 }
 
+/** A list that has nothing in it twice. */
+export function distinct<T>(check: Check<T>): Check<readonly T[]> {
+  return (value, what) => {
+    const list = listOf(check)(value, what)
+    const twice = list.find((one, at) => list.indexOf(one) !== at)
+    if (twice === undefined) return list
+    throw refusal(`${what} have ${shown(twice)} in them twice`)
+  }
+}
+
 export const topic: Check<TopicName> = (value) => topicName(value as string)
-const server: Check<string> = (value) => serverId(value as string)
+export const server: Check<string> = (value) => serverId(value as string)
 export const decider: Check<Decider> = (value, what) => {
   if (typeof value === 'string' && value.startsWith('engine:')) return parseDecider(value)
   return word(['stakes', 'engine'])(value, what)
