@@ -20,7 +20,7 @@ export interface ConnectOptions extends WaitOptions {
   readonly limits?: Partial<AddLimits>
   /** Other ways to reach servers than TCP: the in-process network of tests. */
   readonly transport?: (name: string, handler: TransportHandler) => Transport
-  /** With a `nats://` url: credentials and what else it does not say. */
+  /** With a `nats://` url alone: credentials and what else it does not say. */
   readonly nats?: Omit<NatsOptions, 'servers'>
   readonly clock?: Clock
   readonly random?: Random

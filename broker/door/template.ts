@@ -1,8 +1,7 @@
 /** What new topics are to be, as an option. */
-import { checkDecider, checkMembership, minimumOf, modes, orders } from '../../proto/configuration.ts'
+import { checkDecider, checkMembership, checkSize, minimumOf, modes, orders } from '../../proto/configuration.ts'
 import { type Check, decider, distinct, server, whole, word } from '../../proto/door/checks.ts'
 import { requiring } from '../../proto/door/options.ts'
-import { refusal } from '../../proto/door/refusal.ts'
 import type { Template } from '../../proto/wire/messages.ts'
 
 const options = requiring<Template, 'members'>(
@@ -24,9 +23,7 @@ export const template: Check<Template> = (value) => {
   const made = options(value)
   const { mode, members, membersMin } = made
   const isNamed = members.length > 0
-  if (isNamed && made.size !== undefined && made.size !== members.length) {
-    throw refusal(`template names ${members.length} members and has size ${made.size}`, 'leave out the size')
-  }
+  checkSize(made)
   const count = isNamed ? members.length : made.size
   if (count !== undefined) {
     if (mode !== undefined) checkMembership(mode, isNamed ? members : namesOf(count))

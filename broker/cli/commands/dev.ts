@@ -35,7 +35,7 @@ export function addDev(program: Command): void {
     .option('--servers <n>', 'how many servers', wholeNumber('number of servers', 1, localServersMax), 3)
     .option('--sync <when>', syncHelp, toSync, 'always')
     .option('--host <address>', 'loopback address to listen on', '127.0.0.1')
-  handle<DevOptions>(command, dev, { time: 'refused' })
+  handle<DevOptions>(command, dev, { time: 'refused', isLocal: true })
 }
 
 async function dev(context: Context, options: DevOptions): Promise<void> {

@@ -1,5 +1,6 @@
 import type { Command } from 'commander'
 import type { ChangeTimes, Decider, Mode, Order, TopicOptions } from '../../../client-sdk/index.ts'
+import { checkSize } from '../../../proto/configuration.ts'
 import { EpochcastError } from '../../../proto/errors.ts'
 import { toDecider, toMode, toOrder, toServerIds, wholeNumber } from '../arguments.ts'
 import { type ChangeOutcome, carryOut, outcomeJson } from '../change.ts'
@@ -52,6 +53,7 @@ export function addReconfig(program: Command): void {
 }
 
 async function reconfig(context: Context, options: ReconfigOptions, [name = '']: readonly string[]): Promise<void> {
+  checkSize(options)
   await context.withClient(async (client) => {
     const current = await findTopic(client, name, context.limits())
     if (options.expect !== undefined && options.expect !== current.epoch) {

@@ -4,7 +4,7 @@ import type { GroupMessage } from '../../../client-sdk/index.ts'
 import { EpochcastError } from '../../../proto/errors.ts'
 import { bad, toHeader } from '../arguments.ts'
 import { type Context, handle } from '../context.ts'
-import { type Formatter, formatHelp, messageJson, parseFormat, plainLine } from '../messages.ts'
+import { checkFormat, type Formatter, formatHelp, messageJson, parseFormat, plainLine } from '../messages.ts'
 import { propertiesOf } from './pub.ts'
 
 interface RequestOptions {
@@ -56,6 +56,7 @@ export function addRequest(program: Command): void {
 
 async function ask(context: Context, options: RequestOptions, operands: readonly string[]): Promise<void> {
   const [topic = '', message = ''] = operands
+  checkFormat(context.json, options.format)
   await context.withClient(async (client) => {
     const limits = { ...context.limits(requestTimeoutMs), ...propertiesOf(options) }
     const reply = await client.topic(topic).request(Buffer.from(message), limits)

@@ -49,7 +49,7 @@ export function addServe(program: Command): void {
     .option('--sync <when>', syncHelp, toSync)
     .option('--insecure', 'listen beyond loopback although nothing is encrypted')
     .option('--no-replace', 'leave dead members of topics where they are, until somebody asks for a change')
-  handle<ServeOptions>(command, serve, { time: 'refused' })
+  handle<ServeOptions>(command, serve, { time: 'refused', isLocal: true })
 }
 
 async function serve(context: Context, options: ServeOptions): Promise<void> {
@@ -130,6 +130,7 @@ async function launchOptions(options: ServeOptions): Promise<LaunchOptions> {
   if (nats !== undefined) {
     if (options.listen !== undefined || options.advertise !== undefined)
       throw bad('a server listens on NATS or on TCP, not on both', 'leave out --listen and --advertise, or --nats')
+    if (options.insecure === true) throw bad('--insecure is about TCP, and the server listens on NATS')
     return { ...common, nats }
   }
   if (listen === undefined)
