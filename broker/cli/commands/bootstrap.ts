@@ -8,7 +8,7 @@ import { isNatsServer } from '../../../proto/transport/nats-subjects.ts'
 import { dialTcp } from '../../../proto/transport/tcp.ts'
 import { type BootstrapOptions, type BootstrapResult, bootstrap } from '../../bootstrap.ts'
 import type { EngineConfig } from '../../engines/open.ts'
-import { bad, toAddress } from '../arguments.ts'
+import { bad, toAddress, toPath } from '../arguments.ts'
 import { type Context, handle } from '../context.ts'
 import { count, list } from '../describe.ts'
 
@@ -25,7 +25,7 @@ export function addBootstrap(program: Command): void {
         'what was half done, and changes nothing else.',
     )
     .argument('[addresses...]', 'HOST:PORT of every server, nats/ID of those on NATS')
-    .option('--config <file>', 'take the servers from a configuration file')
+    .option('--config <file>', 'take the servers from a configuration file', toPath)
   handle<BootstrapCommandOptions>(command, runBootstrap)
 }
 

@@ -6,7 +6,7 @@ import {
   type NatsOptions,
   withoutPassword,
 } from '../../../proto/transport/nats-options.ts'
-import { bad, toNats } from '../arguments.ts'
+import { bad, toNats, toPath } from '../arguments.ts'
 import { type Context, handle } from '../context.ts'
 import { count } from '../describe.ts'
 
@@ -41,7 +41,7 @@ export function addBridge(program: Command): void {
     .option('--from-topic <topics>', 'to NATS: topics, separated by commas', (text: string) => text.split(','))
     .option('--to-subject <template>', "the subject that they go to; {topic} is the topic's name")
     .option('--from <where>', 'where a topic is begun: start, new (default), or a cursor')
-    .option('--state <file>', 'remembers how far topics were carried, and goes on from there')
+    .option('--state <file>', 'remembers how far topics were carried, and goes on from there', toPath)
     .addHelpText(
       'after',
       "\nExamples:\n  epochcast bridge nats --subject 'orders.>' --topic orders.{1}\n" +

@@ -2,6 +2,7 @@ import type { Command } from 'commander'
 import type { Client, ServerInfo, WaitOptions } from '../../../client-sdk/index.ts'
 import { EpochcastError } from '../../../proto/errors.ts'
 import type { Config } from '../../config/config.ts'
+import { toPath } from '../arguments.ts'
 import { clusterUrl } from '../cluster-url.ts'
 import { type Context, handle } from '../context.ts'
 import { count } from '../describe.ts'
@@ -24,7 +25,7 @@ export function addDoctor(program: Command): void {
         'a configuration file also at the engines themselves, from here, whether servers run or not. Ends with 1 where ' +
         'something fails, with 0 where there are warnings at most. --timeout: how long each of its questions may take.',
     )
-    .option('--config <file>', 'configuration of the cluster')
+    .option('--config <file>', 'configuration of the cluster', toPath)
   handle<DoctorOptions>(command, doctor, { time: 'own' })
 }
 

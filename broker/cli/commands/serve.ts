@@ -8,7 +8,7 @@ import type { NatsOptions } from '../../../proto/transport/nats-options.ts'
 import { isLoopback, isWildcard, parseHostPort } from '../../../proto/transport/tcp-address.ts'
 import type { Config, TopicConfig } from '../../config/config.ts'
 import { type LaunchedServer, type LaunchOptions, launch } from '../../launch.ts'
-import { bad, toAddress, toAddresses, toNats, toSync } from '../arguments.ts'
+import { bad, toAddress, toAddresses, toNats, toPath, toSync } from '../arguments.ts'
 import { type Context, handle } from '../context.ts'
 import { list } from '../describe.ts'
 import { Lifetime } from '../process.ts'
@@ -40,11 +40,11 @@ export function addServe(program: Command): void {
         'there; options win over the file. A server that belongs to no cluster waits for bootstrap, or joins its peers.',
     )
     .requiredOption('--id <id>', 'which server this is')
-    .option('--data <dir>', 'its data directory, of this server alone')
+    .option('--data <dir>', 'its data directory, of this server alone', toPath)
     .option('--listen <host:port>', 'where it listens', toAddress)
     .option('--advertise <host:port>', 'where others reach it, when that is elsewhere', toAddress)
     .option('--peers <addresses>', 'other servers, separated by commas', toAddresses)
-    .option('--config <file>', 'configuration of the cluster')
+    .option('--config <file>', 'configuration of the cluster', toPath)
     .option('--nats <url>', 'listen on NATS instead: nats://HOST:PORT', toNats)
     .option('--sync <when>', syncHelp, toSync)
     .option('--insecure', 'listen beyond loopback although nothing is encrypted')

@@ -5,7 +5,7 @@ import type { Command } from 'commander'
 import type { BatchResult } from '../../../sim/swarm/batch.ts'
 import type { FaultId } from '../../../sim/swarm/fault-classes.ts'
 import type { Plan } from '../../../sim/swarm/plan.ts'
-import { bad, wholeNumber } from '../arguments.ts'
+import { bad, toPath, wholeNumber } from '../arguments.ts'
 import { type Context, handle } from '../context.ts'
 import { exitCodes } from '../failure.ts'
 import { packageVersion } from '../version.ts'
@@ -44,8 +44,8 @@ export function addSim(program: Command): void {
     .option('--seconds <n>', 'end after this time', wholeNumber('seconds', 1, 86_400))
     .option('--jobs <n>', 'processes (default: one for each core)', wholeNumber('jobs', 1, 256))
     .option('--without <classes>', 'classes of faults to leave out: N1,P4')
-    .option('--replay <file>', 'run a plan that was saved')
-    .option('--save <file>', 'write the (reduced) plan of a failing seed there')
+    .option('--replay <file>', 'run a plan that was saved', toPath)
+    .option('--save <file>', 'write the (reduced) plan of a failing seed there', toPath)
     .option('--no-shrink', 'leave a failing seed as it is')
     .option('--trace', 'print the history of a single seed as JSON lines')
     .option('--diagram <form>', 'draw a single seed: text or mermaid', toForm)

@@ -45,3 +45,14 @@ describe('an option that would be ignored is refused', () => {
     }
   })
 })
+
+it.each([
+  ['serve', '--id', 'a', '--listen', '127.0.0.1:1', '--data', ''],
+  ['serve', '--id', 'a', '--config', ''],
+  ['dev', '--data', ''],
+  ['adopt', '--data', ''],
+  ['adopt', '--data', import.meta.filename],
+  ['bridge', 'nats', '--from-topic', 't', '--to-subject', 's', '--state', '/nowhere/at/all'],
+])('a path that is none is refused: %s %s %s %s %s', async (...words) => {
+  await expect(run(...words)).rejects.toMatchObject({ code: 'EC_BAD_ARGUMENT' })
+})
