@@ -34,8 +34,8 @@ Begin here:
 Output is a table on a terminal and JSON lines when piped; pub, sub and get print plain text
 unless --json is given. What is not a record (progress, cursors, errors) goes to stderr.
 
-Exit codes: 0 done; 1 failed; 2 bad arguments or configuration; 3 unreachable or out of time;
-4 superseded; 130 interrupted; 141 nobody read the output to its end.`
+Exit codes: 0 done; 1 failed; 2 bad arguments or configuration; 3 unreachable, out of time, or
+servers that it takes do not answer now; 4 superseded; 130 interrupted; 141 nobody read the output.`
 
 /** The whole command line; parsing it runs the command. */
 export function createProgram(version: string): Command {
