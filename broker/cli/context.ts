@@ -2,6 +2,7 @@
 
 import type { Command } from 'commander'
 import { type Client, connect, environmentUrl } from '../../client-sdk/index.ts'
+import { onAbort } from '../../proto/aborts.ts'
 import { EpochcastError } from '../../proto/errors.ts'
 import { bad } from './arguments.ts'
 import { type Colors, colorsFor } from './terminal/colors.ts'
@@ -123,7 +124,7 @@ export class Context {
   /** Rejects when a command goes on although its time has been over for a while. */
   #overdue(): Promise<never> {
     return new Promise((_, reject) => {
-      this.#interruption.signal.addEventListener('abort', () => {
+      onAbort(this.#interruption.signal, () => {
         if (this.#outOfTime !== null) setTimeout(() => reject(this.#outOfTime), unwindMs).unref()
       })
     })
