@@ -28,7 +28,7 @@ Begin here:
   epochcast dev                                  a durable cluster on this machine
   epochcast pub hello "first message"            in another terminal
   epochcast sub hello --from start
-  epochcast reconfig hello --mode fault-recovery --members a,b
+  epochcast reconfig hello --mode fault-recovery --members a,b     shows its plan and asks; --yes in a script
   epochcast status hello
 
 Output is a table on a terminal and JSON lines when piped; pub, sub and get print plain text

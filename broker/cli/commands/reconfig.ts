@@ -46,8 +46,9 @@ export function addReconfig(program: Command): void {
     .option('-y, --yes', 'agree to the plan without a question')
     .addHelpText(
       'after',
-      '\nExamples:\n  epochcast reconfig orders.eu --members d,e,f\n  epochcast reconfig orders.eu --mode fault-recovery --size 2 --yes' +
-        '\n  epochcast reconfig orders.eu --decider engine:main',
+      '\nExamples:\n  epochcast reconfig orders.eu --members d,e,f                    shows its plan and asks' +
+        '\n  epochcast reconfig orders.eu --mode fault-recovery --size 2 --yes' +
+        '\n  epochcast reconfig orders.eu --decider engine:main --yes',
     )
   handle<ReconfigOptions>(command, reconfig)
 }
