@@ -1,6 +1,7 @@
 /** One run of a benchmark: where it writes, how it is interrupted, what must be ended with it, whose CPU it watches. */
-import { mkdirSync, mkdtempSync, rmSync } from 'node:fs'
+import { mkdtempSync, rmSync } from 'node:fs'
 import { join, resolve } from 'node:path'
+import { makeDirectory } from '../broker/log/make-directory.ts'
 import { EpochcastError } from '../proto/errors.ts'
 import { Status } from './demo/status.ts'
 import { type MachineShare, MachineWatch } from './measure/processes.ts'
@@ -31,7 +32,7 @@ export class Session {
     this.json = options.json
     this.out = resolve(options.out)
     this.#keep = options.keep
-    mkdirSync(options.data, { recursive: true })
+    makeDirectory(options.data)
     this.dataFolder = mkdtempSync(join(resolve(options.data), 'epochcast-bench-'))
   }
 

@@ -4,20 +4,17 @@
  */
 import { randomUUID } from 'node:crypto'
 import type { Decider, Member } from '../proto/configuration.ts'
+import { having } from '../proto/door/checks.ts'
 import { EpochcastError } from '../proto/errors.ts'
 import { type Address, clusterId, serverIdOf } from '../proto/ids.ts'
 import { type Effect, type Input, type Machine, send } from '../proto/machine/contract.ts'
 import { Loop } from '../proto/machine/loop.ts'
-import type { Transport, TransportHandler } from '../proto/transport/port.ts'
+import { after } from '../proto/timer.ts'
+import type { Transport } from '../proto/transport/port.ts'
 import type { ClusterRecord } from '../proto/wire/messages.ts'
+import { type BootstrapOptions, bootstrapOptions } from './bootstrap-options.ts'
 
-export interface BootstrapOptions {
-  readonly servers: readonly Address[]
-  readonly dial: (name: string, handler: TransportHandler) => Transport | Promise<Transport>
-  readonly timeoutMs?: number
-  /** Who decides about new topics, for ever: an engine outside of the cluster with its instance; the arbiters without it. */
-  readonly decider?: Decider
-}
+export type { BootstrapOptions } from './bootstrap-options.ts'
 
 /** The record that all servers have on disk, and which of them belonged to no cluster before. */
 export interface BootstrapResult extends ClusterRecord {
@@ -132,19 +129,19 @@ class Bootstrapper implements Machine {
 /**
  * Makes a cluster of servers that run and belong to none.
  * @returns the record that all of them have on disk; the one they had where they belong to a cluster already
- * @throws EpochcastError `EC_UNREACHABLE` when one does not answer, `EC_OTHER_CLUSTER`
+ * @throws EpochcastError `EC_BAD_ARGUMENT` before anybody is dialled, `EC_UNREACHABLE` when one does not answer, `EC_OTHER_CLUSTER`
  */
 export async function bootstrap(options: BootstrapOptions): Promise<BootstrapResult> {
-  const { servers, dial, timeoutMs = 10_000, decider = 'engine' } = options
+  const { servers, dial, timeoutMs = 10_000, decider = 'engine' } = bootstrapOptions(options)
   let loop: Loop | null = null
   let dialled: Promise<Transport> | null = null
-  let timer: NodeJS.Timeout | undefined
+  let stop = () => {}
   try {
     return await new Promise<BootstrapResult>((resolve, reject) => {
       const machine = new Bootstrapper(servers, decider, (result) =>
         result instanceof Error ? reject(result) : resolve(result),
       )
-      timer = setTimeout(() => {
+      stop = after(timeoutMs, () => {
         const silent = machine.silent.join(', ')
         reject(
           new EpochcastError(
@@ -152,9 +149,9 @@ export async function bootstrap(options: BootstrapOptions): Promise<BootstrapRes
             silent === '' ? 'not all servers joined in time' : `no answer from ${silent}`,
           ),
         )
-      }, timeoutMs)
+      })
       loop = new Loop({ machine, name: 'bootstrap', cluster: () => '', onFatal: reject })
-      dialled = Promise.resolve(dial(`bootstrap-${randomUUID()}`, loop))
+      dialled = Promise.resolve(dial(`bootstrap-${randomUUID()}`, loop)).then(aTransport)
       const running = loop
       dialled.then((transport) => {
         running.start(transport)
@@ -162,7 +159,7 @@ export async function bootstrap(options: BootstrapOptions): Promise<BootstrapRes
       }, reject)
     })
   } finally {
-    clearTimeout(timer)
+    stop()
     const [running, open] = [loop as Loop | null, dialled as Promise<Transport> | null]
     running?.stop()
     await open?.then(
@@ -170,4 +167,9 @@ export async function bootstrap(options: BootstrapOptions): Promise<BootstrapRes
       () => {},
     )
   }
+}
+
+/** What a dial of the caller's own gave. */
+function aTransport(made: unknown): Transport {
+  return having<Transport>('send', 'close')(made, 'what dial gave')
 }

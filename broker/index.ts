@@ -1,6 +1,6 @@
 /** The servers of epochcast: to embed one, or to run a whole cluster in a test. */
 export { type BootstrapOptions, bootstrap } from './bootstrap.ts'
-export { Cluster, type ClusterOptions, createCluster } from './dev/cluster.ts'
+export { Cluster, type ClusterConnectOptions, type ClusterOptions, createCluster } from './dev/cluster.ts'
 export { MemoryRegisters } from './engines/memory.ts'
 export type { EngineConfig } from './engines/open.ts'
 export type { TopicDefaults } from './finder.ts'

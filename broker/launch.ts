@@ -2,55 +2,20 @@
 import { EpochcastError } from '../proto/errors.ts'
 import { type Address, address, serverId } from '../proto/ids.ts'
 import { tickMs } from '../proto/machine/contract.ts'
-import type { Shortage } from '../proto/shortage.ts'
-import type { Sync } from '../proto/sync.ts'
-import type { NatsOptions } from '../proto/transport/nats-options.ts'
 import { natsServerAddress } from '../proto/transport/nats-subjects.ts'
 import type { Transport, TransportHandler } from '../proto/transport/port.ts'
 import { listenTcp } from '../proto/transport/tcp.ts'
 import { formatHostPort } from '../proto/transport/tcp-address.ts'
 import { connectionsMax } from './descriptors.ts'
 import type { EngineClient } from './engines/client.ts'
-import { type EngineConfig, openEngine } from './engines/open.ts'
-import type { TopicDefaults } from './finder.ts'
+import { openEngine } from './engines/open.ts'
 import type { Limits } from './host.ts'
+import { type LaunchOptions, launchOptions, noPlace } from './launch-options.ts'
 import { openDirectory } from './log/directory.ts'
 import type { LostStorage } from './log/unflushed.ts'
 import { Server } from './server.ts'
 
-export interface LaunchOptions {
-  readonly id: string
-  /** Data directory, of this server alone. */
-  readonly data: string
-  /** When it flushes; `always` unless said otherwise. */
-  readonly sync?: Sync
-  /** The boot of this machine, or null where it is not known; what the system says unless said otherwise. */
-  readonly boot?: string | null
-  /** Where it listens on TCP. */
-  readonly host?: string
-  readonly port?: number
-  /** It listens on NATS instead, under its id. */
-  readonly nats?: NatsOptions
-  /** Where others reach it, `host:port`, when that is not where it listens. */
-  readonly advertise?: string
-  /** Listens beyond loopback without TLS. */
-  readonly insecure?: boolean
-  /** Servers to introduce itself to; an empty server joins their cluster. */
-  readonly seeds?: readonly string[]
-  /** Servers in this process, which share its file descriptors; 1 unless said otherwise. */
-  readonly servers?: number
-  readonly defaults?: TopicDefaults
-  readonly limits?: Partial<Limits>
-  /** Decision engines outside of the cluster. */
-  readonly engines?: readonly EngineConfig[]
-  /** Milliseconds until a dead member of a topic is replaced, by the topic's mode; 0 for never. */
-  readonly replaceDeadAfterMs?: { readonly recovery?: number; readonly masking?: number }
-  /** The server, which belonged to no cluster, belongs to one. */
-  readonly onJoined?: () => void
-  readonly onFatal?: (error: Error) => void
-  /** Called when the server begins to be short of something while it goes on, and when that is over. */
-  readonly onShortage?: (shortage: Shortage, begins: boolean) => void
-}
+export type { LaunchOptions } from './launch-options.ts'
 
 /** Dead members are replaced unless somebody says otherwise. */
 const replaceDeadAfterMs = { recovery: 150, masking: 30_000 }
@@ -67,9 +32,10 @@ export interface LaunchedServer {
 
 /**
  * @throws EpochcastError `EC_LOG_LOCKED`, `EC_LOG_FOREIGN`, `EC_LOG_COPIED`, `EC_LOG_FORMAT`, `EC_LOG_DAMAGED`, `EC_DISK_FAILED`,
- *   `EC_BAD_ARGUMENT` when the address is in use or not allowed
+ *   `EC_BAD_ARGUMENT` for options, before anything is made, and when the address is in use
  */
-export async function launch(options: LaunchOptions): Promise<LaunchedServer> {
+export async function launch(given: LaunchOptions): Promise<LaunchedServer> {
+  const options = launchOptions(given)
   const { defaults, limits, onJoined, onFatal, onShortage, boot, sync = 'always' } = options
   const { at, listen } = await listening(options)
   const directory = await openDirectory(options.data, {
@@ -120,8 +86,7 @@ async function listening({ id, host, port, nats, advertise, insecure, servers }:
     const { listenNats } = await import('../proto/transport/nats.ts')
     return { at: natsServerAddress(id), listen: (handler) => listenNats({ id, nats, handler }) }
   }
-  if (host === undefined || port === undefined || port === 0)
-    throw new EpochcastError('EC_BAD_ARGUMENT', 'a server that others find again needs a port of its own')
+  if (host === undefined || port === undefined) throw new EpochcastError('EC_BAD_ARGUMENT', noPlace)
   const limits = { connectionsMax: connectionsMax(servers) }
   const [isInsecure, elsewhere] = [insecure !== undefined && { insecure }, advertise !== undefined && { advertise }]
   return {

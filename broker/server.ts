@@ -1,46 +1,18 @@
 /** One server: its data directory, its transport, and the loop that drives its machine. */
 import { randomInt } from 'node:crypto'
-import type { EpochcastError, InvariantViolation } from '../proto/errors.ts'
+import type { EpochcastError } from '../proto/errors.ts'
 import { type Address, type ClusterId, type ServerId, type ServerName, serverId, serverName } from '../proto/ids.ts'
 import { Loop } from '../proto/machine/loop.ts'
-import type { Clock, Random } from '../proto/machine/ports.ts'
 import type { Store } from '../proto/machine/store.ts'
 import type { Shortage } from '../proto/shortage.ts'
-import type { Sync } from '../proto/sync.ts'
-import type { Transport, TransportHandler } from '../proto/transport/port.ts'
-import type { EngineClient } from './engines/client.ts'
+import type { Transport } from '../proto/transport/port.ts'
 import { EngineClients } from './engines/clients.ts'
 import type { TopicDefaults } from './finder.ts'
-import type { Limits } from './host.ts'
 import { ServerMachine } from './server-machine.ts'
+import { type ServerOptions, serverOptions } from './server-options.ts'
 import { ShortageWatch } from './shortage-watch.ts'
 
-export interface ServerOptions {
-  readonly id: string
-  /** UUID of the storage behind `store`. */
-  readonly storage: string
-  readonly store: Store
-  /** When `store` flushes; `always` unless said otherwise. */
-  readonly sync?: Sync
-  /** Begins to listen; called once everything that is on disk has been read. */
-  readonly listen: (handler: TransportHandler) => Promise<Transport>
-  /** Where this server will be reached, as far as that is known before it listens. */
-  readonly address: Address
-  /** Servers to introduce itself to. An empty server joins the cluster of the first that belongs to one. */
-  readonly seeds?: readonly Address[]
-  readonly defaults?: TopicDefaults
-  readonly limits?: Partial<Limits>
-  /** Decision engines outside of the cluster; closed with the server. */
-  readonly engines?: readonly EngineClient[]
-  readonly random?: Random
-  readonly clock?: Clock
-  /** This server, which belonged to no cluster, belongs to one. */
-  readonly onJoined?: () => void
-  /** This server goes on without something that it needs, and is no longer without it; not called for every refusal. */
-  readonly onShortage?: (shortage: Shortage, begins: boolean) => void
-  /** The disk failed or a rule of the protocol does not hold; the server has stopped speaking. */
-  readonly onFatal?: (error: EpochcastError | InvariantViolation | Error) => void
-}
+export type { ServerOptions } from './server-options.ts'
 
 /** Milliseconds between two looks at what this server is short of. */
 const shortageLookMs = 100
@@ -97,9 +69,10 @@ export class Server implements AsyncDisposable {
 
   /**
    * Reads what is on disk, then listens.
-   * @throws EpochcastError `EC_LOG_DAMAGED`, `EC_DISK_FAILED`, `EC_BAD_ARGUMENT` when the address is in use
+   * @throws EpochcastError `EC_LOG_DAMAGED`, `EC_DISK_FAILED`, `EC_BAD_ARGUMENT` for options, and when the address is in use
    */
-  static async start(options: ServerOptions): Promise<Server> {
+  static async start(given: ServerOptions): Promise<Server> {
+    const options = serverOptions(given)
     const server = new Server(options)
     await server.#store.recover((kind, body, position) => server.#machine.recover(kind, body, position))
     server.#transport = await options.listen(server.#loop)

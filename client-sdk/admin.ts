@@ -1,5 +1,7 @@
 /** What operators ask for: topics, servers, epoch changes. */
 import { type Configuration, type Decider, type Decision, isMember, majority } from '../proto/configuration.ts'
+import { text } from '../proto/door/checks.ts'
+import { refusal } from '../proto/door/refusal.ts'
 import { EpochcastError, type ErrorCode } from '../proto/errors.ts'
 import {
   type Address,
@@ -18,8 +20,6 @@ import type { Sync } from '../proto/sync.ts'
 import type { EngineState, Message, MessageOf } from '../proto/wire/messages.ts'
 import { companionPrefixes, isCompanion, isCompanionOf, isLike, likeTopic } from './companion.ts'
 import { createTopicOptions, reconfigureOptions, waitOptions } from './door/admin-calls.ts'
-import { text } from './door/checks.ts'
-import { refusal } from './door/refusal.ts'
 import { Inspection } from './inspection.ts'
 import type { ClientCall, ClientMachine } from './machine.ts'
 import { mustExist } from './positions.ts'

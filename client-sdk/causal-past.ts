@@ -3,12 +3,13 @@
  * `causal` and `total` are in it. A stamp names what is new since its publisher's batch before; with the first batch of an epoch
  * it names everything, so that a stamp that was lost with a dropped batch is made good.
  */
+
+import { asRefusal, refusal } from '../proto/door/refusal.ts'
 import type { EpochcastError } from '../proto/errors.ts'
 import type { Epoch, PublisherId, TopicName } from '../proto/ids.ts'
 import type { Effect } from '../proto/machine/contract.ts'
 import { shown } from '../proto/shown.ts'
 import type { Dependencies, End } from '../proto/wire/messages.ts'
-import { asRefusal, refusal } from './door/refusal.ts'
 
 interface Known {
   epoch: Epoch

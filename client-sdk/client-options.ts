@@ -1,13 +1,14 @@
 /** What a client can be told, and how it is checked. */
 import type { Order } from '../proto/configuration.ts'
 import { orders } from '../proto/configuration.ts'
+import { type Check, duration, having, method, signal, whole, word } from '../proto/door/checks.ts'
+import { natsBesideUrl } from '../proto/door/nats.ts'
+import { type Checks, optionsOf } from '../proto/door/options.ts'
 import type { Clock, Random } from '../proto/machine/ports.ts'
-import type { NatsOptions, NatsTls } from '../proto/transport/nats-options.ts'
+import type { NatsOptions } from '../proto/transport/nats-options.ts'
 import { messageBytesMax, type Transport, type TransportHandler } from '../proto/transport/port.ts'
 import type { Codec } from './codecs.ts'
 import { fromOf } from './door/calls.ts'
-import { type Check, duration, having, method, signal, text, whole, word } from './door/checks.ts'
-import { type Checks, optionsOf } from './door/options.ts'
 import { codec } from './door/payload.ts'
 import type { AddLimits } from './operations/epoch-window.ts'
 import type { SubjectFrom } from './subjects.ts'
@@ -19,7 +20,7 @@ export interface ConnectOptions extends WaitOptions {
   readonly limits?: Partial<AddLimits>
   /** Other ways to reach servers than TCP: the in-process network of tests. */
   readonly transport?: (name: string, handler: TransportHandler) => Transport
-  /** With a `nats://` url: credentials and what else it does not say. */
+  /** With a `nats://` url alone: credentials and what else it does not say. */
   readonly nats?: Omit<NatsOptions, 'servers'>
   readonly clock?: Clock
   readonly random?: Random
@@ -34,12 +35,6 @@ export interface PatternOptions<T> {
 }
 
 const bytes = whole(1)
-const name = text(1_000)
-const tls = optionsOf<NatsTls>('nats.tls', { ca: name, cert: name, key: name })
-const nats = optionsOf<Omit<NatsOptions, 'servers'>>('nats', {
-  ...{ user: name, password: text(1_000, 0), token: name, creds: name, nkey: name, prefix: name },
-  tls: (value) => tls(value),
-})
 const limits = optionsOf<Partial<AddLimits>>('limits', {
   ...{ batchBytesMax: bytes, windowBytesMax: bytes, pendingBytesMax: bytes, retainedBytesMax: whole(0) },
 })
@@ -50,7 +45,7 @@ const connectChecks: Checks<ConnectOptions> = {
   messageBytesMax: whole(1, messageBytesMax),
   limits: (value) => limits(value),
   transport: method,
-  nats: (value) => nats(value),
+  nats: natsBesideUrl,
   clock: having('nowMs'),
   random: having('below'),
 }

@@ -1,10 +1,12 @@
 import { randomInt, randomUUID } from 'node:crypto'
+import { text } from '../proto/door/checks.ts'
+import { refusal } from '../proto/door/refusal.ts'
 import { EpochcastError } from '../proto/errors.ts'
 import { type Address, type Epoch, type TopicName, topicName } from '../proto/ids.ts'
 import { Loop } from '../proto/machine/loop.ts'
 import { shown } from '../proto/shown.ts'
 import type { NatsDialer } from '../proto/transport/nats.ts'
-import { isNatsUrl, parseNatsUrl, withoutPassword } from '../proto/transport/nats-options.ts'
+import { isNatsUrl, parseNatsUrl, withMore, withoutPassword } from '../proto/transport/nats-options.ts'
 import { anyServer } from '../proto/transport/nats-subjects.ts'
 import { messageBytesMax, type Transport, type TransportHandler } from '../proto/transport/port.ts'
 import { dialTcp } from '../proto/transport/tcp.ts'
@@ -13,8 +15,6 @@ import { type ConnectOptions, connectOptions, type PatternOptions, patternOption
 import { bytes, type Codec } from './codecs.ts'
 import { waitOptions } from './door/admin-calls.ts'
 import { togetherOptions, topicOptions } from './door/calls.ts'
-import { text } from './door/checks.ts'
-import { refusal } from './door/refusal.ts'
 import { type FlushResult, flush } from './flushing.ts'
 import { type ClientCall, ClientMachine } from './machine.ts'
 import type { Publisher } from './operations/add.ts'
@@ -43,6 +43,7 @@ export async function connect(url?: string, given: ConnectOptions = {}): Promise
   const options = connectOptions(given)
   const target = url === undefined ? (environmentUrl() ?? defaultUrl) : urlText(url, 'the url')
   const isThroughNats = isNatsUrl(target)
+  if (options.nats !== undefined) checkNatsUsed(isThroughNats, options)
   const dialer = isThroughNats && options.transport === undefined ? await natsDialer(target, options) : null
   const transport = dialer === null ? {} : { transport: dialer.dial.bind(dialer) }
   const client = new Client(isThroughNats ? [anyServer] : parseUrl(target), { ...options, ...transport })
@@ -56,10 +57,16 @@ export async function connect(url?: string, given: ConnectOptions = {}): Promise
   return client
 }
 
+/** What is said about NATS is used, or refused. */
+function checkNatsUsed(isThroughNats: boolean, { transport }: ConnectOptions): void {
+  if (transport !== undefined) throw refusal('nats and transport exclude each other', 'leave out one of both')
+  if (!isThroughNats) throw refusal('nats is for a nats:// url, and this one is not', 'e.g. nats://127.0.0.1:4222')
+}
+
 /** The NATS client is loaded only where it is used. */
-async function natsDialer(url: string, { nats, timeoutMs }: ConnectOptions): Promise<NatsDialer> {
+async function natsDialer(url: string, { nats = {}, timeoutMs }: ConnectOptions): Promise<NatsDialer> {
   const loaded = await import('../proto/transport/nats.ts')
-  return loaded.NatsDialer.connect({ ...parseNatsUrl(url), ...nats }, timeoutMs ?? connectTimeoutMs)
+  return loaded.NatsDialer.connect(withMore(parseNatsUrl(url), nats), timeoutMs ?? connectTimeoutMs)
 }
 
 /** A connection to a cluster. Made by `connect`. */

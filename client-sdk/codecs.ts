@@ -1,7 +1,7 @@
+import { wellFormed } from '../proto/door/checks.ts'
+import { refusal } from '../proto/door/refusal.ts'
 import { EpochcastError } from '../proto/errors.ts'
 import { shown } from '../proto/shown.ts'
-import { wellFormed } from './door/checks.ts'
-import { refusal } from './door/refusal.ts'
 
 /** How values of a topic become bytes and come back. */
 export interface Codec<T> {

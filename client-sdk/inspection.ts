@@ -1,6 +1,7 @@
 /** Looking at one topic on one server: what it holds, how it knows the epochs to have ended, and the very batches. */
 import { crc32 } from 'node:zlib'
 import type { Decision, Member } from '../proto/configuration.ts'
+import { refusal } from '../proto/door/refusal.ts'
 import { EpochcastError } from '../proto/errors.ts'
 import {
   type Address,
@@ -15,7 +16,6 @@ import { chainDigest, emptySet, type Frontier, type MessageSet } from '../proto/
 import { shown } from '../proto/shown.ts'
 import type { Batch, Message, MessageOf } from '../proto/wire/messages.ts'
 import { inspectionOptions } from './door/admin-calls.ts'
-import { refusal } from './door/refusal.ts'
 import { entriesOf } from './entries.ts'
 import { printable, printableDecision } from './printing.ts'
 import { refusalError } from './refusals.ts'

@@ -5,13 +5,13 @@
  */
 
 import type { Configuration } from '../proto/configuration.ts'
+import { refusal } from '../proto/door/refusal.ts'
 import { EpochcastError } from '../proto/errors.ts'
 import { type Epoch, epoch, type TopicName } from '../proto/ids.ts'
 import type { Loop } from '../proto/machine/loop.ts'
-import { refusal } from './door/refusal.ts'
+import { after } from '../proto/timer.ts'
 import type { EpochFollower, Follower } from './follower.ts'
 import type { ClientCall, ClientMachine } from './machine.ts'
-import { after } from './timer.ts'
 import { limitsOf, type OpenWaits, type WaitOptions, waitFor } from './waiting.ts'
 
 interface Asking {

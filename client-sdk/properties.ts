@@ -4,11 +4,12 @@
  *
  *     tag (1 byte) | length (varint) | content      again and again; a tag that is not known is skipped
  */
+
+import { type Check, text } from '../proto/door/checks.ts'
+import { type Checks, entriesOf } from '../proto/door/options.ts'
+import { refusal } from '../proto/door/refusal.ts'
 import { EpochcastError } from '../proto/errors.ts'
 import { shown } from '../proto/shown.ts'
-import { type Check, text } from './door/checks.ts'
-import { type Checks, entriesOf } from './door/options.ts'
-import { refusal } from './door/refusal.ts'
 import { readVarint, varintLength, writeVarint } from './varint.ts'
 
 export interface Properties {

@@ -1,9 +1,9 @@
 /** Asking for an epoch change, and following it to its end. */
 import type { Configuration, Decider, Decision, Mode, Order } from '../proto/configuration.ts'
+import { asRefusal } from '../proto/door/refusal.ts'
 import { EpochcastError } from '../proto/errors.ts'
 import { epoch, serverIdOf } from '../proto/ids.ts'
 import type { Message, MessageOf, PhaseTimes, Refusal } from '../proto/wire/messages.ts'
-import { asRefusal } from './door/refusal.ts'
 import { printableDecision } from './printing.ts'
 import { refusalError } from './refusals.ts'
 import type { Question } from './requests.ts'

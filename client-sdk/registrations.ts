@@ -1,3 +1,5 @@
+import { onAbort } from '../proto/aborts.ts'
+
 /** What an open stream, view or group has registered elsewhere: taken back in one place, once, whatever ends it. */
 export class Registrations {
   #undo: (() => void)[] | null = []
@@ -19,8 +21,7 @@ export class Registrations {
       run()
       return
     }
-    signal.addEventListener('abort', run, { once: true })
-    this.add(() => signal.removeEventListener('abort', run))
+    this.add(onAbort(signal, run))
   }
 
   takeBack(): void {

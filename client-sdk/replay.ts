@@ -8,6 +8,7 @@
  */
 
 import { didYouMean } from '../proto/closest.ts'
+import { refusal } from '../proto/door/refusal.ts'
 import { EpochcastError } from '../proto/errors.ts'
 import { type ClusterId, type Epoch, epoch, type TopicName } from '../proto/ids.ts'
 import type { Loop } from '../proto/machine/loop.ts'
@@ -15,7 +16,6 @@ import { emptySet } from '../proto/message-set.ts'
 import { shown } from '../proto/shown.ts'
 import type { Message } from '../proto/wire/messages.ts'
 import { type Cursor, type Position, parseCursor } from './cursor.ts'
-import { refusal } from './door/refusal.ts'
 import type { EpochFollower } from './follower.ts'
 import type { ClientCall, ClientMachine } from './machine.ts'
 import type { Consumer, Delivery, StartAt } from './operations/delivery.ts'

@@ -1,5 +1,7 @@
 /** One topic, as a client publishes to it and reads it. */
 import type { Configuration } from '../proto/configuration.ts'
+import { method } from '../proto/door/checks.ts'
+import { asRefusal, refusal } from '../proto/door/refusal.ts'
 import { EpochcastError } from '../proto/errors.ts'
 import { parseMessageId, type TopicName } from '../proto/ids.ts'
 import { emptySet } from '../proto/message-set.ts'
@@ -20,9 +22,7 @@ import {
   subscribeOptions,
   viewsOptions,
 } from './door/calls.ts'
-import { method } from './door/checks.ts'
 import { encoded } from './door/payload.ts'
-import { asRefusal, refusal } from './door/refusal.ts'
 import { entriesOf, type Headers } from './entries.ts'
 import { type FlushResult, flush } from './flushing.ts'
 import type { EpochFollower, Follower } from './follower.ts'

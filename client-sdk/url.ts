@@ -1,9 +1,10 @@
 /** Where a cluster is, as urls and the environment say it. */
+
+import { refusal } from '../proto/door/refusal.ts'
 import { EpochcastError } from '../proto/errors.ts'
 import { type Address, address } from '../proto/ids.ts'
 import { shown } from '../proto/shown.ts'
 import { isNatsUrl, parseNatsUrl } from '../proto/transport/nats-options.ts'
-import { refusal } from './door/refusal.ts'
 
 export const defaultUrl = 'epochcast://127.0.0.1:7400'
 const defaultPort = 7400

@@ -1,7 +1,8 @@
 /** Promises that end: by their result, by a signal, or by a time limit. */
+import { onAbort } from '../proto/aborts.ts'
 import { EpochcastError } from '../proto/errors.ts'
+import { after } from '../proto/timer.ts'
 import { Registrations } from './registrations.ts'
-import { after } from './timer.ts'
 
 export interface WaitOptions {
   /** Gives up with `EC_ABORTED`. */
@@ -53,16 +54,16 @@ export function wholeCall<O extends WaitOptions>(options: O): O {
 export function watch(options: WaitOptions, what: string, onGiveUp: (error: EpochcastError) => void): () => void {
   const { signal, timeoutMs } = options
   if (signal === undefined && timeoutMs === undefined) return () => {}
-  const onAbort = () => onGiveUp(new EpochcastError('EC_ABORTED', `${what} was aborted`, { cause: signal?.reason }))
+  const abort = () => onGiveUp(new EpochcastError('EC_ABORTED', `${what} was aborted`, { cause: signal?.reason }))
   if (signal?.aborted === true) {
-    queueMicrotask(onAbort)
+    queueMicrotask(abort)
     return () => {}
   }
-  signal?.addEventListener('abort', onAbort, { once: true })
+  const unlisten = signal === undefined ? undefined : onAbort(signal, abort)
   const onTime = () => onGiveUp(new EpochcastError('EC_TIMEOUT', `${what} took longer than ${timeoutMs} ms`))
   const stop = timeoutMs === undefined ? undefined : after(timeoutMs, onTime)
   return () => {
-    signal?.removeEventListener('abort', onAbort)
+    unlisten?.()
     stop?.()
   }
 }

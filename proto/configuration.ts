@@ -171,6 +171,19 @@ export function checkMembership(mode: Mode, members: readonly string[]): void {
   if (fault !== null) throw impossible(fault.reason, fault.hint)
 }
 
+/** @throws EpochcastError `EC_BAD_ARGUMENT` where a size is asked for beside members who are more, or fewer */
+export function checkSize({
+  members = [],
+  size,
+}: {
+  readonly members?: readonly string[]
+  readonly size?: number
+}): void {
+  if (members.length === 0 || size === undefined || size === members.length) return
+  const text = `size is ${size}, but ${members.length} members are named`
+  throw new EpochcastError('EC_BAD_ARGUMENT', text, { hint: 'leave one of them out' })
+}
+
 /** Whether members that nobody named may take over: as many as the topic's minimum, and such as a user might have named. */
 export function maySucceed(
   { mode, membersMin }: Pick<Configuration, 'mode' | 'membersMin'>,

@@ -1,6 +1,7 @@
 /** What a command hands over: the summary for its last line, words for people, and everything that pictures are made of. */
-import { mkdirSync, writeFileSync } from 'node:fs'
+import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { makeDirectory } from '../../broker/log/make-directory.ts'
 import type { Picture } from '../draw/chart.ts'
 import { pictureHtml } from '../draw/page.ts'
 import { pictureSvg } from '../draw/svg.ts'
@@ -26,7 +27,7 @@ export function finish<Summary extends { readonly command: string }>(
 ): number {
   const { summary, text, series, picture, problems = [] } = report
   const name = summary.command
-  mkdirSync(to.out, { recursive: true })
+  makeDirectory(to.out)
   const write = (extension: string, content: string) => {
     const path = join(to.out, `${name}.${extension}`)
     writeFileSync(path, content)

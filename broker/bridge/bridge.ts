@@ -1,5 +1,7 @@
 /** Both directions between topics and NATS, and what keeps a message from going round in circles. */
+
 import type { Client } from '../../client-sdk/index.ts'
+import { onAbort } from '../../proto/aborts.ts'
 import { EpochcastError } from '../../proto/errors.ts'
 import type { TopicName } from '../../proto/ids.ts'
 import type { NatsConnection } from '../../proto/transport/nats-link.ts'
@@ -118,6 +120,6 @@ export class Bridge {
 function ended(signal: AbortSignal): Promise<void> {
   return new Promise((resolve) => {
     if (signal.aborted) resolve()
-    signal.addEventListener('abort', () => resolve(), { once: true })
+    else onAbort(signal, resolve)
   })
 }

@@ -19,8 +19,18 @@ export class PositionFile {
     this.#positions = { ...positions }
   }
 
-  /** @throws EpochcastError `EC_BAD_ARGUMENT` when there is a file that a bridge did not write */
+  /** @throws EpochcastError `EC_BAD_ARGUMENT` when there is a file that a bridge did not write, or where none can be written */
   static async open(path: string): Promise<PositionFile> {
+    const file = await PositionFile.#read(path)
+    try {
+      await file.#write()
+    } catch (error) {
+      throw new EpochcastError('EC_BAD_ARGUMENT', `${path} cannot be written: ${String(error)}`, { cause: error })
+    }
+    return file
+  }
+
+  static async #read(path: string): Promise<PositionFile> {
     let text: string
     try {
       text = await readFile(path, 'utf8')

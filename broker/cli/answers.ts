@@ -1,6 +1,8 @@
 /** What is told on standard input about the messages of a group: `ack ID`, `nak ID`, `nak ID 10s`. */
+
 import { createInterface, type Interface } from 'node:readline'
 import type { GroupMessage } from '../../client-sdk/index.ts'
+import { onAbort } from '../../proto/aborts.ts'
 import { EpochcastError } from '../../proto/errors.ts'
 import { toMilliseconds } from './arguments.ts'
 import type { Context } from './context.ts'
@@ -31,10 +33,12 @@ export class Answers {
   /** Resolves when everything is answered, or no more answers can come. */
   async whenEmpty(): Promise<void> {
     while (this.#held.size > 0 && !this.#isOver && !this.#context.signal.aborted) {
+      let unlisten = () => {}
       await new Promise<void>((resolve) => {
         this.#wake = resolve
-        this.#context.signal.addEventListener('abort', () => resolve(), { once: true })
+        unlisten = onAbort(this.#context.signal, resolve)
       })
+      unlisten()
     }
   }
 

@@ -67,6 +67,12 @@ export function toAddress(text: string): Address {
   throw bad(`${JSON.stringify(text)} is not HOST:PORT`, 'e.g. 127.0.0.1:7400, or nats/a for server a on NATS')
 }
 
+/** The path of a file or of a directory. */
+export function toPath(text: string): string {
+  if (text.trim() !== '') return text
+  throw bad('the path is empty', 'e.g. ./data')
+}
+
 export function toNats(text: string): NatsOptions {
   if (!isNatsUrl(text)) throw bad(`${JSON.stringify(text)} is no nats:// url`, `e.g. ${defaultNatsUrl}`)
   return parseNatsUrl(text)

@@ -2,6 +2,7 @@
 
 import type { Command } from 'commander'
 import { type Client, connect, environmentUrl } from '../../client-sdk/index.ts'
+import { onAbort } from '../../proto/aborts.ts'
 import { EpochcastError } from '../../proto/errors.ts'
 import { bad } from './arguments.ts'
 import { type Colors, colorsFor } from './terminal/colors.ts'
@@ -37,6 +38,8 @@ export interface CommandTraits {
   readonly time?: TimeMeaning
   /** The command is for its output alone: it ends when nobody takes that any more. Others finish their work. */
   readonly isForOutput?: boolean
+  /** The command connects to no cluster. */
+  readonly isLocal?: boolean
 }
 
 export class Context {
@@ -55,7 +58,7 @@ export class Context {
   #isListening = false
   #outOfTime: EpochcastError | null = null
 
-  constructor(globals: Globals, { time = 'whole', isForOutput = false }: CommandTraits = {}) {
+  constructor(globals: Globals, { time = 'whole', isForOutput = false, isLocal = false }: CommandTraits = {}) {
     this.globals = globals
     this.json = globals.json === true
     this.forPeople = !this.json && process.stdout.isTTY === true
@@ -65,7 +68,8 @@ export class Context {
     this.colors = colorsFor(process.stdout)
     this.#errorColors = colorsFor(process.stderr)
     this.progress = new Progress(process.stderr, !this.json)
-    const { timeout } = globals
+    const { timeout, url } = globals
+    if (url !== undefined && isLocal) throw bad('--url is not for this command: it connects to no cluster')
     if (timeout !== undefined && time === 'refused')
       throw bad('--timeout is not for this command: it runs until it is stopped')
     const isBounded = timeout !== undefined && time === 'whole'
@@ -120,7 +124,7 @@ export class Context {
   /** Rejects when a command goes on although its time has been over for a while. */
   #overdue(): Promise<never> {
     return new Promise((_, reject) => {
-      this.#interruption.signal.addEventListener('abort', () => {
+      onAbort(this.#interruption.signal, () => {
         if (this.#outOfTime !== null) setTimeout(() => reject(this.#outOfTime), unwindMs).unref()
       })
     })

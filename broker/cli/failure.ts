@@ -15,18 +15,48 @@ export const exitCodes = {
   unread: 141,
 } as const
 
-const codes: Partial<Record<ErrorCode, number>> = {
-  EC_BAD_ARGUMENT: exitCodes.usage,
-  EC_BAD_CONFIG: exitCodes.usage,
-  EC_IMPOSSIBLE_MEMBERSHIP: exitCodes.usage,
-  EC_UNKNOWN_SERVER: exitCodes.usage,
-  EC_UNREACHABLE: exitCodes.unreachable,
-  EC_TIMEOUT: exitCodes.unreachable,
-  EC_NO_DECIDER: exitCodes.unreachable,
-  EC_OUTCOME_UNKNOWN: exitCodes.unreachable,
-  EC_UNSETTLED: exitCodes.unreachable,
-  EC_SUPERSEDED: exitCodes.superseded,
-  EC_ABORTED: exitCodes.interrupted,
+const { failure, usage, unreachable, superseded, interrupted } = exitCodes
+
+/** The exit code of each error. */
+const codes: Readonly<Record<ErrorCode, number>> = {
+  EC_BAD_ARGUMENT: usage,
+  EC_BAD_MESSAGE: failure,
+  EC_BAD_CONFIG: usage,
+  EC_FRAME_TOO_LARGE: failure,
+  EC_MESSAGE_TOO_LARGE: failure,
+  EC_UNREACHABLE: unreachable,
+  EC_UNAVAILABLE: unreachable,
+  EC_UNKNOWN_TOPIC: failure,
+  EC_UNKNOWN_SERVER: usage,
+  EC_STILL_NEEDED: failure,
+  EC_TOPIC_EXISTS: failure,
+  EC_IMPOSSIBLE_MEMBERSHIP: usage,
+  EC_ORDER_NOT_OFFERED: failure,
+  EC_NO_DECIDER: unreachable,
+  EC_TRANSFER_FAILED: failure,
+  EC_SUPERSEDED: superseded,
+  EC_OUTCOME_UNKNOWN: unreachable,
+  EC_OUTCOME_EXPIRED: failure,
+  EC_QUEUE_FULL: failure,
+  EC_NOT_HELD: failure,
+  EC_REQUEST_FAILED: failure,
+  EC_ABORTED: interrupted,
+  EC_CLOSED: failure,
+  EC_TIMEOUT: unreachable,
+  EC_OTHER_CLUSTER: failure,
+  EC_NO_CLUSTER: failure,
+  EC_LOG_DAMAGED: failure,
+  EC_LOG_LOCKED: failure,
+  EC_LOG_FOREIGN: failure,
+  EC_LOG_COPIED: failure,
+  EC_LOG_FORMAT: failure,
+  EC_STORAGE_OLD: failure,
+  EC_STORAGE_TWICE: failure,
+  EC_SERVERS_DIFFER: failure,
+  EC_UNSETTLED: unreachable,
+  EC_DISK_FULL: failure,
+  EC_DISK_FAILED: failure,
+  EC_INTERNAL: failure,
 }
 
 export interface FailureStyle {
@@ -40,7 +70,7 @@ export interface FailureStyle {
 export function explainFailure(error: unknown, style: FailureStyle): { exitCode: number; text: string } {
   if (error instanceof CommanderError) return explainUsage(error, style)
   if (error instanceof EpochcastError) {
-    return { exitCode: codes[error.code] ?? exitCodes.failure, text: style.json ? asJson(error) : asText(error, style) }
+    return { exitCode: codes[error.code], text: style.json ? asJson(error) : asText(error, style) }
   }
   if (error instanceof OutputLost) return explainLost(error, style)
   // A rule of the protocol does not hold, or there is a mistake in this program: here the stack is what helps.

@@ -1,5 +1,6 @@
 import { fstatSync } from 'node:fs'
 import type { Client, Properties, Topic } from '../../client-sdk/index.ts'
+import { onAbort } from '../../proto/aborts.ts'
 import { EpochcastError } from '../../proto/errors.ts'
 import type { Context } from './context.ts'
 import { count, milliseconds, rounded } from './describe.ts'
@@ -47,15 +48,15 @@ export class LinePublisher {
     if (fstatSync(input.fd).isDirectory()) throw unreadable(new Error('it is a directory'))
     if (input.isTTY === true) this.#context.note('one message a line; Ctrl-D ends')
     const { signal } = this.#context
-    const onAbort = () => input.destroy()
-    signal.addEventListener('abort', onAbort, { once: true })
+    const unlisten = signal.aborted ? () => {} : onAbort(signal, () => input.destroy())
+    if (signal.aborted) input.destroy()
     const watch = setInterval(() => this.#watch(), watchMs)
     try {
       await this.#publishAll(input)
       while (this.#pending > 0) await this.#change()
     } finally {
       clearInterval(watch)
-      signal.removeEventListener('abort', onAbort)
+      unlisten()
       // A stream that nobody reads any more would keep the process.
       input.destroy()
     }

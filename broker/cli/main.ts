@@ -1,7 +1,7 @@
 #!/usr/bin/env node
 /**
- * The command `epochcast`. Exit codes: 0 done, 1 failed, 2 bad arguments or configuration, 3 unreachable or out of time,
- * 4 superseded, 130 interrupted, 141 nobody read the output to its end.
+ * The command `epochcast`. Exit codes: 0 done, 1 failed, 2 bad arguments or configuration, 3 unreachable, unavailable or out of
+ * time, 4 superseded, 130 interrupted, 141 nobody read the output to its end.
  */
 import { CommanderError } from 'commander'
 import { explainFailure } from './failure.ts'

@@ -9,6 +9,11 @@ export type Formatter = (message: RawMessage) => readonly Part[]
 
 const strict = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
 
+/** @throws EpochcastError `EC_BAD_ARGUMENT` for a format where messages are printed as JSON */
+export function checkFormat(json: boolean, format: Formatter | undefined): void {
+  if (json && format !== undefined) throw bad('--format is for text, and --json prints messages whole', 'leave out one')
+}
+
 /** `value` holds what is UTF-8 text, `base64` anything else. */
 export function messageJson(message: RawMessage): object {
   const { id, topic, epoch, publisher, sequence, timeMs, payload } = message

@@ -1,4 +1,5 @@
 /** The life of a command that runs until it is told to stop. */
+import { onAbort } from '../../proto/aborts.ts'
 
 /** Resolves when the signal says stop; rejects when something failed for good meanwhile. */
 export class Lifetime {
@@ -21,7 +22,7 @@ export class Lifetime {
       this.#fail = reject
       if (this.#failure !== null) reject(this.#failure)
       if (this.#signal.aborted) resolve()
-      this.#signal.addEventListener('abort', () => resolve(), { once: true })
+      else onAbort(this.#signal, resolve)
     })
   }
 }

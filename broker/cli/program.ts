@@ -28,14 +28,14 @@ Begin here:
   epochcast dev                                  a durable cluster on this machine
   epochcast pub hello "first message"            in another terminal
   epochcast sub hello --from start
-  epochcast reconfig hello --mode fault-recovery --members a,b
+  epochcast reconfig hello --mode fault-recovery --members a,b     shows its plan and asks; --yes in a script
   epochcast status hello
 
 Output is a table on a terminal and JSON lines when piped; pub, sub and get print plain text
 unless --json is given. What is not a record (progress, cursors, errors) goes to stderr.
 
-Exit codes: 0 done; 1 failed; 2 bad arguments or configuration; 3 unreachable or out of time;
-4 superseded; 130 interrupted; 141 nobody read the output to its end.`
+Exit codes: 0 done; 1 failed; 2 bad arguments or configuration; 3 unreachable, out of time, or
+servers that it takes do not answer now; 4 superseded; 130 interrupted; 141 nobody read the output.`
 
 /** The whole command line; parsing it runs the command. */
 export function createProgram(version: string): Command {

@@ -4,6 +4,7 @@ import { enabledQuorum } from '../../proto/configuration.ts'
 import { type Epoch, epoch, previousEpoch, serverIdOf } from '../../proto/ids.ts'
 import { contains, countOf, endOf, fingerprint, type MessageSet, missingCount, union } from '../../proto/message-set.ts'
 import { list } from './describe.ts'
+import { pause } from './pause.ts'
 
 export interface Difference {
   readonly what: 'decision' | 'chain' | 'digest' | 'closing-set' | 'bytes' | 'missing'
@@ -117,21 +118,6 @@ function isLasting({ what }: Difference): boolean {
 
 function keyOf({ what, epoch: of, text }: Difference): string {
   return `${what} ${of} ${text}`
-}
-
-function pause(milliseconds: number, signal: AbortSignal): Promise<void> {
-  return new Promise((resolve, reject) => {
-    const stop = () => {
-      clearTimeout(timer)
-      reject(signal.reason)
-    }
-    const timer = setTimeout(() => {
-      signal.removeEventListener('abort', stop)
-      resolve()
-    }, milliseconds)
-    if (signal.aborted) stop()
-    else signal.addEventListener('abort', stop, { once: true })
-  })
 }
 
 /** @param before an earlier look: only the epochs that it found to differ, and those that it did not read, are read again */

@@ -3,7 +3,7 @@
 import { didYouMean } from '../../proto/closest.ts'
 import { type Decider, outsideEngine } from '../../proto/decider.ts'
 import { EpochcastError } from '../../proto/errors.ts'
-import type { EngineConfig } from '../engines/open.ts'
+import { type EngineConfig, engineWord } from '../engines/open.ts'
 import { checkRedisUrl } from '../engines/redis-url.ts'
 import type { RawEngine } from './schema.ts'
 import { checkNats, natsOptions } from './transport.ts'
@@ -34,7 +34,7 @@ export function checkEngines(engines: Readonly<Record<string, Partial<RawEngine>
       checkNats(path, { user, password, token, creds, nkey, tls, servers }, complain)
     }
     const prefix = engine.prefix ?? ''
-    if (prefix !== '' && !/^[A-Za-z0-9_-]{1,32}$/.test(prefix)) {
+    if (prefix !== '' && !engineWord.test(prefix)) {
       complain([...path, 'prefix'], `${JSON.stringify(prefix)} must be 1 to 32 letters, digits, "-" or "_"`)
     }
   }

@@ -7,7 +7,7 @@ import { EpochcastError } from '../../proto/errors.ts'
 import { serverId, topicName } from '../../proto/ids.ts'
 import { parseSync, type Sync } from '../../proto/sync.ts'
 import { parseHostPort } from '../../proto/transport/tcp-address.ts'
-import { engineTypes } from '../engines/open.ts'
+import { engineTypes, engineWord } from '../engines/open.ts'
 
 export const transportTypes = ['tcp', 'nats'] as const
 const sizeMax = 99
@@ -74,7 +74,7 @@ const engine = z.strictObject({
   ...natsShape,
   stream: z
     .string()
-    .regex(/^[A-Za-z0-9_-]{1,32}$/, { error: 'the name of a stream is 1 to 32 letters, digits, "-" or "_"' })
+    .regex(engineWord, { error: 'the name of a stream is 1 to 32 letters, digits, "-" or "_"' })
     .optional(),
   replicas: z.int().min(1).max(5).optional(),
   url: text.optional(),

@@ -1,33 +1,31 @@
 /** A whole cluster in this process, for tests and experiments: real machines, real codec, memory instead of disk and network. */
 import { randomUUID } from 'node:crypto'
-import { type Client, type ConnectOptions, connect } from '../../client-sdk/index.ts'
+import { type Client, connect } from '../../client-sdk/index.ts'
 import { type Decider, engineDecider } from '../../proto/decider.ts'
+import { refusal } from '../../proto/door/refusal.ts'
 import { EpochcastError } from '../../proto/errors.ts'
-import { address } from '../../proto/ids.ts'
+import { address, serverId } from '../../proto/ids.ts'
 import { MemoryNetwork } from '../../proto/transport/memory.ts'
 import { bootstrap } from '../bootstrap.ts'
-import { MemoryEngine, type MemoryRegisters } from '../engines/memory.ts'
-import type { TopicDefaults } from '../finder.ts'
-import type { Limits } from '../host.ts'
+import { MemoryEngine } from '../engines/memory.ts'
 import { MemoryStore } from '../log/memory-store.ts'
 import { Server } from '../server.ts'
+import {
+  type ClusterConnectOptions,
+  type ClusterOptions,
+  clusterConnectOptions,
+  clusterOptions,
+} from './cluster-options.ts'
 
-export interface ClusterOptions {
-  /** Number of servers, called a, b, c …; 3 by default, at most 26. */
-  readonly servers?: number
-  readonly defaults?: TopicDefaults
-  readonly limits?: Partial<Limits>
-  /** Decision engines that all servers have, by their ids. */
-  readonly engines?: Readonly<Record<string, MemoryRegisters>>
-  /** The one of them that decides about new topics, instead of the arbiters. */
-  readonly founding?: string
-}
+export type { ClusterConnectOptions, ClusterOptions } from './cluster-options.ts'
 
 interface Node {
   readonly id: string
   readonly storage: string
   store: MemoryStore
   server: Server | null
+  /** Whether its server runs, or is on its way: one at a time. */
+  isUp: boolean
 }
 
 /** A running cluster. Made by `createCluster`. */
@@ -37,8 +35,9 @@ export class Cluster implements AsyncDisposable {
   readonly #nodes = new Map<string, Node>()
   readonly #clients = new Set<Client>()
 
+  /** @throws EpochcastError `EC_BAD_ARGUMENT` */
   constructor(options: ClusterOptions) {
-    this.#options = options
+    this.#options = clusterOptions(options)
   }
 
   /** Ids of all servers, running or not. */
@@ -46,11 +45,17 @@ export class Cluster implements AsyncDisposable {
     return [...this.#nodes.keys()]
   }
 
+  /** Starts the servers and makes them a cluster; where that fails, none of them goes on. */
   async boot(): Promise<void> {
-    const count = this.#options.servers ?? 3
-    if (!Number.isInteger(count) || count < 1 || count > 26) {
-      throw new EpochcastError('EC_BAD_ARGUMENT', `a cluster has 1 to 26 servers here, not ${count}`)
+    try {
+      await this.#boot(this.#options.servers ?? 3)
+    } catch (error) {
+      await this.close()
+      throw error
     }
+  }
+
+  async #boot(count: number): Promise<void> {
     const ids = Array.from({ length: count }, (_, at) => String.fromCharCode(97 + at))
     for (const id of ids) await this.addServer(id)
     const { founding } = this.#options
@@ -63,8 +68,12 @@ export class Cluster implements AsyncDisposable {
     await this.#until(() => [...this.#nodes.values()].every((node) => (node.server?.aliveCount ?? count) >= count))
   }
 
-  /** Connects a client; it is closed with the cluster. */
-  async connect(options: ConnectOptions = {}): Promise<Client> {
+  /**
+   * Connects a client; it is closed with the cluster.
+   * @throws EpochcastError as `connect` of the SDK does
+   */
+  async connect(given: ClusterConnectOptions = {}): Promise<Client> {
+    const options = clusterConnectOptions(given)
     const url = `epochcast://${this.servers.map(addressOf).join(',')}`
     const client = await connect(url, {
       ...options,
@@ -74,27 +83,36 @@ export class Cluster implements AsyncDisposable {
     return client
   }
 
-  /** Starts one more server; it joins the cluster. */
+  /**
+   * Starts one more server, on an empty disk; it joins the cluster. Under the id of a server that was killed it comes in its place.
+   * @throws EpochcastError `EC_BAD_ARGUMENT` where the id is none, or that of a server that runs
+   */
   async addServer(id: string): Promise<void> {
-    const node: Node = { id, storage: randomUUID(), store: new MemoryStore(), server: null }
+    const known = this.#nodes.get(serverId(id))
+    if (known?.isUp === true) throw refusal(`server ${id} runs already`, `another id, or first: kill('${id}')`)
+    const node: Node = { id, storage: randomUUID(), store: new MemoryStore(), server: null, isUp: false }
     this.#nodes.set(id, node)
     await this.#start(node)
   }
 
-  /** The server is gone at once, and with it everything that it had not flushed. */
+  /**
+   * The server is gone at once, and with it everything that it had not flushed.
+   * @throws EpochcastError `EC_UNKNOWN_SERVER`, `EC_BAD_ARGUMENT` for what is no id
+   */
   async kill(id: string): Promise<void> {
     const node = this.#node(id)
     this.network.detach(addressOf(id))
     node.store = node.store.reopen()
     const server = node.server
     node.server = null
+    node.isUp = false
     await server?.stop()
   }
 
-  /** Starts a killed server again on what it had flushed. */
+  /** Starts a killed server again on what it had flushed. @throws EpochcastError as `kill` does */
   async restart(id: string): Promise<void> {
     const node = this.#node(id)
-    if (node.server === null) await this.#start(node)
+    if (!node.isUp) await this.#start(node)
   }
 
   async close(): Promise<void> {
@@ -107,10 +125,20 @@ export class Cluster implements AsyncDisposable {
   }
 
   async #start(node: Node): Promise<void> {
+    node.isUp = true
+    try {
+      node.server = await this.#started(node)
+    } catch (error) {
+      node.isUp = false
+      throw error
+    }
+  }
+
+  #started(node: Node): Promise<Server> {
     const at = addressOf(node.id)
     const seeds = this.servers.filter((id) => id !== node.id).map(addressOf)
     const { defaults, limits, engines } = this.#options
-    node.server = await Server.start({
+    return Server.start({
       id: node.id,
       storage: node.storage,
       store: node.store,
@@ -130,7 +158,7 @@ export class Cluster implements AsyncDisposable {
   }
 
   #node(id: string): Node {
-    const node = this.#nodes.get(id)
+    const node = this.#nodes.get(serverId(id))
     if (node === undefined) throw new EpochcastError('EC_UNKNOWN_SERVER', `no server is called ${id}`)
     return node
   }
@@ -144,7 +172,10 @@ export class Cluster implements AsyncDisposable {
   }
 }
 
-/** Starts a cluster in this process, in well under a second. */
+/**
+ * Starts a cluster in this process, in well under a second.
+ * @throws EpochcastError `EC_BAD_ARGUMENT` before anything is started
+ */
 export async function createCluster(options: ClusterOptions = {}): Promise<Cluster> {
   const cluster = new Cluster(options)
   await cluster.boot()

@@ -9,6 +9,9 @@ export type EngineConfig =
 
 export const engineTypes = ['jetstream', 'redis'] as const
 
+/** What the names are that an engine keeps its registers under: its prefix, its stream. */
+export const engineWord: RegExp = /^[A-Za-z0-9_-]{1,32}$/
+
 /** Does not wait for the engine. @throws EpochcastError `EC_BAD_ARGUMENT` */
 export async function openEngine(config: EngineConfig): Promise<EngineClient> {
   if (config.type === 'redis') {

@@ -1,15 +1,15 @@
 import { randomInt, randomUUID } from 'node:crypto'
-import { access, constants, mkdir } from 'node:fs/promises'
 import { dirname, join, resolve } from 'node:path'
 import { EpochcastError } from '../../proto/errors.ts'
 import type { ServerId } from '../../proto/ids.ts'
 import { bootOfMachine } from './boot.ts'
 import { flushDirectoryEntry } from './disk-files.ts'
-import { diskFailed, isNoSpace, storageLacks, systemCode } from './failure.ts'
+import { diskFailed, isNoSpace, storageLacks } from './failure.ts'
 import type { Files } from './files.ts'
 import { HomeFiles } from './home-files.ts'
 import { damagedIdentity, type Identity, readIdentity, writeIdentity } from './identity.ts'
 import { lockDirectory, lockFile } from './lock.ts'
+import { makeDirectory } from './make-directory.ts'
 import type { LogOptions } from './options.ts'
 import { isAtHome, keptOf, type Place, placeOf } from './place.ts'
 import { createReached, reachedFileName, readReached } from './reached.ts'
@@ -85,7 +85,7 @@ export class DataDirectory {
  */
 export async function openDirectory(path: string, options: DirectoryOptions): Promise<DataDirectory> {
   const absolute = resolve(path)
-  await makeDirectory(absolute)
+  await madeDirectory(absolute)
   const locks: (() => void)[] = []
   const unlock = () => {
     for (const release of locks) release()
@@ -168,28 +168,11 @@ async function withLocked<T>(path: string, action: (absolute: string, files: Fil
 }
 
 /** Makes what is missing of the path, each new name flushed in its parent. */
-async function makeDirectory(path: string): Promise<void> {
+async function madeDirectory(path: string): Promise<void> {
   try {
-    const topmost = await mkdir(path, { recursive: true, mode: 0o750 })
-    if (topmost === undefined) return
-    for (let made = path; ; made = dirname(made)) {
-      await flushDirectoryEntry(dirname(made))
-      if (made === topmost) return
-    }
+    for (const made of makeDirectory(path)) await flushDirectoryEntry(dirname(made))
   } catch (error) {
-    throw diskFailed(`make ${path}`, systemCode(error) === 'ENOENT' ? await reasonAbove(path, error) : error)
-  }
-}
-
-/** Node says of a directory whose parent may not be written to that it is not there: the reason is looked for above. */
-async function reasonAbove(path: string, error: unknown): Promise<unknown> {
-  for (let above = dirname(path); ; above = dirname(above)) {
-    const refusal: unknown = await access(above, constants.W_OK).then(
-      () => null,
-      (reason: unknown) => reason,
-    )
-    if (systemCode(refusal) !== 'ENOENT') return refusal ?? error
-    if (above === dirname(above)) return error
+    throw diskFailed(`make ${path}`, error)
   }
 }
 

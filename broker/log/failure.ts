@@ -50,7 +50,15 @@ const meanings: Readonly<Record<string, Meaning>> = {
   EMFILE: noDescriptor,
   ENFILE: noDescriptor,
   ENOTDIR: { code: 'EC_DISK_FAILED', remedy: 'A part of the path is a file: name a directory of its own.' },
-  EEXIST: { code: 'EC_DISK_FAILED', remedy: 'A file is where the directory should be: name a directory of its own.' },
+  EEXIST: {
+    code: 'EC_DISK_FAILED',
+    remedy: 'A file, or a link to nothing, is where the directory should be: name a directory of its own.',
+  },
+  ELOOP: { code: 'EC_DISK_FAILED', remedy: 'Links in the path lead back to themselves: name a directory of its own.' },
+  ENAMETOOLONG: {
+    code: 'EC_DISK_FAILED',
+    remedy: 'A name in the path is too long: name a directory with a shorter path.',
+  },
   EFBIG: { code: 'EC_DISK_FAILED', remedy: 'Raise the limit of the size of files (ulimit -f), then start it again.' },
 }
 

@@ -1,9 +1,9 @@
 /** The options of what operators ask for, and of every call that does nothing but wait. */
-import { modes, orders } from '../../proto/configuration.ts'
+import { checkSize, modes, orders } from '../../proto/configuration.ts'
+import { type Check, decider, duration, method, servers, signal, text, whole, word } from '../../proto/door/checks.ts'
+import { type Checks, optionsOf } from '../../proto/door/options.ts'
 import type { ReconfigureOptions, TopicOptions } from '../reconfigure.ts'
 import type { WaitOptions } from '../waiting.ts'
-import { type Check, decider, duration, method, servers, signal, text, whole, word } from './checks.ts'
-import { type Checks, optionsOf } from './options.ts'
 
 export const waiting: Checks<WaitOptions> = { timeoutMs: duration, signal }
 
@@ -21,16 +21,29 @@ const template: Checks<TopicOptions> = {
 
 export const waitOptions = (call: string): ((given: unknown) => WaitOptions) => optionsOf(call, waiting)
 
-export const createTopicOptions = optionsOf<TopicOptions & WaitOptions>('createTopic', { ...template, ...waiting })
-export const reconfigureOptions = optionsOf<ReconfigureOptions & WaitOptions>('reconfigure', {
-  ...template,
-  ...waiting,
-  expectEpoch,
-  changeId,
-  onProgress: method,
-})
+export const createTopicOptions = described(
+  optionsOf<TopicOptions & WaitOptions>('createTopic', { ...template, ...waiting }),
+)
+export const reconfigureOptions = described(
+  optionsOf<ReconfigureOptions & WaitOptions>('reconfigure', {
+    ...template,
+    ...waiting,
+    expectEpoch,
+    changeId,
+    onProgress: method,
+  }),
+)
 
 export const inspectionOptions = optionsOf<WaitOptions & { readonly onPage?: (messages: number) => void }>(
   'inspection',
   { ...waiting, onPage: method },
 )
+
+/** Members that are named are as many as they are: another size would be ignored. */
+function described<T extends TopicOptions>(read: (given: unknown) => T): (given: unknown) => T {
+  return (given) => {
+    const options = read(given)
+    checkSize(options)
+    return options
+  }
+}

@@ -1,5 +1,8 @@
 /** The options of every call of a topic, and of several at once: one table each. */
 import { orders } from '../../proto/configuration.ts'
+import { type Check, flag, moment, signal, text, topic, whole, word } from '../../proto/door/checks.ts'
+import { type Checks, entriesOf, optionsOf } from '../../proto/door/options.ts'
+import { refusal } from '../../proto/door/refusal.ts'
 import { getLevels } from '../../proto/wire/messages.ts'
 import type { Codec } from '../codecs.ts'
 import type { Cursor } from '../cursor.ts'
@@ -18,10 +21,7 @@ import type {
 } from '../topic-options.ts'
 import type { WaitOptions } from '../waiting.ts'
 import { waiting } from './admin-calls.ts'
-import { type Check, flag, moment, signal, text, topic, whole, word } from './checks.ts'
-import { type Checks, entriesOf, optionsOf } from './options.ts'
 import { codec } from './payload.ts'
-import { refusal } from './refusal.ts'
 
 /** What a place to begin is, by its form; whether a cursor is one of this topic is looked at where its topic is known. */
 export const fromOf: Check<From> = (value, what) => {

@@ -1,8 +1,9 @@
 /** A value on its way into a message: bytes, or refused. What a codec of the caller's own makes is looked at like the caller's. */
+
+import { type Check, having } from '../../proto/door/checks.ts'
+import { asRefusal, refusal } from '../../proto/door/refusal.ts'
 import { shown } from '../../proto/shown.ts'
 import type { Codec } from '../codecs.ts'
-import { type Check, having } from './checks.ts'
-import { asRefusal, refusal } from './refusal.ts'
 
 const bytesHint = 'give the topic a codec: text(), json(), protobuf(), or one of your own'
 

@@ -1,9 +1,10 @@
 /** A group as its reader sees it: messages that this member holds, one after the other. */
+
+import { whole } from '../../proto/door/checks.ts'
 import { EpochcastError } from '../../proto/errors.ts'
 import type { TopicName } from '../../proto/ids.ts'
 import type { Codec } from '../codecs.ts'
 import { groupLogName } from '../companion.ts'
-import { whole } from '../door/checks.ts'
 import { Registrations } from '../registrations.ts'
 import { Message } from '../stream.ts'
 import { checkDeadLetter } from './dead-letters.ts'

@@ -68,6 +68,22 @@ export function parseNatsUrl(url: string): NatsOptions {
   })
 }
 
+/**
+ * What a url says, with what else is known beside it.
+ * @throws EpochcastError `EC_BAD_ARGUMENT` for what is said twice: one of both would be ignored
+ */
+export function withMore(said: NatsOptions, more: Omit<NatsOptions, 'servers'>): NatsOptions {
+  const [{ tls: saidTls, ...rest }, { tls: moreTls, ...others }] = [said, more]
+  const twice = saidTwice(rest, others) ?? saidTwice(saidTls ?? {}, moreTls ?? {})
+  if (twice !== undefined) throw bad(`${twice} is in the nats:// url and in the options`, 'say it in one place')
+  const tls = saidTls === undefined && moreTls === undefined ? undefined : { ...saidTls, ...moreTls }
+  return checkNatsOptions({ ...rest, ...others, ...(tls && { tls }) })
+}
+
+function saidTwice(one: object, other: object): string | undefined {
+  return Object.keys(other).find((key) => key in one)
+}
+
 /** The url that says the same. */
 export function formatNatsUrl({ servers, user, password, token, tls, ...named }: NatsOptions): string {
   const login = user === undefined ? token : `${encodeURIComponent(user)}:${encodeURIComponent(password ?? '')}`

@@ -17,7 +17,8 @@ export interface TcpDialOptions {
   readonly handler: TransportHandler
 }
 
-export interface TcpListenOptions {
+/** Where a server listens on TCP, and where others reach it. */
+export interface ListenPlace {
   readonly host: string
   /** 0 picks a free port. */
   readonly port: number
@@ -25,6 +26,9 @@ export interface TcpListenOptions {
   readonly advertise?: string
   /** Listens beyond loopback although nothing is encrypted and nobody is authenticated. */
   readonly insecure?: boolean
+}
+
+export interface TcpListenOptions extends ListenPlace {
   readonly limits?: Partial<TransportLimits>
   readonly handler: TransportHandler
 }
@@ -59,8 +63,8 @@ export function dialTcp(options: TcpDialOptions): TcpTransport {
   return new TcpEndpoint(address, { ...transportLimits, ...options.limits }, options.handler)
 }
 
-/** Everything that can be known before a port is taken. */
-function checkListen(options: TcpListenOptions): void {
+/** Everything that can be known before a port is taken. @throws EpochcastError `EC_BAD_ARGUMENT` when it may not listen there */
+export function checkListen(options: ListenPlace): void {
   const { host, port } = options
   if (!Number.isInteger(port) || port < 0 || port > 65_535) throw bad(`port ${port} is not a number from 0 to 65535`)
   if (!isLoopback(host) && options.insecure !== true) {
@@ -76,7 +80,7 @@ function checkListen(options: TcpListenOptions): void {
   advertised(options, port === 0 ? 1 : port)
 }
 
-function advertised(options: TcpListenOptions, port: number): Address {
+function advertised(options: ListenPlace, port: number): Address {
   const given = options.advertise ?? options.host
   return checkedAddress(parseHostPort(given) === undefined ? formatHostPort(given, port) : given)
 }

@@ -5,7 +5,7 @@ import { EpochcastError } from '../../../proto/errors.ts'
 import { serverName } from '../../../proto/ids.ts'
 import { type Adoption, adoptDirectory, checkAdoption } from '../../log/directory.ts'
 import { identityFileName } from '../../log/identity.ts'
-import { bad } from '../arguments.ts'
+import { bad, toPath } from '../arguments.ts'
 import { type Context, handle } from '../context.ts'
 
 interface AdoptOptions {
@@ -25,7 +25,11 @@ export function addAdopt(program: Command): void {
         'start on a copy of its directory, because a copy may lack what the original acknowledged. Refused while the ' +
         'original is still where it was, or while a server of --url answers under that storage. Nothing else is changed.',
     )
-    .requiredOption('--data <dir>', 'data directory of one server, or the one above those of several (epochcast dev)')
+    .requiredOption(
+      '--data <dir>',
+      'data directory of one server, or the one above those of several (epochcast dev)',
+      toPath,
+    )
   handle<AdoptOptions>(command, adopt)
 }
 
@@ -43,10 +47,18 @@ function directoriesOf(data: string): string[] {
   const isStorage = (directory: string) => existsSync(join(directory, identityFileName))
   if (!existsSync(path)) throw bad(`there is no directory ${path}`)
   if (isStorage(path)) return [path]
-  const inside = readdirSync(path).map((name) => join(path, name))
+  const inside = namesIn(path).map((name) => join(path, name))
   const found = inside.filter(isStorage).sort()
   if (found.length > 0) return found
   throw bad(`${path} is no data directory of a server: it has no ${identityFileName}`)
+}
+
+function namesIn(path: string): string[] {
+  try {
+    return readdirSync(path)
+  } catch (error) {
+    throw bad(`${path} cannot be read as a directory: ${(error as Error).message}`)
+  }
 }
 
 /** @throws EpochcastError where the cluster at `--url` has a living server with this storage */

@@ -4,6 +4,7 @@ import { toleratedFailures } from '../../../proto/configuration.ts'
 import { fits } from '../../../proto/decider.ts'
 import { EpochcastError } from '../../../proto/errors.ts'
 import type { Config, NewTopic, TopicConfig } from '../../config/config.ts'
+import { toPath } from '../arguments.ts'
 import { carryOut } from '../change.ts'
 import { clusterUrl } from '../cluster-url.ts'
 import { type Context, handle } from '../context.ts'
@@ -35,7 +36,7 @@ export function addApply(program: Command): void {
         'decider. Keys that the file leaves out stay as they are; topics that it does not name are left alone. Everything ' +
         'is checked before anything is done, and shown first; it asks on a terminal, and anywhere else does nothing without --yes.',
     )
-    .argument('<config>', 'configuration file')
+    .argument('<config>', 'configuration file', toPath)
     .option('--dry-run', 'show the plan, do nothing')
     .option('-y, --yes', 'agree to the plan without a question')
   handle<ApplyOptions>(command, apply)

@@ -8,7 +8,7 @@ import { isNatsServer } from '../../../proto/transport/nats-subjects.ts'
 import { dialTcp } from '../../../proto/transport/tcp.ts'
 import { type BootstrapOptions, type BootstrapResult, bootstrap } from '../../bootstrap.ts'
 import type { EngineConfig } from '../../engines/open.ts'
-import { bad, toAddress } from '../arguments.ts'
+import { bad, toAddress, toPath } from '../arguments.ts'
 import { type Context, handle } from '../context.ts'
 import { count, list } from '../describe.ts'
 
@@ -25,7 +25,7 @@ export function addBootstrap(program: Command): void {
         'what was half done, and changes nothing else.',
     )
     .argument('[addresses...]', 'HOST:PORT of every server, nats/ID of those on NATS')
-    .option('--config <file>', 'take the servers from a configuration file')
+    .option('--config <file>', 'take the servers from a configuration file', toPath)
   handle<BootstrapCommandOptions>(command, runBootstrap)
 }
 
@@ -112,10 +112,19 @@ async function serversOf(
   const addresses = config?.servers.map((server) => address(server.address)) ?? operands.map(toAddress)
   const twice = addresses.find((one, at) => addresses.indexOf(one) !== at)
   if (twice !== undefined) throw bad(`${twice} is named twice`)
+  checkUrlUsed(context.globals.url, config !== null, addresses)
   const url = context.globals.url ?? environmentUrl() ?? ''
   const nats = config?.nats ?? (addresses.some(isNatsServer) && isNatsUrl(url) ? parseNatsUrl(url) : null)
   if (nats === null && addresses.some(isNatsServer))
     throw bad('it is not known which NATS', 'say --url nats://HOST:PORT')
   const engine = config?.engines.find(({ id }) => id === config.engine) ?? null
   return { servers: addresses, nats, engine }
+}
+
+/** `--url` says which NATS, and nothing else here: servers on TCP are named by their addresses. */
+function checkUrlUsed(url: string | undefined, isFromFile: boolean, servers: readonly Address[]): void {
+  if (url === undefined) return
+  if (isFromFile) throw bad('--url is not for --config: the file says how its servers are reached')
+  if (!servers.some(isNatsServer) || !isNatsUrl(url))
+    throw bad('--url says here which NATS: nats://HOST:PORT, for servers nats/ID')
 }

@@ -6,7 +6,7 @@ import {
   type NatsOptions,
   withoutPassword,
 } from '../../../proto/transport/nats-options.ts'
-import { bad, toNats } from '../arguments.ts'
+import { bad, toNats, toPath } from '../arguments.ts'
 import { type Context, handle } from '../context.ts'
 import { count } from '../describe.ts'
 
@@ -17,7 +17,7 @@ interface BridgeOptions {
   readonly queue?: string
   readonly fromTopic?: readonly string[]
   readonly toSubject?: string
-  readonly from: string
+  readonly from?: string
   readonly state?: string
 }
 
@@ -40,8 +40,8 @@ export function addBridge(program: Command): void {
     .option('--queue <name>', 'bridges of one queue share the messages (default: those that do the same)')
     .option('--from-topic <topics>', 'to NATS: topics, separated by commas', (text: string) => text.split(','))
     .option('--to-subject <template>', "the subject that they go to; {topic} is the topic's name")
-    .option('--from <where>', 'where a topic is begun: start, new, or a cursor', 'new')
-    .option('--state <file>', 'remembers how far topics were carried, and goes on from there')
+    .option('--from <where>', 'where a topic is begun: start, new (default), or a cursor')
+    .option('--state <file>', 'remembers how far topics were carried, and goes on from there', toPath)
     .addHelpText(
       'after',
       "\nExamples:\n  epochcast bridge nats --subject 'orders.>' --topic orders.{1}\n" +
@@ -60,13 +60,16 @@ async function runBridge(context: Context, options: BridgeOptions): Promise<void
   if (subject === undefined && fromTopic === undefined) {
     throw bad('there is nothing to carry', "e.g. --subject 'orders.>' --topic orders.{1}")
   }
+  if (subject === undefined && options.queue !== undefined) throw bad('--queue is for what comes from NATS: --subject')
+  if (fromTopic === undefined && (options.from !== undefined || options.state !== undefined))
+    throw bad('--from and --state are for what goes to NATS: --from-topic')
   const plan = new loaded.BridgePlan(
     subject !== undefined && topic !== undefined ? { pattern: subject, template: topic } : null,
     fromTopic !== undefined && toSubject !== undefined
       ? { topics: fromTopic.map((name) => topicName(name.trim())), template: toSubject }
       : null,
   )
-  const { state, from, queue } = options
+  const { state, from = 'new', queue } = options
   const positions = state === undefined ? null : await loaded.PositionFile.open(state)
   await context.withClient(async (client) => {
     const nats = await link.openNats({ ...options.nats, name: 'epochcast-bridge' })

@@ -5,7 +5,7 @@ import type { Shortage } from '../../../proto/shortage.ts'
 import type { Sync } from '../../../proto/sync.ts'
 import { formatHostPort, isLoopback } from '../../../proto/transport/tcp-address.ts'
 import { LocalCluster, localIdsLeftOut, localServersMax } from '../../dev/local-cluster.ts'
-import { bad, toSync, wholeNumber } from '../arguments.ts'
+import { bad, toPath, toSync, wholeNumber } from '../arguments.ts'
 import { type Context, handle } from '../context.ts'
 import { list } from '../describe.ts'
 import { Lifetime } from '../process.ts'
@@ -30,12 +30,12 @@ export function addDev(program: Command): void {
       'Runs a whole cluster in this process, with durable logs: servers a, b, c on neighbouring ports. ' +
         'The first start makes the cluster; a later one finds it again with everything in it.',
     )
-    .option('--data <dir>', 'where the servers keep their logs', './data')
+    .option('--data <dir>', 'where the servers keep their logs', toPath, './data')
     .option('--port <port>', 'port of the first server', wholeNumber('port', 1, 65_535), defaultPort)
     .option('--servers <n>', 'how many servers', wholeNumber('number of servers', 1, localServersMax), 3)
     .option('--sync <when>', syncHelp, toSync, 'always')
     .option('--host <address>', 'loopback address to listen on', '127.0.0.1')
-  handle<DevOptions>(command, dev, { time: 'refused' })
+  handle<DevOptions>(command, dev, { time: 'refused', isLocal: true })
 }
 
 async function dev(context: Context, options: DevOptions): Promise<void> {

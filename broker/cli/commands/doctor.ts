@@ -2,11 +2,13 @@ import type { Command } from 'commander'
 import type { Client, ServerInfo, WaitOptions } from '../../../client-sdk/index.ts'
 import { EpochcastError } from '../../../proto/errors.ts'
 import type { Config } from '../../config/config.ts'
+import { toPath } from '../arguments.ts'
 import { clusterUrl } from '../cluster-url.ts'
 import { type Context, handle } from '../context.ts'
 import { count } from '../describe.ts'
 import type { ClusterView, Line, TopicView } from '../doctor/check.ts'
 import { checks } from '../doctor/checks.ts'
+import { judgeTopic } from '../topic-look.ts'
 
 interface DoctorOptions {
   readonly config?: string
@@ -22,9 +24,10 @@ export function addDoctor(program: Command): void {
     .description(
       'Looks at the cluster, its topics, and the decision engines as each server sees them: one line for each finding. With ' +
         'a configuration file also at the engines themselves, from here, whether servers run or not. Ends with 1 where ' +
-        'something fails, with 0 where there are warnings at most. --timeout: how long each of its questions may take.',
+        'something fails, with 0 where there are warnings at most. A topic whose epoch is being changed is looked at again before ' +
+        'it is said to fail. --timeout: how long each of its questions may take.',
     )
-    .option('--config <file>', 'configuration of the cluster')
+    .option('--config <file>', 'configuration of the cluster', toPath)
   handle<DoctorOptions>(command, doctor, { time: 'own' })
 }
 
@@ -113,9 +116,7 @@ async function topicLines(name: string, view: ClusterView): Promise<Line[]> {
   const { client, context } = view
   const about = `topic ${name}`
   try {
-    const configuration = await client.admin.topic(name, context.limits())
-    const replicas = await client.admin.replicas(name, { signal: context.signal })
-    const topic: TopicView = { about, configuration, replicas }
+    const topic: TopicView = { about, ...(await judgeTopic(context, client, name)) }
     const lines: Line[] = []
     for (const check of checks) lines.push(...((await check.topic?.(topic, view)) ?? []))
     return lines

@@ -5,7 +5,7 @@ import { type GetLevel, getLevels } from '../../../proto/wire/messages.ts'
 import { wordOf } from '../arguments.ts'
 import { type Context, handle } from '../context.ts'
 import { count } from '../describe.ts'
-import { type Formatter, formatHelp, messageJson, parseFormat, plainLine } from '../messages.ts'
+import { checkFormat, type Formatter, formatHelp, messageJson, parseFormat, plainLine } from '../messages.ts'
 import { findTopic } from '../topics.ts'
 
 interface GetOptions {
@@ -36,6 +36,7 @@ export function addGet(program: Command): void {
 }
 
 async function get(context: Context, options: GetOptions, [name = '']: readonly string[]): Promise<void> {
+  checkFormat(context.json, options.format)
   await context.withClient(async (client) => {
     await findTopic(client, name, context.limits())
     const { messages, cursor, floor } = await fetch(context, client.topic(name), options)

@@ -1,5 +1,6 @@
 import type { Command } from 'commander'
 import type { ChangeTimes, Decider, Mode, Order, TopicOptions } from '../../../client-sdk/index.ts'
+import { checkSize } from '../../../proto/configuration.ts'
 import { EpochcastError } from '../../../proto/errors.ts'
 import { toDecider, toMode, toOrder, toServerIds, wholeNumber } from '../arguments.ts'
 import { type ChangeOutcome, carryOut, outcomeJson } from '../change.ts'
@@ -45,13 +46,15 @@ export function addReconfig(program: Command): void {
     .option('-y, --yes', 'agree to the plan without a question')
     .addHelpText(
       'after',
-      '\nExamples:\n  epochcast reconfig orders.eu --members d,e,f\n  epochcast reconfig orders.eu --mode fault-recovery --size 2 --yes' +
-        '\n  epochcast reconfig orders.eu --decider engine:main',
+      '\nExamples:\n  epochcast reconfig orders.eu --members d,e,f                    shows its plan and asks' +
+        '\n  epochcast reconfig orders.eu --mode fault-recovery --size 2 --yes' +
+        '\n  epochcast reconfig orders.eu --decider engine:main --yes',
     )
   handle<ReconfigOptions>(command, reconfig)
 }
 
 async function reconfig(context: Context, options: ReconfigOptions, [name = '']: readonly string[]): Promise<void> {
+  checkSize(options)
   await context.withClient(async (client) => {
     const current = await findTopic(client, name, context.limits())
     if (options.expect !== undefined && options.expect !== current.epoch) {

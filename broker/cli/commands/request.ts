@@ -1,10 +1,11 @@
 import { spawn } from 'node:child_process'
 import type { Command } from 'commander'
 import type { GroupMessage } from '../../../client-sdk/index.ts'
+import { onAbort } from '../../../proto/aborts.ts'
 import { EpochcastError } from '../../../proto/errors.ts'
 import { bad, toHeader } from '../arguments.ts'
 import { type Context, handle } from '../context.ts'
-import { type Formatter, formatHelp, messageJson, parseFormat, plainLine } from '../messages.ts'
+import { checkFormat, type Formatter, formatHelp, messageJson, parseFormat, plainLine } from '../messages.ts'
 import { propertiesOf } from './pub.ts'
 
 interface RequestOptions {
@@ -56,6 +57,7 @@ export function addRequest(program: Command): void {
 
 async function ask(context: Context, options: RequestOptions, operands: readonly string[]): Promise<void> {
   const [topic = '', message = ''] = operands
+  checkFormat(context.json, options.format)
   await context.withClient(async (client) => {
     const limits = { ...context.limits(requestTimeoutMs), ...propertiesOf(options) }
     const reply = await client.topic(topic).request(Buffer.from(message), limits)
@@ -80,10 +82,15 @@ async function answer(context: Context, { group }: ReplyOptions, operands: reado
 /** @returns what the command wrote to its standard output */
 function run(command: string, args: readonly string[], input: Uint8Array, signal: AbortSignal): Promise<Uint8Array> {
   return new Promise((resolve, reject) => {
-    const child = spawn(command, args, { stdio: ['pipe', 'pipe', 'inherit'], signal })
+    if (signal.aborted) return reject(signal.reason)
+    const child = spawn(command, args, { stdio: ['pipe', 'pipe', 'inherit'] })
+    const unlisten = onAbort(signal, () => child.kill())
     const parts: Buffer[] = []
     let bytes = 0
-    child.on('error', (error) => reject(error))
+    child.on('error', (error) => {
+      unlisten()
+      reject(error)
+    })
     // It need not read its input.
     child.stdin.on('error', () => {})
     child.stdout.on('data', (part: Buffer) => {
@@ -92,6 +99,7 @@ function run(command: string, args: readonly string[], input: Uint8Array, signal
       else child.kill()
     })
     child.on('close', (code, by) => {
+      unlisten()
       if (code === 0 && bytes <= replyBytesMax) resolve(Buffer.concat(parts))
       else if (bytes > replyBytesMax)
         reject(new EpochcastError('EC_MESSAGE_TOO_LARGE', 'the reply is larger than 1 MiB'))

@@ -8,7 +8,7 @@ import type { NatsOptions } from '../../../proto/transport/nats-options.ts'
 import { isLoopback, isWildcard, parseHostPort } from '../../../proto/transport/tcp-address.ts'
 import type { Config, TopicConfig } from '../../config/config.ts'
 import { type LaunchedServer, type LaunchOptions, launch } from '../../launch.ts'
-import { bad, toAddress, toAddresses, toNats, toSync } from '../arguments.ts'
+import { bad, toAddress, toAddresses, toNats, toPath, toSync } from '../arguments.ts'
 import { type Context, handle } from '../context.ts'
 import { list } from '../describe.ts'
 import { Lifetime } from '../process.ts'
@@ -40,16 +40,16 @@ export function addServe(program: Command): void {
         'there; options win over the file. A server that belongs to no cluster waits for bootstrap, or joins its peers.',
     )
     .requiredOption('--id <id>', 'which server this is')
-    .option('--data <dir>', 'its data directory, of this server alone')
+    .option('--data <dir>', 'its data directory, of this server alone', toPath)
     .option('--listen <host:port>', 'where it listens', toAddress)
     .option('--advertise <host:port>', 'where others reach it, when that is elsewhere', toAddress)
     .option('--peers <addresses>', 'other servers, separated by commas', toAddresses)
-    .option('--config <file>', 'configuration of the cluster')
+    .option('--config <file>', 'configuration of the cluster', toPath)
     .option('--nats <url>', 'listen on NATS instead: nats://HOST:PORT', toNats)
     .option('--sync <when>', syncHelp, toSync)
     .option('--insecure', 'listen beyond loopback although nothing is encrypted')
     .option('--no-replace', 'leave dead members of topics where they are, until somebody asks for a change')
-  handle<ServeOptions>(command, serve, { time: 'refused' })
+  handle<ServeOptions>(command, serve, { time: 'refused', isLocal: true })
 }
 
 async function serve(context: Context, options: ServeOptions): Promise<void> {
@@ -130,6 +130,7 @@ async function launchOptions(options: ServeOptions): Promise<LaunchOptions> {
   if (nats !== undefined) {
     if (options.listen !== undefined || options.advertise !== undefined)
       throw bad('a server listens on NATS or on TCP, not on both', 'leave out --listen and --advertise, or --nats')
+    if (options.insecure === true) throw bad('--insecure is about TCP, and the server listens on NATS')
     return { ...common, nats }
   }
   if (listen === undefined)

@@ -5,14 +5,14 @@ import type { Command } from 'commander'
 import type { BatchResult } from '../../../sim/swarm/batch.ts'
 import type { FaultId } from '../../../sim/swarm/fault-classes.ts'
 import type { Plan } from '../../../sim/swarm/plan.ts'
-import { bad, wholeNumber } from '../arguments.ts'
+import { bad, toPath, wholeNumber } from '../arguments.ts'
 import { type Context, handle } from '../context.ts'
 import { exitCodes } from '../failure.ts'
 import { packageVersion } from '../version.ts'
 
 interface SimOptions {
   readonly seeds?: number
-  readonly from: number
+  readonly from?: number
   readonly seed?: number
   readonly seconds?: number
   readonly jobs?: number
@@ -39,19 +39,19 @@ export function addSim(program: Command): void {
         'run again, made small, and drawn.',
     )
     .option('--seeds <n>', `how many seeds (default: ${seedsDefault})`, wholeNumber('seeds', 1, seedsMax))
-    .option('--from <seed>', 'the first one', wholeNumber('seed', 0, seedsMax), 0)
+    .option('--from <seed>', 'the first one (default: 0)', wholeNumber('seed', 0, seedsMax))
     .option('--seed <seed>', 'this one alone', wholeNumber('seed', 0, seedsMax))
     .option('--seconds <n>', 'end after this time', wholeNumber('seconds', 1, 86_400))
     .option('--jobs <n>', 'processes (default: one for each core)', wholeNumber('jobs', 1, 256))
     .option('--without <classes>', 'classes of faults to leave out: N1,P4')
-    .option('--replay <file>', 'run a plan that was saved')
-    .option('--save <file>', 'write the (reduced) plan of a failing seed there')
+    .option('--replay <file>', 'run a plan that was saved', toPath)
+    .option('--save <file>', 'write the (reduced) plan of a failing seed there', toPath)
     .option('--no-shrink', 'leave a failing seed as it is')
     .option('--trace', 'print the history of a single seed as JSON lines')
     .option('--diagram <form>', 'draw a single seed: text or mermaid', toForm)
     .option('--mutants', 'plant known bugs one by one and say which check finds each (in a checkout of the sources)')
     .option('--only <bugs>', 'with --mutants: these alone, 1,B2')
-  handle<SimOptions>(command, sim, { time: 'refused' })
+  handle<SimOptions>(command, sim, { time: 'refused', isLocal: true })
 }
 
 function toForm(text: string): 'text' | 'mermaid' {
@@ -61,14 +61,37 @@ function toForm(text: string): 'text' | 'mermaid' {
 
 async function sim(context: Context, options: SimOptions): Promise<void> {
   const { seed, replay } = options
-  if (options.mutants === true) return mutants(context, options)
-  if (options.only !== undefined) throw bad('--only belongs to --mutants')
-  if (seed !== undefined && replay !== undefined) throw bad('--seed and --replay exclude each other')
+  const form = formOf(options)
+  checkUsed(options, form)
+  if (form === '--mutants') return mutants(context, options)
   const without = await classesOf(options.without)
   if (replay !== undefined) return one(context, options, await savedPlan(replay), `--replay ${replay}`)
   if (seed === undefined) return batch(context, options, without)
   const { drawPlan } = await import('../../../sim/swarm/draw.ts')
   return one(context, options, drawPlan(seed, { without: new Set(without) }), `--seed ${seed}`)
+}
+
+type Form = '--mutants' | '--replay' | '--seed' | '--seeds'
+
+/** The options of each form of the command. */
+const takes: Readonly<Record<Form, readonly (keyof SimOptions)[]>> = {
+  '--mutants': ['mutants', 'only', 'seeds', 'seconds', 'jobs'],
+  '--replay': ['replay', 'save', 'trace', 'diagram'],
+  '--seed': ['seed', 'without', 'save', 'trace', 'diagram'],
+  '--seeds': ['seeds', 'from', 'seconds', 'jobs', 'without', 'save', 'diagram'],
+}
+
+function formOf({ mutants: isMutants, replay, seed }: SimOptions): Form {
+  if (isMutants === true) return '--mutants'
+  if (replay !== undefined) return '--replay'
+  return seed === undefined ? '--seeds' : '--seed'
+}
+
+/** @throws EpochcastError `EC_BAD_ARGUMENT` for an option that this form of the command would ignore */
+function checkUsed(options: SimOptions, form: Form): void {
+  const all = [...new Set(Object.values(takes).flat())]
+  const unused = all.find((name) => options[name] !== undefined && !takes[form].includes(name))
+  if (unused !== undefined) throw bad(`--${unused} is not for sim ${form}`)
 }
 
 async function classesOf(text: string | undefined): Promise<FaultId[]> {
@@ -105,7 +128,7 @@ async function mutants(context: Context, { seeds, seconds, jobs, only }: SimOpti
 async function batch(context: Context, options: SimOptions, without: readonly FaultId[]): Promise<void> {
   const { runBatch } = await import('../../../sim/swarm/batch.ts')
   const result = await runBatch({
-    from: options.from,
+    from: options.from ?? 0,
     seeds: options.seeds ?? seedsDefault,
     jobs: options.jobs ?? availableParallelism(),
     ...(options.seconds !== undefined && { seconds: options.seconds }),

@@ -6,10 +6,10 @@ import { EpochcastError } from '../../../proto/errors.ts'
 import { arbiterHealth } from '../arbiters.ts'
 import { type Context, handle } from '../context.ts'
 import { count, idsOf, list } from '../describe.ts'
-import { type Health, healthOf } from '../health.ts'
+import type { Health } from '../health.ts'
 import { syncOf, syncText } from '../sync.ts'
 import { table } from '../terminal/table.ts'
-import { findTopic } from '../topics.ts'
+import { judgeTopic } from '../topic-look.ts'
 import { serverColumns, serverJson } from './servers.ts'
 import { topicColumns, topicJson } from './topics.ts'
 
@@ -19,7 +19,7 @@ export function addStatus(program: Command): void {
     .summary('how the cluster or one topic is')
     .description(
       'Without a topic: the cluster, its servers and its topics. With one: each replica, who is silent, and how many ' +
-        'failures are tolerated now.',
+        'failures are tolerated now; a topic whose epoch is being changed is looked at again before anything is said to be wrong.',
     )
     .argument('[topic]')
   handle(command, status)
@@ -70,10 +70,7 @@ async function topicsOf(client: Client, limits: WaitOptions): Promise<readonly C
 }
 
 async function topicStatus(context: Context, client: Client, name: string): Promise<void> {
-  const configuration = await findTopic(client, name, context.limits())
-  const replicas = await client.admin.replicas(name, { signal: context.signal })
-  const servers = await client.admin.servers(context.limits())
-  const health = healthOf(configuration, replicas, servers)
+  const { configuration, replicas, servers, health } = await judgeTopic(context, client, name)
   const deciding = await decidingOf(context, client, configuration)
   if (!context.forPeople) {
     const shown = replicas.map(({ server, phase, epoch, isOld, storedCount, stagedCount, heldEpochs }) => ({

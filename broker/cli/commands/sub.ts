@@ -11,7 +11,16 @@ import {
 import { Answers } from '../answers.ts'
 import { bad, toFrom, toOrder, wholeNumber, wordOf } from '../arguments.ts'
 import { type Context, handle } from '../context.ts'
-import { eventJson, eventText, type Formatter, formatHelp, messageJson, parseFormat, plainLine } from '../messages.ts'
+import {
+  checkFormat,
+  eventJson,
+  eventText,
+  type Formatter,
+  formatHelp,
+  messageJson,
+  parseFormat,
+  plainLine,
+} from '../messages.ts'
 
 interface SubOptions {
   readonly from?: From
@@ -64,6 +73,7 @@ export function addSub(program: Command): void {
 }
 
 async function sub(context: Context, options: SubOptions, [topic = '']: readonly string[]): Promise<void> {
+  checkFormat(context.json, options.format)
   if (options.group === undefined && (options.ack !== undefined || options.maxPending !== undefined)) {
     throw bad('--ack and --max-pending are for a group', 'name it with --group')
   }

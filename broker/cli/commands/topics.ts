@@ -3,6 +3,7 @@ import type { Decider, Mode, Order, ServerInfo, TopicOptions } from '../../../cl
 import { didYouMean } from '../../../proto/closest.ts'
 import {
   type Configuration,
+  checkSize,
   defaultDecider,
   defaultSizes,
   operationQuorum,
@@ -93,8 +94,9 @@ async function info(context: Context, _options: object, [name = '']: readonly st
 }
 
 async function create(context: Context, options: CreateOptions, [name = '']: readonly string[]): Promise<void> {
+  const wanted = wantedOf(options)
+  checkSize(wanted)
   await context.withClient(async (client) => {
-    const wanted = wantedOf(options)
     if (wanted.mode !== undefined || wanted.members !== undefined || wanted.decider !== undefined) {
       const mode = wanted.mode ?? 'fault-masking'
       const members = wanted.members ?? null

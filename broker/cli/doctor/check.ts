@@ -1,15 +1,9 @@
 /** What a check of `epochcast doctor` looks at, and what it says. */
-import type {
-  ArbiterInfo,
-  Client,
-  Configuration,
-  ReplicaInfo,
-  ServerEngines,
-  ServerInfo,
-} from '../../../client-sdk/index.ts'
+import type { ArbiterInfo, Client, ServerEngines, ServerInfo } from '../../../client-sdk/index.ts'
 import type { Finding } from '../../../proto/wire/messages.ts'
 import type { Config } from '../../config/config.ts'
 import type { Context } from '../context.ts'
+import type { JudgedTopic } from '../topic-look.ts'
 
 /** One finding, with its subject. */
 export interface Line extends Finding {
@@ -28,11 +22,9 @@ export interface ClusterView {
   readonly engines: readonly ServerEngines[]
 }
 
-/** One topic as all checks see it: its newest configuration and the state of its members. */
-export interface TopicView {
+/** One topic as all checks see it: its newest configuration, the state of its members, and what that means. */
+export interface TopicView extends JudgedTopic {
   readonly about: string
-  readonly configuration: Configuration
-  readonly replicas: readonly ReplicaInfo[]
 }
 
 /** One kind of trouble. The lines of the cluster come first, then those of each topic. */

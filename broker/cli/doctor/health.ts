@@ -3,14 +3,14 @@ import { toleratedFailures } from '../../../proto/configuration.ts'
 import { serverIdOf } from '../../../proto/ids.ts'
 import type { Finding } from '../../../proto/wire/messages.ts'
 import { list } from '../describe.ts'
-import { type Health, healthOf } from '../health.ts'
+import type { Health } from '../health.ts'
 import type { Check, Line, TopicView } from './check.ts'
 
 export const health: Check = {
-  topic: (topic, { servers }) => {
-    const { about, configuration, replicas } = topic
-    const found = healthOf(configuration, replicas, servers)
-    const line: Line = { about, verdict: verdictOf(found, topic), text: found.text, hint: hintFor(found, topic) }
+  topic: (topic) => {
+    const { about, health: found, isMoving } = topic
+    const verdict = isMoving ? 'warn' : verdictOf(found, topic)
+    const line: Line = { about, verdict, text: found.text, hint: hintFor(found, topic) }
     return [line, ...sequencerLines(topic, found)]
   },
 }

@@ -1,5 +1,5 @@
 /** How an argument is refused: `EC_BAD_ARGUMENT`, with what was given and what is taken instead. */
-import { EpochcastError } from '../../proto/errors.ts'
+import { EpochcastError } from '../errors.ts'
 
 export function refusal(text: string, hint?: string, cause?: unknown): EpochcastError {
   return new EpochcastError('EC_BAD_ARGUMENT', text, {

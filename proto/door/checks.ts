@@ -1,9 +1,9 @@
 /** Checks of single arguments. Each takes a value of any type, and gives it back as what it was meant to be, or refuses it. */
-import { didYouMean } from '../../proto/closest.ts'
-import { type Decider, parseDecider } from '../../proto/decider.ts'
-import { EpochcastError } from '../../proto/errors.ts'
-import { serverId, type TopicName, topicName } from '../../proto/ids.ts'
-import { shown } from '../../proto/shown.ts'
+import { didYouMean } from '../closest.ts'
+import { type Decider, parseDecider } from '../decider.ts'
+import { EpochcastError } from '../errors.ts'
+import { serverId, type TopicName, topicName } from '../ids.ts'
+import { shown } from '../shown.ts'
 import { refusal } from './refusal.ts'
 
 /** @param what how the value is called in an error. @throws EpochcastError `EC_BAD_ARGUMENT` */
@@ -102,8 +102,18 @@ export function listOf<T>(check: Check<T>): Check<readonly T[]> {
   }
 }
 
+/** A list that has nothing in it twice. */
+export function distinct<T>(check: Check<T>): Check<readonly T[]> {
+  return (value, what) => {
+    const list = listOf(check)(value, what)
+    const twice = list.find((one, at) => list.indexOf(one) !== at)
+    if (twice === undefined) return list
+    throw refusal(`${what} have ${shown(twice)} in them twice`)
+  }
+}
+
 export const topic: Check<TopicName> = (value) => topicName(value as string)
-const server: Check<string> = (value) => serverId(value as string)
+export const server: Check<string> = (value) => serverId(value as string)
 export const decider: Check<Decider> = (value, what) => {
   if (typeof value === 'string' && value.startsWith('engine:')) return parseDecider(value)
   return word(['stakes', 'engine'])(value, what)

@@ -1,7 +1,7 @@
 // Goal: a time of any length is waited as it was said. Method: timers of the test runner.
 import { afterEach, beforeEach, expect, it, vi } from 'vitest'
-import { after } from '../../client-sdk/timer.ts'
 import { watch } from '../../client-sdk/waiting.ts'
+import { after } from '../../proto/timer.ts'
 
 beforeEach(() => vi.useFakeTimers())
 afterEach(() => vi.useRealTimers())

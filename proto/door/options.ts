@@ -2,13 +2,13 @@
  * Options of a call, by a total table: each of them has its check, none is taken that is not in the table, and each is read once.
  * What the call gets is an object of its own, so nothing that the caller or a getter does later changes it.
  */
-import { didYouMean } from '../../proto/closest.ts'
-import { shown } from '../../proto/shown.ts'
+import { didYouMean } from '../closest.ts'
+import { shown } from '../shown.ts'
 import type { Check } from './checks.ts'
 import { asRefusal, refusal } from './refusal.ts'
 
 /** A check for every option: an option without one does not compile. */
-export type Checks<T> = { readonly [K in keyof T]-?: Check<NonNullable<T[K]>> }
+export type Checks<T> = { readonly [K in keyof T]-?: Check<Exclude<T[K], undefined>> }
 
 /**
  * @param call how the call is named in errors
@@ -17,6 +17,20 @@ export type Checks<T> = { readonly [K in keyof T]-?: Check<NonNullable<T[K]>> }
 export function optionsOf<T extends object>(call: string, checks: Checks<T>): (given: unknown) => T {
   const none = {} as T
   return (given) => (given === undefined ? none : read(call, checks, given))
+}
+
+/** The same for a call that is nothing without some of its options. */
+export function requiring<T extends object, Needed extends keyof T & string>(
+  call: string,
+  checks: Checks<T>,
+  needed: readonly Needed[],
+): (given: unknown) => T {
+  return (given) => {
+    const options = read(call, checks, given)
+    const missing = needed.find((name) => options[name] === undefined)
+    if (missing === undefined) return options
+    throw refusal(`${call} needs ${missing}`, `${call} takes ${Object.keys(checks).join(', ')}`)
+  }
 }
 
 /** @throws EpochcastError `EC_BAD_ARGUMENT` for anything that is no plain object, and for names that are not in the table */

@@ -1,11 +1,8 @@
 // Goal: what is not an option, or not a value that it takes, is refused by name; what is taken is a copy. Method: one small table,
 // and values that lie, throw or change.
 import { describe, expect, it } from 'vitest'
-import { bytes, json, text as textCodec } from '../../../client-sdk/codecs.ts'
-import { duration, flag, moment, signal, text, whole, word } from '../../../client-sdk/door/checks.ts'
-import { optionsOf } from '../../../client-sdk/door/options.ts'
-import { encoded } from '../../../client-sdk/door/payload.ts'
-import { codecs } from './values.ts'
+import { duration, flag, moment, signal, text, whole, word } from '../../../proto/door/checks.ts'
+import { optionsOf } from '../../../proto/door/options.ts'
 
 interface Options {
   readonly timeoutMs?: number
@@ -76,55 +73,5 @@ describe('single values', () => {
   it('are signals that can be listened to', () => {
     expect(signal(AbortSignal.abort(), 'signal').aborted).toBe(true)
     for (const one of [new AbortController(), {}, true, null]) expect(() => signal(one, 'signal')).toThrow(bad)
-  })
-})
-
-describe('payloads', () => {
-  it('are bytes, and nothing that has bytes in it', () => {
-    const gone = new Uint8Array(4)
-    structuredClone(gone.buffer, { transfer: [gone.buffer] })
-    const buffer = new ArrayBuffer(3)
-    const views = [buffer, new DataView(buffer), new Uint16Array(2), new Uint8ClampedArray(2), gone]
-    const others = [
-      null,
-      undefined,
-      1,
-      'hello',
-      [1, 2],
-      {},
-      new Proxy(new Uint8Array(2), {}),
-      Object.create(Uint8Array.prototype),
-    ]
-    for (const value of [...views, ...others]) expect(() => encoded(bytes(), value as never)).toThrow(bad)
-    for (const value of [Buffer.from('a'), new Uint8Array(0), new Uint8Array(new SharedArrayBuffer(2))]) {
-      expect(encoded(bytes(), value)).toBe(value)
-    }
-  })
-
-  it('are not what JSON or UTF-8 would have in their place', () => {
-    const circle: { itself?: object } = {}
-    circle.itself = circle
-    for (const value of [
-      undefined,
-      () => 1,
-      Symbol('a'),
-      5n,
-      circle,
-      Number.NaN,
-      new Map(),
-      new Set(),
-      Promise.resolve(),
-    ]) {
-      expect(() => encoded(json(), value)).toThrow(bad)
-    }
-    expect(Buffer.from(encoded(json(), { at: new Date(0), no: undefined })).toString()).toBe(
-      '{"at":"1970-01-01T00:00:00.000Z"}',
-    )
-    expect(json().decode(encoded(json(), '\uD83D'))).toBe('\uD83D')
-    for (const value of [5, null, ['a'], '\uD83D']) expect(() => encoded(textCodec(), value as never)).toThrow(bad)
-  })
-
-  it('are made at once by codecs that keep their word', () => {
-    for (const codec of codecs) expect(() => encoded(codec, 'x')).toThrow(bad)
   })
 })
