@@ -10,7 +10,7 @@ import { Frontiers } from '../operations/frontiers.ts'
 import { Watch } from '../operations/watch.ts'
 import { noHeader } from '../properties.ts'
 import type { EventStream } from '../stream.ts'
-import { deadLetterHeader } from './dead-letters.ts'
+import { putAside } from './dead-letters.ts'
 import { Inbox, type Job } from './inbox.ts'
 import { findLog } from './log.ts'
 import { decodeLogMessage, encodeLogMessage, type GroupSettings, type LogMessage, type Start } from './messages.ts'
@@ -40,7 +40,6 @@ interface Told {
   told(answered: Answered): void
 }
 
-const nothing = new Uint8Array(0)
 const rollBytes = 4 * 1024 * 1024
 const ticksPerLease = 25
 /** A tick never comes later, however long the lease is: it is what joining, delays and new leaders wait for. */
@@ -386,16 +385,8 @@ export class GroupSession {
   async #moveAside(job: Job): Promise<void> {
     const { topic } = this.#options
     const deadLetter = this.#node?.state?.settings.deadLetter ?? ''
-    const header = deadLetterHeader(job, topic, deadLetter)
-    if (deadLetter === '' || header === null) return
-    const to = this.#ports.topic(deadLetter)
-    try {
-      await to.send(job.payload, header)
-    } catch (error) {
-      if (!(error instanceof EpochcastError) || error.code !== 'EC_MESSAGE_TOO_LARGE') throw error
-      // Larger than what a client publishes: its name has to do.
-      await to.send(nothing, deadLetterHeader({ ...job, header: undefined }, topic, deadLetter) ?? noHeader)
-    }
+    if (deadLetter === '') return
+    await putAside(job, topic, deadLetter, this.#ports.topic(deadLetter), { deliveries: String(job.deliveries) })
   }
 
   /** The outcome of an answer to a message that this member does not hold. */
