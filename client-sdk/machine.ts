@@ -327,7 +327,7 @@ export class ClientMachine implements Machine<ClientCall> {
       send(out, this.servers.addresses(), { kind: 'introduce' })
     if (this.#ticks % directoryTicks === 0) this.#list(out)
     this.requests.tick(out)
-    for (const follower of this.#followers.values()) follower.tick()
+    for (const follower of this.#followers.values()) follower.tick(out)
     this.#eachPublisher((publisher) => publisher.tick(out), out)
     for (const get of this.#gets.values()) {
       this.#faults.wall(

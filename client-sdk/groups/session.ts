@@ -74,6 +74,8 @@ export class GroupSession {
   #next: { readonly job: Job; isAgreed: boolean } | null = null
   #failure: EpochcastError | null = null
   #isOver = false
+  /** What is waited for before it has joined ends with it. */
+  readonly #ending = new AbortController()
   #leaving: Promise<void> | null = null
 
   constructor(ports: GroupPorts, options: SessionOptions, wake: () => void) {
@@ -180,6 +182,7 @@ export class GroupSession {
   end(): void {
     if (this.#isOver) return
     this.#isOver = true
+    this.#ending.abort()
     clearInterval(this.#timer)
     void this.#stream?.return()
     this.#inbox.close()
@@ -195,11 +198,12 @@ export class GroupSession {
 
   async #run(): Promise<void> {
     const { topic, log } = this.#options
-    this.#topic = await this.#ports.configuration()
+    this.#topic = await this.#ports.configuration(this.#ending.signal)
     const { deadLetter } = this.#options.settings
     // Where messages are put aside is there before the first has to be.
-    if (deadLetter !== '') await this.#ports.topic(deadLetter).configuration({ create: true })
-    const found = await findLog(this.#ports, log, this.#topic)
+    const { signal } = this.#ending
+    if (deadLetter !== '') await this.#ports.topic(deadLetter).configuration({ create: true, signal })
+    const found = await findLog(this.#ports, log, this.#topic, signal)
     if (this.#isOver) return
     this.#log = found.configuration
     const start = found.isEmpty ? await this.#options.start() : { epoch: this.#topic.epoch, seen: [] }
