@@ -53,6 +53,10 @@ export type Wish =
 export const delayMsMax: number = 366 * 24 * 3_600_000
 /** Longest lease, in milliseconds. */
 export const leaseMsMax = 600_000
+/** Share of the shortest lease by which log time may be ahead of the last record that was read. */
+export const aheadShare = 4
+/** Log time moves no further by one record, whatever its writer says: no leader that keeps to that share writes more. */
+export const timeStepMaxMs: number = leaseMsMax / aheadShare
 
 /** A member numbers its wishes 1, 2, 3 …; they are applied in that order, each once. */
 export interface WishMessage {

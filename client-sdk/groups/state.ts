@@ -4,8 +4,18 @@
  */
 import { type Epoch, epoch, nextEpoch } from '../../proto/ids.ts'
 import { type EpochProgress, handOutAgain, handOutNew, type Item, idOf, itemOf, type Member } from './hand-out.ts'
-import { timeStepMaxMs } from './log-time.ts'
-import type { Ends, Entry, GroupSettings, MemberId, RecordMessage, Run, Snapshot, Start, Wish } from './messages.ts'
+import {
+  type Ends,
+  type Entry,
+  type GroupSettings,
+  type MemberId,
+  type RecordMessage,
+  type Run,
+  type Snapshot,
+  type Start,
+  timeStepMaxMs,
+  type Wish,
+} from './messages.ts'
 
 /** Effects of a record. */
 export interface Applied {

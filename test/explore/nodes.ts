@@ -119,6 +119,7 @@ class Process {
       addressOf: (member) => member.address,
       isAlive: () => true,
       alive: () => [],
+      isFull: () => false,
       isCutOff: () => false,
       askDecider: () => {},
       askNewest: () => {},

@@ -3,7 +3,7 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { Leading } from '../../../client-sdk/groups/leading.ts'
-import { LogTime, timeStepMaxMs } from '../../../client-sdk/groups/log-time.ts'
+import { LogTime } from '../../../client-sdk/groups/log-time.ts'
 import {
   decodeLogMessage,
   delayMsMax,
@@ -11,6 +11,7 @@ import {
   encodeLogMessage,
   leaseMsMax,
   type Run,
+  timeStepMaxMs,
   type Wish,
 } from '../../../client-sdk/groups/messages.ts'
 import { runsOf } from '../../../client-sdk/groups/runs.ts'
