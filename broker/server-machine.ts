@@ -406,6 +406,7 @@ export class ServerMachine implements DurableMachine {
       addressOf: (member) => this.directory.addressOf(member),
       isAlive: (name) => this.directory.isAlive(name),
       alive: () => this.directory.alive(),
+      isFull: (member) => this.directory.fullAmong([member]).length > 0,
       isCutOff: () => this.directory.isCutOff,
       room: store ?? endlessRoom,
       outlets: this.#outlets,

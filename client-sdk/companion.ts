@@ -45,8 +45,8 @@ export function isCompanionOf(topic: TopicName, name: TopicName): boolean {
 
 /** Who makes topics and finds them. */
 interface Topics {
-  topic(name: string): Promise<Configuration>
-  createTopic(name: string, options: TopicOptions): Promise<Configuration>
+  topic(name: string, options: { readonly signal: AbortSignal }): Promise<Configuration>
+  createTopic(name: string, options: TopicOptions & { readonly signal: AbortSignal }): Promise<Configuration>
 }
 
 export function likeTopic({ mode, decider, members, membersMin }: Configuration): TopicOptions {
@@ -60,15 +60,20 @@ export function isLike(one: Configuration, topic: Configuration): boolean {
 }
 
 /** The topic of that name, made as `topic` is where there is none yet. */
-export async function madeBeside(topics: Topics, name: TopicName, topic: Configuration): Promise<Configuration> {
+export async function madeBeside(
+  topics: Topics,
+  name: TopicName,
+  topic: Configuration,
+  signal: AbortSignal,
+): Promise<Configuration> {
   for (;;) {
     try {
-      return await topics.topic(name)
+      return await topics.topic(name, { signal })
     } catch (error) {
       if (!(error instanceof EpochcastError) || error.code !== 'EC_UNKNOWN_TOPIC') throw error
     }
     try {
-      return await topics.createTopic(name, likeTopic(topic))
+      return await topics.createTopic(name, { ...likeTopic(topic), signal })
     } catch (error) {
       // Somebody else made it at the same time.
       if (!(error instanceof EpochcastError) || error.code !== 'EC_TOPIC_EXISTS') throw error

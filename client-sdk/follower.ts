@@ -16,7 +16,7 @@ import {
 } from '../proto/ids.ts'
 import type { Effect } from '../proto/machine/contract.ts'
 import { endOf, type Frontier } from '../proto/message-set.ts'
-import type { Batch, Message, MessageOf, Template } from '../proto/wire/messages.ts'
+import type { Batch, Message, MessageOf } from '../proto/wire/messages.ts'
 import type { CausalPast, HybridClock } from './causal-past.ts'
 import type { Faults } from './faults.ts'
 import { refusalError } from './refusals.ts'
@@ -59,11 +59,15 @@ export class Follower {
   readonly #faults: Faults
   readonly #decisions = new Map<Epoch, Decision>()
   readonly #followers = new Set<EpochFollower>()
+  /** Operations for which the topic is made while it is looked for. */
+  readonly #creators = new Set<EpochFollower>()
   readonly #wanted = new Map<Epoch, ((decision: Decision | null, out: Effect[]) => void)[]>()
   #locating = 0
   #isCreating = false
   /** Somebody wants the topic made while it is only looked for. */
-  #createNext: { readonly template: Template | undefined } | null = null
+  #createNext = false
+  /** Nobody wants the topic made any more, and somebody waits for it. */
+  #isLookDue = false
   #chaining = 0
   #rolling = 0
   #ticksSinceRoll = 0
@@ -138,20 +142,44 @@ export class Follower {
     this.#followers.add(follower)
     const { configuration } = this
     if (configuration !== null) this.#each([follower], (one) => one.begun(configuration, out), out)
-    else this.locate(create, undefined, out)
+    else if (create) this.create(follower, out)
+    else this.#locate(false, out)
   }
 
   remove(follower: EpochFollower): void {
     this.#followers.delete(follower)
+    this.unwant(follower)
+  }
+
+  /** The topic comes into being for this operation, where the servers allow that, for as long as it wants it. */
+  create(follower: EpochFollower, out: Effect[]): void {
+    this.#creators.add(follower)
+    this.#locate(true, out)
+  }
+
+  /**
+   * An operation gave up: no server is asked any more to make the topic for it, and none is asked about it where nobody waits. A
+   * server that was asked may make it yet.
+   */
+  unwant(follower: EpochFollower): void {
+    this.#creators.delete(follower)
+    if (this.configuration !== null || this.#locating === 0 || this.#creators.size > 0) return
+    this.#createNext = false
+    const isLookedFor = this.followerCount > 0
+    if (!this.#isCreating && isLookedFor) return
+    this.#requests.withdraw(this.#locating)
+    this.#locating = 0
+    this.#isLookDue = isLookedFor
   }
 
   /** Finds the topic; makes it when `create` and the servers allow it. */
-  locate(create: boolean, template: Template | undefined, out: Effect[]): void {
+  #locate(create: boolean, out: Effect[]): void {
     if (this.#locating !== 0) {
       // One who only looks must not get an answer for one who wants it made.
-      if (create && !this.#isCreating) this.#createNext = { template }
+      if (create && !this.#isCreating) this.#createNext = true
       return
     }
+    this.#isLookDue = false
     this.#isCreating = create
     const { topic } = this
     const request: MessageOf<'locate'> = {
@@ -160,7 +188,6 @@ export class Follower {
       epoch: this.epoch ?? epoch(0),
       create,
       members: [],
-      ...template,
     }
     const to = () => this.#servers.addresses()
     const answer = (message: Message, _from: Address, into: Effect[]) => this.#located(message, into)
@@ -175,7 +202,7 @@ export class Follower {
   suspect(out: Effect[]): void {
     if (this.#ticksSinceSuspicion < suspectTicks) return
     this.#ticksSinceSuspicion = 0
-    this.locate(false, undefined, out)
+    this.#locate(false, out)
   }
 
   /** Asks for the end of an epoch: it holds up a reader, and nothing else will go on. */
@@ -189,8 +216,9 @@ export class Follower {
     this.#rolling = this.#requests.ask({ message, to, answer, retryTicks: 200 }, out)
   }
 
-  tick(): void {
+  tick(out: Effect[]): void {
     this.#ticksSinceSuspicion++
+    if (this.#isLookDue && this.followerCount > 0) this.#locate(false, out)
     // The end that was asked for came, or was refused: after a while it may be asked for again.
     if (this.#rolling === 0 || ++this.#ticksSinceRoll < rollTicks) return
     this.#requests.withdraw(this.#rolling)
@@ -224,12 +252,13 @@ export class Follower {
       if (message.refusal === 'no-cluster' || message.refusal === 'other-cluster') return false
       this.#locating = 0
       if (this.configuration !== null) return true
-      const next = this.#createNext
-      this.#createNext = null
-      if (next !== null) {
-        this.locate(true, next.template, out)
+      const isNext = this.#createNext
+      this.#createNext = false
+      if (isNext) {
+        this.#locate(true, out)
         return true
       }
+      this.#creators.clear()
       const error = refusalError(this.topic, message)
       this.#each(this.#followers, (one) => one.failed(error, out), out)
       return true
@@ -248,6 +277,7 @@ export class Follower {
     const current = this.configuration
     if (current === null) {
       this.configuration = newest
+      this.#creators.clear()
       this.#each(this.#followers, (one) => one.begun(newest, out), out)
     } else if (newest.epoch > current.epoch) this.#askChain(current.epoch, newest, out)
   }

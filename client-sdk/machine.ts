@@ -177,8 +177,10 @@ export class ClientMachine implements Machine<ClientCall> {
 
   /** Operations that have not ended. */
   get openCount(): number {
-    const [gets, subscriptions, watches] = [this.#gets.size, this.#subscriptions.size, this.#watches.size]
-    let count = gets + subscriptions + watches + this.#togethers.size + this.requests.openCount
+    const [subscriptions, watches] = [this.#subscriptions.size, this.#watches.size]
+    let count = subscriptions + watches + this.#togethers.size + this.requests.openCount
+    // One that is over is taken out at the next tick.
+    for (const get of this.#gets.values()) if (!get.over) count++
     for (const follower of this.#followers.values()) count += follower.followerCount
     return count
   }
@@ -327,7 +329,7 @@ export class ClientMachine implements Machine<ClientCall> {
       send(out, this.servers.addresses(), { kind: 'introduce' })
     if (this.#ticks % directoryTicks === 0) this.#list(out)
     this.requests.tick(out)
-    for (const follower of this.#followers.values()) follower.tick()
+    for (const follower of this.#followers.values()) follower.tick(out)
     this.#eachPublisher((publisher) => publisher.tick(out), out)
     for (const get of this.#gets.values()) {
       this.#faults.wall(

@@ -50,6 +50,8 @@ export class Requester<R> {
   readonly #replies: (name: TopicName) => ReplyTopic<R>
   readonly #open = new Map<string, Open<R>>()
   #reading: Promise<void> | null = null
+  /** Ends the way to reading, while it is not read yet: nothing is made for requests that were given up. */
+  #beginning: AbortController | null = null
 
   constructor(
     topic: TopicName,
@@ -85,6 +87,10 @@ export class Requester<R> {
       return await Promise.race([reply.promise, giveUp])
     } finally {
       this.#open.delete(request)
+      if (this.#open.size === 0 && this.#beginning !== null) {
+        this.#reading = null
+        this.#beginning.abort()
+      }
     }
   }
 
@@ -110,15 +116,20 @@ export class Requester<R> {
 
   /** Resolves once replies to whatever is asked from now on will be seen. */
   async #read(): Promise<void> {
+    const beginning = new AbortController()
+    const { signal } = beginning
+    this.#beginning = beginning
     try {
       const name = replyTopicName(this.#topic)
-      await madeBeside(this.#ports.admin, name, await this.#ports.configuration())
+      await madeBeside(this.#ports.admin, name, await this.#ports.configuration(signal), signal)
       const replies = this.#replies(name)
-      const stream = replies.subscribe({ from: await replies.position(), events: true })
-      void this.#take(stream)
+      const from = await replies.position()
+      if (!signal.aborted) void this.#take(replies.subscribe({ from, events: true }))
     } catch (error) {
-      this.#reading = null
+      if (!signal.aborted) this.#reading = null
       throw error
+    } finally {
+      if (this.#beginning === beginning) this.#beginning = null
     }
   }
 

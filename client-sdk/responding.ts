@@ -19,7 +19,7 @@ export interface ReplyPorts {
   /** Largest reply in bytes. */
   readonly bytesMax: number
   /** Makes the topic of replies where it is not there. */
-  made(): Promise<unknown>
+  made(signal: AbortSignal): Promise<unknown>
   send(payload: Uint8Array, header: Uint8Array): Promise<unknown>
 }
 
@@ -67,18 +67,27 @@ export function respond<T>(
   answer: (message: GroupMessage<T>) => Promise<unknown>,
   replies: ReplyPorts,
 ): Responder {
-  const stop = () => requests.return()
+  const ending = new AbortController()
+  const { signal } = ending
+  const stop = () => {
+    ending.abort()
+    return requests.return()
+  }
   const ready = requests.joined()
   let failure: unknown = null
-  const announced = ready.then(() => announce(group, requests.founded, replies))
+  const announced = ready.then(() => announce(group, requests.founded, replies, signal))
   announced.catch((error: unknown) => {
     // It left before it had joined: that is no failure.
-    if (error instanceof EpochcastError && error.code === 'EC_CLOSED') return
+    if (signal.aborted || (error instanceof EpochcastError && error.code === 'EC_CLOSED')) return
     failure = error
     void stop()
   })
   const done = (async () => {
-    for await (const message of requests) void one(message)
+    try {
+      for await (const message of requests) void one(message)
+    } finally {
+      ending.abort()
+    }
     if (failure !== null) throw failure
   })()
   return new Responder(done, ready, stop)
@@ -122,11 +131,11 @@ export function failureOf(request: string, failure: string): AllProperties {
 }
 
 /** Names, for requesters that wait, the place where this group began: its responders are not given what was asked before. */
-async function announce(group: string, founded: Start | null, replies: ReplyPorts): Promise<void> {
+async function announce(group: string, founded: Start | null, replies: ReplyPorts, signal: AbortSignal): Promise<void> {
   if (founded === null) return
-  for (;;) {
+  while (!signal.aborted) {
     try {
-      await replies.made()
+      await replies.made(signal)
       await replies.send(encodeStart(founded), encodeProperties({ responders: group }))
       return
     } catch (error) {

@@ -89,7 +89,8 @@ export class Topic<T> {
    * @throws EpochcastError `EC_BAD_ARGUMENT` for a value or an option that is none, `EC_MESSAGE_TOO_LARGE`, `EC_QUEUE_FULL`
    *   (retryable), `EC_OUTCOME_UNKNOWN` when the caller gave up while it was under way (`messageId` says which Add to ask `outcome`
    *   about), `EC_TIMEOUT`, `EC_ABORTED` or `EC_CLOSED` when it had not left this client: then it is withdrawn, and never will;
-   *   `EC_UNKNOWN_TOPIC`
+   *   `EC_UNKNOWN_TOPIC`. No server is asked any more to make the topic then, unless another use wants it; one that was asked before
+   *   may make it yet, empty.
    */
   publish(value: T, given: PublishOptions = noOptions): Promise<PublishResult> {
     return new Promise((resolve, reject) => {
@@ -298,7 +299,7 @@ export class Topic<T> {
     const { loop, machine, admin, onClose, onLeave, newId, topic } = this.#context
     const ports: GroupPorts = {
       ...{ loop, machine, admin, onClose, onLeave, newId, topic, ...(putAside && { putAside }) },
-      configuration: () => this.configuration({ create: true }),
+      configuration: (signal) => this.configuration({ create: true, signal }),
       closed: this.#context.closed,
     }
     const start = async () => {
@@ -382,7 +383,7 @@ export class Topic<T> {
     const { admin, messageBytesMax } = this.#context
     const replies: ReplyPorts = {
       bytesMax: messageBytesMax,
-      made: async () => madeBeside(admin, name, await this.configuration({ create: true })),
+      made: async (signal) => madeBeside(admin, name, await this.configuration({ create: true, signal }), signal),
       send: (payload, header) => this.#context.topic(name).send(payload, header),
     }
     const putAside: GroupPorts['putAside'] = async ({ properties, deliveries }) => {
@@ -444,7 +445,8 @@ export class Topic<T> {
     const { admin, onClose, newId, requesters, topic } = this.#context
     const known = requesters.get(this.name)
     if (known !== undefined) return known
-    const ports = { admin, onClose, newId, configuration: () => this.configuration({ create: true }) }
+    const configuration = (signal: AbortSignal) => this.configuration({ create: true, signal })
+    const ports = { admin, onClose, newId, configuration }
     const made = new Requester<Uint8Array>(this.name, ports, (name) => {
       const { cluster } = this.#context.machine
       const position = async () => formatCursor(cluster, name, (await durableNow(this.#context, name, {})).position)

@@ -60,7 +60,8 @@ export function watch(options: WaitOptions, what: string, onGiveUp: (error: Epoc
     return () => {}
   }
   const unlisten = signal === undefined ? undefined : onAbort(signal, abort)
-  const onTime = () => onGiveUp(new EpochcastError('EC_TIMEOUT', `${what} took longer than ${timeoutMs} ms`))
+  const onTime = () =>
+    onGiveUp(new EpochcastError('EC_TIMEOUT', `${what} took longer than ${Math.ceil(timeoutMs ?? 0)} ms`))
   const stop = timeoutMs === undefined ? undefined : after(timeoutMs, onTime)
   return () => {
     unlisten?.()

@@ -1,5 +1,5 @@
 /** Both directions between topics and NATS, and what keeps a message from going round in circles. */
-
+import { PermissionViolationError } from '@nats-io/transport-node'
 import type { Client } from '../../client-sdk/index.ts'
 import { onAbort } from '../../proto/aborts.ts'
 import { EpochcastError } from '../../proto/errors.ts'
@@ -57,6 +57,8 @@ export interface BridgeOptions {
   /** `start`, `new` or a cursor, for topics without a kept position. */
   readonly from: string
   readonly positions: PositionFile | null
+  /** Topic for messages that are larger than NATS takes; without it the bridge stops at the first. */
+  readonly deadLetter?: string
   readonly warn: (text: string) => void
 }
 
@@ -65,6 +67,8 @@ export interface BridgeCounts {
   readonly refused: number
   readonly echoes: number
   readonly sent: number
+  /** Messages that NATS did not take, and that are in the dead letter topic. */
+  readonly aside: number
   /** How far each topic was carried. */
   readonly cursors: Readonly<Record<string, string>>
 }
@@ -79,10 +83,11 @@ export class Bridge {
   /**
    * Carries until the signal says stop, then what was taken.
    * @param ready called once NATS gives
-   * @throws EpochcastError as subscribing does, `EC_BAD_ARGUMENT` when NATS does not let it listen
+   * @throws EpochcastError as subscribing does, `EC_BAD_ARGUMENT` when NATS does not let it listen or publish,
+   *   `EC_MESSAGE_TOO_LARGE` at a message that NATS does not take, without a dead letter topic
    */
   async run(signal: AbortSignal, ready: () => void): Promise<BridgeCounts> {
-    const { plan, client, nats, queue, from, positions, warn } = this.#options
+    const { plan, client, nats, queue, from, positions, deadLetter, warn } = this.#options
     const inbound =
       plan.inward === null
         ? null
@@ -92,7 +97,11 @@ export class Bridge {
     const either = AbortSignal.any([signal, failing.signal])
     const outbounds = (plan.outward?.topics ?? []).map((topic) => {
       const subject = plan.outward?.map.subjectOf(topic) ?? ''
-      return { topic, out: new Outbound({ client, nats, topic, subject, from, positions, signal: either, warn }) }
+      const options = { client, nats, topic, subject, from, positions, deadLetter, signal: either, warn }
+      return { topic, subject, out: new Outbound(options) }
+    })
+    const unwatch = onRefusal(nats, (subject, error) => {
+      for (const one of outbounds) if (one.subject === subject) one.out.refused(error)
     })
     const running = outbounds.map(({ out }) =>
       out.run().catch((error: unknown) => {
@@ -103,6 +112,7 @@ export class Bridge {
     ready()
     await Promise.allSettled([...running, ended(either)])
     await inbound?.end()
+    unwatch()
     await Promise.all(running)
     const cursors = outbounds.flatMap(({ topic, out }) =>
       out.cursor === undefined ? [] : [[topic, out.cursor] as const],
@@ -112,9 +122,28 @@ export class Bridge {
       refused: inbound?.refused ?? 0,
       echoes: inbound?.echoes ?? 0,
       sent: outbounds.reduce((sum, { out }) => sum + out.sent, 0),
+      aside: outbounds.reduce((sum, { out }) => sum + out.asideCount, 0),
       cursors: Object.fromEntries(cursors),
     }
   }
+}
+
+/**
+ * Calls back when NATS refuses what is published to a subject, which it says beside the messages.
+ * @returns a function that ends it
+ */
+function onRefusal(nats: NatsConnection, told: (subject: string, error: EpochcastError) => void): () => void {
+  const statuses = nats.status()[Symbol.asyncIterator]()
+  const read = async () => {
+    for (let next = await statuses.next(); next.done !== true; next = await statuses.next()) {
+      const error = next.value.type === 'error' ? next.value.error : null
+      if (!(error instanceof PermissionViolationError) || error.operation !== 'publish') continue
+      const text = `NATS does not let the bridge publish to ${error.subject}: ${error.message}`
+      told(error.subject, new EpochcastError('EC_BAD_ARGUMENT', text, { cause: error }))
+    }
+  }
+  void read()
+  return () => void statuses.return?.()
 }
 
 function ended(signal: AbortSignal): Promise<void> {

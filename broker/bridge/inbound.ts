@@ -28,6 +28,7 @@ export type Acknowledgement =
 const pendingMax = 50_000
 const pendingBytesMax = 64 * 1024 * 1024
 const topicsMax = 10_000
+const tooLargeHint = 'with max_payload of nats-server below that, its publishers are told by NATS itself'
 
 export class Inbound {
   readonly #options: InboundOptions
@@ -130,11 +131,13 @@ export class Inbound {
     const { code, retryable } = known
     this.#answer(message, { error: { code, message: known.message, retryable } })
     const asks = message.reply !== undefined && message.reply !== ''
-    if (this.#warned.has(code)) return
-    this.#warned.add(code)
-    this.#options.warn(
-      `${message.subject}: ${known.message}${asks ? '' : '; the message is lost: nobody asked for an answer'}`,
-    )
+    // That a message is lost is news where another one was only refused.
+    const kind = `${code} ${asks}`
+    if (this.#warned.has(kind)) return
+    this.#warned.add(kind)
+    const lost = asks ? '' : '; the message is lost: nobody asked for an answer'
+    const hint = code === 'EC_MESSAGE_TOO_LARGE' ? tooLargeHint : known.hint
+    this.#options.warn(`${message.subject}: ${known.message}${lost}${hint === undefined ? '' : `; ${hint}`}`)
   }
 
   #answer({ reply }: Msg, acknowledgement: Acknowledgement): void {

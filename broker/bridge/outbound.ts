@@ -2,10 +2,14 @@
  * From a topic to NATS, at least once as far as NATS: a position is kept only when NATS has said that it read everything up to it,
  * and whatever was under way when a connection broke is sent again. Every message carries its id where JetStream looks for one, so
  * a stream that captures the subject drops what comes twice within its window.
+ *
+ * No message is passed over: one that NATS does not take goes to the dead letter topic, or the bridge stops before it.
  */
+import { InvalidArgumentError } from '@nats-io/transport-node'
 import type { Client, EventStream, Message } from '../../client-sdk/index.ts'
 import type { TopicName } from '../../proto/ids.ts'
 import type { NatsConnection } from '../../proto/transport/nats-link.ts'
+import { Aside, tooLarge } from './aside.ts'
 import { headersOf } from './headers.ts'
 import type { PositionFile } from './position-file.ts'
 
@@ -17,6 +21,8 @@ export interface OutboundOptions {
   /** `start`, `new` or a cursor, where no position is kept. */
   readonly from: string
   readonly positions: PositionFile | null
+  /** Topic for messages that are larger than NATS takes; without it the bridge stops at the first. */
+  readonly deadLetter: string | undefined
   readonly signal: AbortSignal
   readonly warn: (text: string) => void
 }
@@ -32,6 +38,8 @@ interface Waiting {
   readonly message: Message<Uint8Array>
   /** Position behind it; not of every message, because it costs more than one. */
   readonly cursor: string | undefined
+  /** `aside`: on its way to the dead letter topic; `over`: NATS has read it, or it is put aside. */
+  state: 'sent' | 'aside' | 'over'
 }
 
 export class Outbound {
@@ -45,11 +53,23 @@ export class Outbound {
   #wake: (() => void) | null = null
   #confirmed: string | undefined
   #saved: string | undefined
+  /** Why the bridge stops. */
+  #failure: unknown = null
+  readonly #failing = new AbortController()
+  readonly #aside: Aside
   sent = 0
 
+  /** @throws EpochcastError `EC_BAD_ARGUMENT` for a dead letter topic where messages of this one cannot go */
   constructor(options: OutboundOptions) {
     this.#options = options
     this.#confirmed = options.positions?.of(options.topic)
+    this.#saved = this.#confirmed
+    this.#aside = new Aside(options)
+  }
+
+  /** Messages that were put aside. */
+  get asideCount(): number {
+    return this.#aside.count
   }
 
   /** Everything before it is with NATS; undefined until something is. */
@@ -57,14 +77,22 @@ export class Outbound {
     return this.#confirmed
   }
 
-  /** Goes on until the signal says stop; what is under way then has a short while to arrive. */
+  /**
+   * Goes on until the signal says stop; what is under way then has a short while to arrive.
+   * @throws EpochcastError `EC_MESSAGE_TOO_LARGE` at a message that NATS does not take, without a dead letter topic; what `refused` is given
+   */
   async run(): Promise<void> {
     const { client, topic, from, signal, warn } = this.#options
-    const stream = client.topic(topic).subscribe({ from: this.#confirmed ?? from, events: true, signal })
+    await this.#aside.start()
+    const either = AbortSignal.any([signal, this.#failing.signal])
+    const stream = client.topic(topic).subscribe({ from: this.#confirmed ?? from, events: true, signal: either })
     let isMoving = false
+    const noteAll = () => {
+      if (isMoving && this.#waiting.length === 0 && this.#failure === null) this.#confirmed = stream.cursor
+    }
     // In a turn of its own, so that whatever was taken from the stream is in the queue.
     const timer = setInterval(() => {
-      if (isMoving && this.#waiting.length === 0) this.#confirmed = stream.cursor
+      noteAll()
       void this.#save()
     }, saveMs)
     try {
@@ -73,46 +101,59 @@ export class Outbound {
         if (event.type === 'gap') warn(`${topic}: epochs ${event.from} to ${event.to} are not kept any more`)
         if (event.type === 'message') this.#take(event.message, stream)
         while (this.#isFull) await this.#change()
+        if (this.#failure !== null) break
       }
       const deadline = performance.now() + endTimeoutMs
       while (this.#waiting.length > 0 && performance.now() < deadline) await this.#change(retryMs)
-      if (isMoving && this.#waiting.length === 0) this.#confirmed = stream.cursor
+      noteAll()
     } finally {
       clearInterval(timer)
       this.#attempt++
       await this.#save()
     }
+    if (this.#failure !== null) throw this.#failure
+  }
+
+  /** NATS refuses what is sent to this subject, and does not say which: what it was sent since the last kept position counts for nothing. */
+  refused(reason: Error): void {
+    this.#attempt++
+    this.#confirmed = this.#saved
+    this.#fail(reason, 0)
   }
 
   get #isFull(): boolean {
+    if (this.#failure !== null) return false
     const count = this.#waiting.length
     return count >= waitingMax || (count > 1 && this.#waitingBytes > waitingBytesMax)
   }
 
   #take(message: Message<Uint8Array>, stream: EventStream<Uint8Array>): void {
+    if (this.#failure !== null) return
     const cursor = this.#cursorsWaiting === 0 ? stream.cursor : undefined
     if (cursor !== undefined) this.#cursorsWaiting++
-    const waiting = { message, cursor }
+    const waiting: Waiting = { message, cursor, state: 'sent' }
     this.#waiting.push(waiting)
     this.#waitingBytes += message.payload.length
     if (!this.#isRetrying) this.#send(waiting)
   }
 
   /** Publishes, and asks in the same breath: the answer says that NATS has read both. */
-  #send({ message }: Waiting): void {
+  #send(waiting: Waiting): void {
     const { nats, client, subject } = this.#options
     const attempt = this.#attempt
-    const about = headersOf(message, client.cluster)
+    const about = headersOf(waiting.message, client.cluster)
     let read: Promise<void>
     try {
-      nats.publish(subject, message.payload, { headers: about })
+      nats.publish(subject, waiting.message.payload, { headers: about })
       read = nats.flush()
     } catch (error) {
+      // The only argument that is not made here is the payload.
+      if (error instanceof InvalidArgumentError) return this.#putAside(waiting)
       read = Promise.reject(error)
     }
     read.then(
       () => {
-        if (attempt === this.#attempt) this.#arrived()
+        if (attempt === this.#attempt) this.#over(waiting)
       },
       () => {
         if (attempt === this.#attempt) this.#retry()
@@ -120,16 +161,37 @@ export class Outbound {
     )
   }
 
-  /** The oldest of those that wait: NATS answers in order. */
-  #arrived(): void {
-    const first = this.#waiting.shift()
-    if (first === undefined) return
-    this.#waitingBytes -= first.message.payload.length
-    this.sent++
-    if (first.cursor !== undefined) {
+  /** A message that NATS does not take: what is behind it goes on only where it has another place. */
+  #putAside(waiting: Waiting): void {
+    const { message } = waiting
+    waiting.state = 'aside'
+    this.#aside.put(message, tooLarge(message, this.#options.nats.info?.max_payload)).then(
+      (isThere) => {
+        if (isThere) this.#over(waiting)
+      },
+      (error: unknown) => this.#fail(error, this.#waiting.indexOf(waiting)),
+    )
+  }
+
+  /** The position moves past it once all before it are over, too. */
+  #over(waiting: Waiting): void {
+    if (waiting.state === 'sent') this.sent++
+    waiting.state = 'over'
+    for (let first = this.#waiting[0]; first?.state === 'over'; first = this.#waiting[0]) {
+      this.#waiting.shift()
+      this.#waitingBytes -= first.message.payload.length
+      if (first.cursor === undefined) continue
       this.#cursorsWaiting--
       this.#confirmed = first.cursor
     }
+    this.#wakeUp()
+  }
+
+  /** Stops before the message at `index` of those that wait: the position never passes it. */
+  #fail(error: unknown, index: number): void {
+    this.#waiting.splice(Math.max(0, index))
+    this.#failure ??= error
+    this.#failing.abort()
     this.#wakeUp()
   }
 
@@ -139,7 +201,7 @@ export class Outbound {
     this.#isRetrying = true
     setTimeout(() => {
       this.#isRetrying = false
-      for (const waiting of this.#waiting) this.#send(waiting)
+      for (const waiting of [...this.#waiting]) if (waiting.state === 'sent') this.#send(waiting)
     }, retryMs)
   }
 

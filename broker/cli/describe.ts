@@ -42,3 +42,8 @@ export function milliseconds(value: number): string {
   if (value >= 10_000) return `${(value / 1000).toFixed(1)} s`
   return `${value < 10 ? value.toFixed(1) : Math.round(value)} ms`
 }
+
+/** Servers without space, in words. */
+export function fullText(full: readonly string[]): string {
+  return `the ${full.length === 1 ? 'disk' : 'disks'} of ${list(full)} ${full.length === 1 ? 'is' : 'are'} full`
+}

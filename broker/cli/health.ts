@@ -1,7 +1,7 @@
 /** What the state of its replicas means for a topic. */
 import type { ReplicaInfo, ServerInfo } from '../../client-sdk/index.ts'
 import { type Configuration, enabledQuorum, operationQuorum } from '../../proto/configuration.ts'
-import { count, idsOf, list } from './describe.ts'
+import { count, fullText, idsOf, list } from './describe.ts'
 
 export interface Health {
   /**
@@ -62,7 +62,9 @@ export function healthOf(
   if (wedged && alive >= least) {
     return { ...base, state: 'changing', text: 'the epoch is being ended; publishers wait for the next one' }
   }
-  const text = stoppedText(configuration, inPhase('silent'), inPhase('absent'), alive >= least)
+  const ids = idsOf(configuration)
+  const spares = servers.filter((one) => one.alive && !ids.includes(one.id)).map(({ id }) => id)
+  const text = stoppedText(configuration, inPhase('silent'), inPhase('absent'), alive >= least ? spares : null)
   return { ...base, state: 'stopped', text }
 }
 
@@ -70,13 +72,10 @@ function isFull({ shortages }: ServerInfo): boolean {
   return shortages.includes('space')
 }
 
-function fullText(full: readonly string[]): string {
-  return `the ${full.length === 1 ? 'disk' : 'disks'} of ${list(full)} ${full.length === 1 ? 'is' : 'are'} full`
-}
-
 function openText({ mode }: Configuration, toleratesNow: number, staysOpenFor: number): string {
+  if (toleratesNow === 0) return 'takes messages, but tolerates no further failure'
   const loses = `takes messages; loses nothing at ${count(toleratesNow, 'further failure')}`
-  if (mode === 'fault-masking') return toleratesNow === 0 ? 'takes messages, but tolerates no further failure' : loses
+  if (mode === 'fault-masking') return loses
   return staysOpenFor === 0 ? `${loses}; stops at the next one until it is reconfigured` : loses
 }
 
@@ -99,16 +98,21 @@ function stoppedText(
   { topic, mode }: Configuration,
   silent: readonly string[],
   absent: readonly string[],
-  canChange: boolean,
+  spares: readonly string[] | null,
 ): string {
   const parts: string[] = []
   if (absent.length > 0) parts.push(`${list(absent)} ${isOne(absent) ? 'has' : 'have'} nothing of it: the disk is lost`)
   if (silent.length > 0) parts.push(silentText(silent))
   const who = parts.length > 0 ? parts.join('; ') : 'too few members serve it'
-  if (!canChange) return who
-  const waits =
-    mode === 'fault-recovery' ? '; it needs every member, and waits for a spare server where there is none' : ''
+  if (spares === null) return who
+  const waits = mode === 'fault-recovery' ? `; it needs every member, and ${spareText(spares)}` : ''
   return `${who}${waits}; or: epochcast reconfig ${topic} --members …`
+}
+
+/** Whether servers replace dead members by themselves is a matter of their own configuration, which is not known here. */
+function spareText(spares: readonly string[]): string {
+  if (spares.length === 0) return 'no other server answers that could take a place'
+  return `${list(spares)} can take a place, by itself where servers replace dead members (replaceDeadAfterMs)`
 }
 
 function silentText(silent: readonly string[]): string {

@@ -17,7 +17,7 @@ import { sizeFor } from '../epoch/changes.ts'
 import { checkAnswering } from '../membership/placement.ts'
 import { bad } from './arguments.ts'
 import type { Context } from './context.ts'
-import { count, idsOf, list } from './describe.ts'
+import { count, fullText, idsOf, list } from './describe.ts'
 import type { Column } from './terminal/table.ts'
 
 /** One topic before and after. */
@@ -120,6 +120,9 @@ function cautionsOf(before: Side, after: Side, servers: readonly ServerInfo[]): 
   if (!offers(after.order, before.order)) cautions.push(`whoever reads it in order ${before.order} is turned away then`)
   const dead = after.members?.filter((id) => servers.some((server) => server.id === id && !server.alive)) ?? []
   if (dead.length > 0) cautions.push(`${list(dead)} ${dead.length === 1 ? 'does' : 'do'} not answer`)
+  const isFull = (id: string) => servers.some((server) => server.id === id && server.shortages.includes('space'))
+  const full = after.members?.filter((id) => !before.members?.includes(id) && isFull(id)) ?? []
+  if (full.length > 0) cautions.push(`${fullText(full)}: it waits for what is there already, which may not fit`)
   return cautions
 }
 

@@ -269,6 +269,19 @@ export class Plan {
     if (!this.#oldAnswer())
       return ['no-decider', `too few members of epoch ${this.#old.epoch} answer; silent: ${names}`]
     if (!this.#nextAnswer()) return ['transfer-failed', `too few of the next members answer; silent: ${names}`]
-    return ['transfer-failed', 'new members did not get the messages that are there already']
+    return ['transfer-failed', this.#whyNotFetched()]
+  }
+
+  #whyNotFetched(): string {
+    const late = this.#fetching().filter(({ name }) => this.#missing.get(name) !== 0)
+    const full = late.filter((member) => this.#host.isFull(member))
+    if (full.length > 0) {
+      const where = full.length === 1 ? 'the disk of' : 'the disks of'
+      return `${where} ${idsOf(full)} ${full.length === 1 ? 'is' : 'are'} full, and what is there already does not fit: make space there, or name other servers`
+    }
+    const lacking = late
+      .map((member) => `${idsOf([member])} lacks ${this.#missing.get(member.name) ?? 'all'}`)
+      .join(', ')
+    return `new members did not get the messages that are there already: ${lacking}`
   }
 }

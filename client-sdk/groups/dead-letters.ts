@@ -5,8 +5,8 @@
 import { EpochcastError } from '../../proto/errors.ts'
 import { type TopicName, topicName } from '../../proto/ids.ts'
 import { isCompanion } from '../companion.ts'
-import { noHeader, withHeaders } from '../properties.ts'
-import type { Job } from './inbox.ts'
+import { type AllProperties, noHeader, withHeaders } from '../properties.ts'
+import type { PlainTopic } from './ports.ts'
 
 const prefix = 'dead-letter-'
 /** Topics that one message may be put aside from, one after the other. */
@@ -25,15 +25,54 @@ export function checkDeadLetter(topic: TopicName, deadLetter: string): void {
   }
 }
 
-/** @returns the header of a message that is put aside from `topic`; null when it was in `deadLetter` before, or in too many */
-export function deadLetterHeader(job: Job, topic: TopicName, deadLetter: string): Uint8Array | null {
-  const before = (job.properties.headers?.[`${prefix}path`] ?? '').split(',').filter((name) => name !== '')
+/** A message that is put aside, as it was published. */
+export interface DeadLetter {
+  readonly id: string
+  readonly payload: Uint8Array
+  readonly header: Uint8Array | undefined
+  readonly properties: AllProperties
+}
+
+/**
+ * Publishes a message of `topic` to its dead letter topic; of one that is too large with these headers its name alone.
+ * @param why headers that say why, without the prefix that all have
+ * @returns whether it is there; false where it was in `deadLetter` before, or in too many
+ */
+export async function putAside(
+  letter: DeadLetter,
+  topic: TopicName,
+  deadLetter: string,
+  to: Pick<PlainTopic, 'send'>,
+  why: Readonly<Record<string, string>>,
+): Promise<boolean> {
+  const header = deadLetterHeader(letter, topic, deadLetter, why)
+  if (header === null) return false
+  try {
+    await to.send(letter.payload, header)
+  } catch (error) {
+    if (!(error instanceof EpochcastError) || error.code !== 'EC_MESSAGE_TOO_LARGE') throw error
+    // Larger than what a client publishes: its name has to do.
+    const name = deadLetterHeader({ ...letter, header: undefined }, topic, deadLetter, why)
+    await to.send(new Uint8Array(0), name ?? noHeader)
+  }
+  return true
+}
+
+/** @returns the header of a message that is put aside; null when it was in `deadLetter` before, or in too many */
+export function deadLetterHeader(
+  { id, header, properties }: DeadLetter,
+  topic: TopicName,
+  deadLetter: string,
+  why: Readonly<Record<string, string>>,
+): Uint8Array | null {
+  const before = (properties.headers?.[`${prefix}path`] ?? '').split(',').filter((name) => name !== '')
   const path = [...before, topic]
   if (path.includes(deadLetter) || before.length >= hopsMax || !before.every(isTopicName)) return null
-  return withHeaders(job.header ?? noHeader, prefix, {
-    [`${prefix}of`]: job.id,
+  const reasons = Object.entries(why).map(([name, value]) => [`${prefix}${name}`, value] as const)
+  return withHeaders(header ?? noHeader, prefix, {
+    [`${prefix}of`]: id,
     [`${prefix}topic`]: topic,
-    [`${prefix}deliveries`]: String(job.deliveries),
+    ...Object.fromEntries(reasons),
     [`${prefix}path`]: path.join(','),
   })
 }

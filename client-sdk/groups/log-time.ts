@@ -6,11 +6,9 @@
  * record that it read than a share of the shortest lease: while the log does not answer, or this process stands still, time
  * stands still too: no member was silent then. So log time is never faster than the clocks by which it was counted.
  */
-import type { MemberId } from './messages.ts'
+import { aheadShare, type MemberId } from './messages.ts'
 import type { GroupState } from './state.ts'
 
-/** Share of the shortest lease by which log time may be ahead of the last record that was read. */
-const aheadShare = 4
 /** Share of the shortest lease after which the leader writes a record for time alone. */
 const pulseShare = 5
 /** A leader that has nothing else to write shows within this time that it lives, however long the leases are. */

@@ -18,8 +18,13 @@ export interface LogStart {
 }
 
 /** Finds the log, or makes it with its topic's members. */
-export async function findLog(ports: GroupPorts, name: TopicName, topic: Configuration): Promise<LogStart> {
-  const configuration = await madeBeside(ports.admin, name, topic)
+export async function findLog(
+  ports: GroupPorts,
+  name: TopicName,
+  topic: Configuration,
+  signal: AbortSignal,
+): Promise<LogStart> {
+  const configuration = await madeBeside(ports.admin, name, topic, signal)
   for (let at = configuration.epoch; ; at = previousEpoch(at)) {
     const changeId = (await decisionThatBegan(ports, name, at))?.changeId ?? ''
     const isFirst = at <= configuration.floor

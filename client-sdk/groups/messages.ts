@@ -5,7 +5,7 @@
  * JSON, because it is small, rarer than the messages it is about, and may be looked at with `epochcast get`.
  */
 import type { Epoch, PublisherId } from '../../proto/ids.ts'
-import { isEnds, isNatural, isRuns, isSettings, isSnapshot, isStart, isText } from './shapes.ts'
+import { isCount, isEnds, isNatural, isRuns, isSettings, isSnapshot, isStart, isText } from './shapes.ts'
 
 /** One joining of a group: a process that comes back is another member. */
 export type MemberId = string
@@ -51,6 +51,12 @@ export type Wish =
 
 /** Longest time, in milliseconds, after which a message may be asked to be given again: a year. */
 export const delayMsMax: number = 366 * 24 * 3_600_000
+/** Longest lease, in milliseconds. */
+export const leaseMsMax = 600_000
+/** Share of the shortest lease by which log time may be ahead of the last record that was read. */
+export const aheadShare = 4
+/** Log time moves no further by one record, whatever its writer says: no leader that keeps to that share writes more. */
+export const timeStepMaxMs: number = leaseMsMax / aheadShare
 
 /** A member numbers its wishes 1, 2, 3 …; they are applied in that order, each once. */
 export interface WishMessage {
@@ -138,7 +144,13 @@ function isWish(value: unknown): value is Wish {
   const wish = (value ?? {}) as Wish
   switch (wish.kind) {
     case 'join':
-      return isNatural(wish.capacity) && isNatural(wish.leaseMs) && isSettings(wish.settings) && isStart(wish.start)
+      return (
+        isNatural(wish.capacity) &&
+        isNatural(wish.leaseMs) &&
+        wish.leaseMs <= leaseMsMax &&
+        isSettings(wish.settings) &&
+        isStart(wish.start)
+      )
     case 'leave':
       return isRuns(wish.unread)
     case 'alive':
@@ -160,9 +172,9 @@ function isEntry(value: unknown): value is Entry {
     case 'expire':
       return isText(entry.member)
     case 'stored':
-      return isNatural(entry.epoch) && isEnds(entry.ends) && typeof entry.closed === 'boolean'
+      return isCount(entry.epoch) && isEnds(entry.ends) && typeof entry.closed === 'boolean'
     case 'gap':
-      return isNatural(entry.to)
+      return isCount(entry.to)
     default:
       return false
   }

@@ -253,8 +253,8 @@ export class GroupNode {
     if (record.snapshot !== undefined) this.#onSnapshot(record.snapshot, nowMs, out)
     const state = this.#state
     if (state === null) return
-    this.#time.read(record.timeMs, this.#leading !== null, nowMs)
     const { granted, refused } = state.apply(record)
+    this.#time.read(state.timeMs, this.#leading !== null, nowMs)
     this.#unanswered.settle(state)
     this.#settlePending(nowMs, out)
     const own = granted.filter((item) => item.holder === this.#member)

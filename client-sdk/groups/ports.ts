@@ -13,7 +13,7 @@ export interface PlainTopic {
   /** Publishes bytes with a header as `properties.ts` writes it. */
   send(payload: Uint8Array, header: Uint8Array, onEpochEnd?: 'settle'): Promise<{ readonly status: string }>
   /** Makes it where it is not there, where the servers allow that. */
-  configuration(options: { readonly create: true }): Promise<Configuration>
+  configuration(options: { readonly create: true; readonly signal: AbortSignal }): Promise<Configuration>
   get(options: { readonly level: 'durable'; readonly since: Cursor }): Promise<{
     readonly messages: readonly Message<Uint8Array>[]
   }>
@@ -26,7 +26,7 @@ export interface GroupPorts {
   readonly admin: Admin
   topic(name: string): PlainTopic
   /** The newest configuration of the topic itself; it is made where topics are made by being used. */
-  configuration(): Promise<Configuration>
+  configuration(signal: AbortSignal): Promise<Configuration>
   closed(): EpochcastError | null
   /** @returns a function that takes it back */
   onClose(run: () => void): () => void

@@ -10,7 +10,7 @@ import { Frontiers } from '../operations/frontiers.ts'
 import { Watch } from '../operations/watch.ts'
 import { noHeader } from '../properties.ts'
 import type { EventStream } from '../stream.ts'
-import { deadLetterHeader } from './dead-letters.ts'
+import { putAside } from './dead-letters.ts'
 import { Inbox, type Job } from './inbox.ts'
 import { findLog } from './log.ts'
 import { decodeLogMessage, encodeLogMessage, type GroupSettings, type LogMessage, type Start } from './messages.ts'
@@ -40,7 +40,6 @@ interface Told {
   told(answered: Answered): void
 }
 
-const nothing = new Uint8Array(0)
 const rollBytes = 4 * 1024 * 1024
 const ticksPerLease = 25
 /** A tick never comes later, however long the lease is: it is what joining, delays and new leaders wait for. */
@@ -75,6 +74,8 @@ export class GroupSession {
   #next: { readonly job: Job; isAgreed: boolean } | null = null
   #failure: EpochcastError | null = null
   #isOver = false
+  /** What is waited for before it has joined ends with it. */
+  readonly #ending = new AbortController()
   #leaving: Promise<void> | null = null
 
   constructor(ports: GroupPorts, options: SessionOptions, wake: () => void) {
@@ -181,6 +182,7 @@ export class GroupSession {
   end(): void {
     if (this.#isOver) return
     this.#isOver = true
+    this.#ending.abort()
     clearInterval(this.#timer)
     void this.#stream?.return()
     this.#inbox.close()
@@ -196,11 +198,12 @@ export class GroupSession {
 
   async #run(): Promise<void> {
     const { topic, log } = this.#options
-    this.#topic = await this.#ports.configuration()
+    this.#topic = await this.#ports.configuration(this.#ending.signal)
     const { deadLetter } = this.#options.settings
     // Where messages are put aside is there before the first has to be.
-    if (deadLetter !== '') await this.#ports.topic(deadLetter).configuration({ create: true })
-    const found = await findLog(this.#ports, log, this.#topic)
+    const { signal } = this.#ending
+    if (deadLetter !== '') await this.#ports.topic(deadLetter).configuration({ create: true, signal })
+    const found = await findLog(this.#ports, log, this.#topic, signal)
     if (this.#isOver) return
     this.#log = found.configuration
     const start = found.isEmpty ? await this.#options.start() : { epoch: this.#topic.epoch, seen: [] }
@@ -386,16 +389,8 @@ export class GroupSession {
   async #moveAside(job: Job): Promise<void> {
     const { topic } = this.#options
     const deadLetter = this.#node?.state?.settings.deadLetter ?? ''
-    const header = deadLetterHeader(job, topic, deadLetter)
-    if (deadLetter === '' || header === null) return
-    const to = this.#ports.topic(deadLetter)
-    try {
-      await to.send(job.payload, header)
-    } catch (error) {
-      if (!(error instanceof EpochcastError) || error.code !== 'EC_MESSAGE_TOO_LARGE') throw error
-      // Larger than what a client publishes: its name has to do.
-      await to.send(nothing, deadLetterHeader({ ...job, header: undefined }, topic, deadLetter) ?? noHeader)
-    }
+    if (deadLetter === '') return
+    await putAside(job, topic, deadLetter, this.#ports.topic(deadLetter), { deliveries: String(job.deliveries) })
   }
 
   /** The outcome of an answer to a message that this member does not hold. */

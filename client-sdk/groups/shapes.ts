@@ -3,6 +3,7 @@
 const publisherPattern = /^[0-9a-f]{16}$/
 /** No wish names more messages at once. */
 const runLengthMax = 100_000
+const countMax = 2 ** 52
 
 export function isText(value: unknown): value is string {
   return typeof value === 'string' && value.length > 0 && value.length <= 200
@@ -10,6 +11,11 @@ export function isText(value: unknown): value is string {
 
 export function isNatural(value: unknown): value is number {
   return Number.isSafeInteger(value) && (value as number) >= 0
+}
+
+/** A number that is counted on from, with room for it. */
+export function isCount(value: unknown): value is number {
+  return isNatural(value) && value <= countMax
 }
 
 export function isRuns(value: unknown): boolean {
@@ -21,7 +27,7 @@ export function isRuns(value: unknown): boolean {
 }
 
 export function isEnds(value: unknown): boolean {
-  return isListOf(value, (one) => isTuple(one, 2) && isPublisher(one[0]) && isNatural(one[1]))
+  return isListOf(value, (one) => isTuple(one, 2) && isPublisher(one[0]) && isCount(one[1]))
 }
 
 export function isSettings(value: unknown): boolean {
@@ -31,7 +37,7 @@ export function isSettings(value: unknown): boolean {
 
 export function isStart(value: unknown): boolean {
   const { epoch, seen } = (value ?? {}) as Record<string, unknown>
-  return isNatural(epoch) && isEnds(seen)
+  return isCount(epoch) && isEnds(seen)
 }
 
 export function isSnapshot(value: unknown): boolean {

@@ -4,7 +4,18 @@
  */
 import { type Epoch, epoch, nextEpoch } from '../../proto/ids.ts'
 import { type EpochProgress, handOutAgain, handOutNew, type Item, idOf, itemOf, type Member } from './hand-out.ts'
-import type { Ends, Entry, GroupSettings, MemberId, RecordMessage, Run, Snapshot, Start, Wish } from './messages.ts'
+import {
+  type Ends,
+  type Entry,
+  type GroupSettings,
+  type MemberId,
+  type RecordMessage,
+  type Run,
+  type Snapshot,
+  type Start,
+  timeStepMaxMs,
+  type Wish,
+} from './messages.ts'
 
 /** Effects of a record. */
 export interface Applied {
@@ -128,7 +139,7 @@ export class GroupState {
 
   apply(record: Pick<RecordMessage, 'timeMs' | 'entries'>): Applied {
     const applied: Applied = { granted: [], refused: [] }
-    this.#timeMs = Math.max(this.#timeMs, record.timeMs)
+    this.#timeMs = Math.max(this.#timeMs, Math.min(record.timeMs, this.#timeMs + timeStepMaxMs))
     for (const entry of record.entries) this.#enter(entry, applied)
     this.#prune()
     this.#waiting -= handOutAgain(this.#members, this.#items, this.#timeMs, this.#waiting, applied.granted)

@@ -9,7 +9,7 @@ import { Registrations } from '../registrations.ts'
 import { Message } from '../stream.ts'
 import { checkDeadLetter } from './dead-letters.ts'
 import type { Job } from './inbox.ts'
-import { delayMsMax, type Start } from './messages.ts'
+import { delayMsMax, leaseMsMax, type Start } from './messages.ts'
 import type { GroupPorts } from './ports.ts'
 import { type Answered, GroupSession } from './session.ts'
 
@@ -40,7 +40,6 @@ export interface GroupLimits {
 const nakDelay = whole(0, delayMsMax)
 const defaults = { maxPending: 64, leaseMs: 10_000 }
 const pendingMax = 1_000
-const leaseMaxMs = 600_000
 const leaseMinMs = 200
 
 /** A message of a group. Its reader's member holds it: no other one is given it until it is given back. */
@@ -215,7 +214,7 @@ function checked(topic: TopicName, limits: GroupLimits) {
     throw new EpochcastError('EC_BAD_ARGUMENT', `ack ${JSON.stringify(limits.ack)} is neither auto nor explicit`)
   }
   check('maxPending', maxPending, 1, pendingMax)
-  check('leaseMs', leaseMs, leaseMinMs, leaseMaxMs)
+  check('leaseMs', leaseMs, leaseMinMs, leaseMsMax)
   check('deliveriesMax', deliveriesMax, 0, pendingMax)
   if (deliveriesMax > 0 !== (deadLetter !== '')) {
     throw new EpochcastError('EC_BAD_ARGUMENT', 'deliveriesMax and deadLetter go together', {

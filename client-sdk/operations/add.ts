@@ -194,10 +194,14 @@ export class Publisher implements EpochFollower, Stamping {
   settle(out: Effect[]): boolean {
     this.closeDraft()
     this.#tidyQueue()
-    if (this.#queue.length === 0) return false
+    if (this.#queue.length === 0) {
+      // Nobody waits for the topic: it is not made for what was withdrawn.
+      if (this.#window === null) this.#follower.unwant(this)
+      return false
+    }
     const { shortage } = this
     if (shortage !== null) this.#refuseQueue(shortage)
-    else if (this.#window === null) this.#follower.locate(true, undefined, out)
+    else if (this.#window === null) this.#follower.create(this, out)
     else if (!this.#window.hasRoom) this.#window.reach(out)
     else if (this.#mayBeStamped) return true
     else this.#pump(out)

@@ -160,7 +160,7 @@ function idOf(epoch: Epoch, publisher: PublisherId, sequence: number): string {
 /** A caller gave up before any of its messages had left: they have been withdrawn. */
 export function neverSent(error: EpochcastError): EpochcastError {
   const { code, cause } = error
-  return new EpochcastError(code, `${error.message}; nothing was sent, and nothing will be`, { cause })
+  return new EpochcastError(code, `${error.message}; no message was sent, and none will be`, { cause })
 }
 
 /**

@@ -43,9 +43,6 @@ type EpochBoundKind = {
 /** The messages of a replica that belong to the epoch that is opened there. */
 export type EpochBound = MessageOf<EpochBoundKind>
 
-/** Messages that belong to one epoch of one topic. */
-export type TopicMessage = Extract<Message, { topic: unknown }>
-
 export type Batch = MessageOf<'batch'>
 export type Dependencies = NonNullable<Batch['after']>
 /** Up to where of one publisher. */
@@ -67,6 +64,7 @@ export function kindOfNumber(number: number): MessageKind | undefined {
   return byNumber[number]
 }
 
+/** Whether a message or record belongs to one epoch of one topic. */
 export function isTopical<M extends object>(message: M): message is Extract<M, { topic: unknown }> {
   return 'topic' in message
 }

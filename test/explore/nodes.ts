@@ -122,6 +122,7 @@ class Process {
       addressOf: (member) => member.address,
       isAlive: () => true,
       alive: () => [],
+      isFull: () => false,
       isCutOff: () => false,
       askDecider: () => {},
       askNewest: () => {},

@@ -48,6 +48,7 @@ class Register {
       addressOf: (member) => member.address,
       isAlive: () => true,
       alive: () => [],
+      isFull: () => false,
       isCutOff: () => false,
       room: endlessRoom,
       outlets: new Outlets(),

@@ -19,6 +19,7 @@ interface BridgeOptions {
   readonly toSubject?: string
   readonly from?: string
   readonly state?: string
+  readonly deadLetter?: string
 }
 
 export function addBridge(program: Command): void {
@@ -42,6 +43,10 @@ export function addBridge(program: Command): void {
     .option('--to-subject <template>', "the subject that they go to; {topic} is the topic's name")
     .option('--from <where>', 'where a topic is begun: start, new (default), or a cursor')
     .option('--state <file>', 'remembers how far topics were carried, and goes on from there', toPath)
+    .option(
+      '--dead-letter <topic>',
+      'takes messages that are larger than NATS does (default: the bridge stops at the first)',
+    )
     .addHelpText(
       'after',
       "\nExamples:\n  epochcast bridge nats --subject 'orders.>' --topic orders.{1}\n" +
@@ -63,6 +68,8 @@ async function runBridge(context: Context, options: BridgeOptions): Promise<void
   if (subject === undefined && options.queue !== undefined) throw bad('--queue is for what comes from NATS: --subject')
   if (fromTopic === undefined && (options.from !== undefined || options.state !== undefined))
     throw bad('--from and --state are for what goes to NATS: --from-topic')
+  const { deadLetter } = options
+  if (deadLetter !== undefined && fromTopic === undefined) throw bad('--dead-letter belongs to --from-topic')
   const plan = new loaded.BridgePlan(
     subject !== undefined && topic !== undefined ? { pattern: subject, template: topic } : null,
     fromTopic !== undefined && toSubject !== undefined
@@ -83,11 +90,13 @@ async function runBridge(context: Context, options: BridgeOptions): Promise<void
         positions,
         warn,
         ...(queue !== undefined && { queue }),
+        ...(deadLetter !== undefined && { deadLetter: topicName(deadLetter) }),
       })
       const counts = await bridge.run(context.signal, () => showReady(context, plan.about, options.nats))
-      const { stored, refused, echoes, sent, cursors } = counts
-      const text = `${count(stored, 'message')} from NATS stored, ${refused} refused, ${sent} sent to NATS`
-      context.aside({ type: 'end', stored, refused, echoes, sent, cursors }, text)
+      const { stored, refused, echoes, sent, aside, cursors } = counts
+      const outside = aside === 0 ? '' : `, ${aside} put aside`
+      const text = `${count(stored, 'message')} from NATS stored, ${refused} refused, ${sent} sent to NATS${outside}`
+      context.aside({ type: 'end', stored, refused, echoes, sent, aside, cursors }, text)
       for (const [name, cursor] of Object.entries(cursors)) {
         if (state === undefined && !context.json) context.note(`${name}: go on with --from ${cursor}`)
       }

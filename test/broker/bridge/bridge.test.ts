@@ -4,16 +4,19 @@ import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { headers } from '@nats-io/transport-node'
-import { afterEach, beforeEach, expect, it } from 'vitest'
+import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { Bridge, type BridgeCounts, BridgePlan, PositionFile } from '../../../broker/bridge/bridge.ts'
 import { type Cluster, createCluster } from '../../../broker/dev/cluster.ts'
 import type { Client } from '../../../client-sdk/index.ts'
 import { topicName } from '../../../proto/ids.ts'
 import { type NatsConnection, openNats } from '../../../proto/transport/nats-link.ts'
+import type { NatsOptions } from '../../../proto/transport/nats-options.ts'
 import { describeNats, NatsServers } from '../../peers/nats-server.ts'
 
 interface Running {
   readonly warnings: string[]
+  /** Ends by itself, with what it counted or why it stopped. */
+  readonly ended: Promise<BridgeCounts>
   stop(): Promise<BridgeCounts>
 }
 
@@ -38,8 +41,8 @@ describeNats('a bridge to NATS', () => {
     await rm(folder, { recursive: true })
   })
 
-  const nats = async (): Promise<NatsConnection> => {
-    const connection = await openNats({ servers: servers.addresses })
+  const nats = async (options: Partial<NatsOptions> = {}): Promise<NatsConnection> => {
+    const connection = await openNats({ servers: servers.addresses, ...options })
     closers.push(() => connection.close())
     return connection
   }
@@ -47,7 +50,7 @@ describeNats('a bridge to NATS', () => {
   const run = async (
     inward: [pattern: string, template: string] | null,
     outward: [topics: string[], template: string] | null,
-    more: { from?: string; state?: string } = {},
+    more: { from?: string; state?: string; deadLetter?: string; options?: Partial<NatsOptions> } = {},
   ): Promise<Running> => {
     const warnings: string[] = []
     const plan = new BridgePlan(
@@ -58,9 +61,10 @@ describeNats('a bridge to NATS', () => {
     const bridge = new Bridge({
       plan,
       client,
-      nats: await nats(),
+      nats: await nats(more.options),
       from: more.from ?? 'start',
       positions,
+      ...(more.deadLetter !== undefined && { deadLetter: more.deadLetter }),
       warn: (text) => warnings.push(text),
     })
     const ending = new AbortController()
@@ -75,7 +79,7 @@ describeNats('a bridge to NATS', () => {
       return counts
     }
     closers.push(() => stop().catch(() => {}))
-    return { warnings, stop }
+    return { warnings, ended: counts, stop }
   }
 
   const listen = async (subject: string) => {
@@ -143,7 +147,7 @@ describeNats('a bridge to NATS', () => {
     expect(Math.min(...counts.map(({ stored }) => stored))).toBeGreaterThan(0)
   })
 
-  it('answers why a message is refused, and warns once of those that nobody asks about', async () => {
+  it('answers why a message is refused, and warns once of those that are asked about and once of those that are lost', async () => {
     const bridge = await run(['orders.*', 'orders.{1}'], null)
     const publisher = await nats()
     const answer = (await publisher.request('orders.é', 'x', { timeout: 60_000 })).json<Record<string, unknown>>()
@@ -153,7 +157,8 @@ describeNats('a bridge to NATS', () => {
     expect((await publisher.request('orders.good', 'x', { timeout: 60_000 })).json()).toMatchObject({
       status: 'durable',
     })
-    expect(bridge.warnings).toHaveLength(1)
+    expect(bridge.warnings).toHaveLength(2)
+    expect(bridge.warnings.map((text) => text.includes('is lost'))).toEqual([false, true])
     expect(await bridge.stop()).toMatchObject({ stored: 1, refused: 4 })
   })
 
@@ -241,5 +246,112 @@ describeNats('a bridge to NATS', () => {
     expect((await running).sent).toBe(1_000)
     const firsts = [...new Set(out.texts)]
     expect(firsts).toEqual(Array.from({ length: 1_000 }, (_, at) => `${at}`))
+  })
+
+  describe('where NATS takes less than a topic does', () => {
+    const payloadMax = 64 * 1024
+
+    beforeEach(async () => {
+      await servers.close()
+      servers = await NatsServers.start({ config: `max_payload: ${payloadMax}` })
+    })
+
+    it.each([
+      ['payload', Buffer.alloc(payloadMax + 1)],
+      ['payload with its headers', Buffer.alloc(payloadMax - 1)],
+    ])('stops before a message whose %s is too large, says what to do, and goes on there', async (_what, large) => {
+      const state = join(folder, 'position.json')
+      const topic = client.topic('t')
+      const out = await listen('out.t')
+      for (const payload of [Buffer.from('one'), large, Buffer.from('two')]) await topic.publish(payload)
+      const bridge = await run(null, [['t'], 'out.{topic}'], { state })
+      const stopped = { code: 'EC_MESSAGE_TOO_LARGE', retryable: false, hint: expect.stringContaining('max_payload') }
+      await expect(bridge.ended).rejects.toMatchObject({
+        ...stopped,
+        message: expect.stringContaining(`${payloadMax}`),
+      })
+      expect(out.texts).toEqual(['one'])
+      const again = await run(null, [['t'], 'out.{topic}'], { state })
+      await expect(again.ended).rejects.toMatchObject(stopped)
+      const last = await run(null, [['t'], 'out.{topic}'], { state, deadLetter: 'large' })
+      await expect.poll(() => out.texts.at(-1)).toBe('two')
+      expect(await last.stop()).toMatchObject({ aside: 1 })
+      expect(new Set(out.texts)).toEqual(new Set(['one', 'two']))
+      expect(last.warnings).toEqual([expect.stringContaining('put aside in large')])
+    })
+
+    it('puts aside each one with its properties, in whatever place, and its position passes them', async () => {
+      const state = join(folder, 'position.json')
+      const topic = client.topic('t')
+      const out = await listen('out.t')
+      const sizes = [payloadMax + 1, 1, payloadMax + 2, payloadMax + 3, 2, 3]
+      const sent = sizes.map((size) => topic.publish(Buffer.alloc(size), { key: `${size}`, headers: { a: 'b' } }))
+      const [first] = await Promise.all(sent)
+      const bridge = await run(null, [['t'], 'out.{topic}'], { state, deadLetter: 'large' })
+      await expect.poll(() => out.texts.map((text) => text.length)).toEqual([1, 2, 3])
+      await expect.poll(async () => (await valuesOf('large')).length).toBe(3)
+      await expect.poll(async () => (await readFile(state, 'utf8')).length).toBeGreaterThan(0)
+      const { sent: count, aside, cursors } = await bridge.stop()
+      expect([count, aside]).toEqual([3, 3])
+      expect((await topic.get({ since: cursors.t as string })).messages).toEqual([])
+      const { messages } = await client.topic('large').get({ level: 'linearizable' })
+      expect(messages.map((message) => [message.payload.length, message.key])).toEqual(
+        [1, 2, 3].map((more) => [payloadMax + more, `${payloadMax + more}`]),
+      )
+      expect(messages[0]?.headers).toMatchObject({
+        a: 'b',
+        'dead-letter-topic': 't',
+        'dead-letter-of': first?.id,
+        'dead-letter-reason': expect.stringContaining('larger than'),
+      })
+    })
+
+    it('refuses a dead letter topic that would be given its own messages', async () => {
+      await client.topic('t').publish(Buffer.from('x'))
+      await expect(run(null, [['t'], 'out.{topic}'], { deadLetter: 't' })).rejects.toMatchObject({
+        code: 'EC_BAD_ARGUMENT',
+      })
+    })
+  })
+
+  it('stops where NATS refuses the subject, and its position stays before what was refused', async () => {
+    await servers.close()
+    const permissions = '{ publish: { deny: ["out.>"] } }'
+    servers = await NatsServers.start({
+      config: `authorization { users: [{ user: u, password: p, permissions: ${permissions} }] }`,
+    })
+    const state = join(folder, 'position.json')
+    await client.topic('t').publish(Buffer.from('x'))
+    const bridge = await run(null, [['t'], 'out.{topic}'], { state, options: { user: 'u', password: 'p' } })
+    const why = {
+      code: 'EC_BAD_ARGUMENT',
+      message: expect.stringContaining('does not let the bridge publish to out.t'),
+    }
+    await expect(bridge.ended).rejects.toMatchObject(why)
+    expect((await PositionFile.open(state)).of(topicName('t'))).toBeUndefined()
+  })
+
+  it('answers and counts what is larger than a topic takes, headers included', async () => {
+    await servers.close()
+    servers = await NatsServers.start({ config: 'max_payload: 4MB' })
+    const bridge = await run(['in.>', 'in'], null)
+    const publisher = await nats()
+    const about = headers()
+    about.set('Trace', 'abc')
+    const sizes = [1024 * 1024, 1024 * 1024, 1024 * 1024 + 1, 3 * 1024 * 1024]
+    const answers: unknown[] = []
+    for (const [at, size] of sizes.entries()) {
+      const options = { timeout: 60_000, ...(at === 1 && { headers: about }) }
+      answers.push((await publisher.request('in.x', Buffer.alloc(size), options)).json())
+    }
+    const refused = { error: { code: 'EC_MESSAGE_TOO_LARGE', message: expect.any(String), retryable: false } }
+    expect(answers).toEqual([expect.objectContaining({ status: 'durable' }), refused, refused, refused])
+    publisher.publish('in.x', Buffer.alloc(2 * 1024 * 1024))
+    expect((await publisher.request('in.x', 'x', { timeout: 60_000 })).json()).toMatchObject({ status: 'durable' })
+    expect(bridge.warnings).toEqual([
+      expect.stringContaining('max_payload'),
+      expect.stringMatching(/the message is lost.*max_payload/),
+    ])
+    expect(await bridge.stop()).toMatchObject({ stored: 2, refused: 4 })
   })
 })

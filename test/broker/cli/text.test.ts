@@ -136,9 +136,32 @@ describe('health', () => {
       { server: 'a', phase: 'open', epoch: 1, isOld: false },
       { server: 'b', phase: 'silent', epoch: null, isOld: false },
     ] as never as ReplicaInfo[]
-    expect(healthOf(configuration, replicas, []).text).toBe(
-      'b does not answer: start it again; it needs every member, and waits for a spare server where there is none; ' +
+    const textWith = (...alive: string[]) =>
+      healthOf(configuration, replicas, alive.map((id) => ({ id, alive: true, shortages: [] })) as never).text
+    expect(textWith('a')).toBe(
+      'b does not answer: start it again; it needs every member, and no other server answers that could take a place; ' +
         'or: epochcast reconfig t --members …',
+    )
+    // Whether a spare does is a matter of how its servers are started.
+    expect(textWith('a', 'c')).toBe(
+      'b does not answer: start it again; it needs every member, and c can take a place, by itself where servers replace ' +
+        'dead members (replaceDeadAfterMs); or: epochcast reconfig t --members …',
+    )
+  })
+
+  it.each<[Mode, number]>([
+    ['single', 1],
+    ['fault-masking', 1],
+    ['fault-recovery', 1],
+    ['fault-recovery', 2],
+  ])('of %s with %i members in words says what it tolerates, and never loses nothing at no failure', (mode, size) => {
+    const ids = ['a', 'b'].slice(0, size)
+    const configuration = { topic: 't', epoch: 1, mode, members: ids.map((id) => ({ name: `${id}@x` })) }
+    const replicas = ids.map((server) => ({ server, phase: 'open', epoch: 1, isOld: false }))
+    expect(healthOf(configuration as never, replicas as never, []).text).toBe(
+      size === 1
+        ? 'takes messages, but tolerates no further failure'
+        : 'takes messages; loses nothing at 1 further failure; stops at the next one until it is reconfigured',
     )
   })
 })

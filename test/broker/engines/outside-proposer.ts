@@ -25,6 +25,7 @@ export function hostOf(at: number): Host {
     addressOf: (member) => member.address,
     isAlive: () => true,
     alive: () => [],
+    isFull: () => false,
     isCutOff: () => false,
     room: endlessRoom,
     outlets: new Outlets(),

@@ -6,9 +6,12 @@ import { Leading } from '../../../client-sdk/groups/leading.ts'
 import { LogTime } from '../../../client-sdk/groups/log-time.ts'
 import {
   decodeLogMessage,
+  delayMsMax,
   type Entry,
   encodeLogMessage,
+  leaseMsMax,
   type Run,
+  timeStepMaxMs,
   type Wish,
 } from '../../../client-sdk/groups/messages.ts'
 import { runsOf } from '../../../client-sdk/groups/runs.ts'
@@ -234,6 +237,55 @@ describe('a leader', () => {
     expect(next.advance(5_100, state)).toBe(state.timeMs + 100)
     // No further than a quarter of the shortest lease past what stands in the log.
     expect(next.advance(9_000, state)).toBe(state.timeMs + leaseMs / 4)
+  })
+})
+
+describe('a member whose numbers make no sense', () => {
+  const after = (state: GroupState) =>
+    encodeLogMessage({
+      kind: 'record',
+      claim: 'group-y',
+      by: 'b',
+      index: 0,
+      timeMs: state.timeMs,
+      entries: [],
+      snapshot: state.snapshot(),
+    })
+
+  it('moves log time by no more than a record may, and the group goes on', () => {
+    const records = new Records()
+    const { state } = records
+    records.apply(0, records.wish('a', join), { kind: 'stored', epoch: one, ends: [[p, 1]], closed: false })
+    for (const timeMs of [Number.MAX_SAFE_INTEGER, 2 ** 52, Number.MAX_SAFE_INTEGER]) records.apply(timeMs)
+    records.apply(Number.MAX_SAFE_INTEGER, records.wish('a', { kind: 'nak', runs: [run(1)], delayMs: delayMsMax }))
+    expect(state.timeMs).toBeLessThanOrEqual(4 * timeStepMaxMs)
+    expect(decodeLogMessage(after(state))).not.toBeNull()
+    const time = new LogTime(0)
+    time.read(state.timeMs, false, 0)
+    const nextMs = time.advance(200, state)
+    expect(nextMs).toBe(state.timeMs + 200)
+    records.apply(nextMs)
+    expect(state.timeMs).toBe(nextMs)
+  })
+
+  it('is passed over where what it says leaves no room to count on', () => {
+    const most = Number.MAX_SAFE_INTEGER
+    const wishes: unknown[] = [
+      { ...join, leaseMs: leaseMsMax + 1 },
+      { ...join, start: { epoch: one, seen: [[p, most]] } },
+      { ...join, start: { epoch: most, seen: [] } },
+    ]
+    const entries: unknown[] = [
+      { kind: 'stored', epoch: one, ends: [[p, most]], closed: true },
+      { kind: 'stored', epoch: most, ends: [], closed: true },
+      { kind: 'gap', to: most },
+    ]
+    const record = { kind: 'record', claim: 'group-y', by: 'b', index: 1, timeMs: 0 }
+    const messages = [
+      ...wishes.map((wish) => ({ kind: 'wish', member: 'a', number: 1, wish })),
+      ...entries.map((entry) => ({ ...record, entries: [entry] })),
+    ]
+    for (const message of messages) expect(decodeLogMessage(Buffer.from(JSON.stringify(message)))).toBeNull()
   })
 })
 
