@@ -7,7 +7,8 @@ export default defineConfig({
   test: {
     // Processes, not threads: tests send signals, take file locks and start servers.
     pool: 'forks',
-    maxWorkers: 2,
+    // One more than the smallest machine has cores: many tests wait for processes of their own.
+    maxWorkers: 3,
     // Limits of time end what hangs; on a busy machine everything else takes as long as it takes.
     testTimeout: 240_000,
     hookTimeout: 240_000,

@@ -11,6 +11,7 @@ import { type Effect, type Input, type Machine, send } from '../proto/machine/co
 import { Loop } from '../proto/machine/loop.ts'
 import { after } from '../proto/timer.ts'
 import type { Transport } from '../proto/transport/port.ts'
+import { agreedVersion, firstVersion, otherVersion, type VersionRange } from '../proto/version.ts'
 import type { ClusterRecord } from '../proto/wire/messages.ts'
 import { type BootstrapOptions, bootstrapOptions } from './bootstrap-options.ts'
 
@@ -30,6 +31,7 @@ class Bootstrapper implements Machine {
   readonly #decider: Decider
   readonly #done: (result: BootstrapResult | EpochcastError) => void
   readonly #members = new Map<Address, Member>()
+  readonly #versions = new Map<Address, VersionRange>()
   readonly #joined = new Set<Address>()
   /** Servers that belonged to no cluster when they were asked. */
   readonly #strangers = new Set<Address>()
@@ -61,7 +63,11 @@ class Bootstrapper implements Machine {
     // A server may answer under another address than the one it was asked at: the number of the question tells.
     const asked = this.#addresses[envelope.token - 1]
     if (asked === undefined) return
-    if (message.kind === 'identity') this.#onIdentity(asked, message.member, message.cluster, out)
+    if (message.kind === 'identity') {
+      this.#versions.set(asked, message.versions ?? { min: firstVersion, max: firstVersion })
+      this.#onIdentity(asked, message.member, message.cluster, out)
+    }
+    if (message.kind === 'declined') this.#done(otherVersion(message.detail))
     if (message.kind === 'joined') this.#onJoined(asked)
   }
 
@@ -93,7 +99,13 @@ class Bootstrapper implements Machine {
       this.#done(lost)
       return
     }
-    this.#record ??= this.#newRecord()
+    try {
+      this.#record ??= this.#newRecord()
+    } catch (error) {
+      if (!(error instanceof EpochcastError)) throw error
+      this.#done(error)
+      return
+    }
     this.#ask(out)
   }
 
@@ -122,14 +134,16 @@ class Bootstrapper implements Machine {
     const members = [...this.#members.values()].sort((a, b) => (a.name < b.name ? -1 : 1))
     const count = arbiterCounts.find((size) => size <= members.length) ?? 1
     const decider = this.#decider === 'engine' ? null : this.#decider
-    return { id: clusterId(randomUUID()), arbiters: members.slice(0, count), ...(decider && { decider }) }
+    const version = agreedVersion([...this.#versions.values()])
+    return { id: clusterId(randomUUID()), arbiters: members.slice(0, count), ...(decider && { decider }), version }
   }
 }
 
 /**
  * Makes a cluster of servers that run and belong to none.
  * @returns the record that all of them have on disk; the one they had where they belong to a cluster already
- * @throws EpochcastError `EC_BAD_ARGUMENT` before anybody is dialled, `EC_UNREACHABLE` when one does not answer, `EC_OTHER_CLUSTER`
+ * @throws EpochcastError `EC_BAD_ARGUMENT` before anybody is dialled, `EC_UNREACHABLE` when one does not answer, `EC_OTHER_CLUSTER`,
+ *   `EC_PROTOCOL_VERSION` when the servers have no version of the protocol in common
  */
 export async function bootstrap(options: BootstrapOptions): Promise<BootstrapResult> {
   const { servers, dial, timeoutMs = 10_000, decider = 'engine' } = bootstrapOptions(options)

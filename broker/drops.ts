@@ -3,12 +3,13 @@ import type { MessageKind } from '../proto/wire/messages.ts'
 
 /**
  * - other-cluster: of another cluster, or before there was one
+ * - version: newer than the version of the protocol that the cluster speaks
  * - not-permitted: the sender is not one that may send it
  * - no-receiver: no part of a server takes it
  * - phase: the phase of the topic has no use for it
  * - waiting: too much waits for the proof of the storage
  */
-export type DropReason = 'other-cluster' | 'not-permitted' | 'no-receiver' | 'phase' | 'waiting'
+export type DropReason = 'other-cluster' | 'version' | 'not-permitted' | 'no-receiver' | 'phase' | 'waiting'
 
 export class Drops {
   readonly #counts = new Map<string, number>()

@@ -9,6 +9,7 @@ import type { Clock, Random } from '../proto/machine/ports.ts'
 import type { Position, RecordKind } from '../proto/machine/store.ts'
 import type { Shortage } from '../proto/shortage.ts'
 import type { Sync } from '../proto/sync.ts'
+import { protocolVersions, type VersionRange } from '../proto/version.ts'
 import { decodeRecord, type Frame, ownFrame } from '../proto/wire/codec.ts'
 import type { Destination, ServerDestination } from '../proto/wire/entry.ts'
 import { kinds, type MessageKind, type MessageOf, type MessageTo, table } from '../proto/wire/messages.ts'
@@ -52,6 +53,8 @@ export interface ServerMachineOptions {
   /** When the log is flushed; `always` unless said otherwise. */
   readonly sync?: Sync
   readonly limits?: Partial<Limits>
+  /** Versions of the protocol that this server speaks; those of this build unless said otherwise. */
+  readonly versions?: VersionRange
   /** Called when this server, which belonged to no cluster, belongs to one. */
   readonly tellJoined?: () => void
 }
@@ -125,7 +128,15 @@ export class ServerMachine implements DurableMachine {
     this.directory = new Directory(options.self, options.seeds, shows, findings, options.sync, options.shortages)
     const joinsOthers = options.seeds.length > 0
     const processes = [this.#incarnations, incarnation] as const
-    this.#belonging = new Belonging(options.self, this.directory, ...processes, joinsOthers, options.tellJoined)
+    const versions = options.versions ?? protocolVersions
+    this.#belonging = new Belonging(
+      options.self,
+      this.directory,
+      ...processes,
+      joinsOthers,
+      versions,
+      options.tellJoined,
+    )
     this.#token = options.random.below(0x7fff_ffff)
     this.#outlets = new Outlets(options.waitingBytes)
     this.#host = this.#makeHost()
@@ -220,6 +231,7 @@ export class ServerMachine implements DurableMachine {
       this.#belonging.refuse(from, frame, out)
       return
     }
+    if (table[kind].since > this.#belonging.version) return this.drops.note('version', kind)
     if (!this.#admission.permits(from, frame)) return this.drops.note('not-permitted', kind)
     const destinations = routes.get(kind) ?? []
     if (destinations.length === 0) return this.drops.note('no-receiver', kind)

@@ -32,6 +32,7 @@ const meanings: Record<Refusal, Meaning> = {
   busy: { code: 'EC_UNAVAILABLE', hint: 'try again' },
   'too-few-servers': { code: 'EC_UNAVAILABLE' },
   'still-needed': { code: 'EC_STILL_NEEDED', isUnchanged: true },
+  'other-version': { code: 'EC_PROTOCOL_VERSION' },
 }
 
 export function refusalError(

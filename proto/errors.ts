@@ -4,6 +4,7 @@ import { shown } from './shown.ts'
 const codes = {
   EC_BAD_ARGUMENT: false,
   EC_BAD_MESSAGE: false,
+  EC_PROTOCOL_VERSION: false,
   EC_BAD_CONFIG: false,
   EC_FRAME_TOO_LARGE: false,
   EC_MESSAGE_TOO_LARGE: false,

@@ -21,6 +21,7 @@ const { failure, usage, unreachable, superseded, interrupted } = exitCodes
 const codes: Readonly<Record<ErrorCode, number>> = {
   EC_BAD_ARGUMENT: usage,
   EC_BAD_MESSAGE: failure,
+  EC_PROTOCOL_VERSION: failure,
   EC_BAD_CONFIG: usage,
   EC_FRAME_TOO_LARGE: failure,
   EC_MESSAGE_TOO_LARGE: failure,

@@ -1,7 +1,9 @@
 /** Which cluster this server belongs to: told once, at the bootstrap or by a server of a cluster that it was sent to join. */
 import type { Decider, Member } from '../../proto/configuration.ts'
+import type { EpochcastError } from '../../proto/errors.ts'
 import type { Address, ClusterId } from '../../proto/ids.ts'
 import { type Effect, send } from '../../proto/machine/contract.ts'
+import { firstVersion, formatRange, otherVersion, speaks, type VersionRange } from '../../proto/version.ts'
 import { type Frame, messageBytes } from '../../proto/wire/codec.ts'
 import { type ClusterRecord, isTopical, type MessageOf, type MessageTo } from '../../proto/wire/messages.ts'
 import type { Directory } from './directory.ts'
@@ -13,6 +15,7 @@ export class Belonging {
   readonly #incarnations: Incarnations
   /** Of this process. */
   readonly #incarnation: () => number
+  readonly #versions: VersionRange
   /** An empty server that was told whom to join belongs to their cluster from then on. */
   readonly #joinsOthers: boolean
   readonly #tellJoined: () => void
@@ -24,8 +27,10 @@ export class Belonging {
     incarnations: Incarnations,
     incarnation: () => number,
     joinsOthers: boolean,
+    versions: VersionRange,
     tellJoined: () => void = () => {},
   ) {
+    this.#versions = versions
     this.#self = self
     this.#directory = directory
     this.#incarnations = incarnations
@@ -47,9 +52,18 @@ export class Belonging {
     return this.#record?.decider ?? 'engine'
   }
 
-  /** A record that survived a restart. */
-  recover(message: MessageOf<'join'>): void {
-    this.#record = message.cluster
+  /** The version of the protocol that is spoken in the cluster. */
+  get version(): number {
+    return this.#record?.version ?? firstVersion
+  }
+
+  /**
+   * A record that survived a restart.
+   * @throws EpochcastError `EC_PROTOCOL_VERSION` where this server does not speak what its cluster speaks
+   */
+  recover({ cluster }: MessageOf<'join'>): void {
+    if (!this.#isSpoken(cluster)) throw this.#notSpoken(cluster)
+    this.#record = cluster
   }
 
   /** Whether the sender of a frame belongs to the cluster of this server. */
@@ -76,13 +90,17 @@ export class Belonging {
   #identify(to: Address, token: number, out: Effect[]): void {
     const cluster = this.#record
     const incarnation = this.#incarnation()
-    send(out, to, { kind: 'identity', member: this.#self, ...(cluster && { cluster }), incarnation }, token)
+    const known = { member: this.#self, ...(cluster && { cluster }), incarnation, versions: this.#versions }
+    send(out, to, { kind: 'identity', ...known }, token)
   }
 
   #onIdentity(token: number, { cluster, member, incarnation }: MessageOf<'identity'>, out: Effect[]): void {
     if (incarnation !== undefined) this.#incarnations.answered(token, member, incarnation, out)
     if (cluster === undefined) return
-    if (this.#record === null && this.#joinsOthers) this.#adopt(cluster, out)
+    if (this.#record === null && this.#joinsOthers) {
+      if (!this.#isSpoken(cluster)) throw this.#notSpoken(cluster)
+      this.#adopt(cluster, out)
+    }
     if (this.#record?.id !== cluster.id) return
     if (incarnation !== undefined && !this.#incarnations.meets(member, incarnation, out)) return
     this.#directory.told([member], out)
@@ -91,9 +109,22 @@ export class Belonging {
   }
 
   #onJoin(from: Address, token: number, message: MessageOf<'join'>, out: Effect[]): void {
+    if (this.#record === null && !this.#isSpoken(message.cluster)) {
+      const detail = this.#notSpoken(message.cluster).message
+      return send(out, from, { kind: 'declined', refusal: 'other-version', detail }, token)
+    }
     if (this.#record === null) this.#adopt(message.cluster, out)
     if (this.#record?.id === message.cluster.id) send(out, from, { kind: 'joined', member: this.#self }, token)
     else this.#identify(from, token, out)
+  }
+
+  #isSpoken({ version = firstVersion }: ClusterRecord): boolean {
+    return speaks(this.#versions, version)
+  }
+
+  #notSpoken({ id, version = firstVersion }: ClusterRecord): EpochcastError {
+    const known = formatRange(this.#versions)
+    return otherVersion(`cluster ${id} speaks version ${version} of the protocol, server ${this.#self.name} ${known}`)
   }
 
   #adopt(cluster: ClusterRecord, out: Effect[]): void {

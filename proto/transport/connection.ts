@@ -218,6 +218,10 @@ export class Connection {
 
   #refuseFor(error: unknown): undefined {
     if (!(error instanceof EpochcastError)) throw error
+    if (error.code === 'EC_PROTOCOL_VERSION') {
+      this.#refuse(error)
+      return undefined
+    }
     this.#refuse(
       new EpochcastError('EC_UNREACHABLE', `what answers there is no epochcast server: ${error.message}`, {
         cause: error,

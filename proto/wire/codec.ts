@@ -165,12 +165,20 @@ function readKind(reader: protobuf.Reader, of: readonly (Shape | undefined)[], n
   if (reader.uint32() !== kindTag << 3) throw badMessage(`${noun} does not begin with its kind`)
   const number = reader.uint32()
   const shape = of[number]
-  if (shape === undefined) throw badMessage(`${noun} kind ${number} is unknown`)
+  if (shape === undefined) throw unknownKind(noun, number)
   return readTable(shape.table, reader, reader.len)
 }
 
+function unknownKind(noun: string, number: number): EpochcastError {
+  if (noun === 'message') return badMessage(`message kind ${number} is unknown`)
+  return new EpochcastError('EC_LOG_FORMAT', `record kind ${number} is none that this version knows`, {
+    hint: 'A newer version of epochcast wrote it. Start that version, or a newer one.',
+  })
+}
+
 function asBadMessage(error: unknown): EpochcastError {
-  if (error instanceof EpochcastError && error.code === 'EC_BAD_MESSAGE') return error
+  if (error instanceof EpochcastError && (error.code === 'EC_BAD_MESSAGE' || error.code === 'EC_LOG_FORMAT'))
+    return error
   return new EpochcastError('EC_BAD_MESSAGE', error instanceof Error ? error.message : String(error), { cause: error })
 }
 

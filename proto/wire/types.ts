@@ -142,6 +142,9 @@ export const decision = nested(
 /** A member and what it reported to hold: where a body can be fetched. */
 export const source = nested({ member: one(1, member), stored: one(2, messageSet) }, 'Source')
 
+/** Versions of the protocol that a process speaks. */
+export const versionRange = nested({ min: one(1, uint()), max: one(2, uint()) }, 'VersionRange')
+
 /** Who a cluster is: made once by its bootstrap. */
 export const clusterRecord = nested(
   {
@@ -149,6 +152,8 @@ export const clusterRecord = nested(
     arbiters: many(2, member),
     /** Who decides about new topics: the arbiters where it is left out. */
     decider: optional(3, deciderType),
+    /** The version of the protocol that is spoken in it: the first one where it is left out. */
+    version: optional(4, uint()),
   },
   'ClusterRecord',
 )

@@ -1,4 +1,5 @@
 import type { Mutant } from './mutant.ts'
+import { admissionMutants } from './table/admission.ts'
 import { callMutants } from './table/calls.ts'
 import { decisionMutants } from './table/decisions.ts'
 import { epochChangeMutants } from './table/epoch-change.ts'
@@ -12,6 +13,7 @@ import { orderMutants } from './table/orders.ts'
 export const mutants: readonly Mutant[] = [
   ...operationMutants,
   ...callMutants,
+  ...admissionMutants,
   ...epochChangeMutants,
   ...decisionMutants,
   ...logMutants,

@@ -14,6 +14,7 @@ import {
   shortageType,
   syncType,
   topicType,
+  versionRange,
 } from '../types.ts'
 import { refusals } from './shared.ts'
 
@@ -33,7 +34,13 @@ export const servers = {
     to: 'cluster',
     and: ['client'],
     means: 'The server that answers, its cluster if it belongs to one, and the incarnation of its process.',
-    fields: { member: one(2, member), cluster: optional(3, clusterRecord), incarnation: optional(4, uint()) },
+    fields: {
+      member: one(2, member),
+      cluster: optional(3, clusterRecord),
+      incarnation: optional(4, uint()),
+      /** What the server speaks: the first version alone where it is left out. */
+      versions: optional(5, versionRange),
+    },
   },
   join: {
     number: 53,

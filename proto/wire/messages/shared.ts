@@ -23,6 +23,7 @@ export const refusals = [
   'busy',
   'too-few-servers',
   'still-needed',
+  'other-version',
 ] as const
 export type Refusal = (typeof refusals)[number]
 

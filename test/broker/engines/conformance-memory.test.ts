@@ -1,12 +1,9 @@
-// Goal and method: see conformance.ts.
+// Goal and method: see conformance.ts, on registers in memory.
 import { MemoryEngine, MemoryRegisters } from '../../../broker/engines/memory.ts'
-import { ArbiterGroup } from './arbiter-group.ts'
 import { describeEngine } from './conformance.ts'
 import { OutsideProposer } from './outside-proposer.ts'
 
 const id = 'main'
-
-describeEngine('built in', async () => new ArbiterGroup())
 
 describeEngine('memory', async () => {
   const registers = new MemoryRegisters()
