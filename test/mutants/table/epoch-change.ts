@@ -498,6 +498,13 @@ export const epochChangeMutants: readonly Mutant[] = [
     stories: ['staged-over-a-restart'],
   },
   {
+    id: 'B21',
+    title: 'what is staged behind what was stored is compared as if nothing were before it',
+    edits: [{ file: 'broker/replica/holdings.ts', find: 'let { digest } = base', replace: 'let digest = 0' }],
+    caughtBy: ['KEPT', 'trace'],
+    stories: ['staged-for-two-attempts'],
+  },
+  {
     id: 'B19',
     title: 'a later epoch that is only decided shows that one before is enabled',
     edits: [
