@@ -54,6 +54,7 @@ interface Running {
   readonly machine: ServerMachine
   readonly loop: Loop
   readonly store: VirtualDisk | SegmentDisk
+  hasRecovered: boolean
 }
 
 /** Operations of a directory that take as long as a flush. */
@@ -103,6 +104,11 @@ export class ServerNode {
 
   get alive(): boolean {
     return this.#running !== null
+  }
+
+  /** It has read its disk, and written again what a loss of power had left in doubt. */
+  get hasRecovered(): boolean {
+    return this.#running?.hasRecovered === true
   }
 
   get paused(): boolean {
@@ -161,7 +167,7 @@ export class ServerNode {
       onFatal: (error) => this.#fatal(loop, error),
       onUnsent: (_message, _token, error) => this.#fatal(loop, error),
     })
-    const running: Running = { machine, loop, store }
+    const running: Running = { machine, loop, store, hasRecovered: false }
     this.#running = running
     if (store instanceof SegmentDisk) this.#recover(running, store)
     else {
@@ -256,12 +262,15 @@ export class ServerNode {
   }
 
   /**
-   * Changes the files of a dead server behind its back, so that they lack something that it had told.
+   * Changes the files of a dead server behind its back, so that they lack something that it had told. By the time that somebody does
+   * so, the system has brought all that was written to the disk.
    * @param change is given the directory and the position of the last record that was told; says whether it changed anything
    */
   spoil(change: (files: CrashFiles, toldTo: Position) => boolean): boolean {
     const files = this.#files
-    if (this.#running !== null || files === null || this.#toldTo < 0 || !change(files, this.#toldTo)) return false
+    if (this.#running !== null || files === null || this.#toldTo < 0) return false
+    files.writeBack()
+    if (!change(files, this.#toldTo)) return false
     this.#world.tell({ what: 'disk-old', at: this.#world.now, server: this.name })
     return true
   }
@@ -306,6 +315,7 @@ export class ServerNode {
   }
 
   #begin(running: Running, lsn: Position): void {
+    running.hasRecovered = true
     this.#world.tell({ what: 'start', at: this.#world.now, server: this.name, lsn })
     running.loop.start(this.#world.network.attach(address(this.id), running.loop, true))
   }
