@@ -1,7 +1,7 @@
 /** One server of a virtual world: its storages, and the process that runs on the newest of them. */
 import type { TopicDefaults } from '../../broker/finder.ts'
 import type { Limits } from '../../broker/host.ts'
-import { noteFileName, saysMayLack, setAside } from '../../broker/log/unflushed.ts'
+import { noteFileName, saysMayLack } from '../../broker/log/unflushed.ts'
 import { ServerMachine } from '../../broker/server-machine.ts'
 import { type Address, address, type ServerName, serverId, serverName } from '../../proto/ids.ts'
 import { Loop, type LoopTimers } from '../../proto/machine/loop.ts'
@@ -333,8 +333,7 @@ export class ServerNode {
       running.machine.recover(kind, body, position)
     }
     world.restless = true
-    const recovered = setAside(store.files, this.#boot, null).then(() => store.recover(visit))
-    recovered.then(
+    store.recover(visit).then(
       () => {
         if (this.#running !== running) return
         // What was on its way when the process ended, and is on disk now.
@@ -385,7 +384,8 @@ export class ServerNode {
       appended: (record: DiskRecord) => world.tell({ what: 'append', at: world.now, server: name, record }),
       flushed: (records: readonly DiskRecord[]) => this.#flushed(name, records),
     }
-    return new SegmentDisk(this.#files, owner, this.#storage, this.#sync, this.#boot)
+    const of = { server: serverId(this.id), storage: this.#storage }
+    return new SegmentDisk(this.#files, owner, of, this.#sync, this.#boot)
   }
 
   #flushed(server: ServerName, records: readonly DiskRecord[]): void {
