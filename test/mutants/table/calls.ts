@@ -21,8 +21,8 @@ export const callMutants: readonly Mutant[] = [
     edits: [
       {
         file: 'client-sdk/operations/get.ts',
-        find: '++this.#vainCount >= configuration.members.length',
-        replace: '++this.#vainCount < 0',
+        find: 'this.#vainCount >= configuration.members.length',
+        replace: 'this.#vainCount < 0',
       },
     ],
     caughtBy: ['trace', 'L1'],

@@ -69,9 +69,9 @@ export const decisionMutants: readonly Mutant[] = [
     edits: [
       {
         file: 'broker/replica/topic-state.ts',
-        find: "out.push({ kind: 'persist', record: 'protocol', bytes: messageBytes(message) })\n    this.#apply(message)",
+        find: "out.push({ kind: 'persist', record: 'protocol', bytes: messageBytes(record) })\n    this.#apply(record)",
         replace:
-          "if (message.kind !== 'accept') out.push({ kind: 'persist', record: 'protocol', bytes: messageBytes(message) })\n    this.#apply(message)",
+          "if (record.kind !== 'accept') out.push({ kind: 'persist', record: 'protocol', bytes: messageBytes(record) })\n    this.#apply(record)",
       },
     ],
     caughtBy: ['I8'],

@@ -1,8 +1,7 @@
 /** Planted bugs of wedge, collect, stage, start, and of what is kept across an epoch's end. */
 import type { Mutant } from '../mutant.ts'
 
-const record =
-  "out.push({ kind: 'persist', record: 'protocol', bytes: messageBytes(message) })\n    this.#apply(message)"
+const record = "out.push({ kind: 'persist', record: 'protocol', bytes: messageBytes(record) })\n    this.#apply(record)"
 
 export const epochChangeMutants: readonly Mutant[] = [
   {
@@ -24,7 +23,7 @@ export const epochChangeMutants: readonly Mutant[] = [
       {
         file: 'broker/replica/topic-state.ts',
         find: record,
-        replace: `if (message.kind !== 'wedge') ${record}`,
+        replace: `if (record.kind !== 'wedge') ${record}`,
       },
     ],
     caughtBy: ['I8'],
@@ -34,9 +33,10 @@ export const epochChangeMutants: readonly Mutant[] = [
     title: 'a store that comes after the wedge joins the set and is acknowledged',
     edits: [
       {
-        file: 'broker/replica/outcomes.ts',
-        find: "    batch: 'wedged',\n    // Numbers",
-        replace: "    batch: 'handle',\n    // Numbers",
+        file: 'proto/wire/messages/publish.ts',
+        find: "records of the sequencer come from the sequencer alone.',\n    phases: { unknown: 'not-yet', absent: 'not-yet', open: 'handle', wedged: 'wedged',",
+        replace:
+          "records of the sequencer come from the sequencer alone.',\n    phases: { unknown: 'not-yet', absent: 'not-yet', open: 'handle', wedged: 'handle',",
       },
       {
         file: 'broker/replica/topic-state.ts',
@@ -210,19 +210,12 @@ export const epochChangeMutants: readonly Mutant[] = [
     edits: [
       {
         file: 'broker/replica/replica.ts',
-        find: "    if (!this.#admits(from, token, message, out) || opened === null) return\n    switch (message.kind) {\n      case 'subscribe':",
-        replace: `    if (opened === null && message.kind === 'wedge') {
+        find: '    else if (!this.#admits(from, frame.envelope.token, message, out)) return\n',
+        replace: `    else if (message.kind === 'wedge' && this.state.opened === null) {
       const { topic, epoch, stake } = message
-      return send(out, from, { kind: 'wedged', topic, epoch, stake, stored: new Map() }, token)
-    }
-    if (!this.#admits(from, token, message, out) || opened === null) return
-    switch (message.kind) {
-      case 'subscribe':`,
-      },
-      {
-        file: 'broker/server-machine.ts',
-        find: "const bringsTopic = new Set<Message['kind']>(['preload',",
-        replace: "const bringsTopic = new Set<Message['kind']>(['wedge', 'preload',",
+      send(out, from, { kind: 'wedged', topic, epoch, stake, stored: new Map() }, frame.envelope.token)
+    } else if (!this.#admits(from, frame.envelope.token, message, out)) return
+`,
       },
       {
         file: 'broker/epoch/collect.ts',
@@ -360,14 +353,9 @@ export const epochChangeMutants: readonly Mutant[] = [
     title: 'a retired member answers Gets of its epoch',
     edits: [
       {
-        file: 'broker/replica/outcomes.ts',
-        find: "    subscribe: 'moved',\n    collect: 'moved',",
-        replace: "    subscribe: 'moved',\n    collect: 'handle',",
-      },
-      {
-        file: 'broker/replica/outcomes.ts',
-        find: "    collect: 'wedged',",
-        replace: "    collect: 'handle',",
+        file: 'proto/wire/messages/read.ts',
+        find: "wedged: 'wedged', closed: 'moved' },\n    fields: { ...topical, level:",
+        replace: "wedged: 'handle', closed: 'handle' },\n    fields: { ...topical, level:",
       },
     ],
     caughtBy: ['I1', 'I2', 'I7', 'trace'],
@@ -422,7 +410,7 @@ export const epochChangeMutants: readonly Mutant[] = [
       {
         file: 'broker/replica/topic-state.ts',
         find: record,
-        replace: `if (message.kind !== 'opening') ${record}`,
+        replace: `if (record.kind !== 'opening') ${record}`,
       },
     ],
     caughtBy: ['I8', 'I5'],
@@ -489,9 +477,9 @@ export const epochChangeMutants: readonly Mutant[] = [
     edits: [
       {
         file: 'broker/replica/topic-state.ts',
-        find: "    if (message.kind !== 'batch') {\n      this.#apply(message)",
+        find: "    if (record.kind !== 'batch') {\n      this.#apply(record)",
         replace:
-          "    if (message.kind === 'staged') return\n    if (message.kind !== 'batch') {\n      this.#apply(message)",
+          "    if (record.kind === 'staged') return\n    if (record.kind !== 'batch') {\n      this.#apply(record)",
       },
     ],
     caughtBy: ['KEPT', 'trace'],
@@ -523,13 +511,13 @@ export const epochChangeMutants: readonly Mutant[] = [
     edits: [
       {
         file: 'broker/replica/topic-state.ts',
-        find: "    if (message.kind !== 'batch') {\n      this.#apply(message)",
-        replace: `    if (message.kind === 'accept') {
-      const { topic, epoch, stake, decision } = message
+        find: "    if (record.kind !== 'batch') {\n      this.#apply(record)",
+        replace: `    if (record.kind === 'accept') {
+      const { topic, epoch, stake, decision } = record
       return this.#apply({ kind: 'wedge', topic, epoch, stake, intent: intentOf(decision) })
     }
-    if (message.kind !== 'batch') {
-      this.#apply(message)`,
+    if (record.kind !== 'batch') {
+      this.#apply(record)`,
       },
     ],
     caughtBy: ['I4', 'I5', 'stop I4'],

@@ -205,8 +205,8 @@ export const membershipMutants: readonly Mutant[] = [
     edits: [
       {
         file: 'broker/server-machine.ts',
-        find: '        this.#proof.joined(this.#witnesses, out)\n',
-        replace: '        this.#proof.joined([], out)\n',
+        find: '      this.#proof.joined(this.#witnesses, out)\n',
+        replace: '      this.#proof.joined([], out)\n',
       },
       {
         file: 'broker/membership/shown-positions.ts',
