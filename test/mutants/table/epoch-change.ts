@@ -493,6 +493,19 @@ export const epochChangeMutants: readonly Mutant[] = [
     stories: ['staged-for-two-attempts'],
   },
   {
+    id: 'B22',
+    title: 'a source that is read along with and asked fails twice, and the next one is left out',
+    edits: [
+      {
+        file: 'broker/replica/transfer.ts',
+        find: '    if (source !== this.#source) return\n',
+        replace: '    if (source > this.#source) return\n',
+      },
+    ],
+    caughtBy: ['test'],
+    tests: ['test/broker/replica/transfer.test.ts'],
+  },
+  {
     id: 'B19',
     title: 'a later epoch that is only decided shows that one before is enabled',
     edits: [
