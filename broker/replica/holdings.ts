@@ -10,8 +10,8 @@ import { BatchIndex } from './batch-index.ts'
 export class Holdings {
   readonly index: BatchIndex = new BatchIndex()
   readonly #frontiers = new Map<PublisherId, Frontier>()
-  /** Where a publisher's first batch here continues; absent for "at the beginning". */
-  readonly #bases = new Map<PublisherId, number>()
+  /** The prefix that a publisher's first batch here continues; absent for "at the beginning". */
+  readonly #bases = new Map<PublisherId, Frontier>()
   readonly #numbers = new Map<PublisherId, number>()
   readonly #publishers: PublisherId[] = []
   /** Up to where each publisher's messages have a place in the total order, as far as records are here. */
@@ -33,7 +33,7 @@ export class Holdings {
 
   /** Where the publisher's first batch here continues a prefix that is kept elsewhere. */
   baseOf(publisher: PublisherId): number {
-    return this.#bases.get(publisher) ?? 0
+    return endOf(this.#bases, publisher)
   }
 
   has(publisher: PublisherId): boolean {
@@ -58,7 +58,7 @@ export class Holdings {
   /** Lets the publisher's batches here continue a prefix that is kept elsewhere. */
   continueFrom(publisher: PublisherId, frontier: Frontier): void {
     this.#frontiers.set(publisher, frontier)
-    this.#bases.set(publisher, frontier.end)
+    this.#bases.set(publisher, frontier)
   }
 
   /** Takes the publisher's next batch. The caller has checked that it is the next. */
@@ -85,8 +85,10 @@ export class Holdings {
   digestAt(publisher: PublisherId, end: number): number | null {
     const frontier = this.frontierOf(publisher)
     if (frontier.end === end) return frontier.digest
+    const base = this.#bases.get(publisher) ?? noFrontier
+    if (base.end === end) return base.digest
     const number = this.#numbers.get(publisher)
-    let digest = 0
+    let { digest } = base
     for (let slot = 0; slot < this.index.length; slot++) {
       if (this.index.publisherOf(slot) !== number) continue
       digest = chainDigest(digest, this.index.lastOf(slot), this.index.checkOf(slot))

@@ -147,9 +147,9 @@ export class TopicState {
   dropForgeries(of: Epoch, closing: MessageSet): void {
     for (const [publisher, { end, digest }] of closing) {
       const staged = this.#staged.get(of)
-      const from = staged?.has(publisher) === true ? staged : this.#holdings.get(of)
+      const isStaged = staged?.has(publisher) === true && staged.baseOf(publisher) < end
+      const from = isStaged ? staged : this.#holdings.get(of)
       if (from === undefined || from.endOf(publisher) < end || from.digestAt(publisher, end) === digest) continue
-      if (from === staged && staged.baseOf(publisher) > 0 && staged.baseOf(publisher) >= end) continue
       staged?.discard(publisher)
       this.staged(of).continueFrom(publisher, { end: 0, digest: 0 })
     }

@@ -26,6 +26,8 @@ interface Goal {
 
 interface Request {
   readonly token: number
+  /** Which source was asked. */
+  readonly source: number
   readonly epoch: Epoch
   readonly what: 'chain' | 'bodies'
   silentTicks: number
@@ -45,6 +47,8 @@ export class Transfer {
   /** Which source is asked; moves on when one is silent or does not hold what is asked. */
   #source = 0
   readonly #following: Following
+  /** Which source is read along with. */
+  #followed = -1
   /** Epoch in which the sources hold different batches of one publisher. */
   #mixed: Epoch | null = null
   /** Sources that had nothing of what is wanted, in a row. */
@@ -167,22 +171,21 @@ export class Transfer {
     // What was not taken is asked for again, once there is room.
     if (request.isCutShort) this.#resume = null
     else if (message.more) {
-      this.#resume = { source: this.#source, epoch: message.epoch, slot: message.resume }
+      this.#resume = { source: request.source, epoch: message.epoch, slot: message.resume }
     } else {
       // What does not fit is asked of the same source again, from the beginning.
       // Who gave something is asked for the next epoch too; who had nothing is not.
-      const isFruitless = !request.isMismatched && request.batches === 0
-      if (isFruitless) this.#source++
-      this.#fruitless = isFruitless ? this.#fruitless + 1 : 0
+      if (!request.isMismatched && request.batches === 0) this.#passOver(request.source)
+      else this.#fruitless = 0
     }
     // A source that had nothing of what is missing: the next one is asked at the next tick, not in a hot circle.
     if (message.more || request.batches > 0 || request.isMismatched) this.#next(out)
   }
 
   decisions(message: MessageOf<'decisions'>, out: Effect[]): void {
+    if (message.decisions.length === 0 && this.#request?.source === this.#source) this.#source++
     this.#request = null
     this.#failures = 0
-    if (message.decisions.length === 0) this.#source++
     for (const decision of message.decisions) {
       const epoch = previousEpoch(decision.next.epoch)
       if (this.#goal === null || epoch >= this.#goal.epoch || this.#state.decisionOf(epoch) !== undefined) continue
@@ -195,9 +198,8 @@ export class Transfer {
     this.#following.tick(out)
     if (this.#goal !== null && this.#following.isOf(this.#goal.epoch)) this.#watch(this.#goal)
     if (this.#request !== null && ++this.#request.silentTicks > grown(this.#limits.requestTicks, this.#failures)) {
+      this.#passOver(this.#request.source)
       this.#request = null
-      this.#source++
-      this.#fruitless++
       this.#failures++
     }
     if (this.#goal !== null && this.#request === null) this.#next(out)
@@ -233,6 +235,7 @@ export class Transfer {
     if (this.#state.missing(goal.epoch, goal.wanted) > 0) this.#chooseHolder(goal)
     const source = goal.sources[this.#source % goal.sources.length]
     if (source === undefined) return
+    this.#followed = this.#source
     const { name } = source.member
     const since = this.#state.present(goal.epoch)
     const to = this.#host.addressOf(source.member)
@@ -284,6 +287,15 @@ export class Transfer {
     if (missing === 0 || (!isSilent && this.#stuckTicks <= stageTicks)) return
     this.#stuckTicks = 0
     this.#following.end()
+    this.#passOver(this.#followed)
+  }
+
+  /**
+   * A source brought nothing of what is wanted: the next one is asked. One that is read along with and asked at the same time fails
+   * twice, and counts once: else of two sources the one that is gone would be asked for ever.
+   */
+  #passOver(source: number): void {
+    if (source !== this.#source) return
     this.#source++
     this.#fruitless++
   }
@@ -294,7 +306,8 @@ export class Transfer {
     const token = this.#host.nextToken()
     const to = this.#host.addressOf(source.member)
     const { topic } = this.#state
-    this.#request = { token, epoch, what, silentTicks: 0, batches: 0, isMismatched: false, isCutShort: false }
+    const none = { silentTicks: 0, batches: 0, isMismatched: false, isCutShort: false }
+    this.#request = { token, source: this.#source, epoch, what, ...none }
     if (what === 'chain') {
       send(out, to, { kind: 'chain', topic, epoch }, token)
       return

@@ -49,30 +49,23 @@ function section(title: string, entries: readonly (readonly [string, Entry])[]):
     const to = [entry.to, ...(entry.and ?? [])].join(', ')
     const from = entry.answer === undefined ? entry.from : `${entry.from}; as an answer ${entry.answer}`
     const figure = entry.figure === undefined ? '' : ` Figure: ${entry.figure}.`
-    return cells([`\`${kind}\``, `${entry.number}`, `${entry.since}`, from, to, `${entry.means}${figure}`])
+    return [`\`${kind}\``, `${entry.number}`, `${entry.since}`, from, to, `${entry.means}${figure}`]
   })
   const members = entries.flatMap(([kind, entry]) =>
-    entry.to === 'member' ? [cells([`\`${kind}\``, entry.epoch, ...phases.map((phase) => entry.phases[phase])])] : [],
+    entry.to === 'member' ? [[`\`${kind}\``, entry.epoch, ...phases.map((phase) => entry.phases[phase])]] : [],
   )
-  const table = [
-    cells(['message', 'number', 'since', 'from', 'to', 'meaning']),
-    cells(['---', '---', '---', '---', '---', '---']),
-    ...lines,
-  ]
-  const byPhase =
-    members.length === 0
-      ? []
-      : ['', cells(['message', 'epoch', ...phases]), cells(['---', '---', ...phases.map(() => '---')]), ...members]
-  return `## ${title}\n\n${[...table, ...byPhase].join('\n')}\n`
+  const all = table(['message', 'number', 'since', 'from', 'to', 'meaning'], lines)
+  const byPhase = members.length === 0 ? '' : `\n\n${table(['message', 'epoch', ...phases], members)}`
+  return `## ${title}\n\n${all}${byPhase}\n`
 }
 
 function printRecords(): string {
   const lines = (Object.keys(recordTable) as RecordName[]).map((name) => {
     const { number, since, means } = recordTable[name]
-    return cells([`\`${name}\``, `${number}`, `${since}`, means])
+    return [`\`${name}\``, `${number}`, `${since}`, means]
   })
-  const table = [cells(['record', 'number', 'since', 'meaning']), cells(['---', '---', '---', '---']), ...lines]
-  return `## Records of the log\n\nMost are messages too; \`opening\`, \`remembered\` and \`lives\` are written alone, and refused as messages.\n\n${table.join('\n')}\n`
+  const which = 'Most are messages too; `opening`, `remembered` and `lives` are written alone, and refused as messages.'
+  return `## Records of the log\n\n${which}\n\n${table(['record', 'number', 'since', 'meaning'], lines)}\n`
 }
 
 function list(title: string, words: Readonly<Record<string, string>>): string {
@@ -85,6 +78,9 @@ function rows(words: Readonly<Record<string, string>>): string {
     .join('\n')
 }
 
-function cells(texts: readonly string[]): string {
-  return `| ${texts.map((text) => text.replaceAll('|', '\\|')).join(' | ')} |`
+/** Columns are as wide as their longest cell. */
+function table(head: readonly string[], lines: readonly (readonly string[])[]): string {
+  const widths = head.map((title, at) => Math.max(title.length, ...lines.map((cells) => cells[at]?.length ?? 0)))
+  const row = (cells: readonly string[]) => `| ${cells.map((cell, at) => cell.padEnd(widths[at] ?? 0)).join(' | ')} |`
+  return [row(head), row(widths.map((width) => '-'.repeat(width))), ...lines.map(row)].join('\n')
 }

@@ -2,6 +2,10 @@
  * Servers whose files are changed behind their back while they are down (D11 to D13): deleted, emptied, cut, or exchanged for
  * older ones or those of another server. What is left lacks something that was told, so such a server refuses to start, by
  * itself; whatever it says is a violation, as with an old disk. It comes back with an empty one.
+ *
+ * That it notices by itself rests on the note of how far its log reached, which a loss of power may set back by up to a segment
+ * until the server has recovered (`broker/log/reached.ts`): so only servers that have are struck. Files that are changed in that
+ * time too are an old disk, of which the others have to tell (P6).
  */
 import { reachedFileName } from '../../broker/log/reached.ts'
 import { parseSegmentName } from '../../broker/log/segment-name.ts'
@@ -42,7 +46,7 @@ export class LostFiles {
   /** @returns what was done, in words; null where nothing can be lost of this server now */
   strike(server: ServerNode, id: LossId, random: Random): string | null {
     const { name } = server
-    if (server.files === null || !this.#tolerance.lose([name])) return null
+    if (server.files === null || !server.hasRecovered || !this.#tolerance.lose([name])) return null
     // Its machine goes on: what the process had written is there.
     server.kill(false)
     let done = ''

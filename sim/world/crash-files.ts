@@ -109,6 +109,15 @@ export class CrashFiles implements Files {
     return next
   }
 
+  /** Time passes: the system brings to the disk what was written. */
+  writeBack(): void {
+    for (const change of this.#changes.splice(0)) change(this.#durableNames)
+    for (const inode of this.#durableNames.values()) {
+      inode.durable = inode.cached.slice()
+      inode.dirty.clear()
+    }
+  }
+
   async list(): Promise<string[]> {
     await this.#pause('list')
     return [...this.#names.keys()]

@@ -3,8 +3,13 @@
  * is to have real disks. Promises are the log's own; they move only when the world lets an operation of the directory end.
  */
 import { crc32 } from 'node:zlib'
+import { type Identity, readIdentity, writeIdentity } from '../../broker/log/identity.ts'
 import type { LogOptions } from '../../broker/log/options.ts'
+import type { Place } from '../../broker/log/place.ts'
+import { createReached } from '../../broker/log/reached.ts'
 import { SegmentLog } from '../../broker/log/segment-log.ts'
+import { setAside } from '../../broker/log/unflushed.ts'
+import type { ServerId } from '../../proto/ids.ts'
 import type { Position, RecordKind, Store } from '../../proto/machine/store.ts'
 import type { Sync } from '../../proto/sync.ts'
 import type { CrashFiles } from './crash-files.ts'
@@ -21,27 +26,36 @@ const logOptions: Partial<LogOptions> = {
 /** Bytes that a disk has at least: the reserve, and room for a history. */
 export const diskBytes = 1_000_000
 
+/** Files of a world have no numbers and no path. */
+const noMark = { inode: '', birth: '' }
+const noPlace: Place = { directory: noMark, note: noMark, path: '', host: '' }
+
 export class SegmentDisk implements Store {
   readonly files: CrashFiles
+  readonly #identity: Identity
+  readonly #boot: string
   readonly #log: SegmentLog
   readonly #owner: Pick<DiskOwner, 'appended' | 'flushed'>
   #unflushed: DiskRecord[] = []
   #detached = false
 
   /**
-   * @param storage UUID of the storage, from which its seed follows
+   * @param of the server, and the UUID of its storage, from which the seed follows
    * @param boot of the machine, which is another one after every loss of power
    */
   constructor(
     files: CrashFiles,
     owner: Pick<DiskOwner, 'appended' | 'flushed'>,
-    storage: string,
+    of: { readonly server: ServerId; readonly storage: string },
     sync: Sync,
     boot: string,
   ) {
     this.files = files
     this.#owner = owner
-    this.#log = new SegmentLog(files, { ...logOptions, seed: crc32(storage), sync, boot })
+    this.#boot = boot
+    const seed = crc32(of.storage)
+    this.#identity = { ...of, seed, place: noPlace }
+    this.#log = new SegmentLog(files, { ...logOptions, seed, sync, boot })
   }
 
   get full(): boolean {
@@ -80,8 +94,15 @@ export class SegmentDisk implements Store {
     return this.#log.read(position)
   }
 
-  recover(visit: (kind: RecordKind, body: Uint8Array, position: Position) => void): Promise<void> {
-    return this.#log.recover(visit)
+  /** As `openDirectory` does: a storage that may lack something is set aside, and without an identity one is made anew. */
+  async recover(visit: (kind: RecordKind, body: Uint8Array, position: Position) => void): Promise<void> {
+    const found = await readIdentity(this.files)
+    const lost = await setAside(this.files, this.#boot, found?.seed ?? null)
+    if (found === null || lost !== null) {
+      await createReached(this.files, this.#identity.seed)
+      await writeIdentity(this.files, this.#identity)
+    }
+    await this.#log.recover(visit)
   }
 
   idle(): void {

@@ -1,7 +1,7 @@
 /** One server of a virtual world: its storages, and the process that runs on the newest of them. */
 import type { TopicDefaults } from '../../broker/finder.ts'
 import type { Limits } from '../../broker/host.ts'
-import { noteFileName, saysMayLack, setAside } from '../../broker/log/unflushed.ts'
+import { noteFileName, saysMayLack } from '../../broker/log/unflushed.ts'
 import { ServerMachine } from '../../broker/server-machine.ts'
 import { type Address, address, type ServerName, serverId, serverName } from '../../proto/ids.ts'
 import { Loop, type LoopTimers } from '../../proto/machine/loop.ts'
@@ -54,6 +54,7 @@ interface Running {
   readonly machine: ServerMachine
   readonly loop: Loop
   readonly store: VirtualDisk | SegmentDisk
+  hasRecovered: boolean
 }
 
 /** Operations of a directory that take as long as a flush. */
@@ -103,6 +104,11 @@ export class ServerNode {
 
   get alive(): boolean {
     return this.#running !== null
+  }
+
+  /** It has read its disk, and written again what a loss of power had left in doubt. */
+  get hasRecovered(): boolean {
+    return this.#running?.hasRecovered === true
   }
 
   get paused(): boolean {
@@ -161,7 +167,7 @@ export class ServerNode {
       onFatal: (error) => this.#fatal(loop, error),
       onUnsent: (_message, _token, error) => this.#fatal(loop, error),
     })
-    const running: Running = { machine, loop, store }
+    const running: Running = { machine, loop, store, hasRecovered: false }
     this.#running = running
     if (store instanceof SegmentDisk) this.#recover(running, store)
     else {
@@ -256,12 +262,15 @@ export class ServerNode {
   }
 
   /**
-   * Changes the files of a dead server behind its back, so that they lack something that it had told.
+   * Changes the files of a dead server behind its back, so that they lack something that it had told. By the time that somebody does
+   * so, the system has brought all that was written to the disk.
    * @param change is given the directory and the position of the last record that was told; says whether it changed anything
    */
   spoil(change: (files: CrashFiles, toldTo: Position) => boolean): boolean {
     const files = this.#files
-    if (this.#running !== null || files === null || this.#toldTo < 0 || !change(files, this.#toldTo)) return false
+    if (this.#running !== null || files === null || this.#toldTo < 0) return false
+    files.writeBack()
+    if (!change(files, this.#toldTo)) return false
     this.#world.tell({ what: 'disk-old', at: this.#world.now, server: this.name })
     return true
   }
@@ -306,6 +315,7 @@ export class ServerNode {
   }
 
   #begin(running: Running, lsn: Position): void {
+    running.hasRecovered = true
     this.#world.tell({ what: 'start', at: this.#world.now, server: this.name, lsn })
     running.loop.start(this.#world.network.attach(address(this.id), running.loop, true))
   }
@@ -323,8 +333,7 @@ export class ServerNode {
       running.machine.recover(kind, body, position)
     }
     world.restless = true
-    const recovered = setAside(store.files, this.#boot, null).then(() => store.recover(visit))
-    recovered.then(
+    store.recover(visit).then(
       () => {
         if (this.#running !== running) return
         // What was on its way when the process ended, and is on disk now.
@@ -375,7 +384,8 @@ export class ServerNode {
       appended: (record: DiskRecord) => world.tell({ what: 'append', at: world.now, server: name, record }),
       flushed: (records: readonly DiskRecord[]) => this.#flushed(name, records),
     }
-    return new SegmentDisk(this.#files, owner, this.#storage, this.#sync, this.#boot)
+    const of = { server: serverId(this.id), storage: this.#storage }
+    return new SegmentDisk(this.#files, owner, of, this.#sync, this.#boot)
   }
 
   #flushed(server: ServerName, records: readonly DiskRecord[]): void {

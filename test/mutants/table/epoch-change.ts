@@ -34,9 +34,9 @@ export const epochChangeMutants: readonly Mutant[] = [
     edits: [
       {
         file: 'proto/wire/messages/publish.ts',
-        find: "open: 'handle', wedged: 'wedged', closed: 'moved' },\n    fields: {\n      ...topical,\n      publisher",
+        find: "records of the sequencer come from the sequencer alone.',\n    phases: { unknown: 'not-yet', absent: 'not-yet', open: 'handle', wedged: 'wedged',",
         replace:
-          "open: 'handle', wedged: 'handle', closed: 'moved' },\n    fields: {\n      ...topical,\n      publisher",
+          "records of the sequencer come from the sequencer alone.',\n    phases: { unknown: 'not-yet', absent: 'not-yet', open: 'handle', wedged: 'handle',",
       },
       {
         file: 'broker/replica/topic-state.ts',
@@ -211,10 +211,11 @@ export const epochChangeMutants: readonly Mutant[] = [
       {
         file: 'broker/replica/replica.ts',
         find: '    else if (!this.#admits(from, frame.envelope.token, message, out)) return\n',
-        replace: `    else if (this.state.opened === null && message.kind === 'wedge') {
+        replace: `    else if (message.kind === 'wedge' && this.state.opened === null) {
       const { topic, epoch, stake } = message
-      return send(out, from, { kind: 'wedged', topic, epoch, stake, stored: new Map() }, frame.envelope.token)
-    } else if (!this.#admits(from, frame.envelope.token, message, out)) return\n`,
+      send(out, from, { kind: 'wedged', topic, epoch, stake, stored: new Map() }, frame.envelope.token)
+    } else if (!this.#admits(from, frame.envelope.token, message, out)) return
+`,
       },
       {
         file: 'broker/epoch/collect.ts',
@@ -483,6 +484,26 @@ export const epochChangeMutants: readonly Mutant[] = [
     ],
     caughtBy: ['KEPT', 'trace'],
     stories: ['staged-over-a-restart'],
+  },
+  {
+    id: 'B21',
+    title: 'what is staged behind what was stored is compared as if nothing were before it',
+    edits: [{ file: 'broker/replica/holdings.ts', find: 'let { digest } = base', replace: 'let digest = 0' }],
+    caughtBy: ['KEPT', 'trace'],
+    stories: ['staged-for-two-attempts'],
+  },
+  {
+    id: 'B22',
+    title: 'a source that is read along with and asked fails twice, and the next one is left out',
+    edits: [
+      {
+        file: 'broker/replica/transfer.ts',
+        find: '    if (source !== this.#source) return\n',
+        replace: '    if (source > this.#source) return\n',
+      },
+    ],
+    caughtBy: ['test'],
+    tests: ['test/broker/replica/transfer.test.ts'],
   },
   {
     id: 'B19',
