@@ -68,6 +68,19 @@ export const orderMutants: readonly Mutant[] = [
     stories: ['topics-together-midway'],
   },
   {
+    id: 'F17',
+    title: 'the end of an epoch does not wait for causes, in other topics, of what is before the start',
+    edits: [
+      {
+        file: 'client-sdk/orders/causal-filter.ts',
+        find: 'return !this.#isHistoryWaiting()',
+        replace: 'return true',
+      },
+    ],
+    caughtBy: ['F2'],
+    stories: ['topics-together-end-midway'],
+  },
+  {
     id: 'F4',
     title: 'who waits for a topic that begins does not look again',
     edits: [
