@@ -81,6 +81,19 @@ export const orderMutants: readonly Mutant[] = [
     stories: ['topics-together-end-midway'],
   },
   {
+    id: 'F18',
+    title: 'what was given early and is dropped takes its own causes with it',
+    edits: [
+      {
+        file: 'client-sdk/follower.ts',
+        find: 'for (const cause of ends) this.past.note(topic, of, cause.publisher, cause.end)',
+        replace: 'for (const cause of ends) this.past.note(topic, of, cause.publisher, Math.min(0, cause.end))',
+      },
+    ],
+    caughtBy: ['F2'],
+    stories: ['early-cause-dropped'],
+  },
+  {
     id: 'F4',
     title: 'who waits for a topic that begins does not look again',
     edits: [
