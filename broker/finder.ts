@@ -264,6 +264,8 @@ class Creation implements ProposalListener {
   readonly #started = new Set<ServerName>()
   #proposal: Proposal | null = null
   #decision: Decision | null = null
+  /** Its members serve; the arbiters are to keep where it is. */
+  #isEnabled = false
   #ticks = 0
   #over = false
   /** Why the decider does not answer, as far as it says so. */
@@ -309,9 +311,10 @@ class Creation implements ProposalListener {
     const decision = this.#decision
     if (decision === null || !isMember(decision.next, from)) return
     this.#started.add(from)
-    if (this.#started.size < enabledQuorum(decision.next)) return
-    this.#needs.registry.note(decision.next, () => {}, out)
-    this.#finish(decision.next, out)
+    if (this.#isEnabled || this.#started.size < enabledQuorum(decision.next)) return
+    this.#isEnabled = true
+    // Only what is kept there is found by everybody, also when all power is lost in the next moment.
+    this.#needs.registry.note(decision.next, (into) => this.#finish(decision.next, into), out)
   }
 
   tick(out: Effect[]): void {
@@ -339,6 +342,11 @@ class Creation implements ProposalListener {
   /** The next request for this topic goes on with what is decided. */
   #fail(out: Effect[]): void {
     this.#stop()
+    if (this.#isEnabled) {
+      const reason = 'it has begun, but too few arbiters keep where it is'
+      for (const one of this.#waiting) one.failed('no-decider', reason, out)
+      return
+    }
     const members = this.#decision?.next.members ?? null
     const late = members?.filter(({ name }) => !this.#started.has(name)).map(memberId) ?? []
     const reason = members === null ? this.#silence : `it is decided, but has not begun on ${late.sort().join(', ')}`

@@ -29,6 +29,7 @@ import { Parts } from './membership/parts.ts'
 import { ShownPositions } from './membership/shown-positions.ts'
 import { StorageProof } from './membership/storage-proof.ts'
 import { Outlets } from './outlets.ts'
+import { Noting } from './replica/noting.ts'
 import { memberEntry } from './replica/outcomes.ts'
 import { Replica } from './replica/replica.ts'
 import { Wakeful } from './replica/wakeful.ts'
@@ -109,6 +110,7 @@ export class ServerMachine implements DurableMachine {
   readonly #changes: Changes
   readonly #finder: Finder
   readonly #parts: Parts
+  readonly #noting: Noting
   readonly #rounds = new Map<TopicName, number>()
   #token = 0
   /** Frames that were not handled. */
@@ -164,6 +166,7 @@ export class ServerMachine implements DurableMachine {
     const states = () => this.#replicas.all.map(({ state }) => state)
     this.#parts = new Parts(this.directory, registry, () => this.#belonging.arbiters, states)
     this.#finder = new Finder(this.#host, this.#limits, registry, deciders, this.directory, defaults, replica)
+    this.#noting = new Noting(registry, this.#limits)
     this.#admission = new Admission(this.directory, {
       arbiters: () => this.#belonging.arbiters,
       configurationOf: (topic, epoch) => this.#replicas.peek(topic)?.state.configurationOf(epoch),
@@ -346,6 +349,7 @@ export class ServerMachine implements DurableMachine {
       if (replica.isStaging) this.#touched.add(replica)
     }
     this.#replicas.tick(this.directory.alive().length, told, out)
+    this.#noting.tick(this.#replicas.all, out)
   }
 
   /** Everything has been read from the disk. Who belongs to no cluster has promised nothing to anybody. */

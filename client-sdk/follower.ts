@@ -115,6 +115,17 @@ export class Follower {
     this.past.note(topic, of, publisher, end)
   }
 
+  /**
+   * The same of messages that were given early. They may be dropped yet, and then nobody finds their causes by way of them: those
+   * in other topics are causes of what this client publishes next, too.
+   */
+  noteGivenEarly(batch: Batch, end: number): void {
+    this.noteGiven(batch, end)
+    if (this.configuration === null || !isStamped(this.configuration.order)) return
+    for (const { topic, epoch: of, ends } of batch.after?.others ?? [])
+      for (const cause of ends) this.past.note(topic, of, cause.publisher, cause.end)
+  }
+
   /** Notes how this client's own messages of an epoch ended; the last hundred epochs are kept. */
   noteOwn(of: Epoch, outcomes: OwnOutcomes): void {
     const known = this.ownOutcomes.get(of)

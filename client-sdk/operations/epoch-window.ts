@@ -230,12 +230,15 @@ export class EpochWindow {
     // The news that the epoch has ended may have been lost.
     if (this.isWedged && ++this.#wedgedTicks % resendTicks === 0) return false
     this.#askForRoom(out)
-    if (this.#sent.length === 0 && !isWaiting) return true
+    // What is published now is refused, so nothing ever waits here: the answers to that question alone tell that the epoch goes on.
+    const { isShort } = this
+    if (this.#sent.length === 0 && !isWaiting && !isShort) return true
     let silent = 0
     for (const view of this.#members) {
       view.ticksSinceResend++
       const isUp = this.#servers.isUp(this.#addressOf(view))
-      if (view.acked + 1 >= this.#nextSequence && (isUp || !isWaiting)) continue
+      const isAsked = isShort && this.#isFull(view)
+      if (view.acked + 1 >= this.#nextSequence && (isUp || !isWaiting) && !isAsked) continue
       if (isUp && this.#isFull(view)) {
         if (++view.silentTicks >= roomSilenceTicks) silent++
         continue
@@ -250,7 +253,7 @@ export class EpochWindow {
         this.reach(out)
       }
     }
-    const waits = isWaiting || this.#durableCount < this.#sent.length
+    const waits = isWaiting || isShort || this.#durableCount < this.#sent.length
     return !waits || silent <= this.#members.length - operationQuorum(this.configuration)
   }
 

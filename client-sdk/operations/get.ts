@@ -322,7 +322,10 @@ export class Get implements EpochFollower, FetchListener, Settleable {
   #finish(configuration: Configuration, out: Effect[]): void {
     const position = { epoch: configuration.epoch, seen: this.#result }
     const given = trimmed(this.#given, configuration.epoch, this.#result)
-    for (const { batch } of given) this.#follower.noteGiven(batch, batch.last)
+    for (const { batch } of given) {
+      if (this.#level === 'early') this.#follower.noteGivenEarly(batch, batch.last)
+      else this.#follower.noteGiven(batch, batch.last)
+    }
     if (this.#level !== 'early')
       for (const [publisher, { end }] of this.#result) this.#follower.noteKnown(configuration.epoch, publisher, end)
     this.#end({ given, position, floor: configuration.floor }, out)

@@ -546,7 +546,8 @@ export class Subscription implements Reader, FetchListener, ReleaseListener {
     early = false,
     lost: readonly MessageId[] = nothingLost,
   ): void {
-    this.#follower.noteGiven(batch, batch.last)
+    if (early) this.#follower.noteGivenEarly(batch, batch.last)
+    else this.#follower.noteGiven(batch, batch.last)
     this.#causeTicks = 0
     this.hasGoneOn = true
     this.#consumer.deliver({ kind: 'batch', batch, skip, position, early, lost })

@@ -93,7 +93,7 @@ export class CausalFilter implements OrderFilter {
       if (held !== undefined) this.#give(held)
       this.#drain()
     }
-    return true
+    return !this.#isHistoryWaiting()
   }
 
   recheck(): void {
@@ -129,7 +129,8 @@ export class CausalFilter implements OrderFilter {
       const other = this.#otherCauses(held).find((cause) => !this.#options.gate.covers(cause))
       if (other !== undefined) return other
     }
-    return null
+    // At the end of the epoch nothing else is left to wait.
+    return this.#queue.isEmpty && this.#closing !== null ? this.#missingBefore() : null
   }
 
   oldestUnconfirmed(): number {
@@ -148,6 +149,23 @@ export class CausalFilter implements OrderFilter {
     if (this.#otherCauses(held).every((cause) => this.#options.gate.covers(cause))) return false
     this.#isGated = true
     return true
+  }
+
+  /**
+   * Whoever is in the next epoch has all of this one in its past, without naming it: also the causes elsewhere of what is before
+   * the start. So the epoch ends behind those.
+   */
+  #isHistoryWaiting(): boolean {
+    if (this.#missingBefore() === null) return false
+    this.#isGated = true
+    return true
+  }
+
+  /** A cause in another topic of what is before the start that has not been given. */
+  #missingBefore(): Cause | null {
+    const { history, gate, isCausal } = this.#options
+    if (history === null || !isCausal) return null
+    return causesIn(history.others).find((cause) => !gate.covers(cause)) ?? null
   }
 
   /**

@@ -34,6 +34,12 @@ export class History {
     return this.causesOf(publisher, Number.MAX_SAFE_INTEGER)
   }
 
+  /** Causes in other topics of everything before the start. */
+  get others(): Dependencies['others'] {
+    // What a publisher's batches name is inherited by its next ones: the newest version has all of it.
+    return [...this.#versions.values()].flatMap((versions) => [...(versions.at(-1)?.others.values() ?? [])])
+  }
+
   /** The same of those up to `end`: whoever names them names these causes, too. */
   causesOf(publisher: PublisherId, end: number): Dependencies | null {
     const version = this.#versionAt(publisher, end)

@@ -1,15 +1,13 @@
 /** L1 to L5: once the faults are over, everything that was asked for comes to an end, in time. */
 import type { Fail, Healed, Info, Invocation, Ok } from './history.ts'
 import { type Broken, epochKey, type Indexed } from './indexed.ts'
+import { spaceIsKnownAt } from './space.ts'
 
 /** How often another coordinator outranks the one before, until an epoch has ended. */
 const duelsMax = 40
 /** Latencies below this are all alike. */
 const idleLeastMs = 10
 const samplesLeast = 5
-
-/** Milliseconds until a client knows of space that came back. */
-const spaceMs = 2_000
 
 export function checkLiveness(indexed: Indexed, broken: Broken): void {
   const healed = indexed.history.find((event): event is Healed => event.kind === 'healed')
@@ -23,7 +21,8 @@ export function checkLiveness(indexed: Indexed, broken: Broken): void {
 }
 
 /** L1: operations; L2: changes, also those that were pending. */
-function checkEnds({ history, invocations, ends }: Indexed, healed: Healed, broken: Broken): void {
+function checkEnds(indexed: Indexed, healed: Healed, broken: Broken): void {
+  const { history, invocations, ends } = indexed
   const gone = new Set<string>()
   for (const event of history) if (event.kind === 'gone') gone.add(event.client)
   const last = history[history.length - 1]
@@ -44,7 +43,7 @@ function checkEnds({ history, invocations, ends }: Indexed, healed: Healed, brok
       at >= healed.at &&
       !isChange &&
       !isDropped(end) &&
-      !isRefusedLate(end, healed)
+      !isRefusedLate(indexed, invocation, end, healed)
     )
       broken('L1', end.i, `${textOf(invocation)} failed: ${end.code}`)
   }
@@ -55,8 +54,9 @@ function isDropped(end: Ok | Fail | Info): boolean {
 }
 
 /** A client finds out a moment later that there is space again; until then it refuses what has not left. */
-function isRefusedLate(end: Ok | Fail | Info, healed: Healed): boolean {
-  return end.kind === 'fail' && end.code === 'EC_DISK_FULL' && end.at < healed.at + spaceMs
+function isRefusedLate(indexed: Indexed, invocation: Invocation, end: Ok | Fail | Info, healed: Healed): boolean {
+  if (end.kind !== 'fail' || end.code !== 'EC_DISK_FULL') return false
+  return end.at < spaceIsKnownAt(indexed, healed, invocation)
 }
 
 /** L2: no epoch stays wedged without a successor. */

@@ -1,5 +1,5 @@
-// Goal: an acknowledged run says what the acknowledgements of its quorum meant together. Method: one window of three members,
-// acknowledgements by hand.
+// Goal: an acknowledged run says what the acknowledgements of its quorum meant together; a publisher that is refused everything for
+// want of space finds out that its members are gone. Method: one window of three members, answers by hand.
 import { crc32 } from 'node:zlib'
 import { expect, it } from 'vitest'
 import { FullServers } from '../../../client-sdk/full-servers.ts'
@@ -68,4 +68,25 @@ it('is the weakest of the quorum that completed it', async () => {
       [2, 'always'],
     ]),
   ).toBe('interval 20')
+})
+
+it.each([
+  { isAnswering: true, isUp: true, told: 'stays' },
+  { isAnswering: false, isUp: true, told: 'looks for its topic' },
+  { isAnswering: false, isUp: false, told: 'looks for its topic' },
+])('short of room, with answers: $isAnswering, connected: $isUp, it $told', ({ isAnswering, isUp, told }) => {
+  const of = configuration('fault-masking')
+  const servers = { addressOf: (member: Member) => member.address, isUp: () => isUp, full: new FullServers() }
+  const window = new EpochWindow(of, publisher, servers, addLimits)
+  const full = members.slice(0, 2).map(({ name }) => name)
+  for (const name of full) servers.full.note(name, true)
+  let looks = false
+  for (let ticks = 1; ticks <= 1_000; ticks++) {
+    const out: Effect[] = []
+    if (!window.tick(out)) looks = true
+    const isAsked = out.some((effect) => effect.kind === 'send' && effect.message.kind === 'ask-room')
+    if (!isAsked || !isAnswering) continue
+    for (const name of full) window.room(name, { kind: 'room', topic: of.topic, epoch: of.epoch, isThere: false }, out)
+  }
+  expect(looks ? 'looks for its topic' : 'stays').toBe(told)
 })

@@ -8,7 +8,7 @@ export const callMutants: readonly Mutant[] = [
     edits: [
       {
         file: 'client-sdk/operations/get.ts',
-        find: '    for (const { batch } of given) this.#follower.noteGiven(batch, batch.last)\n',
+        find: 'else this.#follower.noteGiven(batch, batch.last)',
         replace: '',
       },
     ],

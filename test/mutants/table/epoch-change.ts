@@ -459,6 +459,19 @@ export const epochChangeMutants: readonly Mutant[] = [
     caughtBy: ['I10'],
   },
   {
+    id: 'B21',
+    title: 'where a topic is, is noted by whoever made its epoch alone',
+    edits: [
+      {
+        file: 'broker/replica/noting.ts',
+        find: 'this.#registry.note(configuration, noted, out)',
+        replace: 'if (known.epoch < 0) this.#registry.note(configuration, noted, out)',
+      },
+    ],
+    caughtBy: ['L2', 'trace'],
+    stories: ['noted-again'],
+  },
+  {
     id: 'B17',
     title: 'what a server promised to keep is in its memory alone',
     edits: [

@@ -284,4 +284,17 @@ export const operationMutants: readonly Mutant[] = [
     caughtBy: ['test'],
     tests: ['test/broker/replica/pulls.test.ts'],
   },
+  {
+    id: 'U3',
+    title: 'a publisher that is refused everything for want of space never looks for its topic elsewhere',
+    edits: [
+      {
+        file: 'client-sdk/operations/epoch-window.ts',
+        find: 'if (this.#sent.length === 0 && !isWaiting && !isShort) return true',
+        replace: 'if (this.#sent.length === 0 && !isWaiting) return true',
+      },
+    ],
+    caughtBy: ['trace', 'L1'],
+    stories: ['disk-full-left'],
+  },
 ]

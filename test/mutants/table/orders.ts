@@ -68,6 +68,32 @@ export const orderMutants: readonly Mutant[] = [
     stories: ['topics-together-midway'],
   },
   {
+    id: 'F17',
+    title: 'the end of an epoch does not wait for causes, in other topics, of what is before the start',
+    edits: [
+      {
+        file: 'client-sdk/orders/causal-filter.ts',
+        find: 'return !this.#isHistoryWaiting()',
+        replace: 'return true',
+      },
+    ],
+    caughtBy: ['F2'],
+    stories: ['topics-together-end-midway'],
+  },
+  {
+    id: 'F18',
+    title: 'what was given early and is dropped takes its own causes with it',
+    edits: [
+      {
+        file: 'client-sdk/follower.ts',
+        find: 'for (const cause of ends) this.past.note(topic, of, cause.publisher, cause.end)',
+        replace: 'for (const cause of ends) this.past.note(topic, of, cause.publisher, Math.min(0, cause.end))',
+      },
+    ],
+    caughtBy: ['F2'],
+    stories: ['early-cause-dropped'],
+  },
+  {
     id: 'F4',
     title: 'who waits for a topic that begins does not look again',
     edits: [
