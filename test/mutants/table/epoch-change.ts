@@ -459,7 +459,7 @@ export const epochChangeMutants: readonly Mutant[] = [
     caughtBy: ['I10'],
   },
   {
-    id: 'B21',
+    id: 'B23',
     title: 'where a topic is, is noted by whoever made its epoch alone',
     edits: [
       {
