@@ -5,7 +5,7 @@
  * Departs from the paper's figures, which leave such a message in limbo until the epoch ends: a pulled batch is a store like
  * any other, so completing it in its own epoch is legal, and after the wedge nothing is taken any more.
  */
-import { enabledQuorum, isMember, operationQuorum } from '../../proto/configuration.ts'
+import { enabledQuorum, isMember, type Member, operationQuorum } from '../../proto/configuration.ts'
 import type { Address, ServerName } from '../../proto/ids.ts'
 import { type Effect, send } from '../../proto/machine/contract.ts'
 import { contains, type Frontier, heldBy, type MessageSet, sameSet, union } from '../../proto/message-set.ts'
@@ -73,6 +73,7 @@ export class Repair {
     // Who reports has started: so this epoch is known to be enabled here too, by one that has been started again.
     const { configuration } = opened
     if (this.#peers.size + 1 >= enabledQuorum(configuration)) this.#state.noteEnabled(configuration.epoch)
+    if (message.asks === true) this.#tell([from], false, out)
     if (before === undefined || this.#token !== 0) return
     const own = opened.holdings.snapshot()
     const lasting = new Map<Batch['publisher'], Frontier>()
@@ -113,20 +114,39 @@ export class Repair {
       this.#token = 0
       this.#failures++
     }
-    const { opened, topic } = this.#state
+    const { opened } = this.#state
     if (opened === null || opened.wedgedFor !== null || this.#ticks % this.#limits.reportTicks !== 0) return
     const { configuration, holdings } = opened
     const stored = holdings.snapshot()
-    const behind =
-      this.#peers.size + 1 < configuration.members.length ||
-      [...this.#peers.values()].some((peer) => !sameSet(peer, stored))
-    const isTold = sameSet(stored, this.#told)
-    this.#isSettled = isTold && !behind
-    if (isTold && !(behind && this.#ticks % (this.#limits.reportTicks * 10) === 0)) return
-    this.#told = stored
     const others = configuration.members.filter((member) => member.name !== this.#host.self.name)
-    const to = others.map((member) => this.#host.addressOf(member))
-    send(out, to, { kind: 'report', topic, epoch: configuration.epoch, stored, whole: true })
+    if (!sameSet(stored, this.#told)) {
+      this.#told = stored
+      this.#isSettled = false
+      this.#tell(this.#addressesOf(others), false, out)
+      return
+    }
+    // A server that is believed dead is told once it answers again.
+    const isApart = ({ name }: Member) => {
+      const told = this.#peers.get(name)
+      return this.#host.isAlive(name) && (told === undefined || !sameSet(told, stored))
+    }
+    const apart = others.filter(isApart)
+    this.#isSettled = apart.length === 0
+    if (apart.length === 0 || this.#ticks % (this.#limits.reportTicks * 10) !== 0) return
+    const asks = apart.some(({ name }) => !this.#peers.has(name))
+    this.#tell(this.#addressesOf(apart), asks, out)
+  }
+
+  #addressesOf(members: readonly Member[]): Address[] {
+    return members.map((member) => this.#host.addressOf(member))
+  }
+
+  #tell(to: readonly Address[], asks: boolean, out: Effect[]): void {
+    const { opened, topic } = this.#state
+    if (opened === null) return
+    const { configuration, holdings } = opened
+    const stored = holdings.snapshot()
+    send(out, to, { kind: 'report', topic, epoch: configuration.epoch, stored, whole: true, ...(asks && { asks }) })
   }
 
   #pull(from: Address, out: Effect[], resume = 0): void {

@@ -49,9 +49,10 @@ export const read = {
     to: 'member',
     and: ['client'],
     epoch: 'opened',
-    means: 'What this member has on disk; `whole`: all of it, else what changed.',
+    means:
+      'What this member has on disk; `whole`: all of it, else what changed; `asks`: it has not heard what the receiver has, which tells it.',
     phases: { unknown: 'bring', absent: 'drop', open: 'handle', wedged: 'drop', closed: 'moved' },
-    fields: { ...topical, stored: one(4, messageSet), whole: one(5, flag) },
+    fields: { ...topical, stored: one(4, messageSet), whole: one(5, flag), asks: optional(6, flag) },
   },
   collect: {
     number: 11,
