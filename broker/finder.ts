@@ -92,12 +92,12 @@ export class Finder {
     this.#registry.lookup(request.topic, { found, unanswered }, out)
   }
 
-  list(to: Address, token: number, after: string, out: Effect[]): void {
+  list(to: Address, token: number, { after, prefix = '' }: MessageOf<'list-topics'>, out: Effect[]): void {
     const found = (page: TopicPage, into: Effect[]) => send(into, to, { kind: 'topics', ...page }, token)
     const unanswered = (detail: string, into: Effect[]) => {
       send(into, to, { kind: 'declined', refusal: 'no-decider', detail }, token)
     }
-    this.#registry.list(after, { found, unanswered }, out)
+    this.#registry.list(after, prefix, { found, unanswered }, out)
   }
 
   started(from: ServerName, { topic }: MessageOf<'started'>, out: Effect[]): void {

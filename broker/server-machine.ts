@@ -308,7 +308,7 @@ export class ServerMachine implements DurableMachine {
       case 'locate':
         return this.#finder.locate(from, envelope.token, message, out)
       case 'list-topics':
-        return this.#finder.list(from, envelope.token, message.after, out)
+        return this.#finder.list(from, envelope.token, message, out)
       case 'started':
         return this.#finder.started(envelope.from as ServerName, message, out)
     }

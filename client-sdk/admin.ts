@@ -171,9 +171,10 @@ export class Admin {
     }
   }
 
-  /** Some topics whose names come behind `after`, in the order of names. */
-  async topicsAfter(after: string, options: WaitOptions = {}): Promise<MessageOf<'topics'>> {
-    const question: Message = { kind: 'list-topics', after: placeInNames(after, 'the name that the page comes behind') }
+  /** Some topics whose names come behind `after` and begin with `prefix`, in the order of names. */
+  async topicsAfter(after: string, options: WaitOptions = {}, prefix = ''): Promise<MessageOf<'topics'>> {
+    const place = placeInNames(after, 'the name that the page comes behind')
+    const question: Message = { kind: 'list-topics', after: place, ...(prefix !== '' && { prefix }) }
     return this.#ask(question, 'topics', 'list of topics', topicsLimits(options))
   }
 
@@ -406,8 +407,13 @@ export class Admin {
     if (isCompanion(of)) return
     const names: TopicName[] = []
     for (const prefix of companionPrefixes(of)) {
-      const page = await this.topicsAfter(prefix, options)
-      names.push(...page.configurations.map((one) => one.topic).filter((name) => isCompanionOf(of, name)))
+      let [after, isMore] = ['', true]
+      while (isMore) {
+        const { configurations, more } = await this.topicsAfter(after, options, prefix)
+        names.push(...configurations.map((one) => one.topic).filter((name) => isCompanionOf(of, name)))
+        after = configurations.at(-1)?.topic ?? after
+        isMore = more && configurations.length > 0
+      }
     }
     await Promise.all(names.map((name) => this.#moveBeside(of, name, options)))
   }

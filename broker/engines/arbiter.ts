@@ -35,7 +35,7 @@ export class Arbiter {
         return
       }
       case 'list-noted':
-        return this.#onList(from, token, message.after, out)
+        return this.#onList(from, token, message, out)
     }
   }
 
@@ -81,8 +81,8 @@ export class Arbiter {
     send(out, from, { kind: 'noted', topic, epoch }, token)
   }
 
-  #onList(from: Address, token: number, after: string, out: Effect[]): void {
-    const names = [...this.#newest.keys()].filter((name) => name > after).sort()
+  #onList(from: Address, token: number, { after, prefix = '' }: MessageOf<'list-noted'>, out: Effect[]): void {
+    const names = [...this.#newest.keys()].filter((name) => name > after && name.startsWith(prefix)).sort()
     const page = names.slice(0, topicsPerAnswer)
     const configurations = page.flatMap((name) => this.#newest.get(name) ?? [])
     send(out, from, { kind: 'noted-topics', configurations, more: names.length > page.length }, token)

@@ -73,9 +73,9 @@ export class Arbiters implements DecisionEngine, Registry {
     this.#poll({ kind: 'lookup', topic, epoch: beforeFirst }, { ...ports, found }, out)
   }
 
-  list(after: string, ports: QuestionPorts<TopicPage>, out: Effect[]): void {
+  list(after: string, prefix: string, ports: QuestionPorts<TopicPage>, out: Effect[]): void {
     const found = (answers: readonly ArbiterAnswer[], into: Effect[]) => ports.found(mergePages(answers), into)
-    this.#poll({ kind: 'list-noted', after }, { ...ports, found }, out)
+    this.#poll({ kind: 'list-noted', after, ...(prefix !== '' && { prefix }) }, { ...ports, found }, out)
   }
 
   /** Which arbiters are missing, for people; null where enough of them are alive. */

@@ -43,8 +43,8 @@ export interface Registry {
   note(configuration: Configuration, done: (out: Effect[]) => void, out: Effect[]): void
   /** Newest noted configuration, or null where the topic is unknown. */
   lookup(topic: TopicName, ports: QuestionPorts<Configuration | null>, out: Effect[]): void
-  /** A page of the topics' newest noted configurations, in the order of their names, behind `after`. */
-  list(after: string, ports: QuestionPorts<TopicPage>, out: Effect[]): void
+  /** A page of the newest noted configurations of topics whose names begin with `prefix`, in their order, behind `after`. */
+  list(after: string, prefix: string, ports: QuestionPorts<TopicPage>, out: Effect[]): void
 }
 
 /** Callbacks of one question to the arbiters: exactly one of them is called, once. */

@@ -80,7 +80,7 @@ export class Parts {
       else this.#finish(asked, into)
     }
     const unanswered = (reason: string, into: Effect[]) => decline(asked.to, asked.token, 'no-decider', reason, into)
-    this.#registry.list(after, { found, unanswered }, out)
+    this.#registry.list(after, '', { found, unanswered }, out)
   }
 
   #finish(asked: Forgetting, out: Effect[]): void {

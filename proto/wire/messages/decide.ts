@@ -92,8 +92,9 @@ export const decide = {
     since: 1,
     from: 'server',
     to: 'arbiter',
-    means: 'Asks for the newest configurations of topics whose names come behind `after`, in order.',
-    fields: { after: one(2, text(200)) },
+    means:
+      'Asks for the newest configurations of topics whose names come behind `after` and begin with `prefix`, in order.',
+    fields: { after: one(2, text(200)), prefix: optional(3, text(200)) },
   },
   'noted-topics': {
     number: 73,

@@ -73,8 +73,8 @@ export const find = {
     since: 1,
     from: 'client',
     to: 'finder',
-    means: 'Asks for the topics whose names come behind `after`, in order.',
-    fields: { after: one(2, text(200)) },
+    means: 'Asks for the topics whose names come behind `after` and begin with `prefix`, in order.',
+    fields: { after: one(2, text(200)), prefix: optional(3, text(200)) },
   },
   topics: {
     number: 50,
