@@ -35,6 +35,8 @@ export class Attendants {
   readonly #acked = new Set<string>()
   readonly #options: AttendantOptions
   readonly #clients: Client[] = []
+  /** Clients that read from the start just now. */
+  readonly #late = new Set<Client>()
   readonly #running: Promise<void>[] = []
   readonly #streams: { return(): Promise<unknown> }[] = []
   /** What the gets have read up to. */
@@ -95,6 +97,7 @@ export class Attendants {
   async readFromStart(): Promise<void> {
     const at = performance.now()
     const client = await connect(this.#options.url, { timeoutMs: connectTimeoutMs })
+    this.#late.add(client)
     try {
       const reading = new Reading('a late reader', this.ledger, this.#order)
       const stream = client.topic(this.ledger.topic, asText).subscribe({ from: 'start', order: this.#order })
@@ -107,6 +110,7 @@ export class Attendants {
       }
       await this.#options.calls.track(`${this.ledger.topic}: everything, read from the start`, all())
     } finally {
+      this.#late.delete(client)
       await client.close()
     }
   }
@@ -138,7 +142,7 @@ export class Attendants {
   async close(): Promise<void> {
     this.#isPublishing = false
     this.#isOver = true
-    await Promise.all(this.#clients.map((client) => client.close()))
+    await Promise.all([...this.#clients, ...this.#late].map((client) => client.close()))
     await Promise.allSettled(this.#streams.map((stream) => stream.return()))
     await Promise.allSettled(this.#running)
   }
