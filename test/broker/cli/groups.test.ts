@@ -1,5 +1,9 @@
 // Goal: properties, patterns, groups, requests and places to begin work from the command line, and what is mistyped is explained.
 // Method: the real command in real processes, one cluster made by `dev`.
+import { execFileSync } from 'node:child_process'
+import { randomUUID } from 'node:crypto'
+import { closeSync, openSync } from 'node:fs'
+import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { buildCli, freePorts, jsonLines, lines, type Running, TestFolder } from './harness.ts'
 
@@ -31,6 +35,14 @@ describe('properties', () => {
   })
 })
 
+/** A standard input on which nothing comes, and which does not end before it is stopped. */
+function openInput(): [descriptor: number, stop: () => void] {
+  const path = join(place.directory, `input-${randomUUID()}`)
+  execFileSync('mkfifo', [path])
+  const descriptor = openSync(path, 'r+')
+  return [descriptor, () => closeSync(descriptor)]
+}
+
 describe('sub', () => {
   it('reads patterns, epochs and times', async () => {
     await epochcast('pub', 'tree.a', '1')
@@ -41,6 +53,20 @@ describe('sub', () => {
     await epochcast('pub', 'tree.a', '3')
     expect((await epochcast('sub', 'tree.a', '--from', 'epoch:2', '-c', '1')).stdout).toBe('3\n')
     expect((await epochcast('sub', 'tree.a', '--from', '2001-01-01T00:00:00Z', '-c', '2')).stdout).toBe('1\n3\n')
+  })
+
+  it.each([
+    ['2', []],
+    ['2', ['--group', 'few']],
+    ['1', ['--group', 'unanswered', '--ack', 'explicit']],
+  ])('interrupted before %s messages of %j are done, ends with 130', async (count, options) => {
+    await epochcast('pub', `few${options.length}`, 'one')
+    const [input, stop] = openInput()
+    const args = ['sub', `few${options.length}`, '--from', 'start', '-c', count, ...options]
+    const reader = place.start(args, { url, stdin: input })
+    await reader.shows('one\n')
+    expect(await reader.stop('SIGINT')).toMatchObject({ code: 130, stderr: expect.stringContaining('interrupted') })
+    stop()
   })
 
   it.each([
