@@ -20,7 +20,7 @@ export interface Globals {
 }
 
 const connectTimeoutMs = 3_000
-/** How long one of several servers is waited for, in milliseconds; not more than a third of the time that is left. */
+/** How long one of several servers is waited for, in milliseconds; not more than half of the time that is left. */
 const questionTimeoutMs = 2_000
 /** How much later than the time limits of its calls a command's own limit strikes, in milliseconds: calls say more. */
 const slackMs = 100
@@ -97,10 +97,14 @@ export class Context {
     return { signal: this.signal, ...(timeoutMs !== undefined && { timeoutMs }) }
   }
 
-  /** Limits for a question to one of several servers: one that is silent leaves time for what the others say. */
-  questionLimits(): { readonly signal: AbortSignal; readonly timeoutMs: number } {
-    const { signal, timeoutMs = Number.POSITIVE_INFINITY } = this.limits()
-    return { signal, timeoutMs: Math.max(1, Math.min(questionTimeoutMs, Math.floor(timeoutMs / 3))) }
+  /**
+   * Limits for a question to one of several servers: one that is silent leaves time for what the others say.
+   * @param usualMs how long it is waited for where there is time enough
+   */
+  questionLimits(usualMs = questionTimeoutMs): { readonly signal: AbortSignal; readonly timeoutMs: number } {
+    const { signal, timeoutMs = usualMs } = this.limits()
+    if (this.#deadline === null) return { signal, timeoutMs }
+    return { signal, timeoutMs: Math.max(1, Math.min(usualMs, Math.floor(timeoutMs / 2))) }
   }
 
   /**
