@@ -1,9 +1,5 @@
 // Goal: properties, patterns, groups, requests and places to begin work from the command line, and what is mistyped is explained.
 // Method: the real command in real processes, one cluster made by `dev`.
-import { execFileSync } from 'node:child_process'
-import { randomUUID } from 'node:crypto'
-import { closeSync, openSync } from 'node:fs'
-import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { buildCli, freePorts, jsonLines, lines, type Running, TestFolder } from './harness.ts'
 
@@ -35,14 +31,6 @@ describe('properties', () => {
   })
 })
 
-/** A standard input on which nothing comes, and which does not end before it is stopped. */
-function openInput(): [descriptor: number, stop: () => void] {
-  const path = join(place.directory, `input-${randomUUID()}`)
-  execFileSync('mkfifo', [path])
-  const descriptor = openSync(path, 'r+')
-  return [descriptor, () => closeSync(descriptor)]
-}
-
 describe('sub', () => {
   it('reads patterns, epochs and times', async () => {
     await epochcast('pub', 'tree.a', '1')
@@ -61,12 +49,10 @@ describe('sub', () => {
     ['1', ['--group', 'unanswered', '--ack', 'explicit']],
   ])('interrupted before %s messages of %j are done, ends with 130', async (count, options) => {
     await epochcast('pub', `few${options.length}`, 'one')
-    const [input, stop] = openInput()
     const args = ['sub', `few${options.length}`, '--from', 'start', '-c', count, ...options]
-    const reader = place.start(args, { url, stdin: input })
+    const reader = place.start(args, { url, isInputOpen: true })
     await reader.shows('one\n')
     expect(await reader.stop('SIGINT')).toMatchObject({ code: 130, stderr: expect.stringContaining('interrupted') })
-    stop()
   })
 
   it.each([
