@@ -30,8 +30,8 @@ export class Answers {
     this.#held.set(message.id, message)
   }
 
-  /** Resolves when everything is answered, or no more answers can come. */
-  async whenEmpty(): Promise<void> {
+  /** Whether everything is answered, as soon as it is or no more answers can come. */
+  async whenEmpty(): Promise<boolean> {
     while (this.#held.size > 0 && !this.#isOver && !this.#context.signal.aborted) {
       let unlisten = () => {}
       await new Promise<void>((resolve) => {
@@ -40,6 +40,7 @@ export class Answers {
       })
       unlisten()
     }
+    return this.#held.size === 0
   }
 
   end(): void {

@@ -20,6 +20,8 @@ export interface Globals {
 }
 
 const connectTimeoutMs = 3_000
+/** How long one of several servers is waited for, in milliseconds; not more than half of the time that is left. */
+const questionTimeoutMs = 2_000
 /** How much later than the time limits of its calls a command's own limit strikes, in milliseconds: calls say more. */
 const slackMs = 100
 /** How long a command may take to unwind when its time is over, in milliseconds. */
@@ -93,6 +95,16 @@ export class Context {
     const left = this.#deadline === null ? this.globals.timeout : this.#deadline - performance.now()
     const timeoutMs = left === undefined ? defaultMs : Math.max(1, Math.round(left))
     return { signal: this.signal, ...(timeoutMs !== undefined && { timeoutMs }) }
+  }
+
+  /**
+   * Limits for a question to one of several servers: one that is silent leaves time for what the others say.
+   * @param usualMs how long it is waited for where there is time enough
+   */
+  questionLimits(usualMs = questionTimeoutMs): { readonly signal: AbortSignal; readonly timeoutMs: number } {
+    const { signal, timeoutMs = usualMs } = this.limits()
+    if (this.#deadline === null) return { signal, timeoutMs }
+    return { signal, timeoutMs: Math.max(1, Math.min(usualMs, Math.floor(timeoutMs / 2))) }
   }
 
   /**

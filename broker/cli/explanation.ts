@@ -6,6 +6,7 @@ import { type Epoch, formatMessageId, type MessageId, previousEpoch, serverIdOf 
 import { endOf, type MessageSet, union } from '../../proto/message-set.ts'
 import { count, idsOf, list } from './describe.ts'
 import type { VerifyLimits } from './verification.ts'
+import type { Witnesses } from './witnesses.ts'
 
 export interface Explanation {
   readonly id: string
@@ -44,11 +45,12 @@ export async function explainIn(
   client: Client,
   newest: Configuration,
   id: MessageId,
+  witnesses: Witnesses,
   limits: VerifyLimits,
 ): Promise<Explanation> {
   let known = newest
   for (let look = 0; look < looksMax; look++) {
-    const found = await lookFor(client, known, id, limits)
+    const found = await lookFor(witnesses, known, id)
     if (lasting.includes(found.outcome)) return found
     const now = await client.admin.topic(known.topic, limits)
     if (now.epoch === known.epoch) return found
@@ -58,19 +60,16 @@ export async function explainIn(
   throw new EpochcastError('EC_UNSETTLED', text, { hint: 'ask again when its epochs change less often' })
 }
 
-async function lookFor(
-  client: Client,
-  newest: Configuration,
-  id: MessageId,
-  limits: VerifyLimits,
-): Promise<Explanation> {
+async function lookFor(witnesses: Witnesses, newest: Configuration, id: MessageId): Promise<Explanation> {
   const known = { id: formatMessageId(id), topic: newest.topic, epoch: id.epoch }
   const nothing = { ended: null, servers: [], message: null } as const
   if (id.epoch > newest.epoch) {
     const why = `epoch ${id.epoch} of ${newest.topic} has not begun: the newest is ${newest.epoch}`
     return { ...known, ...nothing, outcome: 'not-begun', why }
   }
-  const decisions = await decisionsAround(client, newest, id.epoch, limits)
+  // All members at once: after that it is known who is silent.
+  const stored = await storedNow(witnesses, newest)
+  const decisions = await decisionsAround(witnesses, newest, id.epoch)
   const ending = decisions.find(({ next }) => previousEpoch(next.epoch) === id.epoch) ?? null
   if (ending === null && id.epoch < newest.epoch) {
     const why = `nobody knows any more how epoch ${id.epoch} of ${newest.topic} ended`
@@ -78,8 +77,7 @@ async function lookFor(
   }
   const then =
     id.epoch === newest.epoch ? newest : (decisions.find(({ next }) => next.epoch === id.epoch)?.next ?? null)
-  const stored = await storedNow(client, newest, limits)
-  const { servers, message } = await holdersOf(client, newest, then, id, ending?.closing ?? stored.all, limits)
+  const { servers, message } = await holdersOf(witnesses, newest, then, id, ending?.closing ?? stored.all)
   const ended = ending === null ? null : endOfEpoch(ending, id)
   const isHeard = endOf(ending?.closing ?? stored.all, id.publisher) > 0
   const judged = ending === null ? judgeOpen(newest, id, stored) : judgeClosed(ending, then, id)
@@ -89,30 +87,20 @@ async function lookFor(
 }
 
 /** Whether the publisher of an id has ever been heard of in that epoch of a topic: how the topic of an id is found. */
-export async function mentions(
-  client: Client,
-  newest: Configuration,
-  id: MessageId,
-  limits: VerifyLimits,
-): Promise<boolean> {
+export async function mentions(witnesses: Witnesses, newest: Configuration, id: MessageId): Promise<boolean> {
   if (id.epoch > newest.epoch) return false
-  if (id.epoch === newest.epoch) return (await storedNow(client, newest, limits)).all.has(id.publisher)
-  const decisions = await decisionsAround(client, newest, id.epoch, limits)
+  const { all } = await storedNow(witnesses, newest)
+  if (id.epoch === newest.epoch) return all.has(id.publisher)
+  const decisions = await decisionsAround(witnesses, newest, id.epoch)
   return decisions.some(({ next, closing }) => previousEpoch(next.epoch) === id.epoch && closing.has(id.publisher))
 }
 
 /** The decisions that began and ended an epoch, where one of the members knows them. */
-async function decisionsAround(
-  client: Client,
-  newest: Configuration,
-  of: Epoch,
-  limits: VerifyLimits,
-): Promise<readonly Decision[]> {
+async function decisionsAround(witnesses: Witnesses, newest: Configuration, of: Epoch): Promise<readonly Decision[]> {
   let best: readonly Decision[] = []
   for (const member of newest.members) {
-    const { inspection } = client.admin
-    const around = (await inspection.decisions(newest.topic, previousEpoch(of), member, limits)) ?? []
-    const found = around.length > 0 ? around : ((await inspection.decisions(newest.topic, of, member, limits)) ?? [])
+    const around = await witnesses.decisions(newest.topic, previousEpoch(of), member)
+    const found = around.length > 0 ? around : await witnesses.decisions(newest.topic, of, member)
     if (found.length > best.length) best = found
     if (best.some(({ next }) => next.epoch === of) && best.some(({ next }) => next.epoch === of + 1)) break
   }
@@ -124,11 +112,11 @@ interface StoredNow {
   readonly byServer: ReadonlyMap<string, MessageSet | null>
 }
 
-async function storedNow(client: Client, newest: Configuration, limits: VerifyLimits): Promise<StoredNow> {
+async function storedNow(witnesses: Witnesses, newest: Configuration): Promise<StoredNow> {
   const byServer = new Map<string, MessageSet | null>()
   await Promise.all(
     newest.members.map(async (member) => {
-      const condition = await client.admin.inspection.condition(newest.topic, newest.epoch, member, limits)
+      const condition = await witnesses.condition(newest.topic, newest.epoch, member)
       const isOpen = condition !== null && condition.epoch === newest.epoch
       byServer.set(serverIdOf(member.name), condition === null ? null : isOpen ? condition.stored : new Map())
     }),
@@ -137,12 +125,11 @@ async function storedNow(client: Client, newest: Configuration, limits: VerifyLi
 }
 
 async function holdersOf(
-  client: Client,
+  witnesses: Witnesses,
   newest: Configuration,
   then: Configuration | null,
   id: MessageId,
   others: MessageSet,
-  limits: VerifyLimits,
 ): Promise<Pick<Explanation, 'servers' | 'message'>> {
   const members = new Map<string, { member: Member; isThen: boolean; isNow: boolean }>()
   for (const member of then?.members ?? []) members.set(member.name, { member, isThen: true, isNow: false })
@@ -151,7 +138,7 @@ async function holdersOf(
   }
   let message: HeldMessage | null = null
   const asked = [...members.values()].map(async ({ member, isThen, isNow }): Promise<ExplainedServer> => {
-    const found = await client.admin.inspection.message(newest.topic, id, member, others, limits)
+    const found = await witnesses.message(newest.topic, id, member, others)
     if (found !== null && found !== false) message ??= found
     const holds = found === null ? 'silent' : found === false ? 'no' : 'yes'
     return {

@@ -31,6 +31,8 @@ export interface LookPorts {
   pause(milliseconds: number): Promise<void>
 }
 
+/** How long the state of one member is waited for, in milliseconds. */
+const replicaTimeoutMs = 1_000
 /** Pauses between two looks, in milliseconds: what a change takes on a busy machine, and what others take to finish one. */
 const pausesMs = [250, 500, 1_000, 2_000]
 
@@ -99,7 +101,7 @@ export function judgeTopic(context: Context, client: Client, name: string): Prom
     newest,
     look: async () => {
       const configuration = await newest()
-      const replicas = await client.admin.replicas(name, { signal: context.signal })
+      const replicas = await client.admin.replicas(name, context.questionLimits(replicaTimeoutMs))
       const servers = await client.admin.servers(context.limits())
       return { configuration, replicas, servers, health: healthOf(configuration, replicas, servers) }
     },

@@ -93,8 +93,10 @@ function checkListen(path: readonly string[], server: Partial<RawServer>, compla
   if (!isLoopback(host) && insecure !== true) {
     complain([...path, 'listen'], `${listen} is beyond loopback, where nothing is encrypted: that takes insecure: true`)
   }
-  if (isWildcard(host) && advertise === undefined) {
-    complain([...path, 'listen'], `nobody can reach ${listen}: say with advertise: host:port where others do`)
+  const reached = advertise ?? listen ?? ''
+  if (isWildcard(parseHostPort(reached)?.host ?? '')) {
+    const key = advertise === undefined ? 'listen' : 'advertise'
+    complain([...path, key], `nobody can reach ${reached}: say with advertise: host:port where others do`)
   }
 }
 

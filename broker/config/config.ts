@@ -171,10 +171,21 @@ async function read(file: string): Promise<string> {
     return bytes.toString()
   } catch (error) {
     if (error instanceof EpochcastError) throw error
-    const reason =
-      error instanceof Error && 'code' in error && error.code === 'ENOENT' ? 'there is no such file' : String(error)
-    throw new EpochcastError('EC_BAD_CONFIG', `${file} cannot be read: ${reason}`, { cause: error })
+    throw new EpochcastError('EC_BAD_CONFIG', `${file} cannot be read: ${reasonOf(error)}`, { cause: error })
   }
+}
+
+const reasons: Readonly<Record<string, string>> = {
+  ENOENT: 'there is no such file',
+  EISDIR: 'it is a directory',
+  ENOTDIR: 'a part of the path is a file',
+  EACCES: 'this user may not read it (EACCES)',
+}
+
+/** Why a file could not be read, in words where there are some. */
+function reasonOf(error: unknown): string {
+  if (!(error instanceof Error)) return String(error)
+  return ('code' in error && typeof error.code === 'string' && reasons[error.code]) || error.message
 }
 
 function configOf(raw: RawConfig, file: string, base: string): Config {

@@ -22,6 +22,11 @@ type Path = readonly PropertyKey[]
 
 const aliasesMax = 100
 
+/** Mistakes that the parser tells in terms of its own functions. */
+const words: Readonly<Record<string, string>> = {
+  MULTIPLE_DOCS: 'a second document begins here: a configuration is one',
+}
+
 export class YamlDocument {
   /** What is no YAML at all; then there is no value. */
   readonly mistakes: readonly Mistake[]
@@ -39,7 +44,7 @@ export class YamlDocument {
       const offset = pos[0] + (/^\s*/.exec(text.slice(pos[0]))?.[0].length ?? 0)
       const isTwice = code === 'DUPLICATE_KEY'
       const key = isTwice ? (/^[^:\s]+/.exec(text.slice(offset))?.[0] ?? '') : ''
-      const what = isTwice ? 'stands here twice' : (message.split('\n', 1)[0] ?? '')
+      const what = isTwice ? 'stands here twice' : (words[code] ?? message.split('\n', 1)[0] ?? '')
       return { ...this.#placeAt(Math.min(offset, text.length)), key, text: what }
     })
     if (mistakes.length === 0) mistakes.push(...this.#aliasMistakes(document))

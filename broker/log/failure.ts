@@ -54,6 +54,10 @@ const meanings: Readonly<Record<string, Meaning>> = {
     code: 'EC_DISK_FAILED',
     remedy: 'A file, or a link to nothing, is where the directory should be: name a directory of its own.',
   },
+  EISDIR: {
+    code: 'EC_DISK_FAILED',
+    remedy: 'A directory is where a file of the log should be: take it away, then start the server again.',
+  },
   ELOOP: { code: 'EC_DISK_FAILED', remedy: 'Links in the path lead back to themselves: name a directory of its own.' },
   ENAMETOOLONG: {
     code: 'EC_DISK_FAILED',

@@ -17,7 +17,7 @@ import type { Files, OpenFile } from './files.ts'
 
 export const reachedFileName = 'reached'
 const word = Buffer.from('ecreach1', 'latin1')
-const noteBytes = 16 + word.length
+export const noteBytes = 16 + word.length
 const twoTo32 = 0x1_0000_0000
 const [laxFlag, lostFlag] = [1, 2]
 

@@ -5,12 +5,12 @@
 import type { Stats } from 'node:fs'
 import { stat } from 'node:fs/promises'
 import { join } from 'node:path'
-import type { EpochcastError } from '../../proto/errors.ts'
+import { EpochcastError } from '../../proto/errors.ts'
 import { storageLacks } from './failure.ts'
 import type { Files } from './files.ts'
 import { type Identity, identityFileName, readIdentity } from './identity.ts'
 import { hasDriftingInodes } from './place.ts'
-import { reachedFileName } from './reached.ts'
+import { noteBytes, reachedFileName, readReached } from './reached.ts'
 import { segmentName } from './segment-name.ts'
 import type { SegmentFile } from './segments.ts'
 
@@ -18,6 +18,8 @@ const lookMs = 1_000
 /** Segments that are no longer written and are looked at in one turn; the newest ones are looked at in every turn. */
 const sealedAtOnce = 16
 const newestCount = 2
+/** How often a note must be found damaged in a row. */
+const noteLooks = 3
 
 export interface Watched {
   readonly path: string
@@ -58,7 +60,7 @@ export class DirectoryWatch {
   /** One look. @returns the reason why the server must not go on, or null */
   async look(): Promise<EpochcastError | null> {
     const { segments } = this.#watched
-    const wrong = (await this.#lookAt('')) ?? (await this.#lookAt(reachedFileName)) ?? (await this.#lookAtIdentity())
+    const wrong = (await this.#lookAt('')) ?? (await this.#lookAtNote()) ?? (await this.#lookAtIdentity())
     if (wrong !== null) return storageLacks(`${wrong} while the server ran`)
     for (const { first, bytes } of this.#due(segments())) {
       const missing = await this.#lookAt(segmentName(first), bytes)
@@ -102,16 +104,30 @@ export class DirectoryWatch {
     return found.size < bytesMin ? `${about} was cut to ${found.size} bytes` : null
   }
 
+  async #lookAtNote(): Promise<string | null> {
+    const wrong = await this.#lookAt(reachedFileName, noteBytes)
+    if (wrong !== null) return wrong
+    const { files, identity } = this.#watched
+    // A note that is read while it is written may be neither the old nor the new one.
+    for (let look = 0; look < noteLooks; look++) {
+      if (!(await isDamaged(readReached(files, identity.seed)))) return null
+    }
+    return `${reachedFileName} was overwritten`
+  }
+
   async #lookAtIdentity(): Promise<string | null> {
     const found = await this.#stat(identityFileName)
     if (found === 'missing') return `${identityFileName} was removed`
     if (found === 'unknown' || found.mtimeMs === this.#identityAsOf) return null
-    this.#identityAsOf = found.mtimeMs
-    const { storage, server } = this.#watched.identity
-    const identity = await readIdentity(this.#watched.files).catch(() => null)
-    return identity?.storage === storage && identity.server === server
-      ? null
-      : `${identityFileName} was exchanged for another`
+    const { files, identity } = this.#watched
+    const exchanged = `${identityFileName} was exchanged for another`
+    try {
+      const read = await readIdentity(files)
+      this.#identityAsOf = found.mtimeMs
+      return read?.storage === identity.storage && read.server === identity.server ? null : exchanged
+    } catch (error) {
+      return error instanceof EpochcastError ? exchanged : null
+    }
   }
 
   async #stat(name: string): Promise<Stats | 'missing' | 'unknown'> {
@@ -121,5 +137,15 @@ export class DirectoryWatch {
       const code = error instanceof Error && 'code' in error ? error.code : undefined
       return code === 'ENOENT' || code === 'ENOTDIR' ? 'missing' : 'unknown'
     }
+  }
+}
+
+/** Whether a file was read, and is not what was written; false also where it could not be read at all. */
+async function isDamaged(reading: Promise<unknown>): Promise<boolean> {
+  try {
+    await reading
+    return false
+  } catch (error) {
+    return error instanceof EpochcastError
   }
 }

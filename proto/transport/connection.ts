@@ -92,8 +92,10 @@ export class Connection {
     if (this.#peer !== undefined) return null
     if (this.#trouble !== null) return this.#trouble
     if (!this.#isConnected) return new EpochcastError('EC_UNREACHABLE', 'no answer')
-    const silent = this.#closed ? 'it ends the connection without a word' : 'it takes the connection and says nothing'
-    return new EpochcastError('EC_UNREACHABLE', `${silent}: no epochcast server`)
+    const what = this.#closed
+      ? 'it ends the connection without a word: no epochcast server'
+      : 'it takes the connection and says nothing: no epochcast server, or one that is paused or stuck'
+    return new EpochcastError('EC_UNREACHABLE', what)
   }
 
   /** Frames that were taken and not passed to the operating system. */

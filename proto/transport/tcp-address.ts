@@ -44,6 +44,7 @@ export function isLoopback(host: string): boolean {
   return host === 'localhost' || host === '::1' || (isIPv4(host) && host.startsWith('127.'))
 }
 
+/** Whether this stands for every address of a machine: something to listen on, and nothing that others can reach. */
 export function isWildcard(host: string): boolean {
-  return host === '0.0.0.0' || host === '::'
+  return host === '0' || host === '0.0.0.0' || (isIPv6(host) && /^[0:]+(?:0\.0\.0\.0)?$/.test(host))
 }

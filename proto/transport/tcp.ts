@@ -73,11 +73,17 @@ export function checkListen(options: ListenPlace): void {
       'Listen on 127.0.0.1, or pass insecure: true where the network itself keeps strangers out.',
     )
   }
-  if (isWildcard(host) && options.advertise === undefined) {
-    throw bad(`${host} is no address that others can reach`, 'Pass advertise: the host name under which they do.')
+  const reached = reachedHost(options)
+  if (isWildcard(reached)) {
+    throw bad(`${reached} is no address that others can reach`, 'Pass advertise: the host name under which they do.')
   }
   // Any port shows whether the form is right.
   advertised(options, port === 0 ? 1 : port)
+}
+
+/** The host under which others are told to come. */
+function reachedHost({ host, advertise }: ListenPlace): string {
+  return advertise === undefined ? host : (parseHostPort(advertise)?.host ?? advertise)
 }
 
 function advertised(options: ListenPlace, port: number): Address {

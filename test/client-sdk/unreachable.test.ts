@@ -38,7 +38,9 @@ describe('connect', () => {
     )
     expect(error).toMatchObject({ code: 'EC_UNREACHABLE', retryable: true })
     expect(error.message).toContain(`${web} (what answers there is no epochcast server`)
-    expect(error.message).toContain(`${silent} (it takes the connection and says nothing`)
+    expect(error.message).toContain(
+      `${silent} (it takes the connection and says nothing: no epochcast server, or one that is paused or stuck`,
+    )
     expect(error.message).toContain(`${ending} (it ends the connection without a word`)
     expect(error.message).toContain(`${closed} (ECONNREFUSED: nothing listens there)`)
     expect(error.cause.errors).toHaveLength(4)

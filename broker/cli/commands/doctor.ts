@@ -8,6 +8,7 @@ import { type Context, handle } from '../context.ts'
 import { count } from '../describe.ts'
 import type { ClusterView, Line, TopicView } from '../doctor/check.ts'
 import { checks } from '../doctor/checks.ts'
+import { inParallel } from '../parallel.ts'
 import { judgeTopic } from '../topic-look.ts'
 
 interface DoctorOptions {
@@ -16,6 +17,8 @@ interface DoctorOptions {
 
 const engineTimeoutMs = 5_000
 const memberTimeoutMs = 2_000
+/** Topics that are looked at together: a silent server is waited for in all of them at the same time. */
+const topicsAtOnce = 16
 
 export function addDoctor(program: Command): void {
   const command = program
@@ -90,8 +93,9 @@ async function lookAround(context: Context, client: Client, config: Config | nul
   const view: ClusterView = { context, client, config, servers, arbiters, engines }
   const lines: Line[] = []
   for (const check of checks) lines.push(...((await check.cluster?.(view)) ?? []))
-  for (const name of await topicsOf(client, servers, limits, lines)) lines.push(...(await topicLines(name, view)))
-  return lines
+  const topics = await topicsOf(client, servers, limits, lines)
+  const found = await inParallel(topics, topicsAtOnce, (name) => topicLines(name, view))
+  return [...lines, ...found.flat()]
 }
 
 /** All topics; those that the servers know of themselves where too few arbiters answer. */

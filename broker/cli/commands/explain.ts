@@ -7,6 +7,7 @@ import { type Context, handle } from '../context.ts'
 import { type ExplainedServer, type Explanation, explainIn, mentions } from '../explanation.ts'
 import { table } from '../terminal/table.ts'
 import { findTopic } from '../topics.ts'
+import { Witnesses } from '../witnesses.ts'
 
 interface ExplainFlags {
   readonly topic?: string
@@ -28,9 +29,12 @@ export function addExplain(program: Command): void {
 async function explain(context: Context, { topic }: ExplainFlags, [text = '']: readonly string[]): Promise<void> {
   const id = idOf(text)
   await context.withClient(async (client) => {
+    const witnesses = new Witnesses(client, () => context.questionLimits())
     const newest =
-      topic === undefined ? await topicOf(context, client, id) : await findTopic(client, topic, context.limits())
-    const found = await explainIn(client, newest, id, context.limits())
+      topic === undefined
+        ? await topicOf(context, client, id, witnesses)
+        : await findTopic(client, topic, context.limits())
+    const found = await explainIn(client, newest, id, witnesses, context.limits())
     context.progress.clear()
     if (context.forPeople) show(context, found)
     else context.out.json(explanationJson(found))
@@ -50,12 +54,12 @@ function idOf(text: string): MessageId {
 }
 
 /** Publishers are random: the one topic that has heard of it. */
-async function topicOf(context: Context, client: Client, id: MessageId): Promise<Configuration> {
+async function topicOf(context: Context, client: Client, id: MessageId, witnesses: Witnesses): Promise<Configuration> {
   const topics = await client.admin.topics(context.limits())
   for (const [at, { topic }] of topics.entries()) {
     context.progress.show(() => `looking in ${topic}, ${at + 1} of ${topics.length}`)
     const newest = await client.admin.topic(topic, context.limits())
-    if (await mentions(client, newest, id, context.limits())) return newest
+    if (await mentions(witnesses, newest, id)) return newest
   }
   throw nobodyKnows(id, `no topic has heard of its publisher in epoch ${id.epoch}`)
 }

@@ -138,7 +138,7 @@ async function launchOptions(options: ServeOptions): Promise<LaunchOptions> {
   const { host, port } = parseHostPort(listen) ?? { host: '', port: 0 }
   const advertise = options.advertise ?? (options.listen === undefined ? known?.address : undefined)
   const insecure = options.insecure ?? known?.insecure
-  checkListen(host, insecure === true, advertise !== undefined)
+  checkListen(host, insecure === true, parseHostPort(advertise ?? '')?.host ?? host)
   return {
     ...common,
     host,
@@ -149,13 +149,13 @@ async function launchOptions(options: ServeOptions): Promise<LaunchOptions> {
 }
 
 /** What can be said better here than where it would fail. */
-function checkListen(host: string, isInsecure: boolean, isAdvertised: boolean): void {
+function checkListen(host: string, isInsecure: boolean, reached: string): void {
   if (!isLoopback(host) && !isInsecure) {
     const hint = 'listen on 127.0.0.1, or say --insecure where the network itself keeps strangers out'
     throw bad(`refused to listen on ${host}: beyond loopback everyone who reaches it could read and write`, hint)
   }
-  if (isWildcard(host) && !isAdvertised) {
-    throw bad(`${host} is no address that others can reach`, 'say with --advertise HOST:PORT where they do')
+  if (isWildcard(reached)) {
+    throw bad(`${reached} is no address that others can reach`, 'say with --advertise HOST:PORT where they do')
   }
 }
 

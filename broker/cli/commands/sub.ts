@@ -85,7 +85,13 @@ async function sub(context: Context, options: SubOptions, [topic = '']: readonly
     await context.out.end()
     if (given > 0 && context.out.lost === null)
       context.aside({ type: 'end', count: given, cursor }, `go on with --from ${cursor}`)
+    mustHaveGiven(context, options, given)
   })
+}
+
+/** Fewer messages than `--count` asks for are not what was asked for, whatever ended the reading. */
+function mustHaveGiven({ signal }: Context, { count }: SubOptions, given: number): void {
+  if (count !== undefined && given < count) signal.throwIfAborted()
 }
 
 type Events = AsyncIterable<StreamEvent<Uint8Array>> & { readonly cursor: Cursor }
@@ -122,9 +128,10 @@ async function readGroup(context: Context, options: SubOptions, client: Client, 
       if (++given !== count) continue
       // What was asked for is done only once that is agreed.
       if (answers === null) await message.ack()
-      else await answers.whenEmpty()
+      else if (!(await answers.whenEmpty())) context.signal.throwIfAborted()
       break
     }
+    mustHaveGiven(context, options, given)
   } finally {
     answers?.end()
   }

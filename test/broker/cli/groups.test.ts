@@ -44,6 +44,18 @@ describe('sub', () => {
   })
 
   it.each([
+    ['2', []],
+    ['2', ['--group', 'few']],
+    ['1', ['--group', 'unanswered', '--ack', 'explicit']],
+  ])('interrupted before %s messages of %j are done, ends with 130', async (count, options) => {
+    await epochcast('pub', `few${options.length}`, 'one')
+    const args = ['sub', `few${options.length}`, '--from', 'start', '-c', count, ...options]
+    const reader = place.start(args, { url, isInputOpen: true })
+    await reader.shows('one\n')
+    expect(await reader.stop('SIGINT')).toMatchObject({ code: 130, stderr: expect.stringContaining('interrupted') })
+  })
+
+  it.each([
     [['sub', 'a..*'], 'empty token'],
     [['sub', 'a*'], "'orders.*'"],
     [['sub', 't', '--from', 'epoch:x'], 'epoch "x"'],

@@ -29,6 +29,8 @@ export interface Ended {
 export interface RunOptions {
   readonly url?: string
   readonly input?: string | Uint8Array
+  /** Standard input goes on behind `input` for as long as the process runs. */
+  readonly isInputOpen?: boolean
   /** Descriptors to use instead of pipes. */
   readonly stdin?: number
   readonly stdout?: number
@@ -133,14 +135,15 @@ export class TestFolder {
   start(args: readonly string[], options: RunOptions = {}): Running {
     const { EPOCHCAST_URL: _, ...environment } = process.env
     const env = { ...environment, ...(options.url !== undefined && { EPOCHCAST_URL: options.url }) }
-    const stdin = options.stdin ?? (options.input === undefined ? 'ignore' : 'pipe')
+    const stdin = options.stdin ?? (options.input === undefined && options.isInputOpen !== true ? 'ignore' : 'pipe')
     const child = startChild(process.execPath, [this.#main, ...args], {
       cwd: this.directory,
       env,
       stdio: [stdin, options.stdout ?? 'pipe', 'pipe'],
     })
     child.stdin?.on('error', () => {})
-    child.stdin?.end(options.input)
+    if (options.isInputOpen !== true) child.stdin?.end(options.input)
+    else if (options.input !== undefined) child.stdin?.write(options.input)
     const running = new Running(child)
     this.#running.push(running)
     return running

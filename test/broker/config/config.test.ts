@@ -259,6 +259,11 @@ describe('form', () => {
       ['1:23 cluster.servers.a.data: is missing'],
     ],
     ['no YAML', 'cluster: {\n  servers: }}\n', [expect.stringMatching(/^2:\d+ : Unexpected/)]],
+    [
+      'a second document',
+      'topics: {}\n---\nautoCreate: true\n',
+      ['2:1 : a second document begins here: a configuration is one'],
+    ],
     ['a key twice', 'cluster:\n  servers:\ncluster: 1\n', ['3:1 cluster: stands here twice']],
   ]
   it.each(cases)('names %s', (_, text, expected) => {
@@ -318,6 +323,13 @@ describe('what must fit together', () => {
       servers.replace('127.0.0.1:7402', '10.0.0.1:7402'),
       [expect.stringMatching(/^5:18 cluster.servers.c.listen: 10.0.0.1:7402 is beyond loopback/)],
     ],
+    ...['0.0.0.0', '[::]', '[0:0::0]', '0'].map((host): [string, string, string[]] => [
+      `${host} as where others reach it`,
+      servers.replace('127.0.0.1:7402', `127.0.0.1:7402, advertise: "${host}:7402"`),
+      [
+        `5:45 cluster.servers.c.advertise: nobody can reach ${host}:7402: say with advertise: host:port where others do`,
+      ],
+    ]),
     ['no server', 'cluster: { servers: {} }', ['1:21 cluster.servers: there is no server']],
   ]
   it.each(cases)('names %s', (_, text, expected) => {
@@ -349,6 +361,14 @@ describe('the message', () => {
       await expect(loadConfig(file)).rejects.toMatchObject({
         code: 'EC_BAD_CONFIG',
         message: expect.stringContaining(file),
+      })
+      await expect(loadConfig(directory)).rejects.toMatchObject({
+        code: 'EC_BAD_CONFIG',
+        message: `${directory} cannot be read: it is a directory`,
+      })
+      writeFileSync(file, '')
+      await expect(loadConfig(join(file, 'x'))).rejects.toMatchObject({
+        message: expect.stringMatching(/cannot be read: a part of the path is a file$/),
       })
       writeFileSync(file, servers)
       expect((await loadConfig(file)).servers[2]?.data).toBe(join(directory, 'data/c'))

@@ -6,12 +6,14 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, describe, expect, it } from 'vitest'
 import { adoptDirectory, checkAdoption, type DataDirectory, openDirectory } from '../../../broker/log/directory.ts'
+import { HomeFiles } from '../../../broker/log/home-files.ts'
 import { readIdentity, writeIdentity } from '../../../broker/log/identity.ts'
 import type { SegmentLog } from '../../../broker/log/segment-log.ts'
 import { segmentName } from '../../../broker/log/segment-name.ts'
 import { DirectoryWatch } from '../../../broker/log/watch.ts'
 import { serverId } from '../../../proto/ids.ts'
 import type { Sync } from '../../../proto/sync.ts'
+import { systemError } from '../../../sim/world/crash-files.ts'
 import { bytes, recovered } from './conformance.ts'
 import { texts } from './open-log.ts'
 
@@ -323,12 +325,22 @@ describe('while a server runs', () => {
       if (name === 'identity.json') fs.writeFileSync(file, 'not that of this storage')
       expect(await exchanged.look(), name).toMatchObject({ code: 'EC_LOG_DAMAGED' })
       fs.renameSync(`${path}.kept`, file)
+      const emptied = await newWatch()
+      fs.truncateSync(file, 0)
+      expect(await emptied.look(), name).toMatchObject({ code: 'EC_LOG_DAMAGED' })
+      fs.writeFileSync(file, intact.get(name) ?? '')
       if (!name.endsWith('.log')) continue
       const cut = await newWatch()
       fs.truncateSync(file, 100)
       expect(await cut.look()).toMatchObject({ message: expect.stringContaining('was cut to 100 bytes') })
       fs.writeFileSync(file, intact.get(name) ?? '')
     }
+    const note = join(path, 'reached')
+    const overwritten = await newWatch()
+    await written(`${path}.foreign`)
+    fs.writeFileSync(note, fs.readFileSync(join(`${path}.foreign`, 'reached')))
+    expect(await overwritten.look()).toMatchObject({ message: expect.stringContaining('reached was overwritten') })
+    fs.writeFileSync(note, intact.get('reached') ?? '')
     const moved = await newWatch()
     fs.renameSync(path, `${path}.moved`)
     expect(await moved.look()).toMatchObject({ message: expect.stringContaining('was removed') })
@@ -340,5 +352,16 @@ describe('while a server runs', () => {
     await expect(files.remove('identity.json')).rejects.toMatchObject({ code: 'EC_LOG_DAMAGED' })
     await close(opened)
     expect(fs.readdirSync(path).sort()).toEqual(before)
+  })
+
+  it('files that cannot be opened now are not taken for others', async () => {
+    const path = newPath()
+    const opened = await open(path)
+    const { identity } = opened.directory
+    const files = await HomeFiles.open(path)
+    files.open = () => Promise.reject(systemError('EMFILE'))
+    const watch = new DirectoryWatch({ path, files, identity, segments: () => opened.log.segmentFiles }, () => {})
+    expect(await watch.look()).toBeNull()
+    await close(opened)
   })
 })

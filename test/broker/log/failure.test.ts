@@ -20,6 +20,7 @@ describe('what a server that stops says', () => {
     ['EROFS', 'EC_DISK_FAILED', /for writing/],
     ['ENOENT', 'EC_DISK_FAILED', /removed or unmounted/],
     ['ESTALE', 'EC_DISK_FAILED', /removed or unmounted/],
+    ['EISDIR', 'EC_DISK_FAILED', /a directory is where a file/i],
     ['EMFILE', 'EC_DISK_FAILED', /open files/],
     ['EIO', 'EC_DISK_FAILED', /check the disk/i],
     ['EWHATEVER', 'EC_DISK_FAILED', /check the disk/i],

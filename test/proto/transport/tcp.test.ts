@@ -473,6 +473,13 @@ describe('tcp, options', () => {
   it('wants an address that others can use', async () => {
     const refused = { code: 'EC_BAD_ARGUMENT' }
     await expect(listenTcp({ host: '0.0.0.0', port: 0, insecure: true, handler })).rejects.toMatchObject(refused)
+    for (const everybody of ['0.0.0.0', '::', '0:0:0:0:0:0:0:0', '::0', '0', '::0.0.0.0']) {
+      const listen = { host, port: 0, insecure: true, handler }
+      await expect(listenTcp({ ...listen, host: everybody }), everybody).rejects.toMatchObject(refused)
+      await expect(listenTcp({ ...listen, advertise: everybody }), everybody).rejects.toMatchObject(refused)
+      const advertise = everybody.includes(':') ? `[${everybody}]:1` : `${everybody}:1`
+      await expect(listenTcp({ ...listen, advertise }), everybody).rejects.toMatchObject(refused)
+    }
     await expect(listenTcp({ host, port: 0, advertise: 'a b:1', handler })).rejects.toMatchObject(refused)
     await expect(listenTcp({ host, port: 0, advertise: 'a:70000', handler })).rejects.toMatchObject(refused)
     for (const port of [-1, 65_536, 1.5, Number.NaN]) {
