@@ -277,7 +277,7 @@ export class Topic<T> {
    */
   async flush(options: WaitOptions = {}): Promise<FlushResult> {
     const { machine, loop, waits } = this.#context
-    return flush(machine, loop, waits, flushOptions(options), this.name)
+    return flush(machine, loop, waits, flushOptions(options), (topic) => topic === this.name)
   }
 
   /**
