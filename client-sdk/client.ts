@@ -321,14 +321,22 @@ const drainOptions = waitOptions('drain')
 
 /** @throws EpochcastError `EC_BAD_ARGUMENT` for what are no topics of this client, and for cursors of topics that are not among them */
 function checkTogether<T>(machine: ClientMachine, topics: readonly Topic<T>[], from: TogetherOptions['from']): void {
-  const isTopic = (one: unknown) => one instanceof Topic && one.isOf(machine)
-  if (!Array.isArray(topics) || !topics.every(isTopic)) {
+  if (!areTopics(machine, topics)) {
     throw refusal(`${shown(topics)} is no list of topics of this client`, "e.g. [client.topic('a'), client.topic('b')]")
   }
   const names: readonly string[] = topics.map(({ name }) => name)
   if (names.length === 0 || new Set(names).size < names.length) throw refusal('name one or more topics, each once')
   const strange = Object.keys(typeof from === 'object' ? from : {}).find((name) => !names.includes(name))
   if (strange !== undefined) throw refusal(`there is a cursor for topic ${strange}, which is not read here`)
+}
+
+function areTopics(machine: ClientMachine, topics: unknown): boolean {
+  try {
+    return Array.isArray(topics) && topics.every((one) => one instanceof Topic && one.isOf(machine))
+  } catch {
+    // A proxy, which may refuse to be looked at.
+    return false
+  }
 }
 
 function dial(name: string, handler: TransportHandler): Transport {
