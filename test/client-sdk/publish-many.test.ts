@@ -72,6 +72,7 @@ describe('publishMany', () => {
     await using cluster = await createCluster()
     const client = await cluster.connect()
     const topic = client.topic('t', { codec: bytes() })
+    await client.admin.createTopic('t')
     expect(await topic.publishMany([])).toEqual([])
     await expect(topic.publishMany([new Uint8Array(1), new Uint8Array(2 ** 20 + 1)])).rejects.toEqual(
       code('EC_MESSAGE_TOO_LARGE'),
