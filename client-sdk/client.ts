@@ -13,9 +13,10 @@ import { dialTcp } from '../proto/transport/tcp.ts'
 import { Admin } from './admin.ts'
 import { type ConnectOptions, connectOptions, type PatternOptions, patternOptions } from './client-options.ts'
 import { bytes, type Codec } from './codecs.ts'
+import { isReplyTopic } from './companion.ts'
 import { waitOptions } from './door/admin-calls.ts'
 import { togetherOptions, topicOptions } from './door/calls.ts'
-import { type FlushResult, flush } from './flushing.ts'
+import { type FlushResult, flush, ofUsers } from './flushing.ts'
 import { type ClientCall, ClientMachine } from './machine.ts'
 import type { Publisher } from './operations/add.ts'
 import { addLimits } from './operations/epoch-window.ts'
@@ -31,6 +32,8 @@ import { defaultUrl, environmentUrl, parseUrl } from './url.ts'
 import { OpenWaits, type WaitOptions, waitFor } from './waiting.ts'
 
 const connectTimeoutMs = 5_000
+/** `drain` waits no longer for replies. */
+const repliesMs = 1_000
 
 /**
  * Connects to a cluster: by its url, by `EPOCHCAST_URL`, or to a broker on this machine.
@@ -185,13 +188,14 @@ export class Client implements AsyncDisposable {
   }
 
   /**
-   * Resolves when every publish that is pending at the call has an outcome, and everything that this client was given early is
+   * Resolves when every publish that is pending at the call has an outcome (those of the user, not those by which groups and
+   * responders work), and everything that this client was given early is
    * confirmed or retracted. Never hangs over the end of an epoch.
    * @returns how many of those publishes became durable, and the ids of those that were dropped
    * @throws EpochcastError `EC_TIMEOUT`, `EC_ABORTED`
    */
   async flush(options: WaitOptions = {}): Promise<FlushResult> {
-    return flush(this.#machine, this.#loop, this.#waits, flushOptions(options), null)
+    return flush(this.#machine, this.#loop, this.#waits, flushOptions(options), ofUsers)
   }
 
   /**
@@ -216,13 +220,26 @@ export class Client implements AsyncDisposable {
   }
 
   /**
-   * Flushes, lets subscriptions end behind what has arrived, and closes. A client that is closed already is left as it is.
+   * Flushes, lets subscriptions end behind what has arrived, and closes; members of groups leave as at `close()`. A client that is closed already is left as it is.
    * @throws EpochcastError `EC_TIMEOUT`, `EC_ABORTED`: then it is not closed; `EC_CLOSED` when it was closed meanwhile
    */
   async drain(options: WaitOptions = {}): Promise<void> {
     const limits = drainOptions(options)
-    if (this.#closed === null) await this.flush(limits)
+    if (this.#closed === null) {
+      await this.flush(limits)
+      await this.#flushReplies(limits)
+    }
     await this.close()
+  }
+
+  /** Replies that are under way are sent; while no server answers they are left to other responders, with their requests. */
+  async #flushReplies({ signal, timeoutMs = repliesMs }: WaitOptions): Promise<void> {
+    const limits = { ...(signal && { signal }), timeoutMs: Math.min(timeoutMs, repliesMs) }
+    try {
+      await flush(this.#machine, this.#loop, this.#waits, limits, isReplyTopic)
+    } catch (error) {
+      if (!(error instanceof EpochcastError) || error.code !== 'EC_TIMEOUT') throw error
+    }
   }
 
   /**
@@ -304,14 +321,22 @@ const drainOptions = waitOptions('drain')
 
 /** @throws EpochcastError `EC_BAD_ARGUMENT` for what are no topics of this client, and for cursors of topics that are not among them */
 function checkTogether<T>(machine: ClientMachine, topics: readonly Topic<T>[], from: TogetherOptions['from']): void {
-  const isTopic = (one: unknown) => one instanceof Topic && one.isOf(machine)
-  if (!Array.isArray(topics) || !topics.every(isTopic)) {
+  if (!areTopics(machine, topics)) {
     throw refusal(`${shown(topics)} is no list of topics of this client`, "e.g. [client.topic('a'), client.topic('b')]")
   }
   const names: readonly string[] = topics.map(({ name }) => name)
   if (names.length === 0 || new Set(names).size < names.length) throw refusal('name one or more topics, each once')
   const strange = Object.keys(typeof from === 'object' ? from : {}).find((name) => !names.includes(name))
   if (strange !== undefined) throw refusal(`there is a cursor for topic ${strange}, which is not read here`)
+}
+
+function areTopics(machine: ClientMachine, topics: unknown): boolean {
+  try {
+    return Array.isArray(topics) && topics.every((one) => one instanceof Topic && one.isOf(machine))
+  } catch {
+    // A proxy, which may refuse to be looked at.
+    return false
+  }
 }
 
 function dial(name: string, handler: TransportHandler): Transport {

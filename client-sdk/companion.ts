@@ -28,7 +28,11 @@ export function replyTopicName(topic: TopicName): TopicName {
 }
 
 export function isCompanion(topic: TopicName): boolean {
-  return topic.startsWith(`${groupRoot}.`) || topic.startsWith(`${replyRoot}.`)
+  return topic.startsWith(`${groupRoot}.`) || isReplyTopic(topic)
+}
+
+export function isReplyTopic(topic: TopicName): boolean {
+  return topic.startsWith(`${replyRoot}.`)
 }
 
 /** What the topics that belong to one come behind, in the order of names. */

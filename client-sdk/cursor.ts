@@ -59,9 +59,9 @@ export function seal(mark: string, content: string): string {
 /** @returns null for text that `seal` did not write with this mark */
 export function unseal(mark: string, text: unknown): string | null {
   if (typeof text !== 'string' || !text.startsWith(mark)) return null
-  const [content = '', check] = text.slice(mark.length).split('.')
-  const bytes = Buffer.from(content, 'base64url')
-  return crc32(bytes).toString(16) === check ? bytes.toString() : null
+  const [encoded = ''] = text.slice(mark.length).split('.')
+  const content = Buffer.from(encoded, 'base64url').toString()
+  return seal(mark, content) === text ? content : null
 }
 
 function notACursor(text: unknown): EpochcastError {

@@ -1,5 +1,6 @@
 import type { TopicName } from '../proto/ids.ts'
 import type { Loop } from '../proto/machine/loop.ts'
+import { isCompanion } from './companion.ts'
 import type { ClientCall, ClientMachine } from './machine.ts'
 import type { FlushTally } from './operations/flush.ts'
 import { type OpenWaits, type WaitOptions, waitFor } from './waiting.ts'
@@ -12,17 +13,22 @@ export interface FlushResult {
   readonly dropped: readonly string[]
 }
 
-/** @param topic null for all of a client's */
+/** Topics whose publishes are waited for. */
+export type Flushed = (topic: TopicName) => boolean
+
+/** Those of users: what groups and responders write for themselves is theirs to wait for. */
+export const ofUsers: Flushed = (topic) => !isCompanion(topic)
+
 export function flush(
   machine: ClientMachine,
   loop: Loop<ClientCall>,
   waits: OpenWaits,
   options: WaitOptions,
-  topic: TopicName | null,
+  isMeant: Flushed,
 ): Promise<FlushResult> {
   return waitFor<FlushResult>(waits, options, 'flush', (resolve) => {
     // After the publishes themselves, which resolve at the end of their turn.
-    loop.call(() => flushAll(machine, topic, (result) => loop.call(() => resolve(result))))
+    loop.call(() => flushAll(machine, isMeant, (result) => loop.call(() => resolve(result))))
     return undefined
   })
 }
@@ -30,12 +36,10 @@ export function flush(
 /**
  * Calls back once every publish that is pending now has an outcome, and everything that was given early until now is confirmed
  * or retracted. Neither depends on a reader that takes what it is given: a reader may wait for this in its own loop.
- * @param topic null for all of a client's
  */
-export function flushAll(machine: ClientMachine, topic: TopicName | null, told: (result: FlushResult) => void): void {
-  const isMeant = (one: { readonly topic: TopicName }) => topic === null || one.topic === topic
-  const publishers = machine.publishers().filter(isMeant)
-  const readers = machine.subscriptions().filter((one) => isMeant(one) && one.whenConfirmed !== undefined)
+export function flushAll(machine: ClientMachine, isMeant: Flushed, told: (result: FlushResult) => void): void {
+  const publishers = machine.publishers().filter((one) => isMeant(one.topic))
+  const readers = machine.subscriptions().filter((one) => isMeant(one.topic) && one.whenConfirmed !== undefined)
   const tallies: FlushTally[] = []
   let waiting = publishers.length + readers.length + 1
   const ended = (tally?: FlushTally) => {

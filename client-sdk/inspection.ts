@@ -1,8 +1,8 @@
 /** Looking at one topic on one server: what it holds, how it knows the epochs to have ended, and the very batches. */
 import { crc32 } from 'node:zlib'
 import type { Decision, Member } from '../proto/configuration.ts'
-import { refusal } from '../proto/door/refusal.ts'
-import { EpochcastError } from '../proto/errors.ts'
+import { asRefusal, refusal } from '../proto/door/refusal.ts'
+import { EpochcastError, InvariantViolation } from '../proto/errors.ts'
 import {
   type Address,
   type Epoch,
@@ -220,12 +220,14 @@ function recompute(batches: ReadonlyMap<PublisherId, ReadonlyMap<number, Batch>>
   return { set: printable(set), damaged }
 }
 
-/** The same, but null where the server is silent or knows nothing. */
+/** The same, but null where the server is silent or knows nothing; what cannot be read as an argument is refused. */
 async function orNull<T>(run: () => Promise<T>): Promise<T | null> {
   try {
     return await run()
   } catch (error) {
-    if (!(error instanceof EpochcastError)) throw error
+    if (error instanceof InvariantViolation) throw error
+    // A message id or a set that is none, or an onPage that threw.
+    if (!(error instanceof EpochcastError)) throw asRefusal(error, 'this cannot be inspected')
     if (error.code === 'EC_TIMEOUT' || error.code === 'EC_UNAVAILABLE' || error.code === 'EC_UNKNOWN_TOPIC') return null
     throw error
   }

@@ -1,4 +1,5 @@
 /** What objects that are given out look like in `console.log` and in JSON: what they say, and not how they keep it. */
+import { inspect } from 'node:util'
 import type { Decision } from '../proto/configuration.ts'
 import type { MessageSet } from '../proto/message-set.ts'
 
@@ -19,14 +20,35 @@ export function bytesJson(bytes: Uint8Array): { readonly value: string } | { rea
   }
 }
 
-/** A decoded value in JSON. What JSON cannot carry is written as text: large integers, and values that lead back into themselves. */
+/**
+ * A decoded value in JSON. What JSON cannot carry is written as what comes near: bytes as text or base64, maps as objects, sets as
+ * lists, large integers as text; values that lead back into themselves as `console.log` shows them.
+ */
 export function valueJson(value: unknown): object {
   if (value instanceof Uint8Array) return bytesJson(value)
   try {
-    const text = JSON.stringify(value, (_, one: unknown) => (typeof one === 'bigint' ? String(one) : one))
+    const text = JSON.stringify(value, (_, one: unknown) => nearInJson(one))
     return text === undefined ? { value: String(value) } : { value: JSON.parse(text) }
   } catch {
-    return { value: Object.prototype.toString.call(value) }
+    return { value: shownValue(value) }
+  }
+}
+
+function nearInJson(value: unknown): unknown {
+  if (typeof value === 'bigint') return String(value)
+  if (typeof value !== 'object' || value === null) return value
+  if (value instanceof Map) return Object.fromEntries(value)
+  if (value instanceof Set) return [...value]
+  if (value instanceof Uint8Array) return Object.values(bytesJson(value))[0]
+  if (value instanceof Error) return { name: value.name, message: value.message }
+  return value instanceof RegExp ? String(value) : value
+}
+
+function shownValue(value: unknown): string {
+  try {
+    return inspect(value)
+  } catch {
+    return Object.prototype.toString.call(value)
   }
 }
 

@@ -7,7 +7,7 @@ import { parseMessageId, type TopicName } from '../proto/ids.ts'
 import { emptySet } from '../proto/message-set.ts'
 import { shown } from '../proto/shown.ts'
 import { messageBytesMax } from '../proto/transport/port.ts'
-import type { Codec } from './codecs.ts'
+import { type Codec, mayBeWrittenAgain } from './codecs.ts'
 import { madeBeside, replyTopicName } from './companion.ts'
 import { formatCursor, type Position, parseCursor } from './cursor.ts'
 import { waitOptions } from './door/admin-calls.ts'
@@ -128,7 +128,10 @@ export class Topic<T> {
     return new Promise((resolve, reject) => {
       const options = given === noOptions ? noOptions : publishOptions(given)
       const header = encodeProperties(options)
-      const payloads = eachOf(values, (value) => this.#encode(value, header.length))
+      const payloads = eachOf(values, (value, isArray) => {
+        const payload = this.#encode(value, header.length)
+        return mayBeWrittenAgain(this.#codec, isArray) ? Buffer.from(payload) : payload
+      })
       if (payloads.length === 0) {
         resolve([])
         return
@@ -277,7 +280,7 @@ export class Topic<T> {
    */
   async flush(options: WaitOptions = {}): Promise<FlushResult> {
     const { machine, loop, waits } = this.#context
-    return flush(machine, loop, waits, flushOptions(options), this.name)
+    return flush(machine, loop, waits, flushOptions(options), (topic) => topic === this.name)
   }
 
   /**
@@ -393,7 +396,11 @@ export class Topic<T> {
       await replies.send(new Uint8Array(0), encodeProperties(failure))
     }
     const requests = this.#group(group, { ...limits, ack: 'explicit' }, putAside)
-    const answer = async (request: GroupMessage<T>) => encoded(codec, await handler(request))
+    // The next request's handler may write into the same memory before this reply is sent. What is no promise is read at once.
+    const answer = async (request: GroupMessage<T>) => {
+      const reply = handler(request)
+      return Buffer.from(encoded(codec, isLater(reply) ? await reply : reply))
+    }
     return respond(this.name, group, requests, answer, replies)
   }
 
@@ -518,14 +525,19 @@ export class Topic<T> {
 }
 
 /** All of several values, each encoded. A string is a list of letters only where somebody forgot the brackets. */
-function eachOf<T>(values: Iterable<T>, encode: (value: T) => Uint8Array): Uint8Array[] {
-  const isList = typeof values === 'object' && values !== null && typeof values[Symbol.iterator] === 'function'
-  if (!isList || ArrayBuffer.isView(values)) throw refusal(`${shown(values)} is not a list of values`, 'e.g. [value]')
+function eachOf<T>(values: Iterable<T>, encode: (value: T, isArray: boolean) => Uint8Array): Uint8Array[] {
   try {
-    return Array.from(values, encode)
+    const isList = typeof values === 'object' && values !== null && typeof values[Symbol.iterator] === 'function'
+    if (!isList || ArrayBuffer.isView(values)) throw refusal(`${shown(values)} is not a list of values`, 'e.g. [value]')
+    const isArray = Array.isArray(values)
+    return Array.from(values, (value) => encode(value, isArray))
   } catch (error) {
     throw asRefusal(error, 'the values cannot be listed')
   }
+}
+
+function isLater<R>(value: R | Promise<R>): value is Promise<R> {
+  return typeof (value as { readonly then?: unknown } | null | undefined)?.then === 'function'
 }
 
 /** A message's bytes: its payload, and the header with its properties. */

@@ -21,8 +21,18 @@ export function onAbort(signal: AbortSignal, run: () => void): () => void {
   return () => {
     if (!runs.delete(own) || runs.size > 0 || listeners.get(signal)?.runs !== runs) return
     listeners.delete(signal)
-    signal.removeEventListener('abort', dispatch)
+    // One of a library that throws here keeps a listener that calls nobody.
+    try {
+      signal.removeEventListener('abort', dispatch)
+    } catch {}
   }
+}
+
+/** Puts a listener on and takes it off. @throws what the signal throws, where it is one of a library */
+export function tryListening(signal: AbortSignal): void {
+  const none = () => {}
+  signal.addEventListener('abort', none, { once: true })
+  signal.removeEventListener('abort', none)
 }
 
 function listenTo(signal: AbortSignal): Listener {
@@ -32,8 +42,8 @@ function listenTo(signal: AbortSignal): Listener {
     for (const run of runs) callAlone(run)
   }
   const listener = { runs, dispatch }
-  listeners.set(signal, listener)
   signal.addEventListener('abort', dispatch, { once: true })
+  listeners.set(signal, listener)
   return listener
 }
 

@@ -1,10 +1,11 @@
 /** Checks of single arguments. Each takes a value of any type, and gives it back as what it was meant to be, or refuses it. */
+import { tryListening } from '../aborts.ts'
 import { didYouMean } from '../closest.ts'
 import { type Decider, parseDecider } from '../decider.ts'
 import { EpochcastError } from '../errors.ts'
 import { serverId, type TopicName, topicName } from '../ids.ts'
 import { shown } from '../shown.ts'
-import { refusal } from './refusal.ts'
+import { asRefusal, refusal } from './refusal.ts'
 
 /** @param what how the value is called in an error. @throws EpochcastError `EC_BAD_ARGUMENT` */
 export type Check<T> = (value: unknown, what: string) => T
@@ -87,12 +88,23 @@ export function having<T>(...methods: readonly (keyof T & string)[]): Check<T> {
 
 /** Aborts are listened for, so an object that only looks alike is no signal. */
 export const signal: Check<AbortSignal> = (value, what) => {
-  if (value instanceof AbortSignal) return value
-  const like = (typeof value === 'object' ? (value ?? {}) : {}) as Partial<AbortSignal>
-  // One of another realm, or of a library.
-  if (typeof like.aborted === 'boolean' && typeof like.addEventListener === 'function') return value as AbortSignal
+  try {
+    if (value instanceof AbortSignal || isForeignSignal(value)) return value as AbortSignal
+  } catch (error) {
+    throw asRefusal(error, `${what} ${shown(value)} cannot be listened to`)
+  }
   const hint = value instanceof AbortController ? 'pass its .signal' : 'e.g. AbortSignal.timeout(1_000)'
   throw refusal(`${what} ${shown(value)} is not an AbortSignal`, hint)
+}
+
+/** One of another realm, or of a library: a listener is put on and taken off, as it will be by the call that it is for. */
+function isForeignSignal(value: unknown): boolean {
+  if (typeof value !== 'object' || value === null) return false
+  const like = value as Partial<AbortSignal>
+  if (typeof like.aborted !== 'boolean') return false
+  if (typeof like.addEventListener !== 'function' || typeof like.removeEventListener !== 'function') return false
+  tryListening(value as AbortSignal)
+  return true
 }
 
 export function listOf<T>(check: Check<T>): Check<readonly T[]> {

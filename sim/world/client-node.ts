@@ -158,7 +158,7 @@ export class ClientNode {
     const operation = this.#begin('flush', topic, topic)
     const told = ({ durableCount, dropped }: FlushResult) =>
       operation.step({ kind: 'flushed', durableCount, dropped: dropped.map(parseMessageId) }, true)
-    this.#loop.call(() => flushAll(this.machine, null, told))
+    this.#loop.call(() => flushAll(this.machine, () => true, told))
     return operation
   }
 

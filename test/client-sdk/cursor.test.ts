@@ -23,7 +23,18 @@ describe('a cursor', () => {
     const cursor = formatCursor(cluster, topic, position)
     const changed = [...cursor].map((_, at) => `${cursor.slice(0, at)}${cursor.slice(at + 1)}`)
     const cut = [...cursor].map((_, at) => cursor.slice(0, at))
-    for (const one of [...changed, ...cut, '', 'ec1.b3JkZXJzIDQ', 5, null, ['ec2.']]) {
+    for (const one of [
+      ...changed,
+      ...cut,
+      `${cursor}.x`,
+      `${cursor} `,
+      cursor.replace('.', '. '),
+      '',
+      'ec1.b3JkZXJzIDQ',
+      5,
+      null,
+      ['ec2.'],
+    ]) {
       expect(() => parseCursor(cluster, topic, one as string), String(one)).toThrow('is not one of a topic')
     }
   })

@@ -195,3 +195,21 @@ describe('whatever ends', () => {
     await until(() => client.openCount <= before, 'nothing more open after more requests')
   })
 })
+
+describe('drain', () => {
+  it('of a member of a group takes seconds while no server answers, as close does', async () => {
+    await using cluster = await createCluster()
+    const client = await cluster.connect()
+    const topic = client.topic('t', { codec: text() })
+    await topic.publish('x')
+    const group = topic.group('g', { from: 'start', ack: 'explicit', leaseMs: 60_000 })
+    const held = await group.next()
+    const responder = await topic.respond(() => 'y').ready()
+    for (const id of cluster.servers) await cluster.kill(id)
+    const ack = held.done === true ? null : held.value.ack()
+    await settled(client.flush(), 'flush of nothing')
+    await settled(client.drain(), 'drain')
+    await expect(ack).rejects.toMatchObject({ code: 'EC_OUTCOME_UNKNOWN' })
+    await responder.done
+  })
+})

@@ -113,7 +113,7 @@ describe('a message that is printed', () => {
       const [message] = await read<unknown>(batch, { encode: () => Buffer.of(), decode })
       written.push(JSON.parse(JSON.stringify(message)).value)
     }
-    expect(written).toEqual([{ size: '5' }, {}, 'undefined'])
+    expect(written).toEqual([{ size: '5' }, { a: 1 }, 'undefined'])
     const [message] = await read(batch, {
       encode: () => Buffer.of(),
       decode: () => {

@@ -28,6 +28,35 @@ describe('publishMany', () => {
     expect(messages.map(({ value }) => value)).toEqual(['before', 'a', 'b', 'c', 'after'])
   })
 
+  it('stores what each value was when it was listed, also where its memory is used again', async () => {
+    await using cluster = await createCluster()
+    const client = await cluster.connect()
+    const words = ['aaa', 'bbb', 'ccc']
+    const memory = Buffer.alloc(3)
+    const inMemory = (word: string) => {
+      memory.write(word)
+      return memory
+    }
+    const made = function* () {
+      for (const word of words) yield inMemory(word)
+    }
+    await client.topic('values').publishMany(made())
+    const codec = { encode: inMemory, decode: String }
+    await client.topic('codec', { codec }).publishMany(words)
+    for (const name of ['values', 'codec']) {
+      const { messages } = await client.topic(name, { codec: text() }).get()
+      expect(messages.map(({ value }) => value)).toEqual(words)
+    }
+  })
+
+  it('refuses lists that cannot be read', async () => {
+    await using cluster = await createCluster()
+    const topic = (await cluster.connect()).topic('t')
+    const { proxy, revoke } = Proxy.revocable<Uint8Array[]>([], {})
+    revoke()
+    await expect(topic.publishMany(proxy)).rejects.toEqual(code('EC_BAD_ARGUMENT'))
+  })
+
   it('spreads over several stores, and adds up', async () => {
     await using cluster = await createCluster()
     const topic = (await cluster.connect()).topic('t', { codec: bytes() })
@@ -43,6 +72,7 @@ describe('publishMany', () => {
     await using cluster = await createCluster()
     const client = await cluster.connect()
     const topic = client.topic('t', { codec: bytes() })
+    await client.admin.createTopic('t')
     expect(await topic.publishMany([])).toEqual([])
     await expect(topic.publishMany([new Uint8Array(1), new Uint8Array(2 ** 20 + 1)])).rejects.toEqual(
       code('EC_MESSAGE_TOO_LARGE'),

@@ -140,3 +140,19 @@ describe('request and reply', () => {
     await expect(waiting).rejects.toMatchObject({ code: expect.stringMatching(/EC_CLOSED|EC_OUTCOME_UNKNOWN/) })
   })
 })
+
+describe('a reply', () => {
+  it('is what its handler returned, also where the next one writes into the same memory', async () => {
+    await using cluster = await createCluster()
+    const topic = (await cluster.connect()).topic('memory')
+    const memory = Buffer.alloc(1)
+    await topic
+      .respond(({ payload }) => {
+        memory.set(payload)
+        return memory
+      })
+      .ready()
+    const replies = await Promise.all([1, 2, 3].map((one) => topic.request(Buffer.of(one))))
+    expect(replies.map(({ payload }) => payload[0])).toEqual([1, 2, 3])
+  })
+})

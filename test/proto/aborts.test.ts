@@ -23,6 +23,16 @@ function counted() {
 }
 
 describe('a signal', () => {
+  it('of a library that does not let go ends nobody', () => {
+    const like = Object.assign(new EventTarget(), { aborted: false })
+    const stubborn = Object.assign(like, {
+      removeEventListener: () => {
+        throw new Error('no')
+      },
+    })
+    expect(onAbort(stubborn as unknown as AbortSignal, () => {})).not.toThrow()
+  })
+
   it('calls each of many once, and those alone that were not taken back', () => {
     const { controller, signal, counts } = counted()
     const called: number[] = []

@@ -31,6 +31,13 @@ async function refuses(calls: readonly (() => unknown)[], code = 'EC_BAD_ARGUMEN
 }
 
 const any = (value: unknown) => value as never
+/** A proxy that refuses to be looked at. */
+function revoked(): object {
+  const { proxy, revoke } = Proxy.revocable([], {})
+  revoke()
+  return proxy
+}
+
 /** An epoch may be ending meanwhile. */
 const stored = { status: expect.stringMatching(/^(durable|included)$/) }
 
@@ -94,6 +101,8 @@ describe('every call', () => {
       () => client.subscribe('a.*', any({ events: true })),
       () => client.together([]),
       () => client.together([any('t')]),
+      () => client.together(any(revoked())),
+      () => client.together([any(revoked())]),
       () => client.together([other.topic('t')]),
       () => client.together([topic], { from: { strange: 'x' } }),
       () => client.flush(any({ timeout: 5 })),
@@ -129,6 +138,9 @@ describe('every call', () => {
       () => admin.engines(any([])),
       () => admin.inspection.condition('t', any(-1), any({})),
       () => admin.inspection.condition('t', any(1), any(null)),
+      () => admin.inspection.message('t', any(null), any({}), new Map()),
+      () => admin.inspection.message('t', any(revoked()), any({}), new Map()),
+      () => admin.inspection.message('t', any({ epoch: 1 }), any({}), any(5)),
     ])
     await refuses([() => admin.createTopic('z', { members: ['a', 'a', 'b'] })], 'EC_IMPOSSIBLE_MEMBERSHIP')
     await refuses([() => admin.createTopic('z', { membersMin: 4 })], 'EC_IMPOSSIBLE_MEMBERSHIP')

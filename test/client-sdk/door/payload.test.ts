@@ -41,12 +41,28 @@ describe('payloads', () => {
       new Map(),
       new Set(),
       Promise.resolve(),
+      /x/,
+      new Error('x'),
+      new ArrayBuffer(2),
+      new Uint8Array(2),
+      new URLSearchParams('a=1'),
+      new Date(Number.NaN),
+      { at: { in: new Map([['a', 1]]) } },
+      [new Set([1])],
+      { body: new Uint8Array(2) },
+      { later: Promise.resolve() },
+      {
+        toJSON: () => new Map(),
+      },
     ]) {
       expect(() => encoded(json(), value)).toThrow(bad)
     }
     expect(Buffer.from(encoded(json(), { at: new Date(0), no: undefined })).toString()).toBe(
       '{"at":"1970-01-01T00:00:00.000Z"}',
     )
+    for (const value of [{}, { 0: 'a' }, [{}], { at: { '0': {} } }, null]) {
+      expect(json().decode(encoded(json(), value))).toEqual(value)
+    }
     expect(json().decode(encoded(json(), '\uD83D'))).toBe('\uD83D')
     for (const value of [5, null, ['a'], '\uD83D']) expect(() => encoded(textCodec(), value as never)).toThrow(bad)
   })

@@ -75,3 +75,27 @@ describe('single values', () => {
     for (const one of [new AbortController(), {}, true, null]) expect(() => signal(one, 'signal')).toThrow(bad)
   })
 })
+
+describe('a signal of a library', () => {
+  it('is one that can be listened to, and no longer', () => {
+    const target = new EventTarget()
+    const like = (more: object) => ({
+      aborted: false,
+      addEventListener: () => {},
+      removeEventListener: () => {},
+      ...more,
+    })
+    const throws = () => {
+      throw new Error('no')
+    }
+    expect(signal(Object.assign(target, { aborted: false }), 'signal')).toBe(target)
+    for (const given of [
+      like({ removeEventListener: undefined }),
+      like({ addEventListener: throws }),
+      like({ removeEventListener: throws }),
+      Object.defineProperty(like({}), 'aborted', { get: throws }),
+    ]) {
+      expect(() => signal(given, 'signal')).toThrow(bad)
+    }
+  })
+})
