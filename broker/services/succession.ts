@@ -11,6 +11,12 @@ import { place } from '../membership/placement.ts'
 import type { Holdings } from '../replica/holdings.ts'
 import type { Sequencer } from './sequencer.ts'
 
+/**
+ * Ticks that a member of a fault-recovery epoch is silent before another takes its place. A process that has just started has heard of
+ * nobody yet, and what moves to a spare is the whole history.
+ */
+const missingTicksMin = 250
+
 export class Succession {
   readonly #host: Host
   readonly #limits: Limits
@@ -19,6 +25,8 @@ export class Succession {
   #recordsEnd = 0
   #silentTicks = 0
   #patience = 0
+  /** How long not all members have answered. */
+  #missingTicks = 0
 
   constructor(host: Host, limits: Limits) {
     this.#host = host
@@ -28,6 +36,8 @@ export class Succession {
   /** @param serving the epoch that takes stores here; `sequencer`: of this process */
   tick(serving: Configuration | null, holdings: Holdings, sequencer: Sequencer | null, out: Effect[]): void {
     if (serving?.sequencer === undefined) return
+    const isWhole = serving.members.every(({ name }) => this.#host.isAlive(name))
+    this.#missingTicks = isWhole ? 0 : this.#missingTicks + 1
     const recordsEnd = holdings.endOf(sequencerPublisher)
     if (serving.epoch !== this.#epoch || recordsEnd !== this.#recordsEnd) {
       this.#epoch = serving.epoch
@@ -57,10 +67,11 @@ export class Succession {
     this.#patience = this.#limits.sequencerTicks + this.#host.random.below(this.#limits.sequencerTicks)
   }
 
-  /** The same; where every member is needed and one is dead, another in its place, or none while two are left. */
+  /** The same; where every member is needed and one stays away, another in its place, or none while two are left. */
   #nextMembers(serving: Configuration): readonly Member[] | null {
     const alive = serving.members.filter(({ name }) => this.#host.isAlive(name))
     if (serving.mode === 'fault-masking' || alive.length === serving.members.length) return serving.members
+    if (this.#missingTicks < missingTicksMin) return null
     const spares = this.#host.alive().filter(({ name }) => !isMember(serving, name))
     const members = [...alive, ...place(serving.topic, spares, serving.members.length - alive.length)]
     return maySucceed(serving, members) ? members : null

@@ -3,6 +3,19 @@ import type { Mutant } from '../mutant.ts'
 
 export const orderMutants: readonly Mutant[] = [
   {
+    id: 'F19',
+    title: 'a member that has not been heard of yet loses its place with its sequencer',
+    edits: [
+      {
+        file: 'broker/services/succession.ts',
+        find: '    if (this.#missingTicks < missingTicksMin) return null\n',
+        replace: '',
+      },
+    ],
+    caughtBy: ['test'],
+    tests: ['test/broker/services/succession.test.ts'],
+  },
+  {
     id: '37',
     title: 'what a message was stamped with is not waited for',
     edits: [
