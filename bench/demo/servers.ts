@@ -32,6 +32,8 @@ export class Servers {
   readonly #onDeath: (error: Error) => void
   readonly #serveArgs: readonly string[]
   readonly #nats: NatsOptions | null
+  /** They were told to end: none is started any more. */
+  #isOver = false
 
   /**
    * @param onDeath a server ended and nobody had asked it to
@@ -70,6 +72,7 @@ export class Servers {
 
   /** Starts a server on what is on its disk; resolves when it serves. */
   async start(id: string): Promise<void> {
+    if (this.#isOver) throw new Error(`server ${id} is not started: the demo is over`)
     const server = this.#of(id)
     const peers = this.#addresses().filter((other) => other !== server.address)
     const listen = this.#nats === null ? ['--listen', server.address] : ['--nats', formatNatsUrl(this.#nats)]
@@ -111,6 +114,7 @@ export class Servers {
 
   /** Asks all to end. @returns those that had to be killed */
   async stop(): Promise<string[]> {
+    this.#isOver = true
     const stubborn: string[] = []
     const ending = [...this.#processes.values()].map(async (server) => {
       const { child } = server
@@ -133,6 +137,7 @@ export class Servers {
 
   /** For the last moment of this process: nothing may wait any more. */
   killAll(): void {
+    this.#isOver = true
     for (const server of this.#processes.values()) {
       server.isEnding = true
       server.child?.kill('SIGKILL')
