@@ -30,17 +30,18 @@ export class Admission {
   }
 
   #isSender(sender: Exclude<Sender, 'client' | 'anyone'>, from: Address, name: ServerName, message: Message): boolean {
+    if (sender === 'newcomer')
+      return 'member' in message && message.member.address === from && message.member.name === name
+    if (!this.#directory.isServer(name, from)) return false
     switch (sender) {
-      case 'newcomer':
-        return 'member' in message && message.member.address === from && message.member.name === name
       case 'server':
-        return this.#directory.isServer(name, from)
+        return true
       case 'arbiter':
-        return this.#directory.isServer(name, from) && this.#ports.arbiters().some((arbiter) => arbiter.name === name)
+        return this.#ports.arbiters().some((arbiter) => arbiter.name === name)
       case 'coordinator':
-        return this.#directory.isServer(name, from) && 'stake' in message && message.stake.coordinator === name
+        return 'stake' in message && message.stake.coordinator === name
       case 'member':
-        return this.#directory.isServer(name, from) && this.#isMember(name, message)
+        return this.#isMember(name, message)
     }
   }
 
