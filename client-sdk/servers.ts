@@ -60,6 +60,7 @@ export class Servers {
 
   ticked(): void {
     this.#busy.clear()
+    this.full.tick()
   }
 
   isDown(address: Address | undefined): boolean {

@@ -33,8 +33,6 @@ const absentTicks = 5
 const pauseTicks = 3
 /** How often a member with a full disk is asked whether it has room again. */
 const roomTicks = 50
-/** Silence to that question after which such a member counts as one that does not answer. */
-const roomSilenceTicks = 4 * roomTicks
 
 /** One member, as this publisher sees it. */
 interface MemberView {
@@ -213,6 +211,7 @@ export class EpochWindow {
     if (view === undefined || !this.#isFull(view)) return
     view.silentTicks = 0
     if (message.isThere) this.#present(view, out)
+    else this.#servers.full.note(from, true)
   }
 
   peerUp(address: Address, out: Effect[]): void {
@@ -230,19 +229,14 @@ export class EpochWindow {
     // The news that the epoch has ended may have been lost.
     if (this.isWedged && ++this.#wedgedTicks % resendTicks === 0) return false
     this.#askForRoom(out)
-    // What is published now is refused, so nothing ever waits here: the answers to that question alone tell that the epoch goes on.
-    const { isShort } = this
-    if (this.#sent.length === 0 && !isWaiting && !isShort) return true
+    if (this.#sent.length === 0 && !isWaiting) return true
     let silent = 0
     for (const view of this.#members) {
       view.ticksSinceResend++
       const isUp = this.#servers.isUp(this.#addressOf(view))
-      const isAsked = isShort && this.#isFull(view)
-      if (view.acked + 1 >= this.#nextSequence && (isUp || !isWaiting) && !isAsked) continue
-      if (isUp && this.#isFull(view)) {
-        if (++view.silentTicks >= roomSilenceTicks) silent++
-        continue
-      }
+      if (view.acked + 1 >= this.#nextSequence && (isUp || !isWaiting)) continue
+      // It is asked for room; once it does not answer that, it counts as full no longer.
+      if (isUp && this.#isFull(view)) continue
       const patience = view.absent ? absentTicks : resendTicks
       if (++view.silentTicks < patience) continue
       silent++
@@ -253,7 +247,7 @@ export class EpochWindow {
         this.reach(out)
       }
     }
-    const waits = isWaiting || isShort || this.#durableCount < this.#sent.length
+    const waits = isWaiting || this.#durableCount < this.#sent.length
     return !waits || silent <= this.#members.length - operationQuorum(this.configuration)
   }
 

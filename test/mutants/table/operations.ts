@@ -286,15 +286,9 @@ export const operationMutants: readonly Mutant[] = [
   },
   {
     id: 'U3',
-    title: 'a publisher that is refused everything for want of space never looks for its topic elsewhere',
-    edits: [
-      {
-        file: 'client-sdk/operations/epoch-window.ts',
-        find: 'if (this.#sent.length === 0 && !isWaiting && !isShort) return true',
-        replace: 'if (this.#sent.length === 0 && !isWaiting) return true',
-      },
-    ],
+    title: 'a publisher takes a disk to be full for ever once it heard so',
+    edits: [{ file: 'client-sdk/servers.ts', find: 'this.full.tick()', replace: '' }],
     caughtBy: ['trace', 'L1'],
-    stories: ['disk-full-left'],
+    stories: ['disk-full-left', 'disk-full-long-ago'],
   },
 ]
