@@ -9,6 +9,7 @@ import { EpochcastError } from '../proto/errors.ts'
 import { type Address, clusterId, serverIdOf } from '../proto/ids.ts'
 import { type Effect, type Input, type Machine, send } from '../proto/machine/contract.ts'
 import { Loop } from '../proto/machine/loop.ts'
+import { Timers } from '../proto/machine/timers.ts'
 import { after } from '../proto/timer.ts'
 import type { Transport } from '../proto/transport/port.ts'
 import { agreedVersion, firstVersion, otherVersion, type VersionRange } from '../proto/version.ts'
@@ -36,7 +37,8 @@ class Bootstrapper implements Machine {
   /** Servers that belonged to no cluster when they were asked. */
   readonly #strangers = new Set<Address>()
   #record: ClusterRecord | null = null
-  #ticks = 0
+  readonly #timers = new Timers<'ask'>()
+  readonly #asking = this.#timers.timer('ask', '', (out) => this.#ask(out))
 
   constructor(
     addresses: readonly Address[],
@@ -53,9 +55,15 @@ class Bootstrapper implements Machine {
     return this.#addresses.filter((address) => !this.#members.has(address))
   }
 
+  get nextDue(): number | null {
+    return this.#timers.nextDue
+  }
+
   step(input: Input, out: Effect[]): void {
-    if (input.kind === 'tick') {
-      if (this.#ticks++ % resendTicks === 0) this.#ask(out)
+    if (input.kind === 'time') return this.#timers.pass(input.now)
+    if (input.kind === 'turn') {
+      this.#timers.ring(out)
+      if (!this.#asking.isSet) this.#ask(out)
       return
     }
     if (input.kind !== 'frame') return
@@ -72,6 +80,7 @@ class Bootstrapper implements Machine {
   }
 
   #ask(out: Effect[]): void {
+    this.#asking.set(resendTicks)
     const record = this.#record
     for (const [at, address] of this.#addresses.entries()) {
       if (!this.#members.has(address)) send(out, address, { kind: 'introduce' }, at + 1)
@@ -167,10 +176,7 @@ export async function bootstrap(options: BootstrapOptions): Promise<BootstrapRes
       loop = new Loop({ machine, name: 'bootstrap', cluster: () => '', onFatal: reject })
       dialled = Promise.resolve(dial(`bootstrap-${randomUUID()}`, loop)).then(aTransport)
       const running = loop
-      dialled.then((transport) => {
-        running.start(transport)
-        running.input({ kind: 'tick' })
-      }, reject)
+      dialled.then((transport) => running.start(transport), reject)
     })
   } finally {
     stop()

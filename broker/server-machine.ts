@@ -6,6 +6,7 @@ import type { Configuration, Intent, Member } from '../proto/configuration.ts'
 import { type Address, type ClusterId, type ServerName, serverIdOf, type TopicName } from '../proto/ids.ts'
 import { type DurableMachine, type Effect, type Input, send } from '../proto/machine/contract.ts'
 import type { Clock, Random } from '../proto/machine/ports.ts'
+import { Timers } from '../proto/machine/timers.ts'
 import type { Position, RecordKind } from '../proto/machine/store.ts'
 import type { Shortage } from '../proto/shortage.ts'
 import type { Sync } from '../proto/sync.ts'
@@ -28,6 +29,7 @@ import { Incarnations } from './membership/incarnations.ts'
 import { Parts } from './membership/parts.ts'
 import { ShownPositions } from './membership/shown-positions.ts'
 import { StorageProof } from './membership/storage-proof.ts'
+import type { ServerTimer } from './timers.ts'
 import { Outlets } from './outlets.ts'
 import { Noting } from './replica/noting.ts'
 import { memberEntry } from './replica/outcomes.ts'
@@ -91,6 +93,11 @@ const heldFramesMax = 1_000
 const heldBytesMax = 16 * 1024 * 1024
 export class ServerMachine implements DurableMachine {
   readonly directory: Directory
+  readonly #timers = new Timers<ServerTimer>()
+  readonly #everyTick = this.#timers.timer('every-tick', '', (out) => {
+    this.#everyTick.set(1)
+    this.#onTick(out)
+  })
   readonly #options: ServerMachineOptions
   readonly #limits: Limits
   readonly #host: Host
@@ -172,6 +179,7 @@ export class ServerMachine implements DurableMachine {
       configurationOf: (topic, epoch) => this.#replicas.peek(topic)?.state.configurationOf(epoch),
     })
     this.#handlers = this.#makeHandlers()
+    this.#everyTick.set(1)
   }
 
   get cluster(): ClusterId | '' {
@@ -207,16 +215,21 @@ export class ServerMachine implements DurableMachine {
     }
   }
 
+  get nextDue(): number | null {
+    return this.#timers.nextDue
+  }
+
   step(input: Input, out: Effect[]): void {
     if (this.#proof.isNew) this.#begin(out)
     switch (input.kind) {
       case 'frame':
         return this.#onFrame(input.from, input.frame, out)
+      case 'time':
+        return this.#timers.pass(input.now)
       case 'turn':
+        this.#timers.ring(out)
         this.#settle(out)
         return this.#outlets.turnEnded()
-      case 'tick':
-        return this.#onTick(out)
       case 'engine':
         return this.#outside.take(input.engine, input.token, input.answer, out)
       case 'peer':

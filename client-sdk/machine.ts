@@ -15,6 +15,7 @@ import {
 } from '../proto/ids.ts'
 import { type Effect, type Input, type Machine, send } from '../proto/machine/contract.ts'
 import { type Clock, hexDigits, type Random } from '../proto/machine/ports.ts'
+import { Timers } from '../proto/machine/timers.ts'
 import type { Frame } from '../proto/wire/codec.ts'
 import { isTopical, type Message, type MessageOf } from '../proto/wire/messages.ts'
 import { CausalPast, HybridClock } from './causal-past.ts'
@@ -29,6 +30,7 @@ import { unknownOutcome } from './operations/waiters.ts'
 import type { Watch } from './operations/watch.ts'
 import { Requests } from './requests.ts'
 import { Servers } from './servers.ts'
+import type { ClientTimer } from './timers.ts'
 
 export interface ClientMachineOptions {
   readonly seeds: readonly Address[]
@@ -66,6 +68,11 @@ export class ClientMachine implements Machine<ClientCall> {
   readonly #faults: Faults
   #introduced: (() => void)[] = []
   #ticks = 0
+  readonly #timers = new Timers<ClientTimer>()
+  readonly #everyTick = this.#timers.timer('every-tick', '', (out) => {
+    this.#everyTick.set(1)
+    this.#onTick(out)
+  })
 
   constructor(options: ClientMachineOptions) {
     this.#options = options
@@ -75,6 +82,11 @@ export class ClientMachine implements Machine<ClientCall> {
     this.#limits = { ...addLimits, ...options.limits }
     this.servers = new Servers(options.seeds)
     this.#clock = new HybridClock(() => options.clock.nowMs())
+    this.#everyTick.set(1)
+  }
+
+  get nextDue(): number | null {
+    return this.#timers.nextDue
   }
 
   step(input: Input<ClientCall>, out: Effect[]): void {
@@ -92,10 +104,11 @@ export class ClientMachine implements Machine<ClientCall> {
           () => this.#onFrame(input.from, input.frame, out),
           () => {},
         )
+      case 'time':
+        return this.#timers.pass(input.now)
       case 'turn':
+        this.#timers.ring(out)
         return this.#onTurn(out)
-      case 'tick':
-        return this.#onTick(out)
       case 'peer':
         this.servers.peer(input.address, input.up)
         if (!input.up) {

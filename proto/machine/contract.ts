@@ -19,9 +19,9 @@ export type Input<Call = never> =
   | { readonly kind: 'peer'; readonly address: Address; readonly up: boolean }
   /** What a decision engine outside of this process answered, or that its answer did not come. */
   | { readonly kind: 'engine'; readonly engine: string; readonly token: number; readonly answer: EngineAnswer }
-  /** One unit of machine time has passed (`tickMs` in production). */
-  | { readonly kind: 'tick' }
-  /** All inputs of this turn have been taken: what is said once per turn is said now. */
+  /** Time has passed up to this tick (of `tickMs`) since the machine began; comes before the other inputs of a turn. */
+  | { readonly kind: 'time'; readonly now: number }
+  /** All inputs of this turn have been taken: timers that are due ring, and what is said once per turn is said. */
   | { readonly kind: 'turn' }
   /** Something that the program around the machine asks for; `failed` ends it where it throws, in a machine that has walls. */
   | { readonly kind: 'call'; readonly call: Call; readonly failed?: (error: EpochcastError) => void }
@@ -65,6 +65,8 @@ export interface Machine<Call = never> {
   // Of a frame a machine that keeps records may keep nothing that is a view of its bytes: they are used again after the turn.
   /** Takes one input; appends to `out` what the loop must do, in that order. */
   step(input: Input<Call>, out: Effect[]): void
+  /** Tick at which it has something to do by itself; null while it waits for inputs alone. */
+  readonly nextDue: number | null
 }
 
 /** A machine that keeps records can be rebuilt from them. */
@@ -73,7 +75,7 @@ export interface DurableMachine<Call = never> extends Machine<Call> {
   recover(kind: RecordKind, bytes: Uint8Array, position: Position): void
 }
 
-/** Milliseconds between two `tick` inputs in production. */
+/** Milliseconds of one tick of machine time. */
 export const tickMs = 10
 
 export function send(out: Effect[], to: Address | readonly Address[], message: Message, token = 0): void {

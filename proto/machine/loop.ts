@@ -30,21 +30,26 @@ export interface LoopOptions<Call> {
   readonly timers?: LoopTimers
 }
 
-/** How a loop gets its turns: soon after an input, and a tick every so often. */
+/** How a loop gets its turns: soon after an input, and when something is due. */
 export interface LoopTimers {
   soon(run: () => void): void
-  every(milliseconds: number, run: () => void): () => void
+  /** Runs once, after this time. @returns a function that calls it off */
+  after(milliseconds: number, run: () => void): () => void
+  /** Milliseconds that passed since some moment: of a clock that never goes back. */
+  nowMs(): number
 }
 
-const tick = { kind: 'tick' } as const
 const turn = { kind: 'turn' } as const
+/** A timer of the process may fire so many milliseconds early. */
+const earlyMs = 1
 
 const realTimers: LoopTimers = {
   soon: (run) => setImmediate(run),
-  every: (milliseconds, run) => {
-    const timer = setInterval(run, milliseconds)
-    return () => clearInterval(timer)
+  after: (milliseconds, run) => {
+    const timer = setTimeout(run, milliseconds)
+    return () => clearTimeout(timer)
   },
+  nowMs: () => performance.now(),
 }
 
 export class Loop<Call = never> implements TransportHandler {
@@ -60,7 +65,15 @@ export class Loop<Call = never> implements TransportHandler {
   #lastEnvelope: { readonly token: number; readonly cluster: string; readonly bytes: Uint8Array } | null = null
   #scheduled = false
   #stopped = false
-  #stopTicks: (() => void) | null = null
+  /** Ticks that have passed for the machine, and the moment up to which they were counted. */
+  #time = 0
+  #timeMs = 0
+  /** When this loop wakes up by itself. */
+  #alarm: { readonly due: number; readonly cancel: () => void } | null = null
+  /** Turns that did something. */
+  #turns = 0
+  #cancelIdle: (() => void) | null = null
+  #cancelStore: (() => void) | null = null
   readonly #turnNow = () => this.#turn()
   /** Frames that were not frames of this protocol. */
   framesRefused = 0
@@ -77,14 +90,17 @@ export class Loop<Call = never> implements TransportHandler {
   /** Starts time. Inputs that came before are taken first. */
   start(transport: Transport): void {
     this.#transport = transport
-    this.#stopTicks = this.#timers.every(tickMs, () => this.#tick())
+    this.#timeMs = this.#timers.nowMs()
+    if (this.#options.store !== undefined) this.#tickStore(this.#options.store)
     this.#schedule()
   }
 
   /** No input is taken and no effect performed any more; a flush under way may still end. */
   stop(): void {
     this.#stopped = true
-    this.#stopTicks?.()
+    this.#alarm?.cancel()
+    this.#cancelIdle?.()
+    this.#cancelStore?.()
     this.#inputs = []
     this.#waiting = []
   }
@@ -118,16 +134,15 @@ export class Loop<Call = never> implements TransportHandler {
     this.input({ kind: 'peer', address, up })
   }
 
-  /** A tick finds nothing waiting, mostly: then it is a turn by itself, at once. */
-  #tick(): void {
-    if (this.#stopped) return
-    this.#inputs.push(tick)
-    if (!this.#scheduled) this.#turn()
-    try {
-      if (!this.#stopped) this.#options.store?.tick()
-    } catch (error) {
-      this.#fatal(error)
-    }
+  #tickStore(store: Store): void {
+    this.#cancelStore = this.#timers.after(tickMs, () => {
+      try {
+        store.tick()
+      } catch (error) {
+        return this.#fatal(error)
+      }
+      this.#tickStore(store)
+    })
   }
 
   #schedule(): void {
@@ -143,6 +158,7 @@ export class Loop<Call = never> implements TransportHandler {
     this.#inputs = []
     const effects: Effect[] = []
     try {
+      this.#passTime(effects)
       for (const input of inputs) this.#options.machine.step(input, effects)
       this.#options.machine.step(turn, effects)
       for (const effect of effects) this.#take(effect)
@@ -152,8 +168,50 @@ export class Loop<Call = never> implements TransportHandler {
     }
     // Everything that came is used, and what is kept of it has been copied by the store.
     this.#transport?.reuse?.()
+    if (effects.length > 0) this.#turns++
     this.#flush()
-    if (inputs.length === 1 && inputs[0]?.kind === 'tick' && effects.length === 0) this.#options.store?.idle()
+    this.#setAlarm()
+  }
+
+  /**
+   * Time of a machine is real time, but for a process that was stopped or busy: beyond the moment at which it was to wake up, one
+   * tick passes, however late it is. So its own standstill is no silence of others.
+   */
+  #passTime(effects: Effect[]): void {
+    const { machine } = this.#options
+    const nowMs = this.#timers.nowMs()
+    const elapsed = Math.floor((nowMs - this.#timeMs + earlyMs) / tickMs)
+    if (elapsed <= 0) return
+    const due = machine.nextDue
+    const passed = due === null ? elapsed : Math.min(elapsed, Math.max(0, due - this.#time) + 1)
+    this.#time += passed
+    this.#timeMs = passed < elapsed ? nowMs : this.#timeMs + elapsed * tickMs
+    machine.step({ kind: 'time', now: this.#time }, effects)
+  }
+
+  #setAlarm(): void {
+    const due = this.#options.machine.nextDue
+    // One that is set too early finds nothing due, and is set again.
+    if (due === null || this.#stopped || (this.#alarm !== null && this.#alarm.due <= due)) return
+    this.#alarm?.cancel()
+    const sinceMs = this.#timers.nowMs() - this.#timeMs
+    const cancel = this.#timers.after(Math.max(0, (due - this.#time) * tickMs - sinceMs), () => {
+      this.#alarm = null
+      // It finds nothing waiting, mostly: then it is a turn by itself, at once.
+      if (!this.#scheduled) this.#turn()
+    })
+    this.#alarm = { due, cancel }
+  }
+
+  /** Tells the store once nothing has happened for a tick. */
+  #tellIdle(store: Store): void {
+    if (this.#cancelIdle !== null || this.#stopped) return
+    const turns = this.#turns
+    this.#cancelIdle = this.#timers.after(tickMs, () => {
+      this.#cancelIdle = null
+      if (turns === this.#turns && this.#flushing === null) store.idle()
+      else this.#tellIdle(store)
+    })
   }
 
   /** Persists at once (into the store's buffer); the rest only when nothing unflushed stands before it. */
@@ -182,6 +240,7 @@ export class Loop<Call = never> implements TransportHandler {
         if (this.#stopped) return
         for (const effect of released) this.#perform(effect)
         this.#flush()
+        this.#tellIdle(store)
       })
       .catch((error: unknown) => this.#fatal(error))
   }

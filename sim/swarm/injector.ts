@@ -416,14 +416,17 @@ export class Injector {
     const { queue, network } = this.#world
     const [one = '', other = ''] = fault.targets
     let isUp = true
-    const stop = queue.every(100, () => {
+    let stop = () => {}
+    const flip = () => {
+      stop = queue.later(100, flip)
       isUp = !isUp
       if (isUp || fault.targets.some((id) => this.#needs.oldDisks.isProving(id))) network.heal([one])
       else {
         network.cut(one, other)
         network.cut(other, one)
       }
-    })
+    }
+    stop = queue.later(100, flip)
     this.#later(fault.lasts, () => {
       stop()
       network.heal([one])

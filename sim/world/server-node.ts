@@ -467,7 +467,7 @@ export class ServerNode {
   }
 
   #timers(): LoopTimers {
-    const { soon, every } = this.#world.timersOf(this.id)
+    const { soon, after, nowMs } = this.#world.timersOf(this.id)
     let asked: (() => void) | null = null
     let turn = () => {}
     return {
@@ -477,8 +477,8 @@ export class ServerNode {
         asked = run
         soon(turn)
       },
-      // Ticks that were missed come as one.
-      every: (milliseconds, run) => every(milliseconds, () => !this.#paused && run()),
+      after: (milliseconds, run) => after(milliseconds, () => this.#unlessPaused(run)),
+      nowMs,
     }
   }
 

@@ -95,7 +95,8 @@ export class World {
       soon: (run) => {
         this.queue.after(0, run)
       },
-      every: (milliseconds, run) => this.queue.every(milliseconds, run),
+      after: (milliseconds, run) => this.queue.later(milliseconds, run),
+      nowMs: () => this.queue.now,
     }
     this.network = new Network({
       queue: this.queue,
@@ -135,7 +136,11 @@ export class World {
   timersOf(id: string): LoopTimers {
     const drift = this.options.drift?.(id) ?? 1
     if (drift === 1) return this.timers
-    return { soon: this.timers.soon, every: (milliseconds, run) => this.queue.every(milliseconds * drift, run) }
+    return {
+      soon: this.timers.soon,
+      after: (milliseconds, run) => this.queue.later(milliseconds * drift, run),
+      nowMs: () => this.queue.now / drift,
+    }
   }
 
   newStorage(): string {

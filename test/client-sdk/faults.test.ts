@@ -9,6 +9,7 @@ import { address, clusterId, epoch, parseServerName, publisherId, topicName } fr
 import type { Effect, Input } from '../../proto/machine/contract.ts'
 import { Loop } from '../../proto/machine/loop.ts'
 import type { Message } from '../../proto/wire/messages.ts'
+import { passTime } from '../harness/pass-time.ts'
 
 const cluster = clusterId('11111111-2222-4333-8444-555555555555')
 const server = parseServerName('a@11111111-2222-4333-8444-666666666666')
@@ -43,7 +44,7 @@ function machineOf() {
       frame: { envelope: { cluster, from: server, token }, message, bytes: Buffer.of() },
     })
   hear({ kind: 'identity', member: { name: server, address: at }, cluster: { id: cluster, arbiters: [] } })
-  return { machine, step, call, hear, faults }
+  return { machine, step, call, hear, faults, pass: passTime(machine) }
 }
 
 const boom = () => {
@@ -68,7 +69,7 @@ describe('a throw in a turn', () => {
   })
 
   it('ends the question whose answer is not taken, and asks the others again', () => {
-    const { machine, call, hear, step } = machineOf()
+    const { machine, call, hear, pass } = machineOf()
     const told: string[] = []
     const ask = (name: string, answer: () => boolean) => {
       const failed = () => told.push(`${name} failed`)
@@ -80,7 +81,7 @@ describe('a throw in a turn', () => {
     hear(nothing, first)
     hear(nothing, first + 1)
     expect(told).toEqual(['one failed', 'two answered'])
-    for (let ticks = 0; ticks < 100; ticks++) expect(step({ kind: 'tick' })).toEqual([])
+    expect(pass(100)).toEqual([])
   })
 
   it('keeps no news of a topic from those that follow it too', () => {
@@ -97,7 +98,7 @@ describe('a throw in a turn', () => {
   })
 
   it('ends the reader that threw at a tick, a report or a peer, and no other', () => {
-    const { machine, call, step, hear } = machineOf()
+    const { machine, call, step, hear, pass } = machineOf()
     const told: string[] = []
     const readerOf = (token: number, throwsAt: string) => {
       const part = (name: string) => () => (name === throwsAt ? boom() : told.push(`${token} ${name}`))
@@ -108,7 +109,7 @@ describe('a throw in a turn', () => {
     for (const [token, throwsAt] of ['tick', 'report', 'peer', 'nowhere'].entries()) {
       call((out) => machine.addSubscription(readerOf(token + 1, throwsAt), topic, out))
     }
-    step({ kind: 'tick' })
+    pass(1)
     hear({ kind: 'report', topic, epoch: epoch(1), stored: new Map(), whole: true })
     step({ kind: 'peer', address: at, up: true })
     expect(told.filter((line) => line.endsWith('failed'))).toEqual(['1 failed', '2 failed', '3 failed'])
@@ -119,7 +120,7 @@ describe('a throw in a turn', () => {
 
 describe('a message that cannot be written', () => {
   it('ends what it was sent for, and the next one leaves as it is', () => {
-    const { machine, step } = machineOf()
+    const { machine, pass } = machineOf()
     const sent: number[] = []
     const failed: string[] = []
     let turn = () => {}
@@ -129,7 +130,7 @@ describe('a message that cannot be written', () => {
       cluster: () => cluster,
       onFatal: (error) => failed.push(`fatal ${error}`),
       onUnsent: (message, token, error) => loop.call((out) => machine.unsent(message, token, error, out)),
-      timers: { soon: (run) => (turn = run), every: () => () => {} },
+      timers: { soon: (run) => (turn = run), after: () => () => {}, nowMs: () => 0 },
     })
     loop.start({
       address: address('client:x'),
@@ -151,7 +152,7 @@ describe('a message that cannot be written', () => {
     expect(failed).toEqual(['EC_BAD_MESSAGE'])
     expect(sent).toHaveLength(1)
     expect(loop.framesUnsent).toBe(1)
-    expect(step({ kind: 'tick' })).toEqual([])
+    expect(pass(1)).toEqual([])
   })
 
   it('ends a publisher with what it had under way; whoever publishes next is another one', () => {

@@ -7,6 +7,7 @@ import { ClientMachine } from '../../client-sdk/machine.ts'
 import { address, type ClusterId, serverId, serverName } from '../../proto/ids.ts'
 import type { Effect } from '../../proto/machine/contract.ts'
 import type { Message } from '../../proto/wire/messages.ts'
+import { passTime } from '../harness/pass-time.ts'
 
 it('goes on by the others when the only server that it was told of dies', async () => {
   await using cluster = await createCluster()
@@ -62,7 +63,7 @@ it('is connected once it has the list, asks for it again, and at once when a con
   expect([machine.servers.addresses(), isReady]).toEqual([['a', 'b', 'c'], true])
   machine.step({ kind: 'peer', address: address('a'), up: false }, out)
   expect(asked()).toEqual(['b', 'c', 'a'])
-  for (let tick = 0; tick < 500; tick++) machine.step({ kind: 'tick' }, out)
+  out.push(...passTime(machine)(500))
   expect(asked()).toEqual(['b', 'c', 'a'])
   hear('b', list(['b', 'c', 'd']))
   expect(machine.servers.addresses()).toContain('d')
