@@ -6,6 +6,7 @@ import type { Store } from '../proto/machine/store.ts'
 import type { Sync } from '../proto/sync.ts'
 import type { Drops } from './drops.ts'
 import type { Outlets } from './outlets.ts'
+import type { ServerTimers } from './timers.ts'
 
 /** Space for batches and staged bodies; protocol records have their own. */
 export type Room = Pick<Store, 'full' | 'admits'>
@@ -19,6 +20,7 @@ export interface Host {
   /** Random at every process start; part of every stake. */
   readonly incarnation: number
   readonly random: Random
+  readonly timers: ServerTimers
   /** A number that no other request of this process carries. */
   nextToken(): number
   /** Where a member is now: servers may have moved since the configuration was decided. */

@@ -6,8 +6,8 @@ import type { Configuration, Intent, Member } from '../proto/configuration.ts'
 import { type Address, type ClusterId, type ServerName, serverIdOf, type TopicName } from '../proto/ids.ts'
 import { type DurableMachine, type Effect, type Input, send } from '../proto/machine/contract.ts'
 import type { Clock, Random } from '../proto/machine/ports.ts'
-import { Timers } from '../proto/machine/timers.ts'
 import type { Position, RecordKind } from '../proto/machine/store.ts'
+import { Timers } from '../proto/machine/timers.ts'
 import type { Shortage } from '../proto/shortage.ts'
 import type { Sync } from '../proto/sync.ts'
 import { protocolVersions, type VersionRange } from '../proto/version.ts'
@@ -29,12 +29,12 @@ import { Incarnations } from './membership/incarnations.ts'
 import { Parts } from './membership/parts.ts'
 import { ShownPositions } from './membership/shown-positions.ts'
 import { StorageProof } from './membership/storage-proof.ts'
-import type { ServerTimer } from './timers.ts'
 import { Outlets } from './outlets.ts'
 import { Noting } from './replica/noting.ts'
 import { memberEntry } from './replica/outcomes.ts'
 import { Replica } from './replica/replica.ts'
 import { Wakeful } from './replica/wakeful.ts'
+import type { ServerTimer } from './timers.ts'
 
 export interface ServerMachineOptions {
   readonly self: Member
@@ -431,6 +431,7 @@ export class ServerMachine implements DurableMachine {
       self,
       incarnation: random.below(0xffff_ffff),
       random,
+      timers: this.#timers,
       nextToken: () => ++this.#token,
       addressOf: (member) => this.directory.addressOf(member),
       isAlive: (name) => this.directory.isAlive(name),

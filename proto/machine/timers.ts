@@ -76,13 +76,19 @@ export class Timer<Name extends string = string> {
   }
 }
 
-export class Timers<Name extends string = string> {
+/** What a part of a machine needs of time. */
+export interface TimerSource<Name extends string = string> {
   /** Ticks since the machine began. */
+  readonly now: number
+  /** A timer that is not set yet. Rings of one tick come in the order of their settings. */
+  timer(name: Name, key: string, ring: Ring): Timer<Name>
+}
+
+export class Timers<Name extends string = string> implements TimerSource<Name> {
   now = 0
   readonly #heap = new Heap<Entry>(isBefore)
   #order = 0
 
-  /** A timer that is not set yet. Rings of one tick come in the order of their settings. */
   timer(name: Name, key: string, ring: Ring): Timer<Name> {
     return new Timer(this, name, key, ring)
   }

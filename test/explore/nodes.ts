@@ -13,10 +13,12 @@ import { Coordinator } from '../../broker/epoch/coordinator.ts'
 import { endlessRoom, type Host, limits } from '../../broker/host.ts'
 import { Outlets } from '../../broker/outlets.ts'
 import { Replica } from '../../broker/replica/replica.ts'
+import type { ServerTimer } from '../../broker/timers.ts'
 import type { Configuration, Decision, Intent, Member } from '../../proto/configuration.ts'
 import { address, epoch, type ServerName, serverId, serverName, topicName } from '../../proto/ids.ts'
 import type { Effect } from '../../proto/machine/contract.ts'
 import type { RecordKind } from '../../proto/machine/store.ts'
+import { Timers } from '../../proto/machine/timers.ts'
 import { decodeRecord, messageBytes } from '../../proto/wire/codec.ts'
 import type { Message, MessageTo } from '../../proto/wire/messages.ts'
 import type { ArbiterRecord, LogRecord, ReplicaRecord } from '../../proto/wire/records.ts'
@@ -109,6 +111,7 @@ class Process {
   life = 0
   #token = 0
   readonly host: Host
+  readonly timers = new Timers<ServerTimer>()
 
   constructor(id: string) {
     const process = this
@@ -118,6 +121,7 @@ class Process {
         return process.life
       },
       random: { below: () => 0 },
+      timers: this.timers,
       nextToken: () => ++this.#token,
       addressOf: (member) => member.address,
       isAlive: () => true,

@@ -7,9 +7,11 @@ import { type ArbiterAnswer, Arbiters } from '../../broker/engines/arbiters.ts'
 import type { ProposalListener } from '../../broker/engines/engine.ts'
 import { endlessRoom, type Host, limits } from '../../broker/host.ts'
 import { Outlets } from '../../broker/outlets.ts'
+import type { ServerTimer } from '../../broker/timers.ts'
 import type { Decision, Member } from '../../proto/configuration.ts'
 import { type Address, address, epoch, serverId, serverName, topicName } from '../../proto/ids.ts'
 import type { Effect } from '../../proto/machine/contract.ts'
+import { Timers } from '../../proto/machine/timers.ts'
 import { emptySet } from '../../proto/message-set.ts'
 import { formatStake } from '../../proto/stake.ts'
 import type { Message, MessageTo } from '../../proto/wire/messages.ts'
@@ -44,6 +46,7 @@ class Register {
       self,
       incarnation,
       random: { below: () => 0 },
+      timers: new Timers<ServerTimer>(),
       nextToken: () => ++token,
       addressOf: (member) => member.address,
       isAlive: () => true,

@@ -6,21 +6,24 @@ import { EngineClients } from '../../../broker/engines/clients.ts'
 import { OutsideEngines } from '../../../broker/engines/outside.ts'
 import { endlessRoom, type Host } from '../../../broker/host.ts'
 import { Outlets } from '../../../broker/outlets.ts'
+import type { ServerTimer } from '../../../broker/timers.ts'
 import type { Decider, Decision } from '../../../proto/configuration.ts'
 import { clusterId, type Epoch, type TopicName } from '../../../proto/ids.ts'
 import { type Effect, tickMs } from '../../../proto/machine/contract.ts'
+import { Timers } from '../../../proto/machine/timers.ts'
 import { until } from '../../until.ts'
 import { memberOf, type Proposer } from './conformance.ts'
 
 const lossyTicks = 25
 const cluster = clusterId('00000000-0000-4000-8000-0000000000c1')
 
-export function hostOf(at: number): Host {
+export function hostOf(at: number): Host & { readonly timers: Timers<ServerTimer> } {
   let token = 0
   return {
     self: memberOf(String.fromCharCode(97 + at)),
     incarnation: at + 1,
     random: { below: (bound) => Math.floor(Math.random() * bound) },
+    timers: new Timers<ServerTimer>(),
     nextToken: () => ++token,
     addressOf: (member) => member.address,
     isAlive: () => true,
