@@ -45,6 +45,10 @@ export interface Host {
   askDecider(of: Configuration, done: (decision: Decision, out: Effect[]) => void, out: Effect[]): void
   /** Asks whoever keeps the newest configurations; told only if there is one. */
   askNewest(topic: TopicName, done: (newest: Configuration, out: Effect[]) => void, out: Effect[]): void
+  /** Notes a configuration with the arbiters, for clients that are lost; told once they keep it. */
+  note(configuration: Configuration, done: () => void, out: Effect[]): void
+  /** Topics of this server. */
+  topicCount(): number
   /** Starts or finishes a change of a topic on this server. */
   coordinate(topic: TopicName, intent: Intent, out: Effect[]): void
 }

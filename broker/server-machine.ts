@@ -7,7 +7,7 @@ import { type Address, type ClusterId, type ServerName, serverIdOf, type TopicNa
 import { type DurableMachine, type Effect, type Input, send } from '../proto/machine/contract.ts'
 import type { Clock, Random } from '../proto/machine/ports.ts'
 import type { Position, RecordKind } from '../proto/machine/store.ts'
-import { Timers } from '../proto/machine/timers.ts'
+import { type TimerState, Timers } from '../proto/machine/timers.ts'
 import type { Shortage } from '../proto/shortage.ts'
 import type { Sync } from '../proto/sync.ts'
 import { protocolVersions, type VersionRange } from '../proto/version.ts'
@@ -30,10 +30,8 @@ import { Parts } from './membership/parts.ts'
 import { ShownPositions } from './membership/shown-positions.ts'
 import { StorageProof } from './membership/storage-proof.ts'
 import { Outlets } from './outlets.ts'
-import { Noting } from './replica/noting.ts'
 import { memberEntry } from './replica/outcomes.ts'
 import { Replica } from './replica/replica.ts'
-import { Wakeful } from './replica/wakeful.ts'
 import type { ServerTimer } from './timers.ts'
 
 export interface ServerMachineOptions {
@@ -101,9 +99,13 @@ export class ServerMachine implements DurableMachine {
   readonly #options: ServerMachineOptions
   readonly #limits: Limits
   readonly #host: Host
-  readonly #replicas = new Wakeful()
+  readonly #replicas = new Map<TopicName, Replica>()
   readonly #outlets: Outlets
   readonly #touched = new Set<Replica>()
+  readonly #touch = (replica: Replica) => this.#touched.add(replica)
+  #aliveCount = 0
+  /** The topics that were on the disk speak. */
+  #hasBegun = false
   readonly #belonging: Belonging
   readonly #positions = new ShownPositions()
   readonly #incarnations = new Incarnations(() => this.#host.nextToken())
@@ -117,7 +119,6 @@ export class ServerMachine implements DurableMachine {
   readonly #changes: Changes
   readonly #finder: Finder
   readonly #parts: Parts
-  readonly #noting: Noting
   readonly #rounds = new Map<TopicName, number>()
   #token = 0
   /** Frames that were not handled. */
@@ -170,13 +171,12 @@ export class ServerMachine implements DurableMachine {
     this.#changes = new Changes({ ...coordination, nextRound: rounds }, this.directory, replica)
     const { defaults } = options
     const [registry, deciders] = [this.#arbiters, this.#deciders]
-    const states = () => this.#replicas.all.map(({ state }) => state)
+    const states = () => [...this.#replicas.values()].map(({ state }) => state)
     this.#parts = new Parts(this.directory, registry, () => this.#belonging.arbiters, states)
     this.#finder = new Finder(this.#host, this.#limits, registry, deciders, this.directory, defaults, replica)
-    this.#noting = new Noting(registry, this.#limits)
     this.#admission = new Admission(this.directory, {
       arbiters: () => this.#belonging.arbiters,
-      configurationOf: (topic, epoch) => this.#replicas.peek(topic)?.state.configurationOf(epoch),
+      configurationOf: (topic, epoch) => this.#replicas.get(topic)?.state.configurationOf(epoch),
     })
     this.#handlers = this.#makeHandlers()
     this.#everyTick.set(1)
@@ -194,7 +194,7 @@ export class ServerMachine implements DurableMachine {
   }
 
   get topics(): readonly Replica[] {
-    return this.#replicas.all
+    return [...this.#replicas.values()]
   }
 
   recover(kind: RecordKind, bytes: Uint8Array, position: Position): void {
@@ -213,6 +213,11 @@ export class ServerMachine implements DurableMachine {
       default:
         return this.#replica(record.topic).state.recover(kind, record, position)
     }
+  }
+
+  /** Timers that are set, the next one first. */
+  get timersSet(): readonly TimerState<ServerTimer>[] {
+    return this.#timers.list()
   }
 
   get nextDue(): number | null {
@@ -338,7 +343,7 @@ export class ServerMachine implements DurableMachine {
         const refused = { kind: 'refused', topic, epoch, refusal: 'not-yet', detail: 'not served here' } as const
         return send(out, from, refused, frame.envelope.token)
       }
-      replica = outcome === 'bring' ? this.#replica(topic) : new Replica(topic, this.#host, this.#limits)
+      replica = outcome === 'bring' ? this.#replica(topic) : new Replica(topic, this.#host, this.#limits, this.#touch)
     }
     this.#touched.add(replica)
     replica.take(from, frame, out)
@@ -354,15 +359,11 @@ export class ServerMachine implements DurableMachine {
     this.#positions.tick(out)
     this.#arbiters.tick(out)
     this.#outside.tick(out)
-    this.#changes.tick(out)
     this.#finder.tick(out)
     this.#parts.tick(out)
-    // What quiet topics cost is next to nothing: whatever comes in for one touches it by itself.
-    const told = (replica: Replica) => {
-      if (replica.isStaging) this.#touched.add(replica)
-    }
-    this.#replicas.tick(this.directory.alive().length, told, out)
-    this.#noting.tick(this.#replicas.all, out)
+    const aliveCount = this.directory.alive().length
+    if (aliveCount !== this.#aliveCount) for (const replica of this.#replicas.values()) replica.serversChanged()
+    this.#aliveCount = aliveCount
   }
 
   /** Everything has been read from the disk. Who belongs to no cluster has promised nothing to anybody. */
@@ -387,8 +388,7 @@ export class ServerMachine implements DurableMachine {
   }
 
   #peerDown(address: Address): void {
-    this.#replicas.wakeAll()
-    for (const replica of this.#replicas.all) replica.peerDown(address)
+    for (const replica of this.#replicas.values()) replica.peerDown(address)
   }
 
   #hold(from: Address, frame: Frame): void {
@@ -407,9 +407,12 @@ export class ServerMachine implements DurableMachine {
   }
 
   #settle(out: Effect[]): void {
-    if (this.#touched.size === 0) return
+    if (!this.#hasBegun && this.#proof.isServing) {
+      this.#hasBegun = true
+      for (const replica of this.#replicas.values()) this.#touched.add(replica)
+    }
     for (const replica of this.#touched) replica.settle(out)
-    this.#touched.clear()
+    if (this.#touched.size > 0) this.#touched.clear()
   }
 
   #isArbiter(): boolean {
@@ -419,8 +422,8 @@ export class ServerMachine implements DurableMachine {
   #replica(topic: TopicName): Replica {
     let replica = this.#replicas.get(topic)
     if (replica === undefined) {
-      replica = new Replica(topic, this.#host, this.#limits)
-      this.#replicas.add(topic, replica)
+      replica = new Replica(topic, this.#host, this.#limits, this.#touch)
+      this.#replicas.set(topic, replica)
     }
     return replica
   }
@@ -449,8 +452,10 @@ export class ServerMachine implements DurableMachine {
         }
         this.#arbiters.lookup(topic, { found, unanswered: () => {} }, out)
       },
+      note: (configuration, done, out) => this.#arbiters.note(configuration, done, out),
+      topicCount: () => this.#replicas.size,
       coordinate: (topic: TopicName, intent: Intent, out: Effect[]) => {
-        const wedged = this.#replicas.peek(topic)?.phase === 'wedged'
+        const wedged = this.#replicas.get(topic)?.phase === 'wedged'
         this.#changes.finish(topic, intent, wedged, out)
       },
     }

@@ -32,6 +32,10 @@ export interface ChangeListener {
   /** Nothing has happened. */
   failed(refusal: Refusal, reason: string, out: Effect[]): void
   outdated(newest: Configuration, out: Effect[]): void
+  /** Decided long ago, and the next epoch still does not begin: perhaps its members died. */
+  stalled(out: Effect[]): void
+  /** Nothing comes any more. */
+  over(): void
 }
 
 /** What a change needs of its server. */

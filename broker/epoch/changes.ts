@@ -21,6 +21,7 @@ import {
 import { EpochcastError } from '../../proto/errors.ts'
 import { type Address, previousEpoch, type ServerName, serverId, serverIdOf, type TopicName } from '../../proto/ids.ts'
 import { type Effect, send } from '../../proto/machine/contract.ts'
+import type { Timer } from '../../proto/machine/timers.ts'
 import type { MessageOf, MessageTo, Refusal } from '../../proto/wire/messages.ts'
 import type { Directory } from '../membership/directory.ts'
 import { checkAnswering, choose, memberId } from '../membership/placement.ts'
@@ -55,6 +56,8 @@ interface Known {
 
 const waitingMax = 100
 const retriesMax = 10
+/** Ticks between two looks whether all servers have been heard of. */
+const earlyTicks = 5
 
 export class Changes {
   readonly #needs: Coordination
@@ -66,6 +69,7 @@ export class Changes {
   readonly #waiting = new Map<TopicName, Asker[]>()
   /** Requests that came before this process had heard of all servers. */
   readonly #early: Asker[] = []
+  readonly #beginningEarly: Timer
   /** Requests for epochs that are over, while it is asked how they ended. */
   readonly #past = new Map<number, Asker>()
   readonly #byToken = new Map<number, Running>()
@@ -74,6 +78,7 @@ export class Changes {
     this.#needs = needs
     this.#directory = directory
     this.#replica = replica
+    this.#beginningEarly = needs.host.timers.timer('change-early', '', (out) => this.#beginEarly(out))
   }
 
   reconfigure(to: Address, token: number, request: MessageOf<'reconfigure'>, out: Effect[]): void {
@@ -119,26 +124,18 @@ export class Changes {
       if (coordinator.old.topic === message.topic) coordinator.take(from, message, out)
   }
 
-  tick(out: Effect[]): void {
-    if (this.#early.length > 0 && this.#directory.settled) {
-      for (const asker of this.#early.splice(0)) this.reconfigure(asker.to, asker.token, asker.request, out)
-    }
-    if (this.#stalled.size + this.#running.size === 0) return
-    for (const running of [...this.#stalled]) {
-      running.coordinator.tick(out)
-      if (!running.coordinator.over) continue
-      this.#stalled.delete(running)
-      this.#byToken.delete(running.coordinator.token)
-    }
-    for (const [topic, running] of [...this.#running]) {
-      const { coordinator } = running
-      coordinator.tick(out)
-      if (coordinator.over) this.#next(topic, coordinator, out)
-      else if (coordinator.isStalled && this.#waiting.has(topic)) {
-        this.#setAside(topic, running)
-        this.#beginWaiting(topic, out)
-      }
-    }
+  /** Requests that came before this process had heard of all servers begin once it has. */
+  #beginEarly(out: Effect[]): void {
+    if (!this.#directory.settled) return this.#beginningEarly.set(earlyTicks)
+    for (const asker of this.#early.splice(0)) this.reconfigure(asker.to, asker.token, asker.request, out)
+  }
+
+  /** A change that waits for a stalled one waits no longer. */
+  #pass(running: Running, out: Effect[]): void {
+    const { topic } = running.coordinator.old
+    if (!running.coordinator.isStalled || this.#running.get(topic) !== running || !this.#waiting.has(topic)) return
+    this.#setAside(topic, running)
+    this.#beginWaiting(topic, out)
   }
 
   #wait(asker: Asker, out: Effect[]): void {
@@ -150,6 +147,8 @@ export class Changes {
       return
     }
     this.#waiting.set(topic, [...waiting, asker])
+    const running = this.#running.get(topic)
+    if (running !== undefined) this.#pass(running, out)
   }
 
   #begin(asker: Asker, out: Effect[]): void {
@@ -257,6 +256,7 @@ export class Changes {
       if (!(error instanceof EpochcastError)) throw error
       if (!this.#directory.settled && this.#early.length < waitingMax) {
         this.#early.push(asker)
+        this.#beginningEarly.setIfStopped(earlyTicks)
         return
       }
       this.#refuse(asker, refusalOf(error), explain(error), out)
@@ -265,10 +265,14 @@ export class Changes {
 
   /** @param finishing the old epoch is wedged, or over, already */
   #run(old: Configuration, intent: Intent, askers: Asker[], finishing: boolean, out: Effect[]): Coordinator {
-    const running: Running = {
-      askers,
-      coordinator: new Coordinator(old, intent, this.#needs, this.#listener(old.topic, intent, askers)),
+    // What it says last is told before the next change begins.
+    const next = this.#needs.host.timers.timer('change-next', old.topic, (into) => this.#over(running, into))
+    const listener: ChangeListener = {
+      ...this.#listener(old.topic, intent, askers),
+      stalled: (into) => this.#pass(running, into),
+      over: () => next.set(1),
     }
+    const running: Running = { askers, coordinator: new Coordinator(old, intent, this.#needs, listener) }
     this.#running.set(old.topic, running)
     this.#byToken.set(running.coordinator.token, running)
     running.coordinator.begin(finishing, out)
@@ -276,7 +280,7 @@ export class Changes {
     return running.coordinator
   }
 
-  #listener(topic: TopicName, intent: Intent, askers: readonly Asker[]): ChangeListener {
+  #listener(topic: TopicName, intent: Intent, askers: readonly Asker[]): Omit<ChangeListener, 'stalled' | 'over'> {
     return {
       phase: (phase, detail, out) => this.#progress(topic, intent, askers, phase, detail, out),
       decided: (result, out) => this.#tell(askers, result, false, out),
@@ -297,6 +301,13 @@ export class Changes {
       if (request.epoch === 0 && asker.retries++ < retriesMax) this.#wait(asker, out)
       else this.#refuse(asker, 'superseded', `epoch ${newest.epoch} has been decided`, out)
     }
+  }
+
+  #over(running: Running, out: Effect[]): void {
+    const { coordinator } = running
+    this.#stalled.delete(running)
+    this.#byToken.delete(coordinator.token)
+    this.#next(coordinator.old.topic, coordinator, out)
   }
 
   /** A topic is free again: the next requests begin, until one of them takes it. */

@@ -11,9 +11,11 @@ import { enabledQuorum, type Intent, isMember } from '../../proto/configuration.
 import type { Address, Epoch, ServerName } from '../../proto/ids.ts'
 import { nextEpoch } from '../../proto/ids.ts'
 import { type Effect, send } from '../../proto/machine/contract.ts'
+import type { Timer } from '../../proto/machine/timers.ts'
 import { sameStake } from '../../proto/stake.ts'
 import type { MessageOf } from '../../proto/wire/messages.ts'
 import type { Host, Limits } from '../host.ts'
+import type { ReplicaPhase } from '../replica/outcomes.ts'
 import type { OpenedEpoch, TopicState } from '../replica/topic-state.ts'
 import { grown } from './rivalry.ts'
 
@@ -24,37 +26,49 @@ export class Closing {
   /** Next members that said that they have started. */
   #started = new Set<ServerName>()
   #coordinator: Address | null = null
-  /** Ticks until this server finishes a change whose coordinator fell silent. */
-  #patience = 0
+  readonly #takingOver: Timer
+  readonly #voting: Timer
+  readonly #handingOver: Timer
   /** Proposers that came after the first one, and have not ended the epoch either: the next one gets more time. */
   #successors = 0
-  #ticks = 0
 
   constructor(state: TopicState, host: Host, limits: Limits) {
     this.#state = state
     this.#host = host
     this.#limits = limits
-    this.working()
+    this.#takingOver = host.timers.timer('takeover', state.topic, (out) => this.#takeOver(out))
+    this.#voting = host.timers.timer('start-vote', state.topic, (out) => this.#voteAgain(out))
+    this.#handingOver = host.timers.timer('hand-over', state.topic, (out) => this.#handOver(out))
   }
 
   reset(): void {
     this.#started = new Set()
     this.#successors = 0
-    this.working()
+    this.#coordinator = null
+    for (const timer of [this.#takingOver, this.#voting, this.#handingOver]) timer.stop()
+  }
+
+  /** The end of a turn: sees to it that an end that has begun comes to its end. */
+  settle(phase: ReplicaPhase): void {
+    if (phase === 'wedged') {
+      if (!this.#takingOver.isSet) this.working()
+      this.#voting.setIfStopped(this.#limits.resendTicks * 4)
+    } else if (phase === 'closed' && !this.#state.successorEnabled) {
+      this.#handingOver.setIfStopped(this.#limits.resendTicks * 2)
+    }
   }
 
   /** The coordinator's connection broke: somebody else finishes soon. */
   peerDown(address: Address): void {
-    if (address === this.#coordinator) {
-      this.#patience = Math.min(this.#patience, 1 + this.#host.random.below(this.#limits.resendTicks * 4))
-    }
+    if (address === this.#coordinator && this.#takingOver.isSet)
+      this.#takingOver.setWithin(1 + this.#host.random.below(this.#limits.resendTicks * 4))
   }
 
   /** A coordinator is at work: wait for it. */
   working(from: Address | null = null): void {
     this.#coordinator = from
     const ticks = grown(this.#limits.takeoverTicks, this.#successors)
-    this.#patience = ticks + this.#host.random.below(ticks)
+    this.#takingOver.set(ticks + this.#host.random.below(ticks))
   }
 
   wedge(opened: OpenedEpoch, from: Address, token: number, message: MessageOf<'wedge'>, out: Effect[]): void {
@@ -96,31 +110,30 @@ export class Closing {
     if (this.#started.size >= enabledQuorum(next)) this.#state.noteEnabled(next.epoch)
   }
 
-  tick(out: Effect[]): void {
-    const { opened } = this.#state
-    if (opened === null) return
-    this.#ticks++
-    const decision = this.#state.decisionOf(opened.configuration.epoch)
-    if (decision !== undefined) {
-      if (this.#state.successorEnabled) return
-      if (this.#ticks % (this.#limits.resendTicks * 2) === 0) this.#handOver(out)
-      return
-    }
-    if (opened.wedgedFor === null) return
-    if (this.#ticks % (this.#limits.resendTicks * 4) === 0) this.#voteAgain(opened, out)
-    // It is over, only how is not known here: that is asked for, not decided again.
-    if ((this.#state.newest?.epoch ?? 0) > opened.configuration.epoch) return
-    if (--this.#patience > 0) return
+  /** The coordinator fell silent: this server finishes its change. */
+  #takeOver(out: Effect[]): void {
+    const { opened, newest, topic } = this.#state
+    if (!this.#isWedged || opened === null || opened.wedgedFor === null) return
     this.working()
+    // It is over, only how is not known here: that is asked for, not decided again.
+    if ((newest?.epoch ?? 0) > opened.configuration.epoch) return
     const intent: Intent = opened.wedgedFor
-    this.#host.coordinate(this.#state.topic, intent, out)
+    this.#host.coordinate(topic, intent, out)
+  }
+
+  /** Wedged, and how the epoch ended is not known here. */
+  get #isWedged(): boolean {
+    const { opened } = this.#state
+    if (opened === null || opened.wedgedFor === null) return false
+    return this.#state.decisionOf(opened.configuration.epoch) === undefined
   }
 
   /** Tells the next members the decision until enough of them have started. */
   #handOver(out: Effect[]): void {
-    const { opened, topic } = this.#state
+    const { opened, topic, successorEnabled } = this.#state
     const next = this.#next()
-    if (opened === null || next === null) return
+    if (opened === null || next === null || successorEnabled) return
+    this.#handingOver.set(this.#limits.resendTicks * 2)
     const { epoch } = opened.configuration
     const decision = this.#state.decisionOf(epoch)
     const missing = next.members.filter((member) => !this.#started.has(member.name))
@@ -129,7 +142,10 @@ export class Closing {
   }
 
   /** A lost start vote would leave the next members short of a majority. */
-  #voteAgain(opened: OpenedEpoch, out: Effect[]): void {
+  #voteAgain(out: Effect[]): void {
+    const { opened } = this.#state
+    if (!this.#isWedged || opened === null) return
+    this.#voting.set(this.#limits.resendTicks * 4)
     const { accepted } = opened.acceptor
     if (accepted === null) return
     const { stake, decision } = accepted

@@ -18,9 +18,11 @@ import {
 import { withoutInstance } from '../../proto/decider.ts'
 import type { Address, ServerName } from '../../proto/ids.ts'
 import { type Effect, send } from '../../proto/machine/contract.ts'
+import type { Ring, Timer } from '../../proto/machine/timers.ts'
 import { type Stake, sameStake } from '../../proto/stake.ts'
 import type { Message, MessageOf, Refusal } from '../../proto/wire/messages.ts'
 import type { Proposal, ProposalListener } from '../engines/engine.ts'
+import type { ServerTimer } from '../timers.ts'
 import {
   type ChangeListener,
   type ChangePhase,
@@ -61,8 +63,13 @@ export class Coordinator implements PlanListener, ProposalListener {
   #later: readonly Member[] = []
   #phase: ChangePhase = 'plan'
   #detail = ''
-  #stepTicks = 0
-  #pauseTicks = 0
+  readonly #pausing: Timer
+  readonly #grace: Timer
+  readonly #staged: Timer
+  readonly #resending: Timer
+  readonly #keepingAlive: Timer
+  readonly #givingUp: Timer
+  readonly #stalling: Timer
   readonly #rivalry: Rivalry
   readonly #clock: PhaseClock
 
@@ -74,6 +81,15 @@ export class Coordinator implements PlanListener, ProposalListener {
     this.#listener = listener
     this.#rivalry = new Rivalry(needs.host.random, needs.limits.resendTicks * 2)
     this.#clock = new PhaseClock(needs.nowMs)
+    const timer = (name: ServerTimer, ring: Ring) => needs.host.timers.timer(name, old.topic, ring)
+    this.#pausing = timer('change-pause', (out) => this.#wedge(out))
+    this.#grace = timer('change-grace', (out) => this.#collected(out))
+    this.#staged = timer('change-staging', (out) => this.#checkStaging(out))
+    this.#resending = timer('change-resend', (out) => this.#resend(out))
+    this.#keepingAlive = timer('change-keep-alive', (out) => this.#keepAlive(out))
+    // Members that wait for this change finish it by themselves.
+    this.#givingUp = timer('change-give-up', () => this.#end())
+    this.#stalling = timer('change-stalled', (out) => listener.stalled(out))
     this.#reports = new Reports(old)
     this.#stake = this.#newStake(0)
   }
@@ -84,12 +100,13 @@ export class Coordinator implements PlanListener, ProposalListener {
 
   /** Decided long ago, and the next epoch still does not begin: perhaps its members died. */
   get isStalled(): boolean {
-    return this.#step === 'start' && this.#stepTicks > this.#needs.limits.stageTicks
+    return this.#step === 'start' && !this.#stalling.isSet
   }
 
   /** @param finishing the old epoch is wedged already: there is nothing to plan */
   begin(finishing: boolean, out: Effect[]): void {
     const { host, limits, deciders } = this.#needs
+    this.#keepingAlive.set(keepAliveTicks)
     this.#enter('plan', describe(this.old, this.intent), out)
     if (!finishing) this.#plan = new Plan(this.old, this.intent, this.token, host, limits, this)
     const { topic, epoch, decider } = this.old
@@ -122,26 +139,27 @@ export class Coordinator implements PlanListener, ProposalListener {
     }
   }
 
-  tick(out: Effect[]): void {
-    if (this.#step === 'over') return
-    this.#stepTicks++
-    if (this.#stepTicks % keepAliveTicks === 0) this.#listener.phase(this.#phase, this.#detail, out)
-    if (this.#step === 'plan') {
-      this.#plan?.tick(out)
-      return
-    }
-    if (this.#pauseTicks > 0) {
-      if (--this.#pauseTicks === 0) this.#wedge(out)
-      return
-    }
-    if (this.#stepTicks > giveUpTicks) {
-      // Members that wait for this change finish it by themselves.
-      this.#end()
-      return
-    }
-    if (this.#step === 'wedge') this.#collected(out)
-    if (this.#step === 'stage') this.#checkStaging(out)
-    if (this.#stepTicks > 0 && this.#stepTicks % this.#needs.limits.resendTicks === 0) this.#repeat(out)
+  #keepAlive(out: Effect[]): void {
+    this.#keepingAlive.set(keepAliveTicks)
+    this.#listener.phase(this.#phase, this.#detail, out)
+    // Members that have started may know by now that a later epoch is enabled.
+    if (this.#step === 'start' && this.#decision !== null)
+      this.#tellDecided(unique([...this.#decision.next.members, ...this.#later]), out)
+  }
+
+  #resend(out: Effect[]): void {
+    this.#resending.set(this.#needs.limits.resendTicks)
+    this.#repeat(out)
+    const { topic, epoch } = this.old
+    this.#tell(this.old.members, { kind: 'working', topic, epoch, stake: this.#stake }, out)
+  }
+
+  /** A step begins: its message is sent at once, and again while it lasts. */
+  #begin(step: Step): void {
+    this.#step = step
+    for (const timer of [this.#grace, this.#staged, this.#pausing]) timer.stop()
+    this.#resending.set(this.#needs.limits.resendTicks)
+    this.#givingUp.set(giveUpTicks)
   }
 
   // Plan.
@@ -180,8 +198,8 @@ export class Coordinator implements PlanListener, ProposalListener {
   // Wedge and collect.
 
   #wedge(out: Effect[]): void {
-    this.#step = 'wedge'
-    this.#stepTicks = 0
+    this.#begin('wedge')
+    this.#grace.set(this.#needs.limits.graceTicks)
     this.#reports = new Reports(this.old)
     this.#staging = null
     this.#accepts.clear()
@@ -196,8 +214,8 @@ export class Coordinator implements PlanListener, ProposalListener {
 
   /** Enough reports: in fault-masking mode at once, else after a moment for those that also answer. */
   #collected(out: Effect[]): void {
-    if (this.#step !== 'wedge' || this.#pauseTicks > 0 || !this.#reports.enough) return
-    const isPatient = this.old.mode !== 'fault-masking' && this.#stepTicks < this.#needs.limits.graceTicks
+    if (this.#step !== 'wedge' || this.#pausing.isSet || !this.#reports.enough) return
+    const isPatient = this.old.mode !== 'fault-masking' && this.#grace.isSet
     const { host } = this.#needs
     // Those that are believed dead are not waited for.
     if (isPatient && this.old.members.some(({ name }) => !this.#reports.has(name) && host.isAlive(name))) return
@@ -210,8 +228,8 @@ export class Coordinator implements PlanListener, ProposalListener {
   // Stage.
 
   #stage(staging: Staging, out: Effect[]): void {
-    this.#step = 'stage'
-    this.#stepTicks = 0
+    this.#begin('stage')
+    this.#staged.set(this.#stagingPatience)
     this.#staging = staging
     this.#decision = staging.planned
     this.#enter('stage', idsOf(staging.planned.next.members), out)
@@ -221,21 +239,25 @@ export class Coordinator implements PlanListener, ProposalListener {
 
   #onStaged(from: ServerName, message: MessageOf<'staged'>, out: Effect[]): void {
     if (this.#step !== 'stage' || !sameStake(message.stake, this.#stake)) return
-    this.#staging?.told(from, message.missing)
+    if (this.#staging?.told(from, message.missing) === true) this.#staged.set(this.#stagingPatience)
     if (this.#staging?.isReady === true) this.#decide(this.#staging.decide(this.#clock.proposalTimes()), out)
   }
 
   #checkStaging(out: Effect[]): void {
-    const change = this.#staging?.tick(this.#rivalry.patience(this.#needs.limits.stageTicks)) ?? null
+    this.#staged.set(this.#stagingPatience)
+    const change = this.#staging?.stuck() ?? null
     if (change === 'collect-again') this.#retry(this.#stake.round)
     else if (change !== null) this.#stage(change, out)
+  }
+
+  get #stagingPatience(): number {
+    return 1 + this.#rivalry.patience(this.#needs.limits.stageTicks)
   }
 
   // Decide.
 
   #decide(decision: Decision, out: Effect[]): void {
-    this.#step = 'decide'
-    this.#stepTicks = 0
+    this.#begin('decide')
     this.#decision = decision
     this.#enter('decide', withoutInstance(this.old.decider), out)
     if (this.#proposal !== null) this.#proposal.propose(decision, out)
@@ -256,10 +278,12 @@ export class Coordinator implements PlanListener, ProposalListener {
 
   /** Another round after a random pause that grows, so that rivals do not outrank each other for ever. */
   #retry(round: number): void {
-    if (this.#pauseTicks > 0) return
+    if (this.#pausing.isSet) return
     this.#stake = this.#newStake(round)
     this.#step = 'wedge'
-    this.#pauseTicks = this.#rivalry.pause()
+    this.#resending.stop()
+    this.#staged.stop()
+    this.#pausing.set(this.#rivalry.pause())
   }
 
   // Start.
@@ -271,10 +295,9 @@ export class Coordinator implements PlanListener, ProposalListener {
   decided(decision: Decision, out: Effect[], later: readonly Member[] = []): void {
     if (this.#step === 'start' || this.#step === 'over') return
     this.#later = later
-    this.#plan = null
-    this.#step = 'start'
-    this.#stepTicks = 0
-    this.#pauseTicks = 0
+    this.#endPlan()
+    this.#begin('start')
+    this.#stalling.set(this.#needs.limits.stageTicks + 1)
     this.#decision = decision
     this.#proposal?.cancel()
     this.#enter('start', idsOf(decision.next.members), out)
@@ -289,7 +312,7 @@ export class Coordinator implements PlanListener, ProposalListener {
   #onMoved(message: MessageOf<'moved'>, out: Effect[]): void {
     if (this.#step === 'over' || message.epoch !== this.old.epoch) return
     if (message.decision !== undefined) {
-      this.#plan = null
+      this.#endPlan()
       this.decided(message.decision, out)
     } else if (message.newest.epoch > this.old.epoch) this.outdated(message.newest, out)
   }
@@ -350,17 +373,13 @@ export class Coordinator implements PlanListener, ProposalListener {
       }
       case 'start': {
         if (decision === null) return
-        // Those that have started may know by now that a later epoch is enabled.
-        const isLong = this.#stepTicks % keepAliveTicks === 0
-        const { members } = decision.next
-        const silent = members.filter(({ name }) => !this.#started.has(name))
-        this.#tellDecided(isLong ? unique([...members, ...this.#later]) : silent, out)
+        const silent = decision.next.members.filter(({ name }) => !this.#started.has(name))
+        this.#tellDecided(silent, out)
         break
       }
       default:
         return
     }
-    if (this.#stepTicks > 0) this.#tell(this.old.members, { kind: 'working', topic, epoch, stake }, out)
   }
 
   #tellDecided(to: readonly Member[], out: Effect[]): void {
@@ -375,8 +394,16 @@ export class Coordinator implements PlanListener, ProposalListener {
 
   #end(): void {
     this.#step = 'over'
-    this.#plan = null
+    this.#endPlan()
     this.#proposal?.cancel()
+    for (const timer of [this.#pausing, this.#grace, this.#staged, this.#resending]) timer.stop()
+    for (const timer of [this.#keepingAlive, this.#givingUp, this.#stalling]) timer.stop()
+    this.#listener.over()
+  }
+
+  #endPlan(): void {
+    this.#plan?.end()
+    this.#plan = null
   }
 
   #newStake(above: number): Stake {

@@ -10,6 +10,7 @@
 import { acceptQuorum, type Decision, isMember } from '../../proto/configuration.ts'
 import { type Address, type Epoch, nextEpoch, previousEpoch, type ServerName } from '../../proto/ids.ts'
 import { type Effect, send } from '../../proto/machine/contract.ts'
+import type { Timer } from '../../proto/machine/timers.ts'
 import { type Stake, sameStake } from '../../proto/stake.ts'
 import type { MessageOf, Source } from '../../proto/wire/messages.ts'
 import type { Host, Limits } from '../host.ts'
@@ -36,18 +37,38 @@ export class Opening {
   readonly #waiting = new Map<number, Waiting>()
   /** Epoch for whose end this process was asked last to fetch or stage; what has been promised is in the topic's state. */
   #askedFor: Epoch | null = null
-  #ticksSinceAsked = 0
   /** A decision that names this server, until the epoch is open. */
   #pending: Decision | null = null
   /** Addresses that are told when this server has started. */
   readonly #interested = new Set<Address>()
-  #ticks = 0
+  readonly #reporting: Timer
+  readonly #forgotten: Timer
+  readonly #abandoned: Timer
 
   readonly #onOpened: (out: Effect[]) => void
 
-  /** @param onOpened called when an epoch has been opened, after its record */
-  constructor(state: TopicState, transfer: Transfer, host: Host, limits: Limits, onOpened: (out: Effect[]) => void) {
+  readonly #askForEnd: (of: Epoch, out: Effect[]) => void
+
+  /**
+   * @param onOpened called when an epoch has been opened, after its record
+   * @param askForEnd asks how an epoch ended for which something is kept here, while no coordinator asks for anything
+   */
+  constructor(
+    state: TopicState,
+    transfer: Transfer,
+    host: Host,
+    limits: Limits,
+    onOpened: (out: Effect[]) => void,
+    askForEnd: (of: Epoch, out: Effect[]) => void,
+  ) {
     this.#onOpened = onOpened
+    this.#askForEnd = askForEnd
+    this.#reporting = host.timers.timer('staging-report', state.topic, (out) => this.#report(out))
+    this.#forgotten = host.timers.timer('staged-for-nobody', state.topic, (out) => this.#ask(out))
+    // The plan that asked came to nothing: nobody is read along with any more.
+    this.#abandoned = host.timers.timer('preload-abandoned', state.topic, () => {
+      if (this.#pending === null) this.#transfer.stop()
+    })
     this.#state = state
     this.#transfer = transfer
     this.#host = host
@@ -56,11 +77,6 @@ export class Opening {
 
   get staging(): boolean {
     return this.#waiting.size > 0 || this.#pending !== null
-  }
-
-  /** Staging, or holding what a coordinator may count on. */
-  get isBusy(): boolean {
-    return this.staging || this.isHolding
   }
 
   /** Whether this server is to keep what it has until it knows how some epoch ended. */
@@ -80,11 +96,6 @@ export class Opening {
     return this.#askedFor === end || this.#state.promised.has(end)
   }
 
-  /** The oldest epoch whose end is awaited, every `ticks` while no coordinator asks for anything. */
-  forgottenFor(ticks: number): Epoch | null {
-    return this.#ticksSinceAsked > 0 && this.#ticksSinceAsked % ticks === 0 ? this.#held() : null
-  }
-
   #held(): Epoch | null {
     for (const promised of this.#state.promised) return promised
     const asked = this.#askedFor
@@ -94,7 +105,7 @@ export class Opening {
   preload(from: Address, token: number, message: MessageOf<'preload'>, out: Effect[]): void {
     this.#waiting.set(token, { to: from, token, answer: message })
     this.#askedFor = message.epoch
-    this.#ticksSinceAsked = 0
+    this.#wasAsked()
     this.#transfer.aim(message.epoch, null, message.sources, out)
     this.#answer(true, out)
   }
@@ -102,7 +113,7 @@ export class Opening {
   stage(from: Address, token: number, message: MessageOf<'stage'>, out: Effect[]): void {
     this.#waiting.set(token, { to: from, token, answer: message })
     this.#askedFor = message.epoch
-    this.#ticksSinceAsked = 0
+    this.#wasAsked()
     this.#transfer.aim(message.epoch, message.closing, message.sources, out)
     this.#answer(true, out)
   }
@@ -135,18 +146,31 @@ export class Opening {
     if (!this.#open(out)) this.#fetch(decision, out)
   }
 
-  /** Something was staged in this turn. */
+  /** The end of a turn: something may have been staged in it. */
   settle(out: Effect[]): void {
+    if (this.#held() !== null) this.#forgotten.setIfStopped(this.#limits.takeoverTicks * 2)
+    if (!this.staging) return
     if (this.#pending !== null) this.#open(out)
     this.#answer(false, out)
+    if (this.staging) this.#reporting.setIfStopped(this.#limits.resendTicks)
   }
 
-  tick(out: Effect[]): void {
-    this.#ticks++
-    this.#ticksSinceAsked++
-    // The plan that asked came to nothing: nobody is read along with any more.
-    if (this.#ticksSinceAsked === this.#limits.planTicks && this.#pending === null) this.#transfer.stop()
-    if (this.#ticks % this.#limits.resendTicks !== 0) return
+  #wasAsked(): void {
+    this.#forgotten.set(this.#limits.takeoverTicks * 2)
+    this.#abandoned.set(this.#limits.planTicks)
+  }
+
+  /** What is kept for an attempt whose coordinator is silent: perhaps it lost, and this server is not needed. */
+  #ask(out: Effect[]): void {
+    const held = this.#held()
+    if (held === null) return
+    this.#forgotten.set(this.#limits.takeoverTicks * 2)
+    this.#askForEnd(held, out)
+  }
+
+  #report(out: Effect[]): void {
+    if (!this.staging) return
+    this.#reporting.set(this.#limits.resendTicks)
     this.#answer(true, out)
     if (this.#pending !== null && !this.#transfer.busy) this.#fetch(this.#pending, out)
   }

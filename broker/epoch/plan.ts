@@ -16,6 +16,7 @@ import {
 import { outsideEngine } from '../../proto/decider.ts'
 import type { ServerName } from '../../proto/ids.ts'
 import { type Effect, send } from '../../proto/machine/contract.ts'
+import type { Timer } from '../../proto/machine/timers.ts'
 import type { Message, MessageOf, Refusal, Source } from '../../proto/wire/messages.ts'
 import type { Host, Limits } from '../host.ts'
 import { idsOf } from './change.ts'
@@ -50,9 +51,13 @@ export class Plan {
   /** Old members that told again what they hold, before the next round. */
   readonly #refreshed = new Set<ServerName>()
   #phase: 'asking' | 'preloading' | 'refreshing' | 'over' = 'asking'
-  #ticks = 0
-  #ticksSinceProgress = 0
-  #ticksSinceRefresh = 0
+  /** Rings at every tick of a plan: what it waits for is looked at, as servers come and go. */
+  readonly #looking: Timer
+  readonly #resending: Timer
+  /** Ticks at which it began to ask, at which anything moved last, and at which the old members were asked again. */
+  #askedAt: number
+  #movedAt: number
+  #refreshedAt = 0
 
   constructor(old: Configuration, intent: Intent, token: number, host: Host, limits: Limits, listener: PlanListener) {
     this.#old = old
@@ -62,10 +67,19 @@ export class Plan {
     this.#limits = limits
     this.#listener = listener
     this.#engineReady = old.decider === 'stakes'
-    this.#rounds = new Rounds(limits)
+    this.#rounds = new Rounds(limits, host.timers)
+    this.#looking = host.timers.timer('change-plan', old.topic, (into) => this.#look(into))
+    this.#resending = host.timers.timer('change-resend', old.topic, (into) => {
+      this.#resending.set(limits.resendTicks * 4)
+      this.#repeat(into)
+    })
+    this.#askedAt = host.timers.now
+    this.#movedAt = host.timers.now
   }
 
   begin(out: Effect[]): void {
+    this.#looking.set(1)
+    this.#resending.set(this.#limits.resendTicks * 4)
     this.#ask(this.#everyone(), { kind: 'inquire', topic: this.#old.topic, epoch: this.#old.epoch }, out)
   }
 
@@ -75,12 +89,12 @@ export class Plan {
 
   engineReady(out: Effect[]): void {
     this.#engineReady = true
-    this.#ticksSinceProgress = 0
+    this.#movedAt = this.#host.timers.now
     // It took long: who answered before may be gone.
     if (this.#silence !== null) {
       this.#silence = null
       this.#conditions.clear()
-      this.#ticks = 0
+      this.#askedAt = this.#host.timers.now
       this.begin(out)
     }
     this.#goOn(out)
@@ -90,36 +104,43 @@ export class Plan {
     if (this.#phase === 'over') return
     if (message.kind === 'condition') this.#onCondition(from, message, out)
     if (message.kind === 'preloaded') {
-      if (this.#missing.get(from) !== message.missing) this.#ticksSinceProgress = 0
+      if (this.#missing.get(from) !== message.missing) this.#movedAt = this.#host.timers.now
       this.#missing.set(from, message.missing)
       this.#goOn(out)
     }
   }
 
-  tick(out: Effect[]): void {
-    if (this.#phase === 'over') return
-    this.#ticks++
-    this.#ticksSinceProgress++
-    this.#ticksSinceRefresh++
-    this.#rounds.tick()
+  /** The plan is over, or nobody wants it any more. */
+  end(): void {
+    this.#phase = 'over'
+    this.#looking.stop()
+    this.#resending.stop()
+  }
+
+  #look(out: Effect[]): void {
     const isOutside = !this.#engineReady && outsideEngine(this.#old.decider) !== null
-    if (this.#ticksSinceProgress > (isOutside ? engineTicksMax : this.#limits.planTicks)) {
-      this.#phase = 'over'
+    if (this.#stillTicks > (isOutside ? engineTicksMax : this.#limits.planTicks)) {
+      this.end()
       this.#listener.failed(...this.#whyNot(), out)
       return
     }
-    if (this.#ticks % (this.#limits.resendTicks * 4) === 0) this.#repeat(out)
+    this.#looking.set(1)
     this.#goOn(out)
+  }
+
+  /** Ticks since anything moved. */
+  get #stillTicks(): number {
+    return this.#host.timers.now - this.#movedAt
   }
 
   #onCondition(from: ServerName, message: MessageOf<'condition'>, out: Effect[]): void {
     const newest = message.configuration
     if (newest !== undefined && newest.epoch > this.#old.epoch) {
-      this.#phase = 'over'
+      this.end()
       this.#listener.outdated(newest, out)
       return
     }
-    if (!this.#conditions.has(from)) this.#ticksSinceProgress = 0
+    if (!this.#conditions.has(from)) this.#movedAt = this.#host.timers.now
     this.#conditions.set(from, message)
     this.#refreshed.add(from)
     this.#goOn(out)
@@ -135,8 +156,8 @@ export class Plan {
     if (this.#phase !== 'preloading' || !this.#oldAnswer()) return
     if (this.#isComplete()) this.#endRound(out)
     // Somebody does not get what it lacks: enough others are ready.
-    else if (this.#isReady() && this.#ticksSinceProgress > this.#limits.stageTicks) {
-      this.#phase = 'over'
+    else if (this.#isReady() && this.#stillTicks > this.#limits.stageTicks) {
+      this.end()
       this.#listener.planned(out)
     }
   }
@@ -152,15 +173,15 @@ export class Plan {
       case 'again':
         this.#phase = 'refreshing'
         this.#refreshed.clear()
-        this.#ticksSinceRefresh = 0
+        this.#refreshedAt = this.#host.timers.now
         this.#ask(this.#old.members, { kind: 'inquire', topic: this.#old.topic, epoch: this.#old.epoch }, out)
         return
       case 'enough':
-        this.#phase = 'over'
+        this.end()
         this.#listener.planned(out)
         return
       case 'hopeless':
-        this.#phase = 'over'
+        this.end()
         this.#listener.failed('transfer-failed', 'new members fetch no faster than others publish', out)
         return
     }
@@ -169,7 +190,7 @@ export class Plan {
   /** The old members told what they hold by now; one that does not any more is not waited for. */
   #isRefreshed(): boolean {
     const silent = this.#old.members.filter((member) => this.#isOpenAt(member) && !this.#refreshed.has(member.name))
-    return silent.length === 0 || this.#ticksSinceRefresh >= this.#limits.resendTicks * 2
+    return silent.length === 0 || this.#host.timers.now - this.#refreshedAt >= this.#limits.resendTicks * 2
   }
 
   /** Enough members answered; those that did not are waited for a moment. */
@@ -177,8 +198,9 @@ export class Plan {
     if (!this.#engineReady) return false
     const silent = this.#everyone().filter((member) => !this.#conditions.has(member.name))
     if (silent.length === 0) return true
-    const isHopeless = this.#ticks > 0 && silent.every((member) => !this.#host.isAlive(member.name))
-    const isLong = this.#ticks >= this.#limits.resendTicks * 4
+    const ticks = this.#host.timers.now - this.#askedAt
+    const isHopeless = ticks > 0 && silent.every((member) => !this.#host.isAlive(member.name))
+    const isLong = ticks >= this.#limits.resendTicks * 4
     return (isHopeless || isLong) && this.#oldAnswer() && this.#nextAnswer()
   }
 

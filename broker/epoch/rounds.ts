@@ -6,6 +6,7 @@
  * Source: section 9.3 (transfer in advance). Departs from it: the paper does not say when to stop.
  */
 import type { Limits } from '../host.ts'
+import type { ServerTimers } from '../timers.ts'
 
 /** A round of so many ticks is as short as it needs to be. */
 const shortTicks = 2
@@ -18,22 +19,22 @@ export type RoundVerdict = 'enough' | 'again' | 'hopeless'
 
 export class Rounds {
   readonly #limits: Limits
-  #ticks = 0
+  readonly #timers: Pick<ServerTimers, 'now'>
+  #beganAt: number
   #ticksBefore = Number.POSITIVE_INFINITY
   #stuckRounds = 0
 
-  constructor(limits: Limits) {
+  constructor(limits: Limits, timers: Pick<ServerTimers, 'now'>) {
     this.#limits = limits
-  }
-
-  tick(): void {
-    this.#ticks++
+    this.#timers = timers
+    this.#beganAt = timers.now
   }
 
   /** Everything that was asked for at the beginning of this round is there; the next one begins. */
   ended(): RoundVerdict {
-    const [ticks, before] = [this.#ticks, this.#ticksBefore]
-    this.#ticks = 0
+    const { now } = this.#timers
+    const [ticks, before] = [now - this.#beganAt, this.#ticksBefore]
+    this.#beganAt = now
     this.#ticksBefore = ticks
     if (ticks <= shortTicks) return 'enough'
     if (ticks < before * shrinkingPart) return 'again'

@@ -27,7 +27,6 @@ export class Staging {
   readonly #reports: Reports
   /** Messages that each next member still misses, as it told. */
   readonly #missing: Map<ServerName, number>
-  #ticksSinceProgress = 0
 
   constructor(
     old: Configuration,
@@ -67,19 +66,19 @@ export class Staging {
     return this.planned.next.members.filter(({ name }) => this.#missing.get(name) !== 0)
   }
 
-  told(from: ServerName, missing: number): void {
-    if (this.#missing.get(from) !== missing) this.#ticksSinceProgress = 0
+  /** @returns whether that is news */
+  told(from: ServerName, missing: number): boolean {
+    const isNews = this.#missing.get(from) !== missing
     this.#missing.set(from, missing)
+    return isNews
   }
 
   /**
-   * Nothing has moved for `patienceTicks`.
+   * Nothing has moved for as long as the coordinator is patient.
    * @returns `collect-again` when all are alive and something is missing, because its only holder died: other reports may know
    *   other holders, or not have it; staging for other members where some of the intended ones are dead; null to go on waiting
    */
-  tick(patienceTicks: number): Staging | 'collect-again' | null {
-    if (++this.#ticksSinceProgress <= patienceTicks) return null
-    this.#ticksSinceProgress = 0
+  stuck(): Staging | 'collect-again' | null {
     const { next } = this.planned
     const isLive = (member: Member): boolean => this.#missing.has(member.name)
     if (next.members.filter(isLive).length >= enabledQuorum(next)) return 'collect-again'

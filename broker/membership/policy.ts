@@ -11,8 +11,9 @@
  * distance, so that a server that comes and goes does not keep a topic busy.
  */
 import { type Configuration, type Intent, type Member, maySucceed } from '../../proto/configuration.ts'
-import { type ServerName, serverIdOf } from '../../proto/ids.ts'
+import { type ServerName, serverIdOf, type TopicName } from '../../proto/ids.ts'
 import type { Effect } from '../../proto/machine/contract.ts'
+import type { Timer } from '../../proto/machine/timers.ts'
 import type { Host, Limits } from '../host.ts'
 import { place } from './placement.ts'
 
@@ -28,42 +29,64 @@ const pauseTicksMax = 6_000
 export class Policy {
   readonly #host: Host
   readonly #limits: Limits
-  /** Ticks since each dead member was last alive. */
-  readonly #deadTicks = new Map<ServerName, number>()
+  readonly #acting: Timer
+  /** Tick from which on each dead member counts as dead. */
+  readonly #deadSince = new Map<ServerName, number>()
   readonly #met = new Set<ServerName>()
+  #actedAt = Number.NEGATIVE_INFINITY
   #pauseTicks = 0
   #nextPauseTicks = pauseTicksMin
-  #quietTicks = 0
-
-  constructor(host: Host, limits: Limits) {
-    this.#host = host
-    this.#limits = limits
-  }
-
-  /** All members answer, and it has not acted for so long that it would act at once. */
-  get isCalm(): boolean {
-    return this.#deadTicks.size === 0 && this.#pauseTicks === 0 && this.#nextPauseTicks === pauseTicksMin
-  }
 
   /** @param serving the epoch that takes stores here, if there is one */
-  tick(serving: Configuration | null, out: Effect[]): void {
-    if (this.#pauseTicks > 0) this.#pauseTicks--
-    if (++this.#quietTicks > pauseTicksMax) this.#nextPauseTicks = pauseTicksMin
-    const patience = serving === null ? 0 : this.#patienceFor(serving)
-    if (serving === null || patience === 0) {
-      this.#deadTicks.clear()
+  constructor(topic: TopicName, host: Host, limits: Limits, serving: () => Configuration | null) {
+    this.#host = host
+    this.#limits = limits
+    this.#acting = host.timers.timer('replace', topic, (out) => this.#act(serving(), out))
+  }
+
+  /** Another epoch takes stores here, or none; or a server has fallen silent, or answers again. */
+  look(serving: Configuration | null): void {
+    this.#acting.stop()
+    if (serving === null || this.#patienceFor(serving) === 0) {
+      this.#deadSince.clear()
       return
     }
     this.#watch(serving)
-    const late = patience + this.#rank(serving) * rankTicks
-    const overdue = serving.members.filter(({ name }) => (this.#deadTicks.get(name) ?? 0) >= late)
-    if (overdue.length === 0 || this.#pauseTicks > 0) return
-    const members = this.#membersWithout(serving, overdue, late)
-    if (members === null) return
-    this.#quietTicks = 0
+    const since = Math.min(...this.#deadSince.values())
+    const { now } = this.#host.timers
+    if (this.#deadSince.size > 0) this.#acting.set(Math.max(since + this.#lateness(serving), this.#pausedUntil) - now)
+  }
+
+  /** The pause after the last change that was asked for here. */
+  get #pausedUntil(): number {
+    return this.#actedAt + this.#pauseTicks
+  }
+
+  #act(serving: Configuration | null, out: Effect[]): void {
+    if (serving === null) return
+    const { now } = this.#host.timers
+    const late = this.#lateness(serving)
+    const deadTicks = ({ name }: Member) => now - (this.#deadSince.get(name) ?? Number.POSITIVE_INFINITY)
+    const overdue = serving.members.filter((member) => deadTicks(member) >= late)
+    const members = this.#membersWithout(serving, overdue, (member) => deadTicks(member) >= late + shrinkTicks)
+    if (members === null) {
+      // Others become overdue, and shrinking becomes right, as time passes; spares come as news.
+      const moments = [...this.#deadSince.values()].flatMap((since) => [since + late, since + late + shrinkTicks])
+      const next = Math.min(...moments.filter((moment) => moment > now))
+      if (next < Number.POSITIVE_INFINITY) this.#acting.set(next - now)
+      return
+    }
+    if (now - this.#actedAt > pauseTicksMax) this.#nextPauseTicks = pauseTicksMin
+    this.#actedAt = now
     this.#pauseTicks = this.#nextPauseTicks
     this.#nextPauseTicks = Math.min(pauseTicksMax, this.#nextPauseTicks * 2)
+    this.#acting.set(this.#pauseTicks)
     this.#host.coordinate(serving.topic, this.#intent(serving, members), out)
+  }
+
+  /** Ticks until this server acts: the live members before it come first. */
+  #lateness(serving: Configuration): number {
+    return this.#patienceFor(serving) + this.#rank(serving) * rankTicks
   }
 
   #patienceFor({ mode }: Configuration): number {
@@ -72,25 +95,23 @@ export class Policy {
   }
 
   #watch(serving: Configuration): void {
-    for (const name of this.#deadTicks.keys()) {
+    for (const name of this.#deadSince.keys()) {
       if (serving.members.some((member) => member.name === name)) continue
-      this.#deadTicks.delete(name)
+      this.#deadSince.delete(name)
       this.#met.delete(name)
     }
     if (this.#host.isCutOff()) {
       // Who hears nobody knows nothing about the others; afterwards it meets them anew.
-      this.#deadTicks.clear()
+      this.#deadSince.clear()
       this.#met.clear()
       return
     }
+    const { now } = this.#host.timers
     for (const { name } of serving.members) {
       if (this.#host.isAlive(name)) {
         this.#met.add(name)
-        this.#deadTicks.delete(name)
-      } else {
-        const before = this.#deadTicks.get(name) ?? (this.#met.has(name) ? 0 : -unmetTicks)
-        this.#deadTicks.set(name, before + 1)
-      }
+        this.#deadSince.delete(name)
+      } else if (!this.#deadSince.has(name)) this.#deadSince.set(name, this.#met.has(name) ? now : now + unmetTicks)
     }
   }
 
@@ -104,7 +125,12 @@ export class Policy {
   }
 
   /** @returns null while nothing can be done about them */
-  #membersWithout(serving: Configuration, overdue: readonly Member[], late: number): Member[] | null {
+  #membersWithout(
+    serving: Configuration,
+    overdue: readonly Member[],
+    mayBeLeftOut: (member: Member) => boolean,
+  ): Member[] | null {
+    if (overdue.length === 0) return null
     const alive = this.#host.alive()
     const isSameServer = (one: Member, other: Member) => serverIdOf(one.name) === serverIdOf(other.name)
     const spares = alive.filter((one) => !serving.members.some((member) => isSameServer(one, member)))
@@ -117,7 +143,7 @@ export class Policy {
     for (const member of serving.members) {
       const isOverdue = overdue.includes(member)
       const replacement = isOverdue ? (renewed(member) ?? replacements.shift()) : undefined
-      const isTooLate = mayShrink && isOverdue && (this.#deadTicks.get(member.name) ?? 0) >= late + shrinkTicks
+      const isTooLate = mayShrink && isOverdue && mayBeLeftOut(member)
       if (replacement !== undefined) members.push(replacement)
       else if (!isTooLate) members.push(member)
       if (replacement !== undefined || isTooLate) isChanged = true

@@ -5,6 +5,7 @@
 import { type Configuration, type Decision, isMember } from '../../proto/configuration.ts'
 import { type Address, beforeFirst, type Epoch, previousEpoch } from '../../proto/ids.ts'
 import { type Effect, send } from '../../proto/machine/contract.ts'
+import type { Timer } from '../../proto/machine/timers.ts'
 import type { MessageOf } from '../../proto/wire/messages.ts'
 import type { Host, Limits } from '../host.ts'
 import type { TopicState } from './topic-state.ts'
@@ -16,8 +17,9 @@ export class CatchUp {
   readonly #host: Host
   readonly #limits: Limits
   readonly #learn: (decision: Decision, out: Effect[]) => void
+  readonly #asking: Timer
   #token = 0
-  #ticks = 0
+  #askedAt = 0
   #lookedUpAt = Number.NEGATIVE_INFINITY
 
   /** @param learn takes a decision that was made */
@@ -26,25 +28,24 @@ export class CatchUp {
     this.#host = host
     this.#limits = limits
     this.#learn = learn
-  }
-
-  get isAsking(): boolean {
-    return this.#token !== 0
+    this.#asking = host.timers.timer('catch-up', state.topic, (out) => this.#askOn(out))
   }
 
   /** Another server is in a later epoch, or says that this one is over. */
   ask(from: Address, out: Effect[], since: Epoch = this.#state.opened?.configuration.epoch ?? beforeFirst): void {
-    if (this.#token !== 0 && this.#ticks < this.#limits.requestTicks) return
+    const { now } = this.#host.timers
+    if (this.#token !== 0 && now - this.#askedAt < this.#limits.requestTicks) return
     this.#token = this.#host.nextToken()
-    this.#ticks = 0
+    this.#askedAt = now
     const { topic } = this.#state
     send(out, from, { kind: 'chain', topic, epoch: since }, this.#token)
   }
 
   /** An epoch of which this server is a member, and that it has not opened, is being ended: perhaps that depends on its report. */
   isWaitedFor(from: Address, of: Epoch, out: Effect[]): void {
-    if (of <= (this.#state.newest?.epoch ?? 0) || this.#ticks - this.#lookedUpAt < this.#limits.requestTicks) return
-    this.#lookedUpAt = this.#ticks
+    const { now } = this.#host.timers
+    if (of <= (this.#state.newest?.epoch ?? 0) || now - this.#lookedUpAt < this.#limits.requestTicks) return
+    this.#lookedUpAt = now
     this.ask(from, out)
     // Who coordinates need not know how the epoch began.
     this.#host.askNewest(this.#state.topic, (newest, into) => this.hear(newest, into), out)
@@ -63,17 +64,30 @@ export class CatchUp {
     this.#state.hear(message.newest)
   }
 
+  /** The end of a turn: sees to it that what is not known here is asked for. */
+  settle(): void {
+    if (this.#lacks() !== null) this.#asking.setIfStopped(askTicks)
+  }
+
   /**
    * Somebody is in a later epoch than this server has opened: its members are asked in turn, until it is known here how the own
    * epoch ended, and how the newest one began where this server is a member of that.
    */
-  tick(out: Effect[]): void {
-    this.#ticks++
+  #askOn(out: Effect[]): void {
+    const { newest } = this.#state
+    const lacks = this.#lacks()
+    if (newest === null || lacks === null) return
+    this.#asking.set(askTicks)
+    if (lacks === 'end') this.#pursue(newest, out)
+    else this.#rejoin(newest, out)
+  }
+
+  #lacks(): 'end' | 'beginning' | null {
     const { newest, opened } = this.#state
     const own = opened?.configuration.epoch ?? beforeFirst
-    if (newest === null || newest.epoch <= own || this.#ticks % askTicks !== 0) return
-    if (opened !== null && this.#state.decisionOf(own) === undefined) this.#pursue(newest, out)
-    else if (isMember(newest, this.#host.self.name)) this.#rejoin(newest, out)
+    if (newest === null || newest.epoch <= own) return null
+    if (opened !== null && this.#state.decisionOf(own) === undefined) return 'end'
+    return isMember(newest, this.#host.self.name) ? 'beginning' : null
   }
 
   /** Its epoch began without it. Who decided may be gone, and a wedged epoch waits for what this member reports. */

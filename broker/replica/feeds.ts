@@ -7,8 +7,10 @@
  */
 import type { Address, Epoch, PublisherId } from '../../proto/ids.ts'
 import { type Effect, send } from '../../proto/machine/contract.ts'
+import type { Timer } from '../../proto/machine/timers.ts'
 import type { MessageSet } from '../../proto/message-set.ts'
 import type { MessageOf } from '../../proto/wire/messages.ts'
+import type { ServerTimers } from '../timers.ts'
 import type { Holdings } from './holdings.ts'
 import type { TopicState } from './topic-state.ts'
 
@@ -19,14 +21,15 @@ interface Feed {
   readonly since: MessageSet
   /** Is not told what is on disk here. */
   readonly isQuiet: boolean
-  /** Gets its bodies at the end of this turn, and not only at the next tick. */
+  /** Gets its bodies at the end of this turn, and not only a tick later. */
   isDue: boolean
   /** Next slot of the epoch's index to look at. */
   slot: number
   /** Body bytes that the subscriber made room for, and those sent, both since it subscribed. */
   creditBytes: number
   sentBytes: number
-  silentTicks: number
+  /** Tick of the last sign of life. */
+  heard: number
 }
 
 const wholeReportTicks = 100
@@ -37,15 +40,21 @@ const feedsMax = 10_000
 
 export class Feeds {
   readonly #state: TopicState
+  readonly #timers: ServerTimers
+  /** Ticks without a sign of life after which a subscriber is forgotten. */
+  readonly #silentTicksMax: number
   readonly #feeds = new Map<string, Feed>()
-  #ticks = 0
+  readonly #reporting: Timer
+  readonly #pushing: Timer
+  readonly #silence: Timer
 
-  constructor(state: TopicState) {
+  constructor(state: TopicState, timers: ServerTimers, silentTicksMax: number) {
     this.#state = state
-  }
-
-  get isEmpty(): boolean {
-    return this.#feeds.size === 0
+    this.#timers = timers
+    this.#silentTicksMax = silentTicksMax
+    this.#reporting = timers.timer('feed-report', state.topic, (out) => this.#repeat(out))
+    this.#pushing = timers.timer('feed-push', state.topic, (out) => this.#pushAll(out))
+    this.#silence = timers.timer('feed-silence', state.topic, () => this.#dropSilent())
   }
 
   subscribe(from: Address, token: number, message: MessageOf<'subscribe'>, holdings: Holdings, out: Effect[]): void {
@@ -60,15 +69,17 @@ export class Feeds {
       slot: 0,
       creditBytes: message.creditBytes,
       sentBytes: 0,
-      silentTicks: 0,
+      heard: this.#timers.now,
     })
+    this.#reporting.setIfStopped(wholeReportTicks)
+    this.#silence.setIfStopped(this.#silentTicksMax)
     if (message.quiet !== true) this.#report([from], message.epoch, holdings.snapshot(), true, out)
   }
 
   credit(from: Address, token: number, message: MessageOf<'credit'>): void {
     const feed = this.#feeds.get(`${from} ${token}`)
     if (feed === undefined) return
-    feed.silentTicks = 0
+    feed.heard = this.#timers.now
     feed.isDue = true
     feed.creditBytes = Math.max(feed.creditBytes, message.creditBytes)
   }
@@ -100,6 +111,7 @@ export class Feeds {
       // Who reads along to become a member stores it for later: a little late in larger pieces costs it, and this server, less.
       if (feed.isDue || opened.wedgedFor !== null) this.#push(feed, opened.holdings, out)
       feed.isDue = !feed.isQuiet
+      if (feed.slot < opened.holdings.index.length && feed.sentBytes < feed.creditBytes) this.#pushing.setIfStopped(1)
     }
     if (changed.size === 0) return
     const frontiers = opened.holdings.frontiersOf(changed)
@@ -107,15 +119,24 @@ export class Feeds {
   }
 
   /** Repeats everything now and then: a lost report would otherwise hold back its messages. */
-  tick(silentTicksMax: number, out: Effect[]): void {
+  #repeat(out: Effect[]): void {
     const { opened } = this.#state
-    this.#ticks++
-    for (const [key, feed] of this.#feeds) if (++feed.silentTicks > silentTicksMax) this.#feeds.delete(key)
     if (opened === null || this.#feeds.size === 0) return
-    // What did not fit into the last turn, and what can wait.
-    for (const feed of this.#feeds.values()) this.#push(feed, opened.holdings, out)
-    if (this.#ticks % wholeReportTicks === 0)
-      this.#report([...this.addresses()], opened.configuration.epoch, opened.holdings.snapshot(), true, out)
+    this.#reporting.set(wholeReportTicks)
+    this.#report([...this.addresses()], opened.configuration.epoch, opened.holdings.snapshot(), true, out)
+  }
+
+  /** What did not fit into the last turn, and what can wait. */
+  #pushAll(out: Effect[]): void {
+    const { opened } = this.#state
+    if (opened !== null) for (const feed of this.#feeds.values()) this.#push(feed, opened.holdings, out)
+  }
+
+  #dropSilent(): void {
+    const { now } = this.#timers
+    for (const [key, { heard }] of this.#feeds) if (now - heard >= this.#silentTicksMax) this.#feeds.delete(key)
+    const heard = Math.min(...[...this.#feeds.values()].map((feed) => feed.heard))
+    if (this.#feeds.size > 0) this.#silence.set(heard + this.#silentTicksMax - now)
   }
 
   #push(feed: Feed, holdings: Holdings, out: Effect[]): void {

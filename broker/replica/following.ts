@@ -6,26 +6,40 @@
  */
 import type { Address, Epoch, ServerName, TopicName } from '../../proto/ids.ts'
 import { type Effect, send } from '../../proto/machine/contract.ts'
+import type { Timer } from '../../proto/machine/timers.ts'
 import type { MessageSet } from '../../proto/message-set.ts'
+import type { ServerTimers } from '../timers.ts'
 
 export class Following {
   readonly #topic: TopicName
   /** Bytes of bodies that may be on their way. */
   readonly #windowBytes: number
+  readonly #timers: ServerTimers
+  /** Nobody needs it any more; the source is told a tick later, unless it is begun anew by then. */
+  readonly #ending: Timer
   #to: Address | null = null
   #token = 0
   #creditBytes = 0
   #receivedBytes = 0
   source: ServerName | null = null
   epoch: Epoch | null = null
-  /** Since something came, or was asked for. */
-  silentTicks = 0
-  /** Nobody needs it any more; the source is told at the next tick. */
-  #isOver = false
+  /** Tick at which something came last, or was asked for. */
+  #heard = 0
 
-  constructor(topic: TopicName, windowBytes: number) {
+  constructor(topic: TopicName, windowBytes: number, timers: ServerTimers) {
     this.#topic = topic
     this.#windowBytes = windowBytes
+    this.#timers = timers
+    this.#ending = timers.timer('following-ends', topic, (out) => this.#stop(out))
+  }
+
+  /** Ticks since something came, or was asked for. */
+  get silentTicks(): number {
+    return this.#timers.now - this.#heard
+  }
+
+  get #isOver(): boolean {
+    return this.#ending.isSet
   }
 
   isOf(epoch: Epoch): boolean {
@@ -44,14 +58,14 @@ export class Following {
     this.epoch = epoch
     this.#creditBytes = this.#windowBytes
     this.#receivedBytes = 0
-    this.silentTicks = 0
+    this.#heard = this.#timers.now
     const creditBytes = this.#creditBytes
     send(out, to, { kind: 'subscribe', topic: this.#topic, epoch, since, creditBytes, quiet: true }, token)
   }
 
   /** A batch came: there is room for more once half of what was granted has been used. */
   received(bytes: number, out: Effect[]): void {
-    this.silentTicks = 0
+    this.#heard = this.#timers.now
     this.#receivedBytes += bytes
     if (this.#to === null || this.epoch === null) return
     if (this.#creditBytes - this.#receivedBytes > this.#windowBytes / 2) return
@@ -61,16 +75,11 @@ export class Following {
   }
 
   end(): void {
-    if (this.#to !== null) this.#isOver = true
+    if (this.#to !== null) this.#ending.setIfStopped(1)
   }
 
   peerDown(address: Address): void {
     if (address === this.#to) this.end()
-  }
-
-  tick(out: Effect[]): void {
-    this.silentTicks++
-    if (this.#isOver) this.#stop(out)
   }
 
   #stop(out: Effect[]): void {
@@ -81,6 +90,6 @@ export class Following {
     this.#token = 0
     this.source = null
     this.epoch = null
-    this.#isOver = false
+    this.#ending.stop()
   }
 }

@@ -8,8 +8,10 @@
  */
 import type { Address } from '../../proto/ids.ts'
 import { type Effect, send } from '../../proto/machine/contract.ts'
+import type { Timer } from '../../proto/machine/timers.ts'
 import { contains, type MessageSet } from '../../proto/message-set.ts'
 import type { MessageOf } from '../../proto/wire/messages.ts'
+import type { ServerTimers } from '../timers.ts'
 import type { Repair } from './repair.ts'
 import type { TopicState } from './topic-state.ts'
 
@@ -17,7 +19,8 @@ interface Completion {
   readonly to: Address
   readonly token: number
   readonly goal: MessageSet
-  ticksLeft: number
+  /** Tick at which the client has begun anew. */
+  readonly until: number
 }
 
 const completionsMax = 1000
@@ -26,15 +29,15 @@ const completionTicks = 1000
 export class Gets {
   readonly #state: TopicState
   readonly #repair: Repair
+  readonly #timers: ServerTimers
+  readonly #expiring: Timer
   #completions: Completion[] = []
 
-  constructor(state: TopicState, repair: Repair) {
+  constructor(state: TopicState, repair: Repair, timers: ServerTimers) {
     this.#state = state
     this.#repair = repair
-  }
-
-  get isEmpty(): boolean {
-    return this.#completions.length === 0
+    this.#timers = timers
+    this.#expiring = timers.timer('get-expires', state.topic, () => this.#expire())
   }
 
   collect(from: Address, token: number, message: MessageOf<'collect'>, out: Effect[]): void {
@@ -50,7 +53,8 @@ export class Gets {
     }
     if (this.#completions.length >= completionsMax) return
     this.#completions = this.#completions.filter((known) => known.to !== from || known.token !== token)
-    this.#completions.push({ to: from, token, goal: message.goal, ticksLeft: completionTicks })
+    this.#completions.push({ to: from, token, goal: message.goal, until: this.#timers.now + completionTicks })
+    this.#expiring.setIfStopped(completionTicks)
     this.#repair.want(message.sources, out)
   }
 
@@ -66,13 +70,17 @@ export class Gets {
     })
   }
 
-  tick(): void {
-    if (this.#completions.length > 0) this.#completions = this.#completions.filter((waiting) => waiting.ticksLeft-- > 0)
-  }
-
   /** The epoch ended: the Gets begin again in the next one. */
   clear(): void {
     this.#completions = []
+    this.#expiring.stop()
+  }
+
+  #expire(): void {
+    const { now } = this.#timers
+    this.#completions = this.#completions.filter(({ until }) => until > now)
+    const [oldest] = this.#completions
+    if (oldest !== undefined) this.#expiring.set(oldest.until - now)
   }
 
   #held(to: Address, token: number, of: Pick<MessageOf<'collect'>, 'topic' | 'epoch'>, out: Effect[]): void {

@@ -1,62 +1,50 @@
 /**
- * The topics of one server by whether lost clients find them. The coordinator of an epoch notes it with the arbiters and may be gone
- * before they keep it, or all of them lose power in that moment. So each member notes the epoch that it is in after a while, once in
- * each process.
+ * Lost clients find a topic by what the arbiters keep. The coordinator of an epoch notes it there and may be gone before they keep it,
+ * or all of them lose power in that moment. So each member notes the epoch that it is in after a while, once in each process.
  */
+import type { Configuration } from '../../proto/configuration.ts'
 import type { Epoch, TopicName } from '../../proto/ids.ts'
 import type { Effect } from '../../proto/machine/contract.ts'
-import type { Registry } from '../engines/engine.ts'
-import type { Limits } from '../host.ts'
-import type { Replica } from './replica.ts'
+import type { Timer } from '../../proto/machine/timers.ts'
+import type { Host, Limits } from '../host.ts'
 
-/** Topics that are looked at in each tick: a server of ten thousand has noted them all five seconds after its start. */
+/** Topics that are noted in each tick: a server of ten thousand has noted them all five seconds after its start. */
 const topicsPerTick = 20
 /** Time for whoever made the epoch to note it. */
 const patienceTicks = 50
 
-interface Entry {
-  readonly epoch: Epoch
-  /** Tick at which it is to be noted, again if nobody answered. */
-  due: number
-  isNoted: boolean
-}
-
 export class Noting {
-  readonly #registry: Registry
+  readonly #host: Host
   readonly #limits: Limits
-  readonly #entries = new Map<TopicName, Entry>()
-  #ticks = 0
-  /** Next of the list to be looked at. */
-  #at = 0
+  readonly #noting: Timer
+  /** The epoch that is noted, or will be. */
+  #epoch: Epoch | null = null
+  #isNoted = false
 
-  constructor(registry: Registry, limits: Limits) {
-    this.#registry = registry
+  /** @param open the configuration of the epoch that is opened here and not closed */
+  constructor(topic: TopicName, host: Host, limits: Limits, open: () => Configuration | null) {
+    this.#host = host
     this.#limits = limits
+    this.#noting = host.timers.timer('note', topic, (out) => this.#note(open(), out))
   }
 
-  tick(replicas: readonly Replica[], out: Effect[]): void {
-    this.#ticks++
-    for (let count = Math.min(topicsPerTick, replicas.length); count > 0; count--) {
-      const replica = replicas[this.#at % replicas.length]
-      this.#at = (this.#at + 1) % replicas.length
-      if (replica !== undefined) this.#look(replica, out)
-    }
+  /** The end of a turn with this epoch open. */
+  settle(epoch: Epoch): void {
+    if (epoch === this.#epoch) return
+    this.#epoch = epoch
+    this.#isNoted = false
+    this.#noting.set(patienceTicks + this.#host.random.below(1 + Math.floor(this.#host.topicCount() / topicsPerTick)))
   }
 
-  #look({ phase, state }: Replica, out: Effect[]): void {
-    if (state.opened === null || phase === 'closed') return
-    const { configuration } = state.opened
-    const known = this.#entries.get(state.topic)
-    if (known === undefined || known.epoch !== configuration.epoch) {
-      const due = this.#ticks + patienceTicks
-      this.#entries.set(state.topic, { epoch: configuration.epoch, due, isNoted: false })
-      return
-    }
-    if (known.isNoted || this.#ticks < known.due) return
-    known.due = this.#ticks + this.#limits.planTicks
+  /** Again, where nobody answered. */
+  #note(open: Configuration | null, out: Effect[]): void {
+    if (this.#isNoted || open === null || open.epoch !== this.#epoch) return
+    this.#noting.set(this.#limits.planTicks)
     const noted = () => {
-      known.isNoted = true
+      if (open.epoch !== this.#epoch) return
+      this.#isNoted = true
+      this.#noting.stop()
     }
-    this.#registry.note(configuration, noted, out)
+    this.#host.note(open, noted, out)
   }
 }

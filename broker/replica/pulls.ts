@@ -5,15 +5,18 @@
  */
 import type { Address } from '../../proto/ids.ts'
 import { type Effect, send } from '../../proto/machine/contract.ts'
+import type { Timer } from '../../proto/machine/timers.ts'
 import type { MessageOf } from '../../proto/wire/messages.ts'
 import type { Outlets } from '../outlets.ts'
+import type { ServerTimers } from '../timers.ts'
 import type { TopicState } from './topic-state.ts'
 
 interface Question {
   readonly to: Address
   readonly token: number
   pull: MessageOf<'pull'>
-  ticks: number
+  /** Tick at which it came. */
+  readonly since: number
 }
 
 /** About what a batch takes in a frame without its body. */
@@ -30,18 +33,21 @@ export class Pulls {
   readonly #state: TopicState
   readonly #outlets: Outlets
   readonly #bytesMax: number
+  readonly #timers: ServerTimers
+  readonly #waitingForRoom: Timer
   /** Oldest first, by receiver and token. */
   readonly #waiting = new Map<string, Question>()
 
   /** @param bytesMax body bytes in one answer */
-  constructor(state: TopicState, outlets: Outlets, bytesMax: number) {
+  constructor(state: TopicState, outlets: Outlets, bytesMax: number, timers: ServerTimers) {
     this.#state = state
     this.#outlets = outlets
     this.#bytesMax = bytesMax
-  }
-
-  get isEmpty(): boolean {
-    return this.#waiting.size === 0
+    this.#timers = timers
+    this.#waitingForRoom = timers.timer('pull-room', state.topic, (out) => {
+      for (const [key, { since }] of this.#waiting) if (timers.now - since > waitingTicksMax) this.#waiting.delete(key)
+      this.settle(out)
+    })
   }
 
   /** Questions that wait. */
@@ -54,21 +60,18 @@ export class Pulls {
     const key = `${to} ${token}`
     const before = this.#waiting.get(key)
     if (before !== undefined) before.pull = pull
-    else if (this.#waiting.size < waitingMax) this.#waiting.set(key, { to, token, pull, ticks: 0 })
-  }
-
-  tick(out: Effect[]): void {
-    for (const [key, question] of this.#waiting) if (++question.ticks > waitingTicksMax) this.#waiting.delete(key)
-    this.settle(out)
+    else if (this.#waiting.size < waitingMax) this.#waiting.set(key, { to, token, pull, since: this.#timers.now })
   }
 
   /** The end of a turn: answers those whose receivers have taken what was sent before. */
   settle(out: Effect[]): void {
     for (const [key, question] of this.#waiting) {
-      if (!this.#outlets.hasRoom(question.to, question.ticks >= patientTicks)) continue
+      if (!this.#outlets.hasRoom(question.to, this.#timers.now - question.since >= patientTicks)) continue
       this.#waiting.delete(key)
       this.#answer(question, out)
     }
+    // What a transport has taken since shows when it is looked at.
+    if (this.#waiting.size > 0) this.#waitingForRoom.setIfStopped(1)
   }
 
   /** A connection broke: its receiver asks again. */

@@ -8,12 +8,16 @@
 import { enabledQuorum, isMember, type Member, operationQuorum } from '../../proto/configuration.ts'
 import type { Address, ServerName } from '../../proto/ids.ts'
 import { type Effect, send } from '../../proto/machine/contract.ts'
+import type { Timer } from '../../proto/machine/timers.ts'
 import { contains, type Frontier, heldBy, type MessageSet, sameSet, union } from '../../proto/message-set.ts'
 import type { Batch, MessageOf, Source } from '../../proto/wire/messages.ts'
 import { grown } from '../epoch/rivalry.ts'
 import type { Host, Limits } from '../host.ts'
 import type { Intake } from './intake.ts'
 import type { TopicState } from './topic-state.ts'
+
+/** Periods of reports until the same is told again. */
+const againPeriods = 10
 
 export class Repair {
   readonly #state: TopicState
@@ -23,35 +27,34 @@ export class Repair {
   /** What other members told last, of the opened epoch. */
   #peers = new Map<ServerName, MessageSet>()
   #told: MessageSet = new Map()
-  #ticks = 0
   #token = 0
-  #silentTicks = 0
   /** Pulls in a row that were not answered in time. */
   #failures = 0
-  /** At the last look all members had told the same, and this one had told them. */
-  #isSettled = false
+  readonly #reporting: Timer
+  readonly #pulling: Timer
 
   constructor(state: TopicState, intake: Intake, host: Host, limits: Limits) {
     this.#state = state
     this.#intake = intake
     this.#host = host
     this.#limits = limits
+    this.#reporting = host.timers.timer('repair-report', state.topic, (out) => this.#exchange(out))
+    this.#pulling = host.timers.timer('repair-pull', state.topic, () => {
+      this.#token = 0
+      this.#failures++
+    })
   }
 
   reset(): void {
     this.#peers = new Map()
     this.#told = new Map()
-    this.#token = 0
-    this.#isSettled = false
+    this.#ended()
+    this.changed()
   }
 
-  get isSettled(): boolean {
-    return this.#isSettled && this.#token === 0
-  }
-
-  /** Something was stored. */
+  /** Something was stored, an epoch was opened, or a member answers again: vectors are exchanged soon. */
   changed(): void {
-    this.#isSettled = false
+    this.#reporting.setWithin(this.#limits.reportTicks)
   }
 
   /** What this server knows to be on the disks of an operation's quorum. */
@@ -69,7 +72,7 @@ export class Repair {
     const before = this.#peers.get(name)
     const known: MessageSet = message.whole || before === undefined ? message.stored : union([before, message.stored])
     this.#peers.set(name, known)
-    this.#isSettled = false
+    if (!sameSet(known, opened.holdings.snapshot())) this.#reporting.setWithin(this.#limits.reportTicks * againPeriods)
     // Who reports has started: so this epoch is known to be enabled here too, by one that has been started again.
     const { configuration } = opened
     if (this.#peers.size + 1 >= enabledQuorum(configuration)) this.#state.noteEnabled(configuration.epoch)
@@ -98,43 +101,38 @@ export class Repair {
 
   /** A batch that was pulled: stored like any other, acknowledged to nobody. */
   batch(batch: Batch, bytes: Uint8Array, out: Effect[]): void {
-    this.#silentTicks = 0
+    if (this.#token !== 0) this.#pulling.set(this.#patience)
     this.#failures = 0
     this.#intake.take(batch, bytes, out)
   }
 
   pulled(from: Address, message: MessageOf<'pulled'>, out: Effect[]): void {
-    this.#token = 0
+    this.#ended()
     if (message.more) this.#pull(from, out, message.resume)
   }
 
-  tick(out: Effect[]): void {
-    this.#ticks++
-    if (this.#token !== 0 && ++this.#silentTicks > grown(this.#limits.requestTicks, this.#failures)) {
-      this.#token = 0
-      this.#failures++
-    }
+  /**
+   * Tells the other members what is here, where that is news, and those again that have not told the same. Members that are believed
+   * dead are told once they answer again.
+   */
+  #exchange(out: Effect[]): void {
     const { opened } = this.#state
-    if (opened === null || opened.wedgedFor !== null || this.#ticks % this.#limits.reportTicks !== 0) return
+    if (opened === null || opened.wedgedFor !== null) return
     const { configuration, holdings } = opened
     const stored = holdings.snapshot()
     const others = configuration.members.filter((member) => member.name !== this.#host.self.name)
-    if (!sameSet(stored, this.#told)) {
-      this.#told = stored
-      this.#isSettled = false
-      this.#tell(this.#addressesOf(others), false, out)
-      return
-    }
-    // A server that is believed dead is told once it answers again.
+    const isNews = !sameSet(stored, this.#told)
     const isApart = ({ name }: Member) => {
       const told = this.#peers.get(name)
       return this.#host.isAlive(name) && (told === undefined || !sameSet(told, stored))
     }
     const apart = others.filter(isApart)
-    this.#isSettled = apart.length === 0
-    if (apart.length === 0 || this.#ticks % (this.#limits.reportTicks * 10) !== 0) return
-    const asks = apart.some(({ name }) => !this.#peers.has(name))
-    this.#tell(this.#addressesOf(apart), asks, out)
+    if (isNews || apart.length > 0) this.#reporting.set(this.#limits.reportTicks * againPeriods)
+    const to = isNews ? others : apart
+    if (to.length === 0) return
+    this.#told = stored
+    const asks = !isNews && apart.some(({ name }) => !this.#peers.has(name))
+    this.#tell(this.#addressesOf(to), asks, out)
   }
 
   #addressesOf(members: readonly Member[]): Address[] {
@@ -149,11 +147,20 @@ export class Repair {
     send(out, to, { kind: 'report', topic, epoch: configuration.epoch, stored, whole: true, ...(asks && { asks }) })
   }
 
+  get #patience(): number {
+    return grown(this.#limits.requestTicks, this.#failures)
+  }
+
+  #ended(): void {
+    this.#token = 0
+    this.#pulling.stop()
+  }
+
   #pull(from: Address, out: Effect[], resume = 0): void {
     const { opened, topic } = this.#state
     if (opened === null || opened.wedgedFor !== null || this.#host.room.full) return
     this.#token = this.#host.nextToken()
-    this.#silentTicks = 0
+    this.#pulling.set(this.#patience)
     const since = opened.holdings.snapshot()
     const { epoch } = opened.configuration
     const bytesMax = this.#limits.pullBytes

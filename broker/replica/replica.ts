@@ -23,12 +23,13 @@ import { Opening } from '../epoch/opening.ts'
 import type { Host, Limits } from '../host.ts'
 import { Policy } from '../membership/policy.ts'
 import { Sequencer } from '../services/sequencer.ts'
-import { Succession } from '../services/succession.ts'
+import { Succession, type Watched } from '../services/succession.ts'
 import { answerChain, describeCondition } from './answers.ts'
 import { CatchUp } from './catch-up.ts'
 import { Feeds } from './feeds.ts'
 import { Gets } from './gets.ts'
 import { Intake } from './intake.ts'
+import { Noting } from './noting.ts'
 import { isEpochBound, judge, type ReplicaPhase } from './outcomes.ts'
 import { Pulls } from './pulls.ts'
 import { Repair } from './repair.ts'
@@ -41,7 +42,7 @@ const waitingMax = 10_000
 export class Replica {
   readonly state: TopicState
   readonly #host: Host
-  readonly #limits: Limits
+  readonly #touch: () => void
   readonly #intake: Intake
   readonly #feeds: Feeds
   readonly #repair: Repair
@@ -56,21 +57,43 @@ export class Replica {
   readonly #rolling: Rolling
   readonly #succession: Succession
   readonly #policy: Policy
+  readonly #noting: Noting
+  /** The epoch that took stores here at the end of the last turn. */
+  #servingBefore: Configuration | null = null
 
-  constructor(topic: TopicName, host: Host, limits: Limits) {
+  /** @param touch sees to it that `settle` is called at the end of this turn */
+  constructor(topic: TopicName, shared: Host, limits: Limits, touch: (replica: Replica) => void) {
+    // A timer that rings changes this topic as a message does.
+    const timer: Host['timers']['timer'] = (name, key, ring) => {
+      const touching = (out: Effect[]) => {
+        touch(this)
+        ring(out)
+      }
+      return shared.timers.timer(name, key, touching)
+    }
+    const timers = {
+      timer,
+      get now() {
+        return shared.timers.now
+      },
+    }
+    const host: Host = { ...shared, timers }
+    this.#touch = () => touch(this)
     this.state = new TopicState(topic, host.self.name, host.room)
     this.#host = host
-    this.#limits = limits
     this.#intake = new Intake(this.state, limits, host.sync)
-    this.#feeds = new Feeds(this.state)
+    this.#feeds = new Feeds(this.state, timers, limits.clientTicks)
     this.#repair = new Repair(this.state, this.#intake, host, limits)
-    this.#gets = new Gets(this.state, this.#repair)
-    this.#pulls = new Pulls(this.state, host.outlets, limits.pullBytesMax)
+    this.#gets = new Gets(this.state, this.#repair, timers)
+    this.#pulls = new Pulls(this.state, host.outlets, limits.pullBytesMax, timers)
     this.#transfer = new Transfer(this.state, host, limits)
-    this.#opening = new Opening(this.state, this.#transfer, host, limits, (out) => this.#onOpened(out))
-    this.#rolling = new Rolling(host, limits)
-    this.#succession = new Succession(host, limits)
-    this.#policy = new Policy(host, limits)
+    const onOpened = (out: Effect[]) => this.#onOpened(out)
+    const askForEnd = (of: Epoch, out: Effect[]) => this.#askForEnd(of, out)
+    this.#opening = new Opening(this.state, this.#transfer, host, limits, onOpened, askForEnd)
+    this.#rolling = new Rolling(topic, host, limits, () => (this.#intake.crowded ? this.serving : null))
+    this.#succession = new Succession(topic, host, limits, () => this.#sequenced)
+    this.#policy = new Policy(topic, host, limits, () => this.serving)
+    this.#noting = new Noting(topic, host, limits, () => this.#open)
     this.#closing = new Closing(this.state, host, limits)
     this.#catchUp = new CatchUp(this.state, host, limits, (decision, out) => this.learn(decision, out))
   }
@@ -94,13 +117,17 @@ export class Replica {
     return newest !== null && newest.epoch > opened.configuration.epoch ? null : opened.configuration
   }
 
-  /** Nothing here waits for time to pass: it may be told of it late. */
-  get isQuiet(): boolean {
-    if (this.#opening.isBusy || this.#transfer.busy || this.#catchUp.isAsking || !this.#pulls.isEmpty) return false
+  /** The configuration of the epoch that is opened here and not closed, as far as is known here. */
+  get #open(): Configuration | null {
+    return this.phase === 'open' || this.phase === 'wedged' ? (this.state.opened?.configuration ?? null) : null
+  }
+
+  /** The epoch that takes stores here, where it has a sequencer. */
+  get #sequenced(): Watched | null {
     const { serving } = this
-    if (serving === null) return this.phase === 'closed' && this.state.successorEnabled
-    const isCommon = serving.sequencer === undefined && !this.#intake.crowded && this.#policy.isCalm
-    return isCommon && this.#repair.isSettled && this.#feeds.isEmpty && this.#gets.isEmpty
+    const { opened } = this.state
+    if (serving?.sequencer === undefined || opened === null) return null
+    return { serving, holdings: opened.holdings, sequencer: this.#intake.sequencer }
   }
 
   take(from: Address, frame: Frame<MessageTo<'member'>>, out: Effect[]): void {
@@ -156,6 +183,7 @@ export class Replica {
 
   /** The decision that closed an epoch, from somebody who knows that it was made. */
   learn(decision: Decision, out: Effect[]): void {
+    this.#touch()
     const closed = previousEpoch(decision.next.epoch)
     const { topic, opened } = this.state
     const isNamed = isMember(decision.next, this.#host.self.name)
@@ -174,6 +202,7 @@ export class Replica {
 
   /** Somebody who knows told of a decided configuration. */
   hear(newest: Configuration, out: Effect[]): void {
+    this.#touch()
     this.#catchUp.hear(newest, out)
     this.#releaseSpent()
   }
@@ -185,21 +214,12 @@ export class Replica {
     this.#closing.peerDown(address)
   }
 
-  tick(out: Effect[]): void {
-    this.#feeds.tick(this.#limits.clientTicks, out)
-    this.#gets.tick()
-    this.#pulls.tick(out)
-    this.#repair.tick(out)
-    this.#transfer.tick(out)
-    this.#opening.tick(out)
-    this.#askForEnd(out)
-    this.#closing.tick(out)
-    this.#rolling.tick(this.#intake.crowded ? this.serving : null, out)
-    this.#policy.tick(this.serving, out)
-    this.#catchUp.tick(out)
-    this.#intake.sequencer?.tick(out)
-    const { opened } = this.state
-    if (opened !== null) this.#succession.tick(this.serving, opened.holdings, this.#intake.sequencer, out)
+  /** A server has fallen silent, or answers again. */
+  serversChanged(): void {
+    this.#policy.look(this.serving)
+    const sequenced = this.#sequenced
+    if (sequenced !== null) this.#succession.serversChanged(sequenced)
+    this.#repair.changed()
   }
 
   /** An answer to what this server's sequencer stored. */
@@ -211,17 +231,33 @@ export class Replica {
     if (this.phase === 'open') sequencer?.settle(out)
   }
 
+  /** The end of a turn in which something happened here: what is said once in a turn, and the timers that follow from the state. */
   settle(out: Effect[]): void {
     this.#pulls.settle(out)
-    if (this.#opening.staging) this.#opening.settle(out)
-    if (this.phase === 'open') this.#intake.sequencer?.settle(out)
+    this.#opening.settle(out)
+    const { phase } = this
+    if (phase === 'open') this.#intake.sequencer?.settle(out)
     const { changed } = this.#intake
     this.#feeds.settle(changed, out)
     if (changed.size > 0) {
       this.#gets.settle(out)
       this.#repair.changed()
+      if (this.state.opened?.configuration.sequencer !== undefined) this.#succession.settle()
     }
     this.#intake.settle(out)
+    this.#closing.settle(phase)
+    this.#catchUp.settle()
+    this.#settleServing()
+  }
+
+  #settleServing(): void {
+    const { serving } = this
+    const open = this.#open
+    if (open !== null) this.#noting.settle(open.epoch)
+    if (serving !== null && this.#intake.crowded) this.#rolling.settle()
+    if (serving === this.#servingBefore) return
+    this.#servingBefore = serving
+    this.serversChanged()
   }
 
   #onBatch(from: Address, frame: Frame, message: MessageOf<'batch'>, out: Effect[]): void {
@@ -324,10 +360,7 @@ export class Replica {
     else if (this.#repair.isOwn(token)) this.#repair.pulled(from, message, out)
   }
 
-  /** Staged for an attempt whose coordinator is silent: perhaps it lost, and this server is not needed. */
-  #askForEnd(out: Effect[]): void {
-    const staged = this.#opening.forgottenFor(this.#limits.takeoverTicks * 2)
-    if (staged === null) return
+  #askForEnd(staged: Epoch, out: Effect[]): void {
     // This process may have fetched nothing itself: what the one before it promised names the epoch alone.
     const old = this.state.configurationOf(staged)
     const { newest } = this.state
@@ -392,7 +425,8 @@ export class Replica {
     const { opened, topic } = this.state
     const { configuration } = opened ?? {}
     const isSequencer = configuration?.sequencer === this.#host.self.name
-    this.#intake.sequencer = isSequencer && configuration ? new Sequencer(configuration, this.#host.addressOf) : null
+    this.#intake.sequencer =
+      isSequencer && configuration ? new Sequencer(configuration, this.#host.addressOf, this.#host.timers) : null
     if (opened === null || this.#waiting.size === 0) return
     send(out, [...this.#waiting], { kind: 'opened', topic, epoch: opened.configuration.epoch })
     this.#waiting.clear()

@@ -3,31 +3,33 @@
  * members notice; one of them wins.
  */
 import type { Configuration } from '../../proto/configuration.ts'
-import type { Epoch } from '../../proto/ids.ts'
+import type { TopicName } from '../../proto/ids.ts'
 import type { Effect } from '../../proto/machine/contract.ts'
+import type { Timer } from '../../proto/machine/timers.ts'
 import type { Host, Limits } from '../host.ts'
 
 export class Rolling {
   readonly #host: Host
   readonly #limits: Limits
-  /** The crowded epoch whose end was asked for. */
-  #asked: Epoch | null = null
-  #ticks = 0
+  readonly #asking: Timer
 
-  constructor(host: Host, limits: Limits) {
+  /** @param crowded the epoch that takes stores here, if it is crowded */
+  constructor(topic: TopicName, host: Host, limits: Limits, crowded: () => Configuration | null) {
     this.#host = host
     this.#limits = limits
+    this.#asking = host.timers.timer('roll', topic, (out) => this.#ask(crowded(), out))
   }
 
-  /** @param serving the epoch that takes stores here, if it is crowded */
-  tick(serving: Configuration | null, out: Effect[]): void {
-    this.#ticks++
-    if (serving === null) return
+  /** The end of a turn in which the epoch was crowded. */
+  settle(): void {
+    this.#asking.setIfStopped(1)
+  }
+
+  #ask(crowded: Configuration | null, out: Effect[]): void {
+    if (crowded === null) return
     // A roll that was asked for and has not happened is asked for again after a while.
-    if (this.#asked === serving.epoch && this.#ticks < this.#limits.planTicks) return
-    this.#asked = serving.epoch
-    this.#ticks = 0
-    const { topic, epoch, members, mode, decider, membersMin, order } = serving
+    this.#asking.set(this.#limits.planTicks)
+    const { topic, epoch, members, mode, decider, membersMin, order } = crowded
     this.#host.coordinate(topic, { changeId: `roll-${epoch}`, members, mode, decider, membersMin, order }, out)
   }
 }

@@ -8,6 +8,7 @@
  */
 import { type Address, type Epoch, nextEpoch, previousEpoch } from '../../proto/ids.ts'
 import { type Effect, send } from '../../proto/machine/contract.ts'
+import type { Timer } from '../../proto/machine/timers.ts'
 import { contains, emptySet, type MessageSet, missingCount, union } from '../../proto/message-set.ts'
 import type { Batch, MessageOf, Source } from '../../proto/wire/messages.ts'
 import { grown } from '../epoch/rivalry.ts'
@@ -30,7 +31,8 @@ interface Request {
   readonly source: number
   readonly epoch: Epoch
   readonly what: 'chain' | 'bodies'
-  silentTicks: number
+  /** Tick of the last sign of its source. */
+  heard: number
   batches: number
   /** It sent what does not fit what another source had given. */
   isMismatched: boolean
@@ -55,7 +57,7 @@ export class Transfer {
   #fruitless = 0
   /** Of what is wanted, and since when it does not get less. */
   #leastMissing = Number.POSITIVE_INFINITY
-  #stuckTicks = 0
+  #stuckSince = 0
   /** Where the source that was asked last goes on. */
   #resume: { readonly source: number; readonly epoch: Epoch; readonly slot: number } | null = null
   /** Unanswered requests in a row. */
@@ -65,13 +67,16 @@ export class Transfer {
    * never catches up with those who publish.
    */
   #bytes: number
+  /** Rings at every tick while there is a goal: sources come and go, and so does room. */
+  readonly #working: Timer
 
   constructor(state: TopicState, host: Host, limits: Limits) {
     this.#state = state
     this.#host = host
     this.#limits = limits
     this.#bytes = limits.pullBytes
-    this.#following = new Following(state.topic, limits.pullBytesMax)
+    this.#following = new Following(state.topic, limits.pullBytesMax, host.timers)
+    this.#working = host.timers.timer('transfer', state.topic, (out) => this.#goOn(out))
   }
 
   get busy(): boolean {
@@ -91,6 +96,7 @@ export class Transfer {
     if (!isSame) this.#newRound()
     this.#goal = { epoch, wanted, isClosing, sources: others }
     if (isClosing && !this.#comesByItself(this.#goal)) this.#following.end()
+    this.#working.setIfStopped(1)
     if (closing !== null) this.#state.dropForgeries(epoch, closing)
     if (this.#request === null) this.#next(out)
   }
@@ -98,12 +104,13 @@ export class Transfer {
   #newRound(): void {
     this.#fruitless = 0
     this.#leastMissing = Number.POSITIVE_INFINITY
-    this.#stuckTicks = 0
+    this.#stuckSince = this.#host.timers.now
   }
 
   stop(): void {
     this.#goal = null
     this.#request = null
+    this.#working.stop()
     this.#following.end()
   }
 
@@ -150,7 +157,7 @@ export class Transfer {
       return
     }
     if (this.#request === null || batch.epoch !== this.#request.epoch) return
-    this.#request.silentTicks = 0
+    this.#request.heard = this.#host.timers.now
     this.#failures = 0
     if (!this.#state.stageContinues(batch)) {
       if (!this.#state.dropMismatch(batch)) return
@@ -178,7 +185,7 @@ export class Transfer {
       if (!request.isMismatched && request.batches === 0) this.#passOver(request.source)
       else this.#fruitless = 0
     }
-    // A source that had nothing of what is missing: the next one is asked at the next tick, not in a hot circle.
+    // A source that had nothing of what is missing: the next one is asked a tick later, not in a hot circle.
     if (message.more || request.batches > 0 || request.isMismatched) this.#next(out)
   }
 
@@ -194,15 +201,18 @@ export class Transfer {
     this.#next(out)
   }
 
-  tick(out: Effect[]): void {
-    this.#following.tick(out)
-    if (this.#goal !== null && this.#following.isOf(this.#goal.epoch)) this.#watch(this.#goal)
-    if (this.#request !== null && ++this.#request.silentTicks > grown(this.#limits.requestTicks, this.#failures)) {
-      this.#passOver(this.#request.source)
+  #goOn(out: Effect[]): void {
+    if (this.#goal === null) return
+    this.#working.set(1)
+    if (this.#following.isOf(this.#goal.epoch)) this.#watch(this.#goal)
+    const request = this.#request
+    const { now } = this.#host.timers
+    if (request !== null && now - request.heard > grown(this.#limits.requestTicks, this.#failures)) {
+      this.#passOver(request.source)
       this.#request = null
       this.#failures++
     }
-    if (this.#goal !== null && this.#request === null) this.#next(out)
+    if (this.#request === null) this.#next(out)
   }
 
   #next(out: Effect[]): void {
@@ -276,16 +286,16 @@ export class Transfer {
   /** One that does not bring what is wanted: another one is followed, or asked. */
   #watch(goal: Goal): void {
     const missing = this.#state.missing(goal.epoch, goal.wanted)
-    this.#stuckTicks++
+    const { now } = this.#host.timers
     if (missing < this.#leastMissing) {
       this.#leastMissing = missing
-      this.#stuckTicks = 0
+      this.#stuckSince = now
       this.#fruitless = 0
     }
     const { resendTicks, requestTicks, stageTicks } = this.#limits
     const isSilent = this.#following.silentTicks > (goal.isClosing ? resendTicks : requestTicks)
-    if (missing === 0 || (!isSilent && this.#stuckTicks <= stageTicks)) return
-    this.#stuckTicks = 0
+    if (missing === 0 || (!isSilent && now - this.#stuckSince <= stageTicks)) return
+    this.#stuckSince = now
     this.#following.end()
     this.#passOver(this.#followed)
   }
@@ -306,7 +316,7 @@ export class Transfer {
     const token = this.#host.nextToken()
     const to = this.#host.addressOf(source.member)
     const { topic } = this.#state
-    const none = { silentTicks: 0, batches: 0, isMismatched: false, isCutShort: false }
+    const none = { heard: this.#host.timers.now, batches: 0, isMismatched: false, isCutShort: false }
     this.#request = { token, source: this.#source, epoch, what, ...none }
     if (what === 'chain') {
       send(out, to, { kind: 'chain', topic, epoch }, token)

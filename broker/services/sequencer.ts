@@ -16,7 +16,9 @@ import { CausalQueue, type Stamped } from '../../proto/causal-queue.ts'
 import type { Configuration, Member } from '../../proto/configuration.ts'
 import { isSystemPublisher, type ServerName, sequencerPublisher } from '../../proto/ids.ts'
 import type { Effect } from '../../proto/machine/contract.ts'
+import type { Timer } from '../../proto/machine/timers.ts'
 import type { Batch, End, MessageOf } from '../../proto/wire/messages.ts'
+import type { ServerTimers } from '../timers.ts'
 
 /** Records that may be under way; what is stored meanwhile goes into the next one. */
 const recordsMax = 256
@@ -29,19 +31,23 @@ export class Sequencer {
   readonly configuration: Configuration
   readonly #window: EpochWindow
   readonly #queue = new CausalQueue<Stamped>()
+  readonly #timers: ServerTimers
+  readonly #sending: Timer
   #time = 0
-  #blockedTicks = 0
+  #blockedSince: number | null = null
 
-  constructor(configuration: Configuration, addressOf: (member: Member) => Member['address']) {
+  constructor(configuration: Configuration, addressOf: (member: Member) => Member['address'], timers: ServerTimers) {
     this.configuration = configuration
+    this.#timers = timers
+    this.#sending = timers.timer('sequencer-records', configuration.topic, (out) => this.#sendAgain(out))
     // Its records have no caller that could give up.
     const reach = { addressOf, isUp: () => true, full: new FullServers() }
     this.#window = new EpochWindow(configuration, sequencerPublisher, reach, windowLimits)
   }
 
-  /** How long something has been waiting for a cause that is not here. */
-  get blockedTicks(): number {
-    return this.#blockedTicks
+  /** Tick since which something waits for a cause that is not here; null while nothing does. */
+  get blockedSince(): number | null {
+    return this.#blockedSince
   }
 
   /** A batch has been stored here. Its body is not kept. */
@@ -61,8 +67,9 @@ export class Sequencer {
       ends.push({ publisher: item.publisher, end: item.last })
       this.#time = Math.max(this.#time, item.time)
     }
+    this.#noteBlocked(ends.length > 0)
     if (ends.length === 0) return
-    this.#blockedTicks = 0
+    this.#sending.setIfStopped(1)
     this.#window.add(new Outgoing(emptyBody, 1, emptyCheck, this.#time, [], { ranks: { ends } }), out)
   }
 
@@ -77,8 +84,14 @@ export class Sequencer {
     this.#window.opened(from, message, out)
   }
 
-  tick(out: Effect[]): void {
+  /** @param hasMoved something found its place in this turn */
+  #noteBlocked(hasMoved: boolean): void {
+    if (this.#queue.isEmpty) this.#blockedSince = null
+    else if (hasMoved || this.#blockedSince === null) this.#blockedSince = this.#timers.now
+  }
+
+  #sendAgain(out: Effect[]): void {
+    if (this.#window.pendingCount > 0) this.#sending.set(1)
     this.#window.tick(out)
-    this.#blockedTicks = this.#queue.isEmpty ? 0 : this.#blockedTicks + 1
   }
 }

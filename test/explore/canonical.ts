@@ -1,3 +1,5 @@
+import { Timer } from '../../proto/machine/timers.ts'
+
 /**
  * One text for equal states of a machine. Private fields are readable in a copy of the source where they are ordinary ones;
  * what a machine shares with its surroundings (host, limits, callbacks) is no part of its state.
@@ -23,6 +25,8 @@ function textOf(value: unknown, seen: Map<object, number>): string {
   if (value === null || typeof value !== 'object') return typeof value === 'function' ? '' : String(value)
   const known = seen.get(value)
   if (known !== undefined) return `^${known}`
+  // The time that it counts in is that of its process.
+  if (value instanceof Timer) return `@${value.due}`
   seen.set(value, seen.size)
   if (value instanceof Map) {
     const entries = [...value].map(([key, one]) => [textOf(key, seen), one] as const)

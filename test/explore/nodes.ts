@@ -111,7 +111,7 @@ class Process {
   life = 0
   #token = 0
   readonly host: Host
-  readonly timers = new Timers<ServerTimer>()
+  timers = new Timers<ServerTimer>()
 
   constructor(id: string) {
     const process = this
@@ -121,7 +121,12 @@ class Process {
         return process.life
       },
       random: { below: () => 0 },
-      timers: this.timers,
+      timers: {
+        get now() {
+          return process.timers.now
+        },
+        timer: (name, key, ring) => process.timers.timer(name, key, ring),
+      },
       nextToken: () => ++this.#token,
       addressOf: (member) => member.address,
       isAlive: () => true,
@@ -130,6 +135,8 @@ class Process {
       isCutOff: () => false,
       askDecider: () => {},
       askNewest: () => {},
+      note: () => {},
+      topicCount: () => 1,
       room: endlessRoom,
       outlets: new Outlets(),
       drops: new Drops(),
@@ -139,12 +146,22 @@ class Process {
   }
 
   get state(): unknown {
-    return [this.life, this.#token]
+    return [this.life, this.#token, this.timers.now]
   }
 
   restart(): void {
     this.life++
     this.#token = this.life * 1000
+    this.timers = new Timers()
+  }
+
+  /** Lets time pass until something is said, or for a while. */
+  wait(out: Effect[], settle: () => void): void {
+    for (let tick = 0; tick < timeoutTicks && !out.some(({ kind }) => kind === 'send'); tick++) {
+      this.timers.pass(this.timers.now + 1)
+      this.timers.ring(out)
+      settle()
+    }
   }
 }
 
@@ -184,16 +201,13 @@ export class ServerNode implements Node {
       this.#replica.take(address(from), { envelope, message: message as MessageTo<'member'>, bytes }, out)
       this.#replica.settle(out)
     } else {
-      for (let tick = 0; tick < timeoutTicks && !out.some(({ kind }) => kind === 'send'); tick++) {
-        this.#replica.tick(out)
-        this.#replica.settle(out)
-      }
+      this.#process.wait(out, () => this.#replica.settle(out))
     }
     return effects.perform(out)
   }
 
   #recovered(): Replica {
-    const replica = new Replica(topic, this.#process.host, limits)
+    const replica = new Replica(topic, this.#process.host, limits, () => {})
     for (const [position, { record, message }] of this.#log.entries())
       replica.state.recover(record, message as ReplicaRecord, position)
     return replica
@@ -212,6 +226,8 @@ const silent: ChangeListener = {
   retirable: () => {},
   failed: () => {},
   outdated: () => {},
+  stalled: () => {},
+  over: () => {},
 }
 
 export class CoordinatorNode implements Node {
@@ -254,10 +270,7 @@ export class CoordinatorNode implements Node {
       if (message.kind === 'engine-decided') this.#listener?.decided(message.decision, out)
       else if (message.kind !== 'engine-propose')
         this.#coordinator.take(nameOf(from) as ServerName, message as Message, out)
-    } else {
-      for (let tick = 0; tick < timeoutTicks && !out.some(({ kind }) => kind === 'send'); tick++)
-        this.#coordinator.tick(out)
-    }
+    } else this.#process.wait(out, () => {})
     return effects.perform(out)
   }
 

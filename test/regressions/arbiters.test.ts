@@ -59,6 +59,8 @@ class Register {
       sync: 'always',
       askDecider: () => {},
       askNewest: () => {},
+      note: () => {},
+      topicCount: () => 1,
       coordinate: () => {},
     }
     return new Arbiters(host, limits, () => members)

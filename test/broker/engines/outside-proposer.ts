@@ -36,6 +36,8 @@ export function hostOf(at: number): Host & { readonly timers: Timers<ServerTimer
     sync: 'always',
     askDecider: () => {},
     askNewest: () => {},
+    note: () => {},
+    topicCount: () => 1,
     coordinate: () => {},
   }
 }

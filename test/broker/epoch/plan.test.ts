@@ -35,21 +35,18 @@ function reasonOf(isFull: boolean): string {
     },
     outdated: () => {},
   }
-  const plan = new Plan(
-    old,
-    intent,
-    1,
-    { ...hostOf(0), isFull: ({ name }) => isFull && name === c.name },
-    limits,
-    listener,
-  )
+  const host = hostOf(0)
+  const plan = new Plan(old, intent, 1, { ...host, isFull: ({ name }) => isFull && name === c.name }, limits, listener)
   plan.begin([])
   plan.engineReady([])
   const condition = { kind: 'condition', topic, epoch: old.epoch, phase: 'open', configuration: old, stored: new Map() }
   plan.take(a.name, condition as never as Message, [])
   plan.take(c.name, { ...condition, phase: 'absent', configuration: undefined } as never as Message, [])
   plan.take(c.name, { kind: 'preloaded', topic, epoch: old.epoch, missing: 12 } as never as Message, [])
-  for (let tick = 0; tick <= limits.planTicks + 1; tick++) plan.tick([])
+  for (let tick = 0; tick <= limits.planTicks + 1; tick++) {
+    host.timers.pass(tick)
+    host.timers.ring([])
+  }
   return reason
 }
 

@@ -4,8 +4,10 @@ import { describe, expect, it } from 'vitest'
 import { endlessRoom, type Host, limits } from '../../../broker/host.ts'
 import { TopicState } from '../../../broker/replica/topic-state.ts'
 import { Transfer } from '../../../broker/replica/transfer.ts'
+import type { ServerTimer } from '../../../broker/timers.ts'
 import { address, epoch, publisherId, serverId, serverName, topicName } from '../../../proto/ids.ts'
 import type { Effect } from '../../../proto/machine/contract.ts'
+import { Timers } from '../../../proto/machine/timers.ts'
 import { chainDigest, type MessageSet } from '../../../proto/message-set.ts'
 import type { Batch } from '../../../proto/wire/messages.ts'
 
@@ -42,14 +44,16 @@ function nextMember(gone: string) {
   const decision = { changeId: 'c', next: { ...next, members, membersMin: 1, order: 'fifo', floor: epoch(1), base: 0 } }
   state.record({ kind: 'decided', topic, epoch: epoch(0), decision: { ...decision, closing: new Map() } } as never, [])
   let token = 0
+  const timers = new Timers<ServerTimer>()
   const host = {
     self,
+    timers,
     room: endlessRoom,
     nextToken: () => ++token,
     addressOf: (of) => of.address,
     isAlive: (name) => name !== member(gone).name,
   } satisfies Partial<Host>
-  return { state, transfer: new Transfer(state, host as unknown as Host, limits) }
+  return { state, timers, transfer: new Transfer(state, host as unknown as Host, limits) }
 }
 
 /** Brings what a source answers. */
@@ -68,7 +72,7 @@ describe('a transfer from two sources', () => {
     it(`ends where ${gone} is gone for good and the other answers, soon or late`, () => {
       const stuck: number[] = []
       for (let from = 0; from < 400; from += 7) {
-        const { state, transfer } = nextMember(gone)
+        const { state, timers, transfer } = nextMember(gone)
         const sourcesOf = (end: number) =>
           [member('a'), member('b')].map((one) => ({
             member: one,
@@ -85,7 +89,8 @@ describe('a transfer from two sources', () => {
           // Two coordinators prepare for changes; one of them asked the sources earlier.
           if (tick % repeatTicks === 0) transfer.aim(epoch(1), null, sourcesOf(count), out)
           if (tick % repeatTicks === repeatTicks / 2) transfer.aim(epoch(1), null, sourcesOf(count - 1), out)
-          transfer.tick(out)
+          timers.pass(tick + 1)
+          timers.ring(out)
         }
         if (state.missing(epoch(1), everything) > 0) stuck.push(from)
       }

@@ -1,7 +1,6 @@
 // Goal: time costs a server nothing for topics that are quiet, and what happens to them is noticed as soon as ever. Method: a world
-// of many topics; what is told that a tick has passed is counted.
-import { expect, it, vi } from 'vitest'
-import { Replica } from '../../../broker/replica/replica.ts'
+// of many topics, and the timers that are set.
+import { expect, it } from 'vitest'
 import { World } from '../../../sim/world/world.ts'
 
 const topics = Array.from({ length: 60 }, (_, at) => `t${at}`)
@@ -14,13 +13,10 @@ function worldOf(topicNames: readonly string[]): World {
   return world
 }
 
-/** How often replicas of all servers are told of a tick, per tick. */
-function toldPerTick(world: World, ticks: number): number {
-  const tick = vi.spyOn(Replica.prototype, 'tick')
-  world.tick(ticks)
-  const calls = tick.mock.calls.length
-  tick.mockRestore()
-  return calls / ticks
+/** Timers of topics that are set on any server. */
+function timersOf(world: World): string[] {
+  const set = [...world.servers.values()].flatMap(({ machine }) => machine?.timersSet ?? [])
+  return set.filter(({ key }) => key.startsWith('t')).map(({ name, key }) => `${key} ${name}`)
 }
 
 const membersOf = (world: World, topic: string) =>
@@ -29,16 +25,15 @@ const membersOf = (world: World, topic: string) =>
     .find((serving) => serving !== null)
     ?.members.map(({ address }) => String(address))
 
-it('tells quiet topics of time now and then', () => {
+it('has no timer for a quiet topic', () => {
   const world = worldOf(topics)
   world.tick(500)
-  expect(toldPerTick(world, 100)).toBeLessThan((2 * topics.length) / 15)
-  // One that takes messages is awake, the others are not.
+  expect(timersOf(world)).toEqual([])
   world.client('x').add('t7', 'a')
   world.tick(1)
-  expect(toldPerTick(world, 5)).toBeLessThan((2 * topics.length) / 5)
-  world.tick(50)
-  expect(toldPerTick(world, 100)).toBeLessThan((2 * topics.length) / 15)
+  expect(new Set(timersOf(world))).toEqual(new Set(['t7 repair-report']))
+  world.tick(250)
+  expect(timersOf(world)).toEqual([])
 })
 
 it('takes messages of a topic that was quiet for long, and repairs who lacks one', () => {
