@@ -8,6 +8,7 @@ import { logMutants } from './table/log.ts'
 import { membershipMutants } from './table/membership.ts'
 import { operationMutants } from './table/operations.ts'
 import { orderMutants } from './table/orders.ts'
+import { timerMutants } from './table/timers.ts'
 
 /** Every planted bug. */
 export const mutants: readonly Mutant[] = [
@@ -19,5 +20,6 @@ export const mutants: readonly Mutant[] = [
   ...logMutants,
   ...orderMutants,
   ...membershipMutants,
+  ...timerMutants,
   ...groupMutants,
 ]

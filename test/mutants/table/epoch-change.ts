@@ -294,9 +294,9 @@ export const epochChangeMutants: readonly Mutant[] = [
     edits: [
       {
         file: 'broker/epoch/opening.ts',
-        find: '    this.#waiting.set(token, { to: from, token, answer: message })\n    this.#askedFor = message.epoch\n    this.#ticksSinceAsked = 0\n    this.#transfer.aim(message.epoch, message.closing',
+        find: '    this.#waiting.set(token, { to: from, token, answer: message })\n    this.#askedFor = message.epoch\n    this.#wasAsked()\n    this.#transfer.aim(message.epoch, message.closing',
         replace:
-          '    if (this.#state.opened === null) this.#state.release()\n    this.#waiting.set(token, { to: from, token, answer: message })\n    this.#askedFor = message.epoch\n    this.#ticksSinceAsked = 0\n    this.#transfer.aim(message.epoch, message.closing',
+          '    if (this.#state.opened === null) this.#state.release()\n    this.#waiting.set(token, { to: from, token, answer: message })\n    this.#askedFor = message.epoch\n    this.#wasAsked()\n    this.#transfer.aim(message.epoch, message.closing',
       },
     ],
     caughtBy: ['trace', 'hang', 'stop I6', 'KEPT'],
@@ -421,13 +421,13 @@ export const epochChangeMutants: readonly Mutant[] = [
     edits: [
       {
         file: 'broker/epoch/closing.ts',
-        find: 'if (this.#ticks % (this.#limits.resendTicks * 4) === 0) this.#voteAgain(opened, out)',
-        replace: 'if (this.#ticks < 0) this.#voteAgain(opened, out)',
+        find: 'this.#voting.setIfStopped(this.#limits.resendTicks * 4)',
+        replace: '',
       },
       {
         file: 'broker/epoch/closing.ts',
-        find: 'if (this.#ticks % (this.#limits.resendTicks * 2) === 0) this.#handOver(out)',
-        replace: 'if (this.#ticks < 0) this.#handOver(out)',
+        find: 'this.#handingOver.setIfStopped(this.#limits.resendTicks * 2)',
+        replace: '',
       },
     ],
     caughtBy: ['hang', 'L1', 'L2', 'trace'],
@@ -439,8 +439,8 @@ export const epochChangeMutants: readonly Mutant[] = [
     edits: [
       {
         file: 'broker/epoch/closing.ts',
-        find: 'if (--this.#patience > 0) return',
-        replace: 'if (--this.#patience < 1e9) return',
+        find: 'this.#takingOver.set(ticks + this.#host.random.below(ticks))',
+        replace: 'this.#takingOver.set(1e9)',
       },
     ],
     caughtBy: ['hang', 'L1', 'L2', 'trace'],
@@ -464,8 +464,8 @@ export const epochChangeMutants: readonly Mutant[] = [
     edits: [
       {
         file: 'broker/replica/noting.ts',
-        find: 'this.#registry.note(configuration, noted, out)',
-        replace: 'if (known.epoch < 0) this.#registry.note(configuration, noted, out)',
+        find: 'this.#host.note(open, noted, out)',
+        replace: 'if (open.epoch < 0) this.#host.note(open, noted, out)',
       },
     ],
     caughtBy: ['L2', 'trace'],

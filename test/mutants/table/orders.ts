@@ -8,7 +8,7 @@ export const orderMutants: readonly Mutant[] = [
     edits: [
       {
         file: 'broker/services/succession.ts',
-        find: '    if (this.#missingTicks < missingTicksMin) return null\n',
+        find: '    if (now - (this.#missingSince ?? now) < missingTicksMin) return null\n',
         replace: '',
       },
     ],

@@ -105,7 +105,10 @@ function loopOf(rings: number[]) {
     step: (input: Input, out: Effect[]) => {
       if (input.kind === 'time') timers.pass(input.now)
       else if (input.kind === 'turn') timers.ring(out)
-      else seen.push(input.kind)
+      else {
+        seen.push(input.kind)
+        timer.stop()
+      }
     },
   }
   const loop = new Loop({
@@ -157,4 +160,13 @@ it('does not take its own standstill for the silence of others', () => {
   expect(until(10_010)).toEqual(['ring at 101'])
   loop.input({ kind: 'peer', address: address('y'), up: true })
   expect(until(10_020)).toEqual(['peer'])
+})
+
+it('takes what came before it rings what is due', () => {
+  const { loop, until } = loopOf([50])
+  until(1_499)
+  loop.input({ kind: 'peer', address: address('y'), up: true })
+  // The turn comes so late that the timer is due in it.
+  expect(until(1_499, 5)).toEqual(['peer'])
+  expect(until(9_000)).toEqual([])
 })
