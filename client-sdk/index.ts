@@ -38,7 +38,7 @@ export type {
   TopicOptions,
 } from './reconfigure.ts'
 export type { From } from './replay.ts'
-export type { ReplicaInfo } from './replicas.ts'
+export type { ReplicaInfo, TopicTimer } from './replicas.ts'
 export { Responder } from './responding.ts'
 export {
   type EarlyEvent,

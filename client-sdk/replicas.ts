@@ -5,6 +5,7 @@
 import { type Configuration, enabledQuorum, isMember, type Member } from '../proto/configuration.ts'
 import { EpochcastError } from '../proto/errors.ts'
 import { beforeFirst, type Epoch, previousEpoch, serverIdOf } from '../proto/ids.ts'
+import { tickMs } from '../proto/machine/contract.ts'
 import { emptySet } from '../proto/message-set.ts'
 import type { MessageOf } from '../proto/wire/messages.ts'
 import { printable } from './printing.ts'
@@ -24,6 +25,15 @@ export interface ReplicaInfo {
   readonly stored: MessageOf<'condition'>['stored']
   readonly stagedCount: number
   readonly heldEpochs: number
+  /** Timers of the topic that are set there, the next one first: a topic that waits for nothing has none. */
+  readonly timers: readonly TopicTimer[]
+}
+
+/** A timer of one topic on one server. */
+export interface TopicTimer {
+  readonly name: string
+  /** Milliseconds until it rings. */
+  readonly inMs: number
 }
 
 interface ReplicaQuestions {
@@ -93,7 +103,7 @@ async function membersBefore(newest: Configuration, known: Epoch, ask: ReplicaQu
 function replicaOf({ member, condition }: Answer, newest: Configuration, isOld: boolean): ReplicaInfo {
   const server = serverIdOf(member.name)
   if (condition === null) {
-    const nothing = { storedCount: 0, stored: emptySet, stagedCount: 0, heldEpochs: 0 }
+    const nothing = { storedCount: 0, stored: emptySet, stagedCount: 0, heldEpochs: 0, timers: [] }
     return { server, phase: 'silent', epoch: null, isOld, ...nothing }
   }
   const { stored, stagedCount, heldEpochs, upcoming = 0 } = condition
@@ -110,6 +120,7 @@ function replicaOf({ member, condition }: Answer, newest: Configuration, isOld: 
     stored: printable(stored),
     stagedCount,
     heldEpochs,
+    timers: condition.timers.map(({ name, ticks }) => ({ name, inMs: ticks * tickMs })),
   }
 }
 

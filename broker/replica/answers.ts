@@ -2,7 +2,7 @@
 import type { Decision } from '../../proto/configuration.ts'
 import { type Epoch, nextEpoch } from '../../proto/ids.ts'
 import { emptySet } from '../../proto/message-set.ts'
-import type { Message } from '../../proto/wire/messages.ts'
+import type { Message, MessageOf } from '../../proto/wire/messages.ts'
 import type { ReplicaPhase } from './outcomes.ts'
 import type { TopicState } from './topic-state.ts'
 
@@ -34,6 +34,7 @@ export function describeCondition(
   phase: ReplicaPhase,
   upcoming: Epoch | null,
   epoch: Epoch,
+  timers: MessageOf<'condition'>['timers'],
 ): Message {
   const { topic, opened, newest, stagedCount, heldEpochs, enabledEpoch: enabled } = state
   const configuration = opened?.configuration ?? newest
@@ -50,6 +51,7 @@ export function describeCondition(
     heldEpochs,
     enabled,
     ...(upcoming !== null && { upcoming }),
+    timers,
   }
 }
 

@@ -16,6 +16,7 @@ import {
   type TopicName,
 } from '../../proto/ids.ts'
 import { type Effect, send } from '../../proto/machine/contract.ts'
+import type { Timer } from '../../proto/machine/timers.ts'
 import type { Frame } from '../../proto/wire/codec.ts'
 import type { EpochBound, MessageOf, MessageTo, Refusal } from '../../proto/wire/messages.ts'
 import { Closing } from '../epoch/closing.ts'
@@ -58,18 +59,23 @@ export class Replica {
   readonly #succession: Succession
   readonly #policy: Policy
   readonly #noting: Noting
+  readonly #timers: readonly Timer[]
   /** The epoch that took stores here at the end of the last turn. */
   #servingBefore: Configuration | null = null
 
   /** @param touch sees to it that `settle` is called at the end of this turn */
   constructor(topic: TopicName, shared: Host, limits: Limits, touch: (replica: Replica) => void) {
+    const all: Timer[] = []
+    this.#timers = all
     // A timer that rings changes this topic as a message does.
     const timer: Host['timers']['timer'] = (name, key, ring) => {
       const touching = (out: Effect[]) => {
         touch(this)
         ring(out)
       }
-      return shared.timers.timer(name, key, touching)
+      const made = shared.timers.timer(name, key, touching)
+      all.push(made)
+      return made
     }
     const timers = {
       timer,
@@ -178,7 +184,12 @@ export class Replica {
   }
 
   #onInquire(from: Address, token: number, epoch: Epoch, out: Effect[]): void {
-    send(out, from, describeCondition(this.state, this.phase, this.#opening.upcoming, epoch), token)
+    send(out, from, describeCondition(this.state, this.phase, this.#opening.upcoming, epoch, this.#timersSet()), token)
+  }
+
+  #timersSet(): MessageOf<'condition'>['timers'] {
+    const set = this.#timers.filter(({ isSet }) => isSet).sort((one, other) => one.due - other.due)
+    return set.map(({ name, ticksLeft }) => ({ name, ticks: Math.max(0, ticksLeft) }))
   }
 
   /** The decision that closed an epoch, from somebody who knows that it was made. */

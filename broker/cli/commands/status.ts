@@ -3,12 +3,14 @@ import type { Client, ReplicaInfo, ServerInfo, WaitOptions } from '../../../clie
 import { type Configuration, operationQuorum } from '../../../proto/configuration.ts'
 import { outsideEngine } from '../../../proto/decider.ts'
 import { EpochcastError } from '../../../proto/errors.ts'
+import { serverTimers } from '../../timers.ts'
 import { arbiterHealth } from '../arbiters.ts'
+import { bad } from '../arguments.ts'
 import { type Context, handle } from '../context.ts'
 import { count, idsOf, list } from '../describe.ts'
 import type { Health } from '../health.ts'
 import { syncOf, syncText } from '../sync.ts'
-import { table } from '../terminal/table.ts'
+import { type Column, table } from '../terminal/table.ts'
 import { judgeTopic } from '../topic-look.ts'
 import { serverColumns, serverJson } from './servers.ts'
 import { topicColumns, topicJson } from './topics.ts'
@@ -22,12 +24,18 @@ export function addStatus(program: Command): void {
         'failures are tolerated now; a topic whose epoch is being changed is looked at again before anything is said to be wrong.',
     )
     .argument('[topic]')
+    .option('--timers', 'with a topic: also what each replica waits for, and for how long')
   handle(command, status)
 }
 
-async function status(context: Context, _options: object, [name]: readonly string[]): Promise<void> {
+interface StatusOptions {
+  readonly timers?: boolean
+}
+
+async function status(context: Context, { timers = false }: StatusOptions, [name]: readonly string[]): Promise<void> {
+  if (name === undefined && timers) throw bad('--timers shows the timers of a topic: name one')
   await context.withClient((client) =>
-    name === undefined ? clusterStatus(context, client) : topicStatus(context, client, name),
+    name === undefined ? clusterStatus(context, client) : topicStatus(context, client, name, timers),
   )
 }
 
@@ -69,11 +77,11 @@ async function topicsOf(client: Client, limits: WaitOptions): Promise<readonly C
   }
 }
 
-async function topicStatus(context: Context, client: Client, name: string): Promise<void> {
+async function topicStatus(context: Context, client: Client, name: string, withTimers: boolean): Promise<void> {
   const { configuration, replicas, servers, health } = await judgeTopic(context, client, name)
   const deciding = await decidingOf(context, client, configuration)
   if (!context.forPeople) {
-    const shown = replicas.map(({ server, phase, epoch, isOld, storedCount, stagedCount, heldEpochs }) => ({
+    const shown = replicas.map(({ server, phase, epoch, isOld, storedCount, stagedCount, heldEpochs, timers }) => ({
       server,
       phase,
       epoch,
@@ -81,12 +89,14 @@ async function topicStatus(context: Context, client: Client, name: string): Prom
       stored: storedCount,
       staged: stagedCount,
       heldEpochs,
+      ...(withTimers && { timers }),
     }))
     const topic = topicJson(configuration, servers)
     context.out.json({ ...topic, health, replicas: shown, ...(deciding && { deciding }) })
     return
   }
   showTopic(context, configuration, replicas, health, servers)
+  if (withTimers) showTimers(context, replicas)
   if (deciding === null) return
   const { out, colors } = context
   const { engine, ready, unready, without } = deciding
@@ -156,4 +166,22 @@ function showTopic(
   const sync = syncOf(members, servers)
   if (sync !== 'always') out.line(`${colors.yellow('sync')}: ${syncText(members, servers)}`)
   out.line(colors.dim(`${count(configuration.base, 'message')} in earlier epochs`))
+}
+
+/** What each replica waits for. */
+function showTimers({ out, colors }: Context, replicas: readonly ReplicaInfo[]): void {
+  const rows = replicas.flatMap(({ server, timers }) => timers.map((timer) => ({ server, ...timer })))
+  type Row = (typeof rows)[number]
+  out.line('')
+  if (rows.length === 0) {
+    out.line(colors.dim('no timer is set: nothing waits'))
+    return
+  }
+  const columns: Column<Row>[] = [
+    { title: 'server', of: ({ server }) => server },
+    { title: 'timer', of: ({ name }) => name },
+    { title: 'in ms', of: ({ inMs }) => inMs, align: 'right' },
+    { title: 'meaning', of: ({ name }) => (serverTimers as Readonly<Record<string, string>>)[name] ?? '' },
+  ]
+  out.write(table(rows, columns, colors))
 }

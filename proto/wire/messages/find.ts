@@ -1,6 +1,6 @@
 /** Finding topics, and looking at them. */
 import type { Entry } from '../entry.ts'
-import { flag, many, one, optional, text, uint } from '../fields.ts'
+import { flag, many, nested, one, optional, text, uint } from '../fields.ts'
 import { changeIdType, configuration, epochType, member, messageSet, serverNameType, stake } from '../types.ts'
 import { template, topical } from './shared.ts'
 
@@ -66,6 +66,8 @@ export const find = {
       enabled: one(10, epochType),
       /** The epoch that this server has fetched for, or is fetching for, and has not begun. */
       upcoming: optional(11, epochType),
+      /** Timers of the topic that are set there. */
+      timers: many(12, nested({ name: one(1, text(200)), ticks: one(2, uint()) }, 'RunningTimer')),
     },
   },
   'list-topics': {

@@ -159,6 +159,18 @@ describe('topics of the file', () => {
   })
 })
 
+describe('status --timers', () => {
+  it('lists what a topic waits for: nothing, once it is at rest', async () => {
+    await epochcast('topics', 'create', 'quiet', '--mode', 'fault-recovery', '--members', 'a,b')
+    const replicas = async () => jsonLines((await epochcast('status', 'quiet', '--timers')).stdout)[0]?.replicas
+    await expect.poll(replicas, { timeout: 20_000 }).toMatchObject([{ timers: [] }, { timers: [] }])
+  })
+
+  it('is refused without a topic', async () => {
+    expect(await epochcast('status', '--timers')).toMatchObject({ code: 2, stdout: '' })
+  })
+})
+
 describe('a server that is gone', () => {
   it('is named by status, and what it leaves open by pub', async () => {
     await epochcast('topics', 'create', 'pair', '--mode', 'fault-recovery', '--members', 'a,c')
