@@ -4,6 +4,7 @@ import { fileURLToPath } from 'node:url'
 import { startModule } from '../../bench/child-process.ts'
 import type { FaultId } from './fault-classes.ts'
 import type { FailedSeed, Order, Share } from './share.ts'
+import { addWork, noWork, type Work } from './work.ts'
 
 export interface BatchOptions {
   /** First seed. */
@@ -23,6 +24,7 @@ export interface BatchResult {
   /** Seeds that ran twice to the same events. */
   compared: number
   events: number
+  readonly work: Work
   /** Time that all workers took of their processors. */
   cpuMs: number
   readonly failures: FailedSeed[]
@@ -42,6 +44,7 @@ export async function runBatch(options: BatchOptions): Promise<BatchResult> {
     seeds: 0,
     compared: 0,
     events: 0,
+    work: noWork(),
     cpuMs: 0,
     failures: [],
     reached: new Map(),
@@ -64,6 +67,7 @@ export async function runBatch(options: BatchOptions): Promise<BatchResult> {
     result.seeds += share.seeds
     result.compared += share.compared
     result.events += share.events
+    addWork(result.work, share.work)
     result.cpuMs += share.cpuMs
     result.failures.push(...share.failures)
     for (const [id, count] of share.reached) result.reached.set(id, (result.reached.get(id) ?? 0) + count)

@@ -23,6 +23,7 @@ import { OldDisks } from './old-disks.ts'
 import { engineName, type Plan, type PlannedOperation, type PlannedTopic, topicNames } from './plan.ts'
 import { Situations } from './situations.ts'
 import { Tolerance } from './tolerance.ts'
+import { type Work, workOf } from './work.ts'
 
 export interface RunOptions {
   /** Classes of faults that are left out. */
@@ -46,6 +47,7 @@ export interface Verdict {
   readonly violations: readonly Violation[]
   readonly reached: Reached
   readonly events: number
+  readonly work: Work
   readonly digest: string | null
   /** Of a seed that failed, or when it was asked for. */
   readonly history: readonly HistoryEvent[] | null
@@ -188,6 +190,7 @@ class Run {
       violations: this.#violations,
       reached: this.#reached,
       events: this.#events,
+      work: workOf(this.#recorder?.events ?? [], this.#world.operations.length),
       digest: this.#hash?.digest('hex') ?? null,
       history: keeps ? (this.#recorder?.events ?? []) : null,
     }

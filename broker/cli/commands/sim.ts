@@ -167,6 +167,17 @@ async function summaryOf(result: BatchResult, without: readonly FaultId[]): Prom
     faultsDefined: defined.length,
     compared: result.compared,
     events: result.events,
+    ...perSeed(result),
+  }
+}
+
+function perSeed({ seeds, work }: BatchResult): Readonly<Record<string, number>> {
+  const per = (count: number) => (seeds === 0 ? 0 : Math.round((count * 100) / seeds) / 100)
+  return {
+    operationsPerSeed: per(work.operations),
+    faultsPerSeed: per(work.faults),
+    epochsPerSeed: per(work.epochs),
+    decisionsPerSeed: per(work.decisions),
   }
 }
 
