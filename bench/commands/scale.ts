@@ -4,6 +4,7 @@ import { Cluster } from '../cluster/cluster.ts'
 import type { Picture } from '../draw/chart.ts'
 import { measureLimit } from '../limit/limit.ts'
 import type { Percentiles } from '../measure/histogram.ts'
+import { type Idle, measureIdle } from '../measure/idle.ts'
 import { median, round, sum } from '../measure/statistics.ts'
 import { type Measured, measureLoad } from '../measured-load.ts'
 import {
@@ -66,6 +67,9 @@ interface Point {
   readonly serverRssMb: number
   /** What all servers have grown by while they came to hold so many, for each message and server. */
   readonly bytesPerHeldMessage: number | null
+  /** Along `topics`: CPU of the busiest server while nothing happens, and beside a dead one, in percent of a core. */
+  readonly idleCpuPercent: number | null
+  readonly idleCpuPercentOneDead: number | null
   /** Null where it was not checked: behind messages that were there before. */
   readonly lost: number | null
   readonly duplicated: number | null
@@ -100,6 +104,7 @@ interface Taken {
   readonly value: number
   readonly measured: Measured
   readonly bytesPerHeldMessage: number | null
+  readonly idle: Idle | null
 }
 
 async function scale(session: Session, options: Options): Promise<Report<ScaleSummary>> {
@@ -183,10 +188,17 @@ async function measureOnce(
     const course = { warmupSeconds, seconds: secondsOf(options), verify: held === 0 }
     const measured = await measureLoad(session, spec, cluster, course)
     const bytesPerHeldMessage = held === 0 ? null : round((grown * 1024 * 1024) / servers / held)
-    return { value, measured, bytesPerHeldMessage }
+    session.now(`${session.doing}: at rest`)
+    const idle = axis === 'topics' ? await measureIdle(session, cluster, topics, idleSecondsOf(options)) : null
+    return { value, measured, bytesPerHeldMessage, idle }
   } finally {
     await cluster.stop()
   }
+}
+
+/** A server at rest uses so little that a short look counts single ticks of the system's clock. */
+function idleSecondsOf({ quick }: Options): number {
+  return quick ? 5 : 20
 }
 
 function secondsOf({ seconds, quick }: Options): number {
@@ -220,7 +232,11 @@ async function fill(
   return held
 }
 
-function pointOf({ value, measured, bytesPerHeldMessage }: Taken, first: Taken | undefined, limit: number): Point {
+function pointOf(
+  { value, measured, bytesPerHeldMessage, idle }: Taken,
+  first: Taken | undefined,
+  limit: number,
+): Point {
   const { result, memory } = measured
   return {
     value,
@@ -233,6 +249,8 @@ function pointOf({ value, measured, bytesPerHeldMessage }: Taken, first: Taken |
       measured.serverCpuSecondsPerMillion === null ? null : round(measured.serverCpuSecondsPerMillion),
     serverRssMb: round(median(memory.map((one) => one.rssMb))),
     bytesPerHeldMessage,
+    idleCpuPercent: idle?.idleCpuPercent ?? null,
+    idleCpuPercentOneDead: idle?.idleCpuPercentOneDead ?? null,
     lost: bytesPerHeldMessage === null ? result.lost : null,
     duplicated: bytesPerHeldMessage === null ? result.duplicated : null,
   }
@@ -273,6 +291,8 @@ function text(summary: ScaleSummary): string {
     'server CPU s/million',
     'server MB',
     'bytes/held',
+    'idle CPU %',
+    'beside a dead one',
     'lost',
     'duplicated',
   ]
@@ -288,6 +308,8 @@ function text(summary: ScaleSummary): string {
       point.serverCpuSecondsPerMillion?.toFixed(2) ?? '-',
       whole(point.serverRssMb),
       point.bytesPerHeldMessage?.toFixed(1) ?? '-',
+      point.idleCpuPercent?.toFixed(2) ?? '-',
+      point.idleCpuPercentOneDead?.toFixed(2) ?? '-',
       whole(point.lost),
       whole(point.duplicated),
     ])
