@@ -105,8 +105,8 @@ export class ServerMachine implements DurableMachine {
   readonly #outlets: Outlets
   readonly #touched = new Set<Replica>()
   readonly #belonging: Belonging
-  readonly #positions = new ShownPositions()
-  readonly #incarnations = new Incarnations(() => this.#host.nextToken())
+  readonly #positions = new ShownPositions(this.#timers)
+  readonly #incarnations = new Incarnations(this.#timers, () => this.#host.nextToken())
   readonly #proof: StorageProof
   #held: { readonly from: Address; readonly frame: Frame }[] = []
   #heldBytes = 0
@@ -134,7 +134,13 @@ export class ServerMachine implements DurableMachine {
       return { incarnation: incarnation(), ...(this.#proof.isServing && { position: options.writtenTo() }) }
     }
     const findings = { old: () => this.#positions.old(), twins: () => this.#incarnations.twins() }
-    this.directory = new Directory(options.self, options.seeds, shows, findings, options.sync, options.shortages)
+    const { shortages = () => [] } = options
+    const tellAliveChanged = (_name: ServerName, _isAlive: boolean, out: Effect[]) => {
+      this.#replicas.wakeAll()
+      this.#arbiters.aliveChanged(out)
+    }
+    const ports = { shows, findings, shortages, tellAliveChanged }
+    this.directory = new Directory(options.self, options.seeds, this.#timers, options.sync, ports)
     const joinsOthers = options.seeds.length > 0
     const processes = [this.#incarnations, incarnation] as const
     const versions = options.versions ?? protocolVersions
@@ -149,7 +155,11 @@ export class ServerMachine implements DurableMachine {
     this.#token = options.random.below(0x7fff_ffff)
     this.#outlets = new Outlets(options.waitingBytes)
     this.#host = this.#makeHost()
-    this.#proof = new StorageProof(options.self, this.#host.incarnation)
+    const serving = (out: Effect[]) => {
+      this.#outside.begin()
+      this.#release(out)
+    }
+    this.#proof = new StorageProof(options.self, this.#host.incarnation, this.#timers, serving)
     this.#arbiters = new Arbiters(this.#host, this.#limits, () => this.#belonging.arbiters)
     this.#outside = new OutsideEngines(this.#host, options.engines ?? [], () => this.#belonging.id)
     this.#deciders = new Deciders(this.#arbiters, this.#outside, () => this.#belonging.decider)
@@ -294,11 +304,7 @@ export class ServerMachine implements DurableMachine {
   }
 
   #onProof(from: Address, { envelope, message }: Frame<MessageTo<'proof'>>, out: Effect[]): void {
-    if (message.kind === 'shown') {
-      this.#proof.shown(from, envelope.from as ServerName, message)
-      if (this.#proof.isServing) this.#release(out)
-      return
-    }
+    if (message.kind === 'shown') return this.#proof.shown(from, envelope.from as ServerName, message, out)
     // A process that is not known to be the only one under its id gets no answer, and asks again.
     if (this.#incarnations.meets(message.member, message.incarnation, out))
       this.#positions.answer(from, envelope.token, message, out)
@@ -345,18 +351,8 @@ export class ServerMachine implements DurableMachine {
   }
 
   #onTick(out: Effect[]): void {
-    this.#belonging.tick(out)
-    this.directory.tick(out)
-    this.#incarnations.tick()
-    this.#proof.tick(out)
     if (!this.#proof.isServing) return
-    this.#release(out)
-    this.#positions.tick(out)
-    this.#arbiters.tick(out)
-    this.#outside.tick(out)
     this.#changes.tick(out)
-    this.#finder.tick(out)
-    this.#parts.tick(out)
     // What quiet topics cost is next to nothing: whatever comes in for one touches it by itself.
     const told = (replica: Replica) => {
       if (replica.isStaging) this.#touched.add(replica)

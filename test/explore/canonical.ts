@@ -13,6 +13,7 @@ const surroundings = new Set([
   '$options',
   '$clock',
   '$directory',
+  '$timers',
 ])
 
 export function canonical(value: unknown): string {
@@ -24,6 +25,8 @@ function textOf(value: unknown, seen: Map<object, number>): string {
   const known = seen.get(value)
   if (known !== undefined) return `^${known}`
   seen.set(value, seen.size)
+  // Of a timer nothing counts but when it rings.
+  if ('ticksLeft' in value && 'ring' in value) return `~${value.ticksLeft}`
   if (value instanceof Map) {
     const entries = [...value].map(([key, one]) => [textOf(key, seen), one] as const)
     entries.sort(([one], [other]) => (one < other ? -1 : 1))
