@@ -57,8 +57,9 @@ export class HandTime {
     return this.#alarms.length
   }
 
-  /** Lets so many milliseconds pass, and what that causes end. */
+  /** What is under way ends; then so many milliseconds pass, and what that causes ends. */
   async pass(milliseconds: number): Promise<void> {
+    await settled()
     const end = this.#nowMs + milliseconds
     for (let next = this.#first(end); next !== undefined; next = this.#first(end)) {
       const alarm = next
