@@ -19,6 +19,7 @@ import {
 import { EpochcastError } from '../proto/errors.ts'
 import { type Address, beforeFirst, epoch, type ServerName, serverId, type TopicName } from '../proto/ids.ts'
 import { type Effect, send } from '../proto/machine/contract.ts'
+import type { Timer } from '../proto/machine/timers.ts'
 import { emptySet } from '../proto/message-set.ts'
 import type { MessageOf, Refusal, Template } from '../proto/wire/messages.ts'
 import type { Deciders } from './engines/deciders.ts'
@@ -71,6 +72,7 @@ export class Finder {
     this.#directory = directory
     this.#defaults = defaults
     this.#replica = replica
+    directory.whenSettled((out) => this.#takeEarly(out))
   }
 
   locate(to: Address, token: number, request: MessageOf<'locate'>, out: Effect[]): void {
@@ -104,11 +106,8 @@ export class Finder {
     this.#creations.get(topic)?.started(from, out)
   }
 
-  tick(out: Effect[]): void {
-    if (this.#early.length > 0 && this.#directory.settled) {
-      for (const asker of this.#early.splice(0)) this.locate(asker.to, asker.token, asker.request, out)
-    }
-    for (const creation of this.#creations.values()) creation.tick(out)
+  #takeEarly(out: Effect[]): void {
+    for (const { to, token, request } of this.#early.splice(0)) this.locate(to, token, request, out)
   }
 
   #found(asker: Asker, found: Configuration | null, out: Effect[]): void {
@@ -266,8 +265,9 @@ class Creation implements ProposalListener {
   #decision: Decision | null = null
   /** Its members serve; the arbiters are to keep where it is. */
   #isEnabled = false
-  #ticks = 0
   #over = false
+  readonly #again: Timer
+  readonly #patience: Timer
   /** Why the decider does not answer, as far as it says so. */
   #silence = 'the decider does not answer'
 
@@ -275,6 +275,9 @@ class Creation implements ProposalListener {
     this.#wanted = wanted
     this.#needs = needs
     this.#end = end
+    const { timers } = needs.host
+    this.#again = timers.timer('creation-again', wanted.next.topic, (out) => this.#hand(out))
+    this.#patience = timers.timer('creation-patience', wanted.next.topic, (out) => this.#fail(out))
   }
 
   /** Whether this server's configuration was the one decided. */
@@ -287,7 +290,8 @@ class Creation implements ProposalListener {
   }
 
   begin(out: Effect[]): void {
-    const { deciders } = this.#needs
+    const { deciders, limits } = this.#needs
+    this.#patience.set(limits.planTicks)
     this.#proposal = deciders.open(deciders.founding, this.#wanted.next.topic, beforeFirst, this, out)
     this.#proposal.propose(this.#wanted, out)
   }
@@ -317,20 +321,16 @@ class Creation implements ProposalListener {
     this.#needs.registry.note(decision.next, (into) => this.#finish(decision.next, into), out)
   }
 
-  tick(out: Effect[]): void {
-    this.#ticks++
-    const { planTicks, resendTicks } = this.#needs.limits
-    if (this.#ticks > planTicks) this.#fail(out)
-    else if (this.#ticks % resendTicks === 0) this.#hand(out)
-  }
-
+  /** Until all members have started. */
   #hand(out: Effect[]): void {
     const decision = this.#decision
-    if (decision === null) return
+    if (decision === null || this.#over) return
     const missing = decision.next.members.filter((member) => !this.#started.has(member.name))
     const to = missing.map((member) => this.#needs.host.addressOf(member))
     const { topic } = decision.next
-    if (to.length > 0) send(out, to, { kind: 'decided', topic, epoch: beforeFirst, decision })
+    if (to.length === 0) return
+    this.#again.set(this.#needs.limits.resendTicks)
+    send(out, to, { kind: 'decided', topic, epoch: beforeFirst, decision })
   }
 
   #finish(configuration: Configuration, out: Effect[]): void {
@@ -355,6 +355,8 @@ class Creation implements ProposalListener {
 
   #stop(): void {
     this.#over = true
+    this.#again.stop()
+    this.#patience.stop()
     this.#proposal?.cancel()
     this.#end()
   }

@@ -92,10 +92,6 @@ const heldBytesMax = 16 * 1024 * 1024
 export class ServerMachine implements DurableMachine {
   readonly directory: Directory
   readonly #timers = new Timers<ServerTimer>()
-  readonly #everyTick = this.#timers.timer('every-tick', '', (out) => {
-    this.#everyTick.set(1)
-    this.#onTick(out)
-  })
   readonly #options: ServerMachineOptions
   readonly #limits: Limits
   readonly #host: Host
@@ -103,12 +99,11 @@ export class ServerMachine implements DurableMachine {
   readonly #outlets: Outlets
   readonly #touched = new Set<Replica>()
   readonly #touch = (replica: Replica) => this.#touched.add(replica)
-  #aliveCount = 0
   /** The topics that were on the disk speak. */
   #hasBegun = false
   readonly #belonging: Belonging
-  readonly #positions = new ShownPositions()
-  readonly #incarnations = new Incarnations(() => this.#host.nextToken())
+  readonly #positions = new ShownPositions(this.#timers)
+  readonly #incarnations = new Incarnations(this.#timers, () => this.#host.nextToken())
   readonly #proof: StorageProof
   #held: { readonly from: Address; readonly frame: Frame }[] = []
   #heldBytes = 0
@@ -135,7 +130,13 @@ export class ServerMachine implements DurableMachine {
       return { incarnation: incarnation(), ...(this.#proof.isServing && { position: options.writtenTo() }) }
     }
     const findings = { old: () => this.#positions.old(), twins: () => this.#incarnations.twins() }
-    this.directory = new Directory(options.self, options.seeds, shows, findings, options.sync, options.shortages)
+    const { shortages = () => [] } = options
+    const tellAliveChanged = (_name: ServerName, _isAlive: boolean, out: Effect[]) => {
+      if (this.#hasBegun) for (const replica of this.#replicas.values()) replica.serversChanged()
+      this.#arbiters.aliveChanged(out)
+    }
+    const ports = { shows, findings, shortages, tellAliveChanged }
+    this.directory = new Directory(options.self, options.seeds, this.#timers, options.sync, ports)
     const joinsOthers = options.seeds.length > 0
     const processes = [this.#incarnations, incarnation] as const
     const versions = options.versions ?? protocolVersions
@@ -150,7 +151,11 @@ export class ServerMachine implements DurableMachine {
     this.#token = options.random.below(0x7fff_ffff)
     this.#outlets = new Outlets(options.waitingBytes)
     this.#host = this.#makeHost()
-    this.#proof = new StorageProof(options.self, this.#host.incarnation)
+    const serving = (out: Effect[]) => {
+      this.#outside.begin()
+      this.#release(out)
+    }
+    this.#proof = new StorageProof(options.self, this.#host.incarnation, this.#timers, serving)
     this.#arbiters = new Arbiters(this.#host, this.#limits, () => this.#belonging.arbiters)
     this.#outside = new OutsideEngines(this.#host, options.engines ?? [], () => this.#belonging.id)
     this.#deciders = new Deciders(this.#arbiters, this.#outside, () => this.#belonging.decider)
@@ -179,7 +184,6 @@ export class ServerMachine implements DurableMachine {
       configurationOf: (topic, epoch) => this.#replicas.get(topic)?.state.configurationOf(epoch),
     })
     this.#handlers = this.#makeHandlers()
-    this.#everyTick.set(1)
   }
 
   get cluster(): ClusterId | '' {
@@ -299,11 +303,7 @@ export class ServerMachine implements DurableMachine {
   }
 
   #onProof(from: Address, { envelope, message }: Frame<MessageTo<'proof'>>, out: Effect[]): void {
-    if (message.kind === 'shown') {
-      this.#proof.shown(from, envelope.from as ServerName, message)
-      if (this.#proof.isServing) this.#release(out)
-      return
-    }
+    if (message.kind === 'shown') return this.#proof.shown(from, envelope.from as ServerName, message, out)
     // A process that is not known to be the only one under its id gets no answer, and asks again.
     if (this.#incarnations.meets(message.member, message.incarnation, out))
       this.#positions.answer(from, envelope.token, message, out)
@@ -347,23 +347,6 @@ export class ServerMachine implements DurableMachine {
     }
     this.#touched.add(replica)
     replica.take(from, frame, out)
-  }
-
-  #onTick(out: Effect[]): void {
-    this.#belonging.tick(out)
-    this.directory.tick(out)
-    this.#incarnations.tick()
-    this.#proof.tick(out)
-    if (!this.#proof.isServing) return
-    this.#release(out)
-    this.#positions.tick(out)
-    this.#arbiters.tick(out)
-    this.#outside.tick(out)
-    this.#finder.tick(out)
-    this.#parts.tick(out)
-    const aliveCount = this.directory.alive().length
-    if (aliveCount !== this.#aliveCount) for (const replica of this.#replicas.values()) replica.serversChanged()
-    this.#aliveCount = aliveCount
   }
 
   /** Everything has been read from the disk. Who belongs to no cluster has promised nothing to anybody. */

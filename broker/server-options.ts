@@ -51,7 +51,7 @@ export const serverOptions = requiring<ServerOptions, 'id' | 'storage' | 'store'
   {
     ...{ id, storage, sync, address, seeds: addresses, defaults, limits },
     ...{ listen: method, onJoined: method, onShortage: method, onFatal: method },
-    store: having<Store>('append', 'flush', 'admits', 'read', 'recover', 'idle', 'tick', 'close'),
+    store: having<Store>('append', 'flush', 'admits', 'read', 'recover', 'idle', 'onFailure', 'close'),
     engines: listOf(having<EngineClient>('check', 'propose', 'read', 'close')),
     random: having<Random>('below'),
     clock: having<Clock>('nowMs'),

@@ -7,6 +7,7 @@
 import { type Configuration, type Decision, type Member, majority } from '../../proto/configuration.ts'
 import { beforeFirst, type Epoch, type ServerName, serverIdOf, type TopicName } from '../../proto/ids.ts'
 import { type Effect, send } from '../../proto/machine/contract.ts'
+import type { Timer } from '../../proto/machine/timers.ts'
 import type { Stake } from '../../proto/stake.ts'
 import { sameStake } from '../../proto/stake.ts'
 import type { Message, MessageOf, MessageTo } from '../../proto/wire/messages.ts'
@@ -21,7 +22,8 @@ export type ArbiterAnswer = MessageTo<'proposer'>
 /** Something asked of the arbiters that ends when enough of them answered. */
 interface Question {
   take(from: ServerName, answer: ArbiterAnswer, out: Effect[]): void
-  tick(out: Effect[]): void
+  /** Too few arbiters are alive to answer. */
+  bereft?(out: Effect[]): void
 }
 
 const questionsMax = 10_000
@@ -89,8 +91,10 @@ export class Arbiters implements DecisionEngine, Registry {
     if (this.#members().some((member) => member.name === from)) this.#questions.get(token)?.take(from, answer, out)
   }
 
-  tick(out: Effect[]): void {
-    if (this.#questions.size > 0) for (const question of [...this.#questions.values()]) question.tick(out)
+  /** A server came to count as alive, or as dead. */
+  aliveChanged(out: Effect[]): void {
+    if (this.#questions.size === 0 || this.#hasMajority()) return
+    for (const question of [...this.#questions.values()]) question.bereft?.(out)
   }
 
   #poll(message: Message, ports: QuestionPorts<readonly ArbiterAnswer[]>, out: Effect[]): void {
@@ -99,25 +103,16 @@ export class Arbiters implements DecisionEngine, Registry {
       return
     }
     const token = this.#host.nextToken()
-    const answers = new Map<ServerName, ArbiterAnswer>()
-    let ticks = 0
-    this.#questions.set(token, {
-      take: (from, answer, into) => {
-        answers.set(from, answer)
-        if (answers.size < majority(this.#members().length) || !this.#questions.delete(token)) return
-        ports.found([...answers.values()], into)
-      },
-      tick: (into) => {
-        ticks++
-        const isHopeless = ticks >= hopelessTicks && !this.#hasMajority()
-        if (isHopeless || ticks > this.#limits.planTicks) {
-          this.#questions.delete(token)
-          const answering = this.#members().filter(({ name }) => answers.has(name))
-          ports.unanswered(this.#missingText(answering), into)
-        } else if (ticks % (this.#limits.resendTicks * 4) === 0) this.#ask(token, message, into)
-      },
+    const answering = (names: ReadonlyMap<ServerName, unknown>) => this.#members().filter(({ name }) => names.has(name))
+    const poll = new Poll(String(token), ports, this.#host, this.#limits, {
+      ask: (into) => this.#ask(token, message, into),
+      stop: () => this.#questions.delete(token),
+      quorum: () => majority(this.#members().length),
+      isBereft: () => !this.#hasMajority(),
+      missing: (answers) => this.#missingText(answering(answers)),
     })
-    this.#ask(token, message, out)
+    this.#questions.set(token, poll)
+    poll.begin(out)
   }
 
   #hasMajority(): boolean {
@@ -142,6 +137,84 @@ export class Arbiters implements DecisionEngine, Registry {
   #ask(token: number, message: Message, out: Effect[]): void {
     const to = this.#members().map((member) => this.#host.addressOf(member))
     send(out, to, message, token)
+  }
+}
+
+/** What a poll needs of its owner. */
+interface PollNeeds {
+  /** Sends to all arbiters. */
+  ask(out: Effect[]): void
+  /** No answer is wanted any more. */
+  stop(): void
+  quorum(): number
+  /** Too few arbiters are alive. */
+  isBereft(): boolean
+  missing(answers: ReadonlyMap<ServerName, ArbiterAnswer>): string
+}
+
+/** One question to all arbiters, asked again until a majority has answered. */
+class Poll implements Question {
+  readonly #ports: QuestionPorts<readonly ArbiterAnswer[]>
+  readonly #host: Host
+  readonly #limits: Limits
+  readonly #needs: PollNeeds
+  readonly #answers = new Map<ServerName, ArbiterAnswer>()
+  readonly #again: Timer
+  readonly #patience: Timer
+  readonly #since: number
+  /** It has waited for so long that it ends as soon as too few arbiters are alive. */
+  #isLate = false
+
+  constructor(
+    key: string,
+    ports: QuestionPorts<readonly ArbiterAnswer[]>,
+    host: Host,
+    limits: Limits,
+    needs: PollNeeds,
+  ) {
+    this.#ports = ports
+    this.#host = host
+    this.#limits = limits
+    this.#needs = needs
+    this.#since = host.timers.now
+    this.#again = host.timers.timer('poll-again', key, (out) => this.#ask(out))
+    this.#patience = host.timers.timer('poll-patience', key, (out) => this.#late(out))
+  }
+
+  begin(out: Effect[]): void {
+    this.#patience.set(Math.min(hopelessTicks, this.#limits.planTicks))
+    this.#ask(out)
+  }
+
+  take(from: ServerName, answer: ArbiterAnswer, out: Effect[]): void {
+    this.#answers.set(from, answer)
+    if (this.#answers.size < this.#needs.quorum()) return
+    this.#stop()
+    this.#ports.found([...this.#answers.values()], out)
+  }
+
+  bereft(out: Effect[]): void {
+    if (!this.#isLate) return
+    this.#stop()
+    this.#ports.unanswered(this.#needs.missing(this.#answers), out)
+  }
+
+  #ask(out: Effect[]): void {
+    this.#again.set(this.#limits.resendTicks * 4)
+    this.#needs.ask(out)
+  }
+
+  #late(out: Effect[]): void {
+    this.#isLate = true
+    const ticksLeft = this.#since + this.#limits.planTicks - this.#host.timers.now
+    if (ticksLeft <= 0 || this.#needs.isBereft()) this.bereft(out)
+    else this.#patience.set(ticksLeft)
+  }
+
+  #stop(): void {
+    this.#again.stop()
+    this.#patience.stop()
+    this.#needs.stop()
   }
 }
 
@@ -172,9 +245,12 @@ class SynodProposal implements Proposal, Question {
   #told = false
   readonly #promises = new Map<ServerName, AcceptedProposal | null>()
   readonly #accepts = new Set<ServerName>()
-  #ticks = 0
-  /** Ticks until the next round, after a rival was ahead. */
-  #pauseTicks = 0
+  /** Repeats the present step; or begins the next round, after a rival was ahead. */
+  readonly #again: Timer
+  #isPausing = false
+  #isOver = false
+  /** Too few arbiters answer, perhaps. */
+  readonly #silence: Timer
   readonly #rivalry: Rivalry
 
   constructor(
@@ -196,6 +272,8 @@ class SynodProposal implements Proposal, Question {
     this.#nextRound = nextRound
     this.#ports = ports
     this.#rivalry = new Rivalry(host.random, limits.resendTicks * 2)
+    this.#again = host.timers.timer('proposal-again', topic, (out) => this.#goOn(out))
+    this.#silence = host.timers.timer('proposal-silence', topic, (out) => this.#waiting(out))
     this.#stake = this.#nextStake()
   }
 
@@ -203,7 +281,7 @@ class SynodProposal implements Proposal, Question {
     this.#phase = 'preparing'
     this.#promises.clear()
     this.#accepts.clear()
-    this.#ports.ask({ kind: 'arbiter-prepare', topic: this.#topic, epoch: this.#epoch, stake: this.#stake }, out)
+    this.#repeat(out)
   }
 
   propose(decision: Decision, out: Effect[]): void {
@@ -212,6 +290,9 @@ class SynodProposal implements Proposal, Question {
   }
 
   cancel(): void {
+    this.#isOver = true
+    this.#again.stop()
+    this.#silence.stop()
     this.#ports.stop()
   }
 
@@ -222,27 +303,31 @@ class SynodProposal implements Proposal, Question {
       case 'arbiter-accepted':
         return this.#onAccepted(from, answer, out)
       case 'arbiter-outranked':
-        if (answer.promised.round < this.#round || this.#pauseTicks > 0) return
+        if (answer.promised.round < this.#round || this.#isPausing) return
         this.#round = answer.promised.round
-        this.#pauseTicks = this.#rivalry.pause()
+        this.#isPausing = true
+        this.#again.set(this.#rivalry.pause())
         return
       case 'arbiter-closed':
-        this.#ports.stop()
+        this.cancel()
         return this.#listener.closed(answer.newest, out)
       default:
         return
     }
   }
 
-  tick(out: Effect[]): void {
-    this.#ticks++
-    const missing = this.#ticks % hopelessTicks === 0 ? this.#ports.missing() : null
+  #goOn(out: Effect[]): void {
+    if (!this.#isPausing) return this.#repeat(out)
+    this.#isPausing = false
+    this.#stake = this.#nextStake()
+    this.prepare(out)
+  }
+
+  #waiting(out: Effect[]): void {
+    if (this.#phase === 'prepared') return
+    this.#silence.set(hopelessTicks)
+    const missing = this.#ports.missing()
     if (missing !== null) this.#listener.waiting?.(missing, out)
-    if (this.#pauseTicks > 0) {
-      if (--this.#pauseTicks > 0) return
-      this.#stake = this.#nextStake()
-      this.prepare(out)
-    } else if (this.#ticks % this.#limits.resendTicks === 0) this.#repeat(out)
   }
 
   #onPromised(from: ServerName, answer: MessageOf<'arbiter-promised'>, out: Effect[]): void {
@@ -252,6 +337,7 @@ class SynodProposal implements Proposal, Question {
     this.#promises.set(from, proposal)
     if (this.#promises.size < this.#quorum) return
     this.#phase = 'prepared'
+    if (!this.#isPausing) this.#again.stop()
     if (!this.#told) {
       this.#told = true
       this.#listener.ready(out)
@@ -264,7 +350,7 @@ class SynodProposal implements Proposal, Question {
     if (this.#phase !== 'accepting' || !sameStake(answer.stake, this.#stake) || this.#proposed === null) return
     this.#accepts.add(from)
     if (this.#accepts.size < this.#quorum) return
-    this.#ports.stop()
+    this.cancel()
     this.#listener.decided(this.#proposed, out)
   }
 
@@ -278,7 +364,10 @@ class SynodProposal implements Proposal, Question {
   }
 
   #repeat(out: Effect[]): void {
+    if (this.#isOver) return
     const { topic, epoch, stake } = { topic: this.#topic, epoch: this.#epoch, stake: this.#stake }
+    if (!this.#isPausing) this.#again.set(this.#limits.resendTicks)
+    this.#silence.setIfStopped(hopelessTicks)
     if (this.#phase === 'preparing') this.#ports.ask({ kind: 'arbiter-prepare', topic, epoch, stake }, out)
     if (this.#phase === 'accepting' && this.#proposed !== null) {
       this.#ports.ask({ kind: 'arbiter-accept', topic, epoch, stake, decision: this.#proposed }, out)

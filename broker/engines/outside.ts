@@ -12,9 +12,11 @@ import { EpochcastError } from '../../proto/errors.ts'
 import { beforeFirst, type ClusterId, type Epoch, type TopicName } from '../../proto/ids.ts'
 import type { Effect } from '../../proto/machine/contract.ts'
 import type { EngineAnswer, EngineCall } from '../../proto/machine/engine-port.ts'
+import type { Timer } from '../../proto/machine/timers.ts'
 import { decodeMessage, messageBytes } from '../../proto/wire/codec.ts'
 import type { EngineState, Finding } from '../../proto/wire/messages.ts'
 import type { Host } from '../host.ts'
+import type { ServerTimers } from '../timers.ts'
 import type { Proposal, ProposalListener } from './engine.ts'
 
 /** An engine that this server has, by its configuration. */
@@ -22,12 +24,6 @@ export interface OutsideEngine {
   readonly id: string
   /** What it is, for people: `redis`, `jetstream`, `memory`. */
   readonly type: string
-}
-
-/** Something asked of an engine that is asked again until it is answered. */
-interface Question {
-  take(answer: EngineAnswer, out: Effect[]): void
-  tick(out: Effect[]): void
 }
 
 const readyCheckTicks = 1_000
@@ -38,12 +34,17 @@ export class OutsideEngines {
   readonly #host: Host
   readonly #cluster: () => ClusterId | ''
   readonly #engines: ReadonlyMap<string, Health>
-  readonly #questions = new Map<number, Question>()
+  readonly #questions = new Map<number, Asked>()
 
   constructor(host: Host, engines: readonly OutsideEngine[], cluster: () => ClusterId | '') {
     this.#host = host
     this.#cluster = cluster
-    this.#engines = new Map(engines.map((engine) => [engine.id, new Health(engine)]))
+    this.#engines = new Map(engines.map((engine) => [engine.id, new Health(engine, host.timers)]))
+  }
+
+  /** This server may speak: it looks from now on how its engines are. */
+  begin(): void {
+    for (const health of this.#engines.values()) health.begin()
   }
 
   /** Whether this server may ask the engine that decides. */
@@ -76,7 +77,9 @@ export class OutsideEngines {
     })
   }
 
+  /** How they were when they were asked last; they are asked again, for whoever looks once more. */
   states(): EngineState[] {
+    for (const health of this.#engines.values()) health.look()
     return [...this.#engines.values()].map(({ state }) => state)
   }
 
@@ -102,7 +105,7 @@ export class OutsideEngines {
   /** Asks how an epoch ended, until that is known or somebody says so elsewhere. One question for each. */
   learn(of: Configuration, done: (decision: Decision, out: Effect[]) => void, out: Effect[]): void {
     const key = `${of.topic} ${of.epoch}`
-    for (const question of this.#questions.values()) if (question instanceof Asked && question.key === key) return
+    for (const question of this.#questions.values()) if (question.key === key) return
     if (!this.has(of.decider)) return
     const once: { proposal: Proposal | null } = { proposal: null }
     const listener: ProposalListener = {
@@ -120,37 +123,51 @@ export class OutsideEngines {
     else if (answer.kind === 'unknown' || answer.kind === 'refused') health?.failed(answer)
     this.#questions.get(token)?.take(answer, out)
   }
-
-  tick(out: Effect[]): void {
-    for (const health of this.#engines.values()) health.tick(out)
-    if (this.#questions.size > 0) for (const question of [...this.#questions.values()]) question.tick(out)
-  }
 }
 
 /** How one engine is, as this server sees it. */
 class Health {
   state: EngineState
-  #ticks = 0
+  readonly #timers: ServerTimers
+  readonly #check: Timer
+  /** When it was asked last. */
+  #asked = Number.NEGATIVE_INFINITY
 
-  constructor({ id, type }: OutsideEngine) {
+  constructor({ id, type }: OutsideEngine, timers: ServerTimers) {
+    this.#timers = timers
     this.state = { id, type, ready: false, findings: [] }
+    this.#check = timers.timer('engine-check', id, (out) => this.#ask(out))
+  }
+
+  begin(): void {
+    this.#check.setIfStopped(1)
+  }
+
+  /** Somebody wants to know. */
+  look(): void {
+    if (this.#check.isSet) this.#check.setWithin(this.#asked + failedCheckTicks - this.#timers.now)
   }
 
   checked({ instance, findings }: EngineAnswer & { kind: 'checked' }): void {
     const ready = !findings.some(({ verdict }) => verdict === 'fail')
     this.state = { ...this.state, instance, ready, findings: findings.map(clip) }
-    this.#ticks = 0
+    this.#check.set(this.#pauseTicks)
   }
 
   failed(answer: EngineAnswer & { kind: 'unknown' | 'refused' }): void {
     const told = answer.kind === 'refused' ? answer.findings : undefined
     const findings = told ?? [{ verdict: 'fail' as const, text: answer.reason }]
     this.state = { ...this.state, ready: false, findings: findings.map(clip) }
+    this.#check.setWithin(failedCheckTicks)
   }
 
-  tick(out: Effect[]): void {
-    const every = this.state.ready ? readyCheckTicks : failedCheckTicks
-    if (this.#ticks++ % every !== 0) return
+  get #pauseTicks(): number {
+    return this.state.ready ? readyCheckTicks : failedCheckTicks
+  }
+
+  #ask(out: Effect[]): void {
+    this.#asked = this.#timers.now
+    this.#check.set(this.#pauseTicks)
     out.push({ kind: 'engine', engine: this.state.id, token: 0, call: { kind: 'check' } })
   }
 }
@@ -167,7 +184,7 @@ const pauseTicksMax = 200
 const silenceTicks = 250
 
 /** One register, asked again until it says what it holds. */
-class Asked implements Proposal, Question {
+class Asked implements Proposal {
   readonly key: string
   readonly #engine: string
   readonly #topic: TopicName
@@ -176,12 +193,13 @@ class Asked implements Proposal, Question {
   readonly #host: Host
   readonly #try: (value: Uint8Array | null, out: Effect[]) => void
   readonly #stop: () => void
+  /** After a pause, asks again; while a try is under way, gives its answer up. */
+  readonly #again: Timer
+  #isPausing = false
+  #isOver = false
   #value: Uint8Array | null = null
   #isReady = false
   #reason = ''
-  /** Ticks until the next try; null while one is under way. */
-  #pauseTicks: number | null = null
-  #silentTicks = 0
   #failures = 0
 
   constructor(
@@ -200,12 +218,18 @@ class Asked implements Proposal, Question {
     this.#listener = listener
     this.#host = host
     this.#try = ask
-    this.#stop = stop
+    this.#again = host.timers.timer('engine-again', this.key, (into) => this.#goOn(into))
+    this.#stop = () => {
+      this.#isOver = true
+      this.#again.stop()
+      stop()
+    }
   }
 
   ask(out: Effect[]): void {
-    this.#pauseTicks = null
-    this.#silentTicks = 0
+    if (this.#isOver) return
+    this.#isPausing = false
+    this.#again.set(silenceTicks)
     this.#try(this.#value, out)
   }
 
@@ -231,6 +255,8 @@ class Asked implements Proposal, Question {
         else if (!this.#isReady) {
           this.#isReady = true
           this.#reason = ''
+          // Until something is proposed there is nothing to wait for.
+          this.#again.stop()
           this.#listener.ready(out)
         }
         return
@@ -242,13 +268,9 @@ class Asked implements Proposal, Question {
     }
   }
 
-  tick(out: Effect[]): void {
-    if (this.#pauseTicks !== null) {
-      if (--this.#pauseTicks <= 0) this.ask(out)
-      return
-    }
-    const isWaiting = this.#value !== null || !this.#isReady
-    if (isWaiting && ++this.#silentTicks > silenceTicks) this.#pause('does not answer', out)
+  #goOn(out: Effect[]): void {
+    if (this.#isPausing) this.ask(out)
+    else this.#pause('does not answer', out)
   }
 
   #holds(value: Uint8Array, out: Effect[]): void {
@@ -272,7 +294,8 @@ class Asked implements Proposal, Question {
 
   #pause(reason: string, out: Effect[]): void {
     const pause = Math.min(pauseTicksMax, firstPauseTicks << Math.min(this.#failures, 10))
-    this.#pauseTicks = pause + this.#host.random.below(pause)
+    this.#isPausing = true
+    this.#again.set(pause + this.#host.random.below(pause))
     this.#failures++
     // One that fails once is asked again before anybody is told.
     if (this.#failures < 2 || reason === this.#reason) return

@@ -1,6 +1,6 @@
-import { tickMs } from '../../proto/machine/contract.ts'
 import type { Position } from '../../proto/machine/store.ts'
 import { intervalMsOf, type Sync } from '../../proto/sync.ts'
+import type { After } from '../../proto/timer.ts'
 import type { Segments } from './segments.ts'
 
 /**
@@ -9,19 +9,27 @@ import type { Segments } from './segments.ts'
  */
 export class Flushing {
   readonly #segments: Segments
-  /** Ticks between two flushes by the clock; 0 for none. */
-  readonly #intervalTicks: number
+  /** Milliseconds between a commit that is only written and the flush by the clock; null for none. */
+  readonly #intervalMs: number | null
+  readonly #after: After
+  readonly #flushByClock: () => void
   /** Segments with something that is written and not on disk. */
   readonly #unflushed = new Set<Position>()
   /** The flush by the clock that is under way. */
   #behind: Promise<void> | null = null
-  #ticks = 0
+  /** Takes back the next flush by the clock; null while nothing waits for one. */
+  #cancel: (() => void) | null = null
+  /** The next flush by the clock is to begin as soon as the one under way has ended. */
+  #isOverdue = false
   /** Everything below is on disk. */
   flushedTo: Position = 0
 
-  constructor(segments: Segments, sync: Sync) {
+  /** @param flushByClock called when it is time: begins `behind` */
+  constructor(segments: Segments, sync: Sync, after: After, flushByClock: () => void) {
     this.#segments = segments
-    this.#intervalTicks = Math.ceil((intervalMsOf(sync) ?? 0) / tickMs)
+    this.#intervalMs = intervalMsOf(sync)
+    this.#after = after
+    this.#flushByClock = flushByClock
   }
 
   /** Something was written to the segment that begins there. */
@@ -36,15 +44,18 @@ export class Flushing {
     await this.#flush(to)
   }
 
-  /** Whether it is time for a flush by the clock. */
-  isDue(writtenTo: Position): boolean {
-    if (this.#intervalTicks === 0 || ++this.#ticks < this.#intervalTicks) return false
-    return this.#behind === null && this.flushedTo < writtenTo
+  /** What was written stays with the system for now: it is flushed by the clock, where there is one. */
+  later(): void {
+    if (this.#intervalMs === null || this.#cancel !== null || this.#isOverdue) return
+    this.#cancel = this.#after(this.#intervalMs, () => {
+      this.#cancel = null
+      if (this.#behind === null) this.#flushByClock()
+      else this.#isOverdue = true
+    })
   }
 
   /** Flushes what was written so far, while the next commit may be written. */
   behind(writtenTo: Position): Promise<void> {
-    this.#ticks = 0
     const before = this.#behind ?? Promise.resolve()
     const flushed = before
       .then(() => this.#flush(writtenTo))
@@ -52,10 +63,23 @@ export class Flushing {
         if (this.#behind === flushed) this.#behind = null
       })
     this.#behind = flushed
-    return flushed
+    return flushed.then(() => {
+      if (!this.#isOverdue || this.#behind !== null) return
+      this.#isOverdue = false
+      this.#flushByClock()
+    })
+  }
+
+  /** No flush by the clock begins any more. */
+  stop(): void {
+    this.#cancel?.()
+    this.#cancel = null
+    this.#isOverdue = false
   }
 
   async #flush(to: Position): Promise<void> {
+    // What is written from here on waits for a clock of its own.
+    this.stop()
     const segments = [...this.#unflushed]
     this.#unflushed.clear()
     for (const segment of segments) await this.#segments.datasync(segment)

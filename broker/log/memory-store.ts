@@ -66,7 +66,8 @@ export class MemoryStore implements Store {
 
   idle(): void {}
 
-  tick(): void {}
+  /** Memory does not fail. */
+  onFailure(): void {}
 
   async close(): Promise<void> {
     if (this.#phase === 'open') await this.flush()

@@ -10,6 +10,7 @@
  */
 import { EpochcastError, InvariantViolation } from '../../proto/errors.ts'
 import type { Position, RecordKind, Store } from '../../proto/machine/store.ts'
+import { type After, after as realAfter } from '../../proto/timer.ts'
 import { emptyDirectory } from './empty-directory.ts'
 import { damaged, diskFailed, isUnreachable, storageLacks } from './failure.ts'
 import type { Files } from './files.ts'
@@ -44,6 +45,7 @@ export class SegmentLog implements Store {
   #reached: ReachedNote | null = null
   #phase: 'new' | 'open' | 'closed' = 'new'
   #failure: EpochcastError | null = null
+  #tellFailure: (error: unknown) => void = () => {}
 
   /** First position that the log keeps. */
   #start: Position = 0
@@ -71,15 +73,18 @@ export class SegmentLog implements Store {
   #distrusted: Promise<void> = Promise.resolve()
   #queued: Promise<void> | null = null
 
-  /** @throws EpochcastError `EC_BAD_ARGUMENT` for options that cannot work together */
-  constructor(files: Files, options: Partial<LogOptions> = {}) {
+  /**
+   * @param after time for what is flushed by the clock, and for looking for space on a full disk; real time without it
+   * @throws EpochcastError `EC_BAD_ARGUMENT` for options that cannot work together
+   */
+  constructor(files: Files, options: Partial<LogOptions> = {}, after: After = realAfter) {
     this.#files = files
     this.#options = logOptions(options)
-    this.#segments = new Segments(files, this.#options, (error) => this.#fail('make a segment', error))
+    this.#segments = new Segments(files, this.#options, after, (error) => this.#fail('make a segment', error))
     this.#blocks = new ReadBlocks((position, bytes) => this.#readBytes(position, bytes))
     this.#newestRecords = new Tail(this.#options.cacheBytesMax, this.#options.seed)
     this.#mustFlush = this.#isStrict
-    this.#flushing = new Flushing(this.#segments, this.#options.sync)
+    this.#flushing = new Flushing(this.#segments, this.#options.sync, after, () => this.#flushByClock())
   }
 
   get dirty(): boolean {
@@ -157,12 +162,9 @@ export class SegmentLog implements Store {
     this.#commit().catch(() => {})
   }
 
-  /** Flushes by the clock what was only written. A flush that failed ends the log like any other. */
-  tick(): void {
-    if (this.#failure !== null && this.#phase === 'open') throw this.#failure
-    if (this.#phase === 'open') this.#segments.tick()
-    if (this.#phase !== 'open' || this.#isFlushing || !this.#flushing.isDue(this.#writtenTo)) return
-    this.#flushBehind().catch(() => {})
+  onFailure(listener: (error: unknown) => void): void {
+    this.#tellFailure = listener
+    if (this.#failure !== null && this.#phase === 'open') listener(this.#failure)
   }
 
   read(position: Position): Uint8Array | Promise<Uint8Array> {
@@ -229,6 +231,7 @@ export class SegmentLog implements Store {
     }
     this.#phase = 'closed'
     await this.#running?.catch(() => {})
+    this.#flushing.stop()
     const isWhole = this.#failure === null && this.#newest < this.#flushing.flushedTo
     // A log that has not recovered says nothing about what is on the disk.
     if (isWhole && this.#reached !== null)
@@ -343,6 +346,13 @@ export class SegmentLog implements Store {
     this.#newestRecords.trim(to)
     this.#isFlushing = false
     this.#running = null
+    if (!isFlushed) this.#flushing.later()
+  }
+
+  /** A flush that fails ends the log like any other. */
+  #flushByClock(): void {
+    // A commit that is flushed takes along everything that was written before it.
+    if (this.#phase === 'open' && !this.#isFlushing) this.#flushBehind().catch(() => {})
   }
 
   /** Brings to the disk what was only written; the next commit may be written meanwhile. */
@@ -403,6 +413,9 @@ export class SegmentLog implements Store {
     if (!this.#isStrict && this.#phase === 'open') {
       this.#distrusted = writeNote(this.#files, this.#options.sync, null).catch(() => {})
     }
+    this.#flushing.stop()
+    this.#segments.stop()
+    if (this.#phase === 'open') this.#tellFailure(this.#failure)
     return this.#failure
   }
 

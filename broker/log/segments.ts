@@ -1,5 +1,6 @@
 import { InvariantViolation } from '../../proto/errors.ts'
 import type { Position } from '../../proto/machine/store.ts'
+import type { After } from '../../proto/timer.ts'
 import { damaged, diskFailed, isNoDescriptor, isNoSpace } from './failure.ts'
 import type { Files, OpenFile } from './files.ts'
 import type { LogOptions } from './options.ts'
@@ -7,8 +8,8 @@ import { segmentName, unfinishedName } from './segment-name.ts'
 
 /** Segment files held open at once, beside those being written. */
 export const openFilesMax = 32
-/** Ticks between two looks for space while the disk is full: it comes without any call of this process. */
-const lookTicks = 50
+/** Milliseconds between two looks for space while the disk is full: it comes without any call of this process. */
+const lookMs = 500
 
 /** One segment: `bytes` of the log from position `first` on. */
 export interface SegmentFile {
@@ -43,11 +44,15 @@ export class Segments {
   /** Batches may go up to here even when the disk is full. */
   #batchesTo: Position = 0
   #looking = false
-  #ticks = 0
+  readonly #after: After
+  /** Takes back the next look for space; null while there is space. */
+  #cancelLook: (() => void) | null = null
+  #stopped = false
 
-  constructor(files: Files, options: LogOptions, onFailure: (error: unknown) => void) {
+  constructor(files: Files, options: LogOptions, after: After, onFailure: (error: unknown) => void) {
     this.#files = files
     this.#options = options
+    this.#after = after
     this.#onFailure = onFailure
   }
 
@@ -92,11 +97,6 @@ export class Segments {
     if (end <= this.#batchesTo || (!this.#full && end <= this.#roomTo)) return false
     this.#look()
     return true
-  }
-
-  /** Looks for new space now and then while the disk is full, whether anything is to be stored or not. */
-  tick(): void {
-    if (this.#full && ++this.#ticks % lookTicks === 0) this.#look()
   }
 
   /** The file of the segment that begins at `first`, for writing; made now when it does not exist. */
@@ -156,7 +156,15 @@ export class Segments {
     })
   }
 
+  /** Space is not looked for any more. */
+  stop(): void {
+    this.#stopped = true
+    this.#cancelLook?.()
+    this.#cancelLook = null
+  }
+
   async close(): Promise<void> {
+    this.stop()
     await this.#chain
     for (const segment of this.#list) await segment.file?.close()
     this.#open.clear()
@@ -197,7 +205,7 @@ export class Segments {
         this.#batchesTo = this.#end - this.#heldBackBytes
       } catch (error) {
         if (!isNoSpace(error) && !isNoDescriptor(error)) throw error
-        this.#full = true
+        this.#setFull(true)
         return
       }
     }
@@ -237,9 +245,23 @@ export class Segments {
     const free = Math.min(await this.#files.freeBytes(), sizeBytesMax - this.sizeBytes)
     const spare = free - diskReserveBytes
     const segments = Math.max(0, Math.floor(spare / segmentBytes))
-    this.#full = segments === 0
+    this.#setFull(segments === 0)
     this.#roomTo = this.#end + segments * segmentBytes - this.#heldBackBytes
     return spare
+  }
+
+  /** While it is full, it looks for space now and then, whether anything is to be stored or not. */
+  #setFull(isFull: boolean): void {
+    this.#full = isFull
+    if (!isFull) {
+      this.#cancelLook?.()
+      this.#cancelLook = null
+    } else if (this.#cancelLook === null && !this.#stopped) {
+      this.#cancelLook = this.#after(lookMs, () => {
+        this.#cancelLook = null
+        this.#look()
+      })
+    }
   }
 
   /** Binary search among the segments. */

@@ -64,16 +64,12 @@ export class Belonging {
   recover({ cluster }: MessageOf<'join'>): void {
     if (!this.#isSpoken(cluster)) throw this.#notSpoken(cluster)
     this.#record = cluster
+    this.#directory.recoverServers(cluster.arbiters)
   }
 
   /** Whether the sender of a frame belongs to the cluster of this server. */
   shares({ envelope }: Frame): boolean {
     return this.#record !== null && envelope.cluster === this.#record.id
-  }
-
-  tick(out: Effect[]): void {
-    if (this.#record !== null && this.#directory.servers().length === 1)
-      this.#directory.told(this.#record.arbiters, out)
   }
 
   take(from: Address, token: number, message: MessageTo<'cluster'>, out: Effect[]): void {

@@ -10,6 +10,8 @@
 import type { Member } from '../../proto/configuration.ts'
 import { type ServerId, type ServerName, serverIdOf } from '../../proto/ids.ts'
 import { type Effect, send } from '../../proto/machine/contract.ts'
+import type { Timer } from '../../proto/machine/timers.ts'
+import type { ServerTimers } from '../timers.ts'
 
 interface Life {
   readonly member: Member
@@ -23,7 +25,8 @@ interface Question {
   readonly present: Life
   readonly rival: Life
   readonly answered: Set<number>
-  ticksLeft: number
+  /** The present process has had the time to answer. */
+  readonly patience: Timer
 }
 
 interface Known {
@@ -35,7 +38,8 @@ interface Known {
 
 interface Twin {
   readonly member: Member
-  ticksLeft: number
+  /** It is shown until then. */
+  readonly shown: Timer
 }
 
 /** How long the present process is waited for; shorter than the patience of a server that proves its storage. */
@@ -47,9 +51,11 @@ const beforeMax = 8
 export class Incarnations {
   readonly #known = new Map<ServerId, Known>()
   readonly #twins = new Map<ServerId, Twin>()
+  readonly #timers: ServerTimers
   readonly #nextToken: () => number
 
-  constructor(nextToken: () => number) {
+  constructor(timers: ServerTimers, nextToken: () => number) {
+    this.#timers = timers
     this.#nextToken = nextToken
   }
 
@@ -81,18 +87,6 @@ export class Incarnations {
     else if (isRival && present.member.address === rival.member.address) this.#replace(known, rival)
   }
 
-  tick(): void {
-    for (const known of this.#known.values()) {
-      const { question } = known
-      if (question === null || --question.ticksLeft > 0) continue
-      known.question = null
-      // The present one is silent: it is gone, or nothing reaches it.
-      const { rival, answered } = question
-      if (answered.has(rival.incarnation) && known.current !== rival) this.#replace(known, rival)
-    }
-    for (const [id, twin] of this.#twins) if (--twin.ticksLeft <= 0) this.#twins.delete(id)
-  }
-
   /** Processes that were refused lately, because another one runs under their id. */
   twins(): Member[] {
     return [...this.#twins.values()].map(({ member }) => member)
@@ -102,18 +96,38 @@ export class Incarnations {
     if (known.question !== null) return
     const token = this.#nextToken()
     const present = known.current
-    known.question = { token, present, rival, answered: new Set(), ticksLeft: patienceTicks }
+    const patience = this.#timers.timer('rival', serverIdOf(rival.member.name), () => this.#unanswered(known))
+    patience.set(patienceTicks)
+    known.question = { token, present, rival, answered: new Set(), patience }
     const addresses = new Set([present.member.address, rival.member.address])
     send(out, [...addresses], { kind: 'introduce' }, token)
   }
 
-  #refuse(known: Known, { present, rival }: Question, out: Effect[]): void {
+  /** The present one is silent: it is gone, or nothing reaches it. */
+  #unanswered(known: Known): void {
+    const { question } = known
     known.question = null
+    if (question === null) return
+    const { rival, answered } = question
+    if (answered.has(rival.incarnation) && known.current !== rival) this.#replace(known, rival)
+  }
+
+  #refuse(known: Known, { present, rival, patience }: Question, out: Effect[]): void {
+    known.question = null
+    patience.stop()
     known.current = present
     if (!known.before.includes(rival.incarnation)) known.before.push(rival.incarnation)
-    this.#twins.set(serverIdOf(rival.member.name), { member: rival.member, ticksLeft: shownTicks })
+    this.#show(rival.member)
     const { incarnation, member } = rival
     send(out, member.address, { kind: 'shown', incarnation, position: 0, twin: present.member })
+  }
+
+  #show(twin: Member): void {
+    const id = serverIdOf(twin.name)
+    this.#twins.get(id)?.shown.stop()
+    const shown = this.#timers.timer('twin', id, () => this.#twins.delete(id))
+    shown.set(shownTicks)
+    this.#twins.set(id, { member: twin, shown })
   }
 
   #replace(known: Known, by: Life): void {

@@ -38,6 +38,7 @@ export class Parts {
     this.#registry = registry
     this.#arbiters = arbiters
     this.#states = states
+    directory.whenSettled((out) => this.#takeEarly(out))
   }
 
   list(to: Address, token: number, { name, after }: MessageOf<'list-parts'>, out: Effect[]): void {
@@ -65,8 +66,7 @@ export class Parts {
     else decline(to, token, 'unknown-server', `no server is called ${server}`, out)
   }
 
-  tick(out: Effect[]): void {
-    if (this.#early.length === 0 || !this.#directory.settled) return
+  #takeEarly(out: Effect[]): void {
     for (const { to, token, request } of this.#early.splice(0)) this.forget(to, token, request, out)
   }
 

@@ -9,9 +9,11 @@
 import type { Address, ServerName } from '../../proto/ids.ts'
 import { type Effect, send } from '../../proto/machine/contract.ts'
 import type { Position } from '../../proto/machine/store.ts'
+import type { Timer } from '../../proto/machine/timers.ts'
 import { messageBytes } from '../../proto/wire/codec.ts'
 import type { MessageOf } from '../../proto/wire/messages.ts'
 import type { LogRecordOf } from '../../proto/wire/records.ts'
+import type { ServerTimers } from '../timers.ts'
 
 interface Shown {
   /** The life (process) that showed the highest position, and what other lives showed at most: the two must not be mixed. */
@@ -30,14 +32,16 @@ export class ShownPositions {
   readonly #shown = new Map<ServerName, Shown>()
   /** Servers that asked, and reached less far than they had shown. */
   readonly #old = new Set<ServerName>()
-  #ticks = 0
+  readonly #keeping: Timer
+
+  constructor(timers: ServerTimers) {
+    this.#keeping = timers.timer('keep-positions', '', (out) => this.#keep(out))
+  }
 
   /** A record that survived a restart. */
   recover({ servers }: LogRecordOf<'remembered'>): void {
     for (const { name, incarnation, position, before } of servers) {
-      this.note(name, incarnation, position)
-      const shown = this.#shown.get(name)
-      if (shown === undefined) continue
+      const shown = this.#noted(name, incarnation, position)
       shown.before = Math.max(shown.before, before)
       shown.kept = shown.position
     }
@@ -45,15 +49,7 @@ export class ShownPositions {
 
   /** One life of a server has this much on its disk. */
   note(name: ServerName, incarnation: number, position: Position): void {
-    const shown = this.#shown.get(name)
-    if (shown === undefined) this.#shown.set(name, { incarnation, position, before: 0, kept: 0 })
-    else if (incarnation === shown.incarnation) shown.position = Math.max(shown.position, position)
-    else if (position <= shown.position) shown.before = Math.max(shown.before, position)
-    else {
-      shown.before = shown.position
-      shown.incarnation = incarnation
-      shown.position = position
-    }
+    if (this.#isWorthKeeping(this.#noted(name, incarnation, position))) this.#keeping.setIfStopped(keepTicks)
   }
 
   /** A heartbeat: one that says less than another life of its server had shown comes from an old disk, or from a life that is gone. */
@@ -86,10 +82,29 @@ export class ShownPositions {
     return [...this.#old]
   }
 
-  tick(out: Effect[]): void {
-    if (++this.#ticks % keepTicks !== 0) return
-    const growth = growthBytes + growthBytesPerServer * this.#shown.size
-    if (![...this.#shown.values()].some(({ position, kept }) => position >= kept + growth)) return
+  #noted(name: ServerName, incarnation: number, position: Position): Shown {
+    const shown = this.#shown.get(name)
+    if (shown === undefined) {
+      const first = { incarnation, position, before: 0, kept: 0 }
+      this.#shown.set(name, first)
+      return first
+    }
+    if (incarnation === shown.incarnation) shown.position = Math.max(shown.position, position)
+    else if (position <= shown.position) shown.before = Math.max(shown.before, position)
+    else {
+      shown.before = shown.position
+      shown.incarnation = incarnation
+      shown.position = position
+    }
+    return shown
+  }
+
+  #isWorthKeeping({ position, kept }: Shown): boolean {
+    return position >= kept + growthBytes + growthBytesPerServer * this.#shown.size
+  }
+
+  #keep(out: Effect[]): void {
+    if (![...this.#shown.values()].some((shown) => this.#isWorthKeeping(shown))) return
     const servers = [...this.#shown].map(([name, { incarnation, position, before }]) => {
       return { name, incarnation, position, before }
     })

@@ -12,8 +12,10 @@ import { EpochcastError } from '../../proto/errors.ts'
 import { type Address, type ServerName, serverIdOf } from '../../proto/ids.ts'
 import { type Effect, send } from '../../proto/machine/contract.ts'
 import type { Position } from '../../proto/machine/store.ts'
+import type { Timer } from '../../proto/machine/timers.ts'
 import type { MessageOf } from '../../proto/wire/messages.ts'
 import { emptyDirectory } from '../log/empty-directory.ts'
+import type { ServerTimers } from '../timers.ts'
 import { twinText } from './incarnations.ts'
 
 const askTicks = 5
@@ -28,11 +30,17 @@ export class StorageProof {
   #others: readonly Address[] = []
   readonly #answered = new Map<Address, ServerName>()
   #phase: 'new' | 'asking' | 'served' = 'new'
-  #ticks = 0
+  readonly #again: Timer
+  readonly #patience: Timer
+  readonly #tellServing: (out: Effect[]) => void
 
-  constructor(self: Member, incarnation: number) {
+  /** @param tellServing called whenever the server may speak for its topics from now on */
+  constructor(self: Member, incarnation: number, timers: ServerTimers, tellServing: (out: Effect[]) => void) {
     this.#self = self
     this.#incarnation = incarnation
+    this.#tellServing = tellServing
+    this.#again = timers.timer('prove', '', (out) => this.#ask(out))
+    this.#patience = timers.timer('prove-patience', '', (out) => this.#serve(out))
   }
 
   /** Whether the server may speak for its topics. */
@@ -59,35 +67,41 @@ export class StorageProof {
     return this.#phase === 'new'
   }
 
-  tick(out: Effect[]): void {
-    this.#ticks++
-    if (this.#phase === 'asking' && this.#ticks >= patienceTicks) this.#phase = 'served'
-    if (this.#ticks % (this.#phase === 'asking' ? askTicks : askLateTicks) === 0) this.#ask(out)
-  }
-
   /**
    * @throws EpochcastError `EC_STORAGE_OLD` when this server had shown more than it has, `EC_STORAGE_TWICE` when another process
    * runs under its id
    */
-  shown(from: Address, name: ServerName, { incarnation, position, twin }: MessageOf<'shown'>): void {
+  shown(from: Address, name: ServerName, message: MessageOf<'shown'>, out: Effect[]): void {
+    const { incarnation, position, twin } = message
     if (incarnation !== this.#incarnation) return
     if (twin !== undefined) throw this.#isTwin(name, twin)
     if (position > this.#recovered) throw this.#isOld(name, position)
     this.#answered.set(from, name)
     // With this server itself, a majority.
-    if (new Set(this.#answered.values()).size * 2 >= this.#others.length) this.#phase = 'served'
+    if (new Set(this.#answered.values()).size * 2 >= this.#others.length) this.#serve(out)
   }
 
   #askAll(others: readonly Address[], out: Effect[]): void {
     this.#others = others.filter((other, at) => other !== this.#self.address && others.indexOf(other) === at)
-    this.#phase = this.#others.length === 0 ? 'served' : 'asking'
-    this.#ticks = 0
+    if (this.#others.length === 0) return this.#serve(out)
+    this.#phase = 'asking'
+    this.#patience.set(patienceTicks)
     this.#ask(out)
   }
 
+  #serve(out: Effect[]): void {
+    if (this.#phase === 'served') return
+    this.#phase = 'served'
+    this.#patience.stop()
+    if (this.#again.isSet) this.#again.set(askLateTicks)
+    this.#tellServing(out)
+  }
+
+  /** Until all have answered. */
   #ask(out: Effect[]): void {
     const to = this.#others.filter((other) => !this.#answered.has(other))
     if (to.length === 0) return
+    this.#again.set(this.#phase === 'asking' ? askTicks : askLateTicks)
     send(out, to, { kind: 'prove', member: this.#self, incarnation: this.#incarnation, position: this.#recovered })
   }
 

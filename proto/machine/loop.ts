@@ -5,6 +5,7 @@
  */
 import { EpochcastError } from '../errors.ts'
 import type { Address, ClusterId } from '../ids.ts'
+import type { After } from '../timer.ts'
 import type { Transport, TransportHandler } from '../transport/port.ts'
 import { decodeFrame, encodeEnvelope, encodeMessage, withoutBody } from '../wire/codec.ts'
 import type { Message } from '../wire/messages.ts'
@@ -33,8 +34,7 @@ export interface LoopOptions<Call> {
 /** How a loop gets its turns: soon after an input, and when something is due. */
 export interface LoopTimers {
   soon(run: () => void): void
-  /** Runs once, after this time. @returns a function that calls it off */
-  after(milliseconds: number, run: () => void): () => void
+  readonly after: After
   /** Milliseconds that passed since some moment: of a clock that never goes back. */
   nowMs(): number
 }
@@ -73,7 +73,6 @@ export class Loop<Call = never> implements TransportHandler {
   /** Turns that did something. */
   #turns = 0
   #cancelIdle: (() => void) | null = null
-  #cancelStore: (() => void) | null = null
   readonly #turnNow = () => this.#turn()
   /** Frames that were not frames of this protocol. */
   framesRefused = 0
@@ -91,7 +90,7 @@ export class Loop<Call = never> implements TransportHandler {
   start(transport: Transport): void {
     this.#transport = transport
     this.#timeMs = this.#timers.nowMs()
-    if (this.#options.store !== undefined) this.#tickStore(this.#options.store)
+    this.#options.store?.onFailure((error) => this.#fatal(error))
     this.#schedule()
   }
 
@@ -100,7 +99,6 @@ export class Loop<Call = never> implements TransportHandler {
     this.#stopped = true
     this.#alarm?.cancel()
     this.#cancelIdle?.()
-    this.#cancelStore?.()
     this.#inputs = []
     this.#waiting = []
   }
@@ -132,17 +130,6 @@ export class Loop<Call = never> implements TransportHandler {
 
   peer(address: Address, up: boolean): void {
     this.input({ kind: 'peer', address, up })
-  }
-
-  #tickStore(store: Store): void {
-    this.#cancelStore = this.#timers.after(tickMs, () => {
-      try {
-        store.tick()
-      } catch (error) {
-        return this.#fatal(error)
-      }
-      this.#tickStore(store)
-    })
   }
 
   #schedule(): void {

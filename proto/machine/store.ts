@@ -45,7 +45,10 @@ export interface Store {
   recover(visit: (kind: RecordKind, body: Uint8Array, position: Position) => void): Promise<void>
   /** Called by the loop while nothing happens, so that a mark can follow the last commit. */
   idle(): void
-  /** Called by the loop at every tick, for what is flushed by the clock. @throws EpochcastError when such a flush failed */
-  tick(): void
+  /**
+   * Calls `listener` as soon as the store has failed, also where nobody waits for what failed: a flush by the clock, or a file that
+   * is made ahead. The server must stop. One listener; of a store that has failed already it is called now.
+   */
+  onFailure(listener: (error: unknown) => void): void
   close(): Promise<void>
 }

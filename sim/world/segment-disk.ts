@@ -30,12 +30,14 @@ export const diskBytes = 1_000_000
 const noMark = { inode: '', birth: '' }
 const noPlace: Place = { directory: noMark, note: noMark, path: '', host: '' }
 
+type SegmentOwner = Pick<DiskOwner, 'appended' | 'flushed' | 'after'>
+
 export class SegmentDisk implements Store {
   readonly files: CrashFiles
   readonly #identity: Identity
   readonly #boot: string
   readonly #log: SegmentLog
-  readonly #owner: Pick<DiskOwner, 'appended' | 'flushed'>
+  readonly #owner: SegmentOwner
   #unflushed: DiskRecord[] = []
   #detached = false
 
@@ -45,7 +47,7 @@ export class SegmentDisk implements Store {
    */
   constructor(
     files: CrashFiles,
-    owner: Pick<DiskOwner, 'appended' | 'flushed'>,
+    owner: SegmentOwner,
     of: { readonly server: ServerId; readonly storage: string },
     sync: Sync,
     boot: string,
@@ -55,7 +57,11 @@ export class SegmentDisk implements Store {
     this.#boot = boot
     const seed = crc32(of.storage)
     this.#identity = { ...of, seed, place: noPlace }
-    this.#log = new SegmentLog(files, { ...logOptions, seed, sync, boot })
+    this.#log = new SegmentLog(files, { ...logOptions, seed, sync, boot }, (milliseconds, run) =>
+      owner.after(milliseconds, () => {
+        if (!this.#detached) run()
+      }),
+    )
   }
 
   get full(): boolean {
@@ -109,8 +115,8 @@ export class SegmentDisk implements Store {
     this.#log.idle()
   }
 
-  tick(): void {
-    this.#log.tick()
+  onFailure(listener: (error: unknown) => void): void {
+    this.#log.onFailure(listener)
   }
 
   close(): Promise<void> {

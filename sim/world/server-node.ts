@@ -358,6 +358,7 @@ export class ServerNode {
         appended: (record) => world.tell({ what: 'append', at: world.now, server: name, record }),
         flushed: (records) => this.#flushed(name, records),
         flushing: (end) => this.#flushing(end),
+        after: this.#timers().after,
       },
       this.#records,
       this.#sync,
@@ -380,9 +381,15 @@ export class ServerNode {
       sectorBytes: 64,
       pause: (operation) => this.#diskTime(operation),
     })
+    const { after } = this.#timers()
     const owner = {
       appended: (record: DiskRecord) => world.tell({ what: 'append', at: world.now, server: name, record }),
       flushed: (records: readonly DiskRecord[]) => this.#flushed(name, records),
+      after: (milliseconds: number, run: () => void) =>
+        after(milliseconds, () => {
+          world.restless = true
+          run()
+        }),
     }
     const of = { server: serverId(this.id), storage: this.#storage }
     return new SegmentDisk(this.#files, owner, of, this.#sync, this.#boot)
@@ -437,10 +444,7 @@ export class ServerNode {
         if (store instanceof SegmentDisk) world.restless = true
         store.idle()
       },
-      tick: () => {
-        if (store instanceof SegmentDisk) world.restless = true
-        store.tick()
-      },
+      onFailure: (listener) => store.onFailure(listener),
       close: () => store.close(),
     }
   }

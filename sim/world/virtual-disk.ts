@@ -3,9 +3,9 @@
  * synchronous, so one event of the world is one step of one machine. Where `sync` is weaker than `always`, batches alone are
  * written at once; the end of the process keeps them, and a loss of power only what was flushed.
  */
-import { tickMs } from '../../proto/machine/contract.ts'
 import type { Position, RecordKind, Store } from '../../proto/machine/store.ts'
 import { intervalMsOf, type Sync } from '../../proto/sync.ts'
+import type { After } from '../../proto/timer.ts'
 
 export interface DiskRecord {
   readonly kind: RecordKind
@@ -17,6 +17,8 @@ export interface DiskRecord {
 export interface DiskOwner {
   /** Ends the flush, now or later, or never. */
   flushing(end: () => void): void
+  /** Time of the process. */
+  readonly after: After
   appended(record: DiskRecord): void
   /** These are safe now, in this order: on disk, or written where that is enough. */
   flushed(records: readonly DiskRecord[]): void
@@ -28,17 +30,18 @@ export class VirtualDisk implements Store {
   readonly #records: DiskRecord[] = []
   readonly #byPosition = new Map<Position, Uint8Array>()
   readonly #sync: Sync
-  readonly #intervalTicks: number
+  readonly #intervalMs: number | null
+  /** Takes back the next flush by the clock. */
+  #cancel: (() => void) | null = null
   #written = 0
   #flushed = 0
-  #ticks = 0
   #end: Position = 0
   #detached = false
 
   constructor(owner: DiskOwner, records: readonly DiskRecord[] = [], sync: Sync = 'always') {
     this.#owner = owner
     this.#sync = sync
-    this.#intervalTicks = Math.ceil((intervalMsOf(sync) ?? 0) / tickMs)
+    this.#intervalMs = intervalMsOf(sync)
     for (const record of records) this.#keep(record)
     this.#written = this.#records.length
     this.#flushed = this.#records.length
@@ -84,7 +87,8 @@ export class VirtualDisk implements Store {
       if (this.#detached) return
       const fresh = this.#records.slice(this.#written, count)
       this.#written = Math.max(this.#written, count)
-      if (!isWrittenOnly) this.#flushed = Math.max(this.#flushed, count)
+      if (isWrittenOnly) this.#flushLater()
+      else this.#flushed = Math.max(this.#flushed, count)
       if (fresh.length > 0) this.#owner.flushed(fresh)
       completion.end()
     }
@@ -111,21 +115,28 @@ export class VirtualDisk implements Store {
 
   idle(): void {}
 
-  tick(): void {
-    if (this.#intervalTicks === 0 || ++this.#ticks < this.#intervalTicks || this.#flushed === this.#written) return
-    this.#ticks = 0
-    const count = this.#written
-    this.#owner.flushing(() => {
-      if (!this.#detached) this.#flushed = Math.max(this.#flushed, count)
-    })
-  }
+  /** A disk in virtual time does not fail. */
+  onFailure(): void {}
 
   async close(): Promise<void> {}
 
   /** The process is gone, or all of the machine: what was being flushed never ends. @returns what the next one finds */
   crash(power: boolean): readonly DiskRecord[] {
     this.#detached = true
+    this.#cancel?.()
     return this.#records.slice(0, power ? this.#flushed : this.#written)
+  }
+
+  #flushLater(): void {
+    if (this.#intervalMs === null || this.#cancel !== null) return
+    this.#cancel = this.#owner.after(this.#intervalMs, () => {
+      this.#cancel = null
+      const count = this.#written
+      if (this.#flushed < count)
+        this.#owner.flushing(() => {
+          if (!this.#detached) this.#flushed = Math.max(this.#flushed, count)
+        })
+    })
   }
 
   #keep(record: DiskRecord): void {

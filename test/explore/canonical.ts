@@ -15,6 +15,7 @@ const surroundings = new Set([
   '$options',
   '$clock',
   '$directory',
+  '$timers',
 ])
 
 export function canonical(value: unknown): string {
@@ -28,6 +29,8 @@ function textOf(value: unknown, seen: Map<object, number>): string {
   // The time that it counts in is that of its process.
   if (value instanceof Timer) return `@${value.due}`
   seen.set(value, seen.size)
+  // Of a timer nothing counts but when it rings.
+  if ('ticksLeft' in value && 'ring' in value) return `~${value.ticksLeft}`
   if (value instanceof Map) {
     const entries = [...value].map(([key, one]) => [textOf(key, seen), one] as const)
     entries.sort(([one], [other]) => (one < other ? -1 : 1))

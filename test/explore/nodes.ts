@@ -363,8 +363,11 @@ export class ProposerNode implements Node {
       const { from, token, message } = input.parcel
       this.#arbiters.take(nameOf(from) as ServerName, token, message as ArbiterAnswer, out)
     } else {
-      for (let tick = 0; tick < timeoutTicks && !out.some(({ kind }) => kind === 'send'); tick++)
-        this.#arbiters.tick(out)
+      const { timers } = this.#process
+      for (let tick = 0; tick < timeoutTicks && !out.some(({ kind }) => kind === 'send'); tick++) {
+        timers.pass(timers.now + 1)
+        timers.ring(out)
+      }
     }
     return effects.perform(out)
   }

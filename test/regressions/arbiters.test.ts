@@ -40,13 +40,13 @@ class Register {
   readonly proposed = new Map<string, Set<string>>()
   readonly #arbiters = new Map(members.map((member) => [member.address, new Arbiter()]))
 
-  proposer(self: Member, incarnation: number): Arbiters {
+  proposer(self: Member, incarnation: number, timers = new Timers<ServerTimer>()): Arbiters {
     let token = 0
     const host: Host = {
       self,
       incarnation,
       random: { below: () => 0 },
-      timers: new Timers<ServerTimer>(),
+      timers,
       nextToken: () => ++token,
       addressOf: (member) => member.address,
       isAlive: () => true,
@@ -111,12 +111,14 @@ describe('arbiters', () => {
 
     // A rival that hears c first, and never a.
     out.length = 0
-    const rival = register.proposer(b, 9)
+    const timers = new Timers<ServerTimer>()
+    const rival = register.proposer(b, 9, timers)
     rival.open(topic, creation, register.listener(), out).propose(decisionOf('third'), out)
     const reach = (to: Address) => to !== a.address
     register.run(rival, out, reach, [c, b])
-    for (let ticks = 0; ticks < 100; ticks++) {
-      rival.tick(out)
+    for (let ticks = 1; ticks <= 100; ticks++) {
+      timers.pass(ticks)
+      timers.ring(out)
       register.run(rival, out, reach, [c, b])
     }
 

@@ -10,7 +10,7 @@ import { decodeRecord } from '../../../proto/wire/codec.ts'
 import type { MessageTo } from '../../../proto/wire/messages.ts'
 import type { ArbiterRecord } from '../../../proto/wire/records.ts'
 import { type EngineUnderTest, memberOf, type Proposer } from './conformance.ts'
-import { hostOf } from './outside-proposer.ts'
+import { hostOf, pass } from './outside-proposer.ts'
 
 interface Node {
   readonly member: Member
@@ -81,14 +81,16 @@ export class ArbiterGroup implements EngineUnderTest {
 
 class GroupProposer implements Proposer {
   readonly #group: ArbiterGroup
+  readonly #host: ReturnType<typeof hostOf>
   readonly #arbiters: Arbiters
   readonly #timer: NodeJS.Timeout
   #lossPercent = 0
 
   constructor(group: ArbiterGroup, at: number) {
     this.#group = group
-    this.#arbiters = new Arbiters(hostOf(at), limits, () => group.nodes.map(({ member }) => member))
-    this.#timer = setInterval(() => this.#run((out) => this.#arbiters.tick(out)), tickMs)
+    this.#host = hostOf(at)
+    this.#arbiters = new Arbiters(this.#host, limits, () => group.nodes.map(({ member }) => member))
+    this.#timer = setInterval(() => this.#run((out) => pass(this.#host.timers, out)), tickMs)
   }
 
   propose(topic: TopicName, epoch: Epoch, decision: Decision): Promise<Decision> {

@@ -42,7 +42,14 @@ export function hostOf(at: number): Host & { readonly timers: Timers<ServerTimer
   }
 }
 
+/** One tick. */
+export function pass(timers: Timers<ServerTimer>, out: Effect[]): void {
+  timers.pass(timers.now + 1)
+  timers.ring(out)
+}
+
 export class OutsideProposer implements Proposer {
+  readonly #host: ReturnType<typeof hostOf>
   readonly #machine: OutsideEngines
   readonly #port: EngineClients
   readonly #timer: NodeJS.Timeout
@@ -51,7 +58,9 @@ export class OutsideProposer implements Proposer {
 
   private constructor(client: EngineClient, at: number) {
     this.#port = new EngineClients([client])
-    this.#machine = new OutsideEngines(hostOf(at), this.#port.engines, () => cluster)
+    this.#host = hostOf(at)
+    this.#machine = new OutsideEngines(this.#host, this.#port.engines, () => cluster)
+    this.#machine.begin()
     this.#timer = setInterval(() => this.#tick(), tickMs)
   }
 
@@ -82,7 +91,7 @@ export class OutsideProposer implements Proposer {
   /** Waiting for what was lost is no part of the test: time passes faster then. */
   #tick(): void {
     const ticks = this.#lossPercent > 0 ? lossyTicks : 1
-    for (let turn = 0; turn < ticks; turn++) this.#run((out) => this.#machine.tick(out))
+    for (let turn = 0; turn < ticks; turn++) this.#run((out) => pass(this.#host.timers, out))
   }
 
   #run(step: (out: Effect[]) => void): void {

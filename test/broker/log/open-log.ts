@@ -3,6 +3,7 @@ import type { LogOptions } from '../../../broker/log/options.ts'
 import { createReached } from '../../../broker/log/reached.ts'
 import { SegmentLog } from '../../../broker/log/segment-log.ts'
 import { parseSegmentName } from '../../../broker/log/segment-name.ts'
+import type { After } from '../../../proto/timer.ts'
 import { type Found, recovered } from './conformance.ts'
 
 /** Small enough that a test meets every boundary. */
@@ -15,8 +16,12 @@ export const small: Partial<LogOptions> = {
 }
 
 /** A log that has recovered, and what it found. */
-export async function openLog(files: Files, options = small): Promise<{ log: SegmentLog; found: Found[] }> {
-  const log = new SegmentLog(files, options)
+export async function openLog(
+  files: Files,
+  options = small,
+  after?: After,
+): Promise<{ log: SegmentLog; found: Found[] }> {
+  const log = new SegmentLog(files, options, after)
   const found = await recovered(log)
   return { log, found }
 }
@@ -33,6 +38,43 @@ export async function segmentNames(files: Files): Promise<string[]> {
 /** Waits until what a log does in the background is done. */
 export async function settled(): Promise<void> {
   for (let turn = 0; turn < 5; turn++) await new Promise((resolve) => setImmediate(resolve))
+}
+
+/** Time of a log that passes by hand. */
+export class HandTime {
+  #nowMs = 0
+  #alarms: { readonly at: number; readonly run: () => void }[] = []
+  readonly after: After = (milliseconds, run) => {
+    const alarm = { at: this.#nowMs + milliseconds, run }
+    this.#alarms.push(alarm)
+    return () => {
+      this.#alarms = this.#alarms.filter((one) => one !== alarm)
+    }
+  }
+
+  /** Alarms that are set. */
+  get waiting(): number {
+    return this.#alarms.length
+  }
+
+  /** What is under way ends; then so many milliseconds pass, and what that causes ends. */
+  async pass(milliseconds: number): Promise<void> {
+    await settled()
+    const end = this.#nowMs + milliseconds
+    for (let next = this.#first(end); next !== undefined; next = this.#first(end)) {
+      const alarm = next
+      this.#alarms = this.#alarms.filter((one) => one !== alarm)
+      this.#nowMs = alarm.at
+      alarm.run()
+      await settled()
+    }
+    this.#nowMs = end
+    await settled()
+  }
+
+  #first(end: number) {
+    return this.#alarms.filter(({ at }) => at <= end).sort((one, other) => one.at - other.at)[0]
+  }
 }
 
 export const texts = (found: readonly Found[]): string[] => found.map(({ text }) => text)

@@ -8,7 +8,7 @@ import { segmentName } from '../../../broker/log/segment-name.ts'
 import { seededRandom } from '../../../sim/seeded-random.ts'
 import { CrashFiles, systemError } from '../../../sim/world/crash-files.ts'
 import { bytes, describeStore } from './conformance.ts'
-import { openLog, segmentNames, settled, small, texts } from './open-log.ts'
+import { HandTime, openLog, segmentNames, settled, small, texts } from './open-log.ts'
 
 /** Goal: order of commits, segments, the cache, failures and the reserve. Method: a simulated disk that counts and fails. */
 
@@ -356,14 +356,25 @@ describe('a full disk', () => {
   it('notices space by itself, without any batch that asks for it', async () => {
     const files = simulated(8192 * 40)
     files.foreignBytes = 8192 * 36
-    const { log } = await openLog(files)
+    const time = new HandTime()
+    const { log } = await openLog(files, small, time.after)
     await fill(log, 'batch')
-    expect(log.full).toBe(true)
+    expect([log.full, time.waiting]).toEqual([true, 1])
+    await time.pass(2_000)
+    expect([log.full, time.waiting]).toEqual([true, 1])
     files.foreignBytes = 0
-    for (let tick = 0; tick < 60; tick++) log.tick()
-    await settled()
-    expect(log.admits(1000)).toBe(true)
+    await time.pass(500)
+    expect([time.waiting, log.admits(1000)]).toEqual([0, true])
     await log.close()
+  })
+
+  it('looks for space no longer once it is closed', async () => {
+    const time = new HandTime()
+    const { log } = await openLog(simulated(8192 * 8), small, time.after)
+    await fill(log, 'batch')
+    expect(time.waiting).toBe(1)
+    await log.close()
+    expect(time.waiting).toBe(0)
   })
 
   it('keeps a part of what it has made for protocol records, where others fill the disk', async () => {
@@ -383,14 +394,14 @@ describe('a full disk', () => {
 
   it('goes on with what it has while no file can be opened, and makes segments again later', async () => {
     const files = simulated()
-    const { log } = await openLog(files)
+    const time = new HandTime()
+    const { log } = await openLog(files, small, time.after)
     files.fault = (op) => (op === 'create' ? systemError('EMFILE') : null)
     await fill(log, 'batch')
     expect(log.full).toBe(true)
     files.fault = () => null
-    for (let tick = 0; tick < 60; tick++) log.tick()
-    await settled()
-    expect(log.full).toBe(false)
+    await time.pass(500)
+    expect([log.full, time.waiting]).toEqual([false, 0])
     await log.close()
   })
 

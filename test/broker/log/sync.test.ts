@@ -4,12 +4,11 @@ import { reachedFileName } from '../../../broker/log/reached.ts'
 import { SegmentLog } from '../../../broker/log/segment-log.ts'
 import { segmentName } from '../../../broker/log/segment-name.ts'
 import { mayLack, noteFileName, setAside } from '../../../broker/log/unflushed.ts'
-import { tickMs } from '../../../proto/machine/contract.ts'
 import { parseSync, type Sync, weaker } from '../../../proto/sync.ts'
 import { seededRandom } from '../../../sim/seeded-random.ts'
 import { CrashFiles, systemError } from '../../../sim/world/crash-files.ts'
 import { bytes, describeStore, type Found, recovered } from './conformance.ts'
-import { settled, small, texts } from './open-log.ts'
+import { HandTime, settled, small, texts } from './open-log.ts'
 
 /**
  * Goal: what each way to flush puts on disk and when; that the end of the process loses nothing of what was written; that a
@@ -20,19 +19,14 @@ import { settled, small, texts } from './open-log.ts'
 const options = (sync: Sync, boot: string | null = 'monday'): Partial<LogOptions> => ({ ...small, sync, boot })
 
 async function open(files: CrashFiles, sync: Sync, boot: string | null = 'monday') {
-  const log = new SegmentLog(files, options(sync, boot))
+  const time = new HandTime()
+  const log = new SegmentLog(files, options(sync, boot), time.after)
   const found: Found[] = await recovered(log)
   await settled()
-  return { log, found }
+  return { log, found, time }
 }
 
 const newFiles = () => new CrashFiles(seededRandom(3))
-
-/** Lets so many milliseconds pass. */
-async function pass(log: SegmentLog, milliseconds: number): Promise<void> {
-  for (let ms = 0; ms < milliseconds; ms += tickMs) log.tick()
-  await settled()
-}
 
 for (const sync of ['interval 50', 'memory'] as const) {
   describeStore(`segments, ${sync}, whose process ends`, () => {
@@ -166,23 +160,22 @@ for (const sync of ['interval 50', 'memory'] as const) {
 describe('interval', () => {
   it('flushes by the clock what was written, and then rests', async () => {
     const files = newFiles()
-    const { log } = await open(files, 'interval 50')
+    const { log, time } = await open(files, 'interval 50')
     for (const text of ['a', 'b', 'c', 'd']) {
       log.append('batch', bytes(text.repeat(3000)))
       await log.flush()
     }
-    await pass(log, 40)
+    await time.pass(40)
     expect(log.flushedTo).toBeLessThan(log.writtenTo)
-    await pass(log, 10)
+    await time.pass(10)
     expect(log.flushedTo).toBe(log.writtenTo)
     log.idle()
     await settled()
-    await pass(log, 100)
+    await time.pass(50)
     const { datasync } = files.counts
-    await pass(log, 1000)
     log.idle()
     await settled()
-    expect(files.counts.datasync).toBe(datasync)
+    expect([files.counts.datasync, time.waiting]).toEqual([datasync, 0])
     const { found } = await open(files.powerLoss(), 'interval 50')
     expect(texts(found)).toEqual(['a', 'b', 'c', 'd'].map((text) => text.repeat(3000)))
   })
@@ -194,13 +187,12 @@ describe('interval', () => {
       pause: (operation) =>
         gated && operation === 'datasync' ? new Promise((resolve) => gates.push(resolve)) : undefined,
     })
-    const { log } = await open(files, 'interval 10')
+    const { log, time } = await open(files, 'interval 10')
     log.append('batch', bytes('a'))
     await log.flush()
     const afterA = log.writtenTo
     gated = true
-    log.tick()
-    await settled()
+    await time.pass(10)
     log.append('batch', bytes('b'))
     await log.flush()
     let isKept = false
@@ -221,30 +213,77 @@ describe('interval', () => {
     expect(texts(found)).toEqual(['a', 'b', 'promise'])
   })
 
-  it('stops the server when a flush by the clock fails', async () => {
+  it('begins the next flush as soon as a slow one ends, and never two at once', async () => {
+    const gates: (() => void)[] = []
+    let gated = false
+    const files = new CrashFiles(seededRandom(1), {
+      pause: (operation) =>
+        gated && operation === 'datasync' ? new Promise((resolve) => gates.push(resolve)) : undefined,
+    })
+    const { log, time } = await open(files, 'interval 10')
+    const write = async (text: string) => {
+      log.append('batch', bytes(text))
+      await log.flush()
+      return log.writtenTo
+    }
+    gated = true
+    const afterA = await write('a')
+    await time.pass(10)
+    await write('b')
+    await time.pass(10)
+    const afterC = await write('c')
+    await time.pass(100)
+    expect([gates.length, time.waiting, log.flushedTo < afterA]).toEqual([1, 0, true])
+    gates.shift()?.()
+    await settled()
+    expect([gates.length, log.flushedTo]).toEqual([1, afterA])
+    gates.shift()?.()
+    await settled()
+    expect([gates.length, log.flushedTo, time.waiting]).toEqual([0, afterC, 0])
+  })
+
+  it('stops the server as soon as a flush by the clock fails, without any call', async () => {
     const files = newFiles()
-    const { log } = await open(files, 'interval 10')
+    const { log, time } = await open(files, 'interval 10')
+    const told: unknown[] = []
+    log.onFailure((error) => told.push(error))
     log.append('batch', bytes('x'))
     await log.flush()
     files.fault = (operation) => (operation === 'datasync' ? systemError('EIO') : null)
-    log.tick()
-    await settled()
-    expect(() => log.tick()).toThrow(expect.objectContaining({ code: 'EC_DISK_FAILED' }))
+    await time.pass(10)
+    expect(told).toEqual([expect.objectContaining({ code: 'EC_DISK_FAILED' })])
     expect(() => log.append('batch', bytes('y'))).toThrow(expect.objectContaining({ code: 'EC_DISK_FAILED' }))
+    const late: unknown[] = []
+    log.onFailure((error) => late.push(error))
+    expect([late, time.waiting]).toEqual([told, 0])
+  })
+
+  it('flushes by no clock what a promise took to the disk, nor anything once it is closed', async () => {
+    const { log, time } = await open(newFiles(), 'interval 10')
+    log.append('batch', bytes('a'))
+    await log.flush()
+    expect(time.waiting).toBe(1)
+    log.append('protocol', bytes('promise'))
+    await log.flush()
+    expect(time.waiting).toBe(0)
+    log.append('batch', bytes('b'))
+    await log.flush()
+    expect(time.waiting).toBe(1)
+    await log.close()
+    expect(time.waiting).toBe(0)
   })
 })
 
 describe('memory', () => {
   it('flushes by no clock, not even a log of many segments', async () => {
     const files = newFiles()
-    const { log } = await open(files, 'memory')
+    const { log, time } = await open(files, 'memory')
     const { datasync } = files.counts
     for (let index = 0; index < 100; index++) {
       log.append('batch', Buffer.alloc(4000, index))
       await log.flush()
     }
-    await pass(log, 120_000)
-    expect(files.counts.datasync).toBe(datasync)
+    expect([files.counts.datasync, time.waiting]).toEqual([datasync, 0])
     log.append('protocol', bytes('promise'))
     await log.flush()
     expect(log.flushedTo).toBe(log.writtenTo)

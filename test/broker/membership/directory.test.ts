@@ -2,9 +2,11 @@
 // the directories of several servers, whose lists are handed over by hand.
 import { beforeEach, describe, expect, it } from 'vitest'
 import { Directory } from '../../../broker/membership/directory.ts'
+import type { ServerTimer } from '../../../broker/timers.ts'
 import type { Member } from '../../../proto/configuration.ts'
 import { address, parseServerName, type ServerName, serverIdOf } from '../../../proto/ids.ts'
 import type { Effect } from '../../../proto/machine/contract.ts'
+import { Timers } from '../../../proto/machine/timers.ts'
 import { decodeRecord } from '../../../proto/wire/codec.ts'
 import type { Message } from '../../../proto/wire/messages.ts'
 import type { LogRecordOf } from '../../../proto/wire/records.ts'
@@ -21,11 +23,14 @@ const heartbeatTicks = 20
 class Peer {
   readonly self: Member
   readonly records: LogRecordOf<'lives'>[] = []
+  /** Servers that came to count as alive (+) or dead (-), in that order. */
+  readonly changes: string[] = []
+  timers = new Timers<ServerTimer>()
   directory: Directory
 
   constructor(self: Member) {
     this.self = self
-    this.directory = new Directory(self, [])
+    this.directory = this.#newDirectory()
   }
 
   get ids(): string[] {
@@ -41,21 +46,32 @@ class Peer {
   }
 
   waits(): void {
-    this.#run((out) => {
-      for (let tick = 0; tick < suspectTicks; tick++) this.directory.tick(out)
+    this.passes(suspectTicks)
+  }
+
+  /** @returns what it says meanwhile */
+  passes(ticks: number): Message[] {
+    return this.#run((out) => {
+      for (let left = ticks; left > 0; left--) {
+        this.timers.pass(this.timers.now + 1)
+        this.timers.ring(out)
+      }
     })
   }
 
+  breaks(other: Member): Message[] {
+    return this.#run((out) => this.directory.peerDown(other.address, out))
+  }
+
   restarts(): void {
-    this.directory = new Directory(this.self, [])
+    this.timers = new Timers()
+    this.directory = this.#newDirectory()
     for (const record of this.records) this.directory.recoverLives(record)
   }
 
   /** What the answer to a heartbeat of `other` says, if their lists differ. */
   teaches(other: Peer): boolean {
-    const heartbeats = other.#run((out) => {
-      for (let tick = 0; tick < heartbeatTicks; tick++) other.directory.tick(out)
-    })
+    const heartbeats = other.passes(heartbeatTicks)
     const heartbeat = heartbeats.find((one) => one.kind === 'alive')
     if (heartbeat?.kind !== 'alive') return false
     const answers = this.#run((out) => this.directory.onAlive(other.self.address, heartbeat, out))
@@ -67,6 +83,14 @@ class Peer {
       })
     }
     return lists.length > 0
+  }
+
+  #newDirectory(): Directory {
+    const tellAliveChanged = (name: ServerName, isAlive: boolean) => {
+      expect(this.directory.isAlive(name)).toBe(isAlive)
+      this.changes.push(`${isAlive ? '+' : '-'}${serverIdOf(name)}`)
+    }
+    return new Directory(this.self, [], this.timers, 'always', { tellAliveChanged })
   }
 
   #run(step: (out: Effect[]) => void): Message[] {
@@ -141,5 +165,45 @@ describe('directory', () => {
     second.teaches(first)
     expect(first.ids).toContain('d')
     expect(first.records.at(-1)).toEqual({ kind: 'lives', servers: [{ name: d.name, count: 2 }] })
+  })
+
+  it('tells once of each server that comes to count as alive or dead, and by whatever that is', () => {
+    const [first] = peers as [Peer, Peer, Peer]
+    expect(first.changes.splice(0)).toEqual(['+b', '+c', '+d'])
+    first.passes(suspectTicks - 1)
+    for (const member of [c, d]) first.hears(member)
+    expect(first.changes.splice(0)).toEqual([])
+    first.passes(1)
+    expect(first.changes.splice(0)).toEqual(['-b'])
+    first.breaks(c)
+    first.breaks(c)
+    expect(first.changes.splice(0)).toEqual(['-c'])
+    first.hears(c)
+    // Another storage under the same id is another server.
+    const other = { ...d, name: parseServerName('d@00000000-0000-4000-8000-000000000009') }
+    first.hears(other)
+    first.waits()
+    expect(first.changes).toEqual(['+c', '-d', '+d', '-c', '-d'])
+    expect([first.directory.isCutOff, first.directory.silent().length]).toEqual([true, 3])
+  })
+
+  it('says every so often that it is there, and nothing where nobody else is known', () => {
+    const alone = new Peer(a)
+    expect(alone.passes(1_000)).toEqual([])
+    expect(alone.timers.nextDue).toBe(null)
+    alone.hears(b)
+    expect(alone.passes(5 * heartbeatTicks).map(({ kind }) => kind)).toEqual(Array(5).fill('alive'))
+    alone.hears(b)
+    expect(alone.timers.list().map(({ name }) => name)).toEqual(['heartbeat', 'silence'])
+  })
+
+  it('is settled after a while, and then calls back whoever waits for that', () => {
+    const [first] = peers as [Peer, Peer, Peer]
+    let called = 0
+    first.directory.whenSettled(() => called++)
+    first.passes(49)
+    expect([first.directory.settled, called]).toEqual([false, 0])
+    first.passes(1)
+    expect([first.directory.settled, called]).toEqual([true, 1])
   })
 })

@@ -6,11 +6,13 @@ import { bootstrap } from '../../../broker/bootstrap.ts'
 import { MemoryStore } from '../../../broker/log/memory-store.ts'
 import { Incarnations } from '../../../broker/membership/incarnations.ts'
 import { Server } from '../../../broker/server.ts'
+import type { ServerTimer } from '../../../broker/timers.ts'
 import { connect } from '../../../client-sdk/index.ts'
 import type { Member } from '../../../proto/configuration.ts'
 import { address, parseServerName } from '../../../proto/ids.ts'
 import type { Effect } from '../../../proto/machine/contract.ts'
 import type { Position, RecordKind } from '../../../proto/machine/store.ts'
+import { Timers } from '../../../proto/machine/timers.ts'
 import { MemoryNetwork } from '../../../proto/transport/memory.ts'
 import type { TransportHandler } from '../../../proto/transport/port.ts'
 import { decodeFrame } from '../../../proto/wire/codec.ts'
@@ -24,7 +26,8 @@ const member = (at: string, storage = 1): Member => ({
 /** A witness, and what it says. */
 function witness() {
   let token = 0
-  const incarnations = new Incarnations(() => ++token)
+  const timers = new Timers<ServerTimer>()
+  const incarnations = new Incarnations(timers, () => ++token)
   const said: string[] = []
   const noted = <T>(act: (out: Effect[]) => T): T => {
     const out: Effect[] = []
@@ -43,8 +46,10 @@ function witness() {
     answers: (of: Member, incarnation: number, to = token) =>
       noted((out) => incarnations.answered(to, of, incarnation, out)),
     pass: (ticks: number) => {
-      for (let tick = 0; tick < ticks; tick++) incarnations.tick()
+      timers.pass(timers.now + ticks)
+      timers.ring([])
     },
+    waits: () => timers.nextDue !== null,
   }
 }
 
@@ -60,7 +65,7 @@ describe('a witness', () => {
       [1, 2],
       [2, 1],
     ]) {
-      const { incarnations, meets, answers, said, pass } = witness()
+      const { incarnations, meets, answers, said, pass, waits } = witness()
       meets(member('one'), 1)
       expect(meets(member('two'), 2)).toBe(false)
       expect(said()).toEqual(['one,two introduce'])
@@ -69,7 +74,7 @@ describe('a witness', () => {
       expect(incarnations.twins()).toEqual([member('two')])
       expect([meets(member('one'), 1), meets(member('two'), 2)]).toEqual([true, false])
       pass(2_000)
-      expect(incarnations.twins()).toEqual([])
+      expect([incarnations.twins(), waits()]).toEqual([[], false])
     }
   })
 

@@ -2,8 +2,10 @@
 // Method: positions noted by hand; then random legal lives, shuffled and repeated, which must never accuse anybody.
 import { describe, expect, it } from 'vitest'
 import { ShownPositions } from '../../../broker/membership/shown-positions.ts'
+import type { ServerTimer } from '../../../broker/timers.ts'
 import { parseServerName } from '../../../proto/ids.ts'
 import type { Effect } from '../../../proto/machine/contract.ts'
+import { Timers } from '../../../proto/machine/timers.ts'
 import { decodeRecord } from '../../../proto/wire/codec.ts'
 import { seededRandom } from '../../../sim/seeded-random.ts'
 
@@ -11,7 +13,7 @@ const name = parseServerName('a@00000000-0000-4000-8000-000000000001')
 
 describe('shown positions', () => {
   it('keeps lives apart', () => {
-    const shown = new ShownPositions()
+    const shown = new ShownPositions(new Timers())
     shown.note(name, 1, 100)
     expect(shown.ofOtherLives(name, 1)).toBe(0)
     expect(shown.ofOtherLives(name, 2)).toBe(100)
@@ -26,7 +28,7 @@ describe('shown positions', () => {
   it('accuses no server that only crashed', () => {
     const random = seededRandom(7)
     for (let round = 0; round < 300; round++) {
-      const shown = new ShownPositions()
+      const shown = new ShownPositions(new Timers())
       const facts: { life: number; position: number }[] = []
       let end = 0
       for (let life = 1; life <= 4; life++) {
@@ -45,16 +47,25 @@ describe('shown positions', () => {
   })
 
   it('keeps what was shown over a restart, and writes nothing while nothing grows', () => {
-    const shown = new ShownPositions()
-    shown.note(name, 1, 5_000)
+    const timers = new Timers<ServerTimer>()
+    const shown = new ShownPositions(timers)
     const out: Effect[] = []
-    for (let tick = 0; tick < 5_000; tick++) shown.tick(out)
-    expect(out).toHaveLength(1)
+    shown.note(name, 1, 1_000)
+    expect(timers.nextDue).toBe(null)
+    shown.note(name, 1, 5_000)
+    timers.pass(999)
+    timers.ring(out)
+    shown.note(name, 1, 5_000)
+    expect(out).toEqual([])
+    timers.pass(1_000)
+    timers.ring(out)
+    shown.note(name, 1, 5_500)
+    expect([out.length, timers.nextDue]).toEqual([1, null])
     const [effect] = out
     if (effect?.kind !== 'persist') throw new Error('nothing was kept')
     const message = decodeRecord(effect.bytes)
     if (message.kind !== 'remembered') throw new Error('something else was kept')
-    const next = new ShownPositions()
+    const next = new ShownPositions(new Timers())
     next.recover(message)
     expect(next.ofOtherLives(name, 2)).toBe(5_000)
   })

@@ -335,4 +335,30 @@ export const decisionMutants: readonly Mutant[] = [
     ],
     caughtBy: ['trace', 'I10', 'hang'],
   },
+  {
+    id: 'D15',
+    title: 'a proposal to the arbiters repeats its steps after it is over',
+    edits: [
+      {
+        file: 'broker/engines/arbiters.ts',
+        find: '    this.#isOver = true\n    this.#again.stop()\n',
+        replace: '',
+      },
+    ],
+    caughtBy: ['test', 'trace'],
+    tests: ['test/broker/engines/arbiters.test.ts'],
+  },
+  {
+    id: 'D16',
+    title: 'an engine outside of the cluster that is ready is asked how it is without a pause',
+    edits: [
+      {
+        file: 'broker/engines/outside.ts',
+        find: 'return this.state.ready ? readyCheckTicks : failedCheckTicks',
+        replace: 'return this.state.ready ? 1 : failedCheckTicks',
+      },
+    ],
+    caughtBy: ['test'],
+    tests: ['test/broker/engines/outside.test.ts'],
+  },
 ]

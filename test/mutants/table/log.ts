@@ -262,4 +262,43 @@ export const logMutants: readonly Mutant[] = [
     stories: ['log'],
     tests: ['test/broker/log/recovery.test.ts'],
   },
+  {
+    id: 'E15',
+    title: 'what was only written is flushed by no clock',
+    edits: [
+      {
+        file: 'broker/log/segment-log.ts',
+        find: '    if (!isFlushed) this.#flushing.later()\n',
+        replace: '',
+      },
+    ],
+    caughtBy: ['test'],
+    tests: ['test/broker/log/sync.test.ts'],
+  },
+  {
+    id: 'E16',
+    title: 'nobody is told of a flush by the clock that failed',
+    edits: [
+      {
+        file: 'broker/log/segment-log.ts',
+        find: "    if (this.#phase === 'open') this.#tellFailure(this.#failure)\n",
+        replace: '',
+      },
+    ],
+    caughtBy: ['test'],
+    tests: ['test/broker/log/sync.test.ts'],
+  },
+  {
+    id: 'E17',
+    title: 'a full disk is looked at once and never again',
+    edits: [
+      {
+        file: 'broker/log/segments.ts',
+        find: '        this.#cancelLook = null\n        this.#look()\n',
+        replace: '        this.#look()\n',
+      },
+    ],
+    caughtBy: ['test'],
+    tests: ['test/broker/log/segment-log.test.ts'],
+  },
 ]

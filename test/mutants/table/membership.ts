@@ -179,8 +179,8 @@ export const membershipMutants: readonly Mutant[] = [
     edits: [
       {
         file: 'broker/membership/incarnations.ts',
-        find: 'answered: new Set(), ticksLeft: patienceTicks }',
-        replace: 'answered: new Set([rival.incarnation]), ticksLeft: patienceTicks }',
+        find: 'answered: new Set(), patience }',
+        replace: 'answered: new Set([rival.incarnation]), patience }',
       },
     ],
     caughtBy: ['test'],
@@ -265,5 +265,31 @@ export const membershipMutants: readonly Mutant[] = [
     ],
     caughtBy: ['test', 'L3'],
     tests: ['test/broker/epoch/rivalry.test.ts'],
+  },
+  {
+    id: 'S14',
+    title: 'a server counts as dead some time after it was heard of first, however often it speaks',
+    edits: [
+      {
+        file: 'broker/membership/directory.ts',
+        find: '    known.silence.set(suspectTicks)\n',
+        replace: '    known.silence.setIfStopped(suspectTicks)\n',
+      },
+    ],
+    caughtBy: ['test'],
+    tests: ['test/broker/membership/directory.test.ts'],
+  },
+  {
+    id: 'S15',
+    title: 'nobody is told that a server came to count as dead by its silence',
+    edits: [
+      {
+        file: 'broker/membership/directory.ts',
+        find: 'const tell = (out: Effect[]) => this.#ports.tellAliveChanged(member.name, false, out)',
+        replace: 'const tell = () => {}',
+      },
+    ],
+    caughtBy: ['test'],
+    tests: ['test/broker/membership/directory.test.ts'],
   },
 ]
