@@ -15,22 +15,22 @@ import {
 } from '../proto/ids.ts'
 import { type Effect, type Input, type Machine, send } from '../proto/machine/contract.ts'
 import { type Clock, hexDigits, type Random } from '../proto/machine/ports.ts'
-import { Timers } from '../proto/machine/timers.ts'
+import { type Timer, Timers } from '../proto/machine/timers.ts'
 import type { Frame } from '../proto/wire/codec.ts'
 import { isTopical, type Message, type MessageOf } from '../proto/wire/messages.ts'
 import { CausalPast, HybridClock } from './causal-past.ts'
 import { Faults, warnOfMistakes } from './faults.ts'
-import { Follower } from './follower.ts'
+import { type EpochFollower, Follower } from './follower.ts'
 import { Publisher } from './operations/add.ts'
 import { type AddLimits, addLimits } from './operations/epoch-window.ts'
 import type { Get } from './operations/get.ts'
 import type { Reader } from './operations/reader.ts'
 import type { Together } from './operations/together.ts'
 import { unknownOutcome } from './operations/waiters.ts'
-import type { Watch } from './operations/watch.ts'
+import { Watch } from './operations/watch.ts'
 import { Requests } from './requests.ts'
 import { Servers } from './servers.ts'
-import type { ClientTimer } from './timers.ts'
+import type { ClientTimer, ClientTimers } from './timers.ts'
 
 export interface ClientMachineOptions {
   readonly seeds: readonly Address[]
@@ -43,6 +43,8 @@ export interface ClientMachineOptions {
 
 /** How often a client asks for the list of servers, and how many it asks: not all of them need be there. */
 const directoryTicks = 500
+/** Until servers of which none has answered are asked again who they are. */
+const introductionTicks = 20
 const directoryAskedMax = 3
 
 /** Something to do inside the machine; what it wants sent goes into `out`. */
@@ -67,8 +69,9 @@ export class ClientMachine implements Machine<ClientCall> {
   readonly #clock: HybridClock
   readonly #faults: Faults
   #introduced: (() => void)[] = []
-  #ticks = 0
   readonly #timers = new Timers<ClientTimer>()
+  readonly #introduction: Timer<ClientTimer>
+  readonly #directory: Timer<ClientTimer>
   readonly #everyTick = this.#timers.timer('every-tick', '', (out) => {
     this.#everyTick.set(1)
     this.#onTick(out)
@@ -78,10 +81,16 @@ export class ClientMachine implements Machine<ClientCall> {
     this.#options = options
     // In steps that leave the remainders alone by which readers choose their first source.
     this.#faults = new Faults(options.onFault ?? warnOfMistakes)
-    this.requests = new Requests(options.random.below(0x10_0000) * 840, this.#faults)
+    this.requests = new Requests(options.random.below(0x10_0000) * 840, this.#faults, this.#timers)
     this.#limits = { ...addLimits, ...options.limits }
     this.servers = new Servers(options.seeds)
     this.#clock = new HybridClock(() => options.clock.nowMs())
+    const timers = this.#timersOf(null)
+    this.#introduction = timers.timer('introduction', '', (out) => this.#introduce(out))
+    this.#directory = timers.timer('directory', '', (out) => {
+      this.#directory.set(directoryTicks)
+      this.#list(out)
+    })
     this.#everyTick.set(1)
   }
 
@@ -140,7 +149,14 @@ export class ClientMachine implements Machine<ClientCall> {
   follower(topic: TopicName): Follower {
     let follower = this.#followers.get(topic)
     if (follower === undefined) {
-      follower = new Follower(topic, this.servers, this.requests, this.#past, this.#clock, this.#faults)
+      follower = new Follower(topic, {
+        servers: this.servers,
+        requests: this.requests,
+        past: this.#past,
+        clock: this.#clock,
+        faults: this.#faults,
+        timersOf: (operation) => this.#timersOf(operation),
+      })
       this.#followers.set(topic, follower)
     }
     return follower
@@ -209,6 +225,12 @@ export class ClientMachine implements Machine<ClientCall> {
   /** Finds out which cluster the seeds belong to, and which servers it has. */
   introduce(told: () => void, out: Effect[]): void {
     this.#introduced.push(told)
+    this.#introduce(out)
+  }
+
+  #introduce(out: Effect[]): void {
+    if (this.#introduced.length === 0) return
+    this.#introduction.set(introductionTicks)
     send(out, this.servers.addresses(), { kind: 'introduce' })
   }
 
@@ -313,7 +335,10 @@ export class ClientMachine implements Machine<ClientCall> {
       this.unclustered++
       return
     }
-    if (this.cluster === '') this.cluster = cluster.id
+    if (this.cluster === '') {
+      this.cluster = cluster.id
+      this.#directory.set(directoryTicks)
+    }
     // The list of servers is asked of one that answers: others may be gone.
     if (this.#introduced.length > 0) send(out, from, { kind: 'list-servers' })
   }
@@ -333,16 +358,11 @@ export class ClientMachine implements Machine<ClientCall> {
     this.servers.learn(servers)
     const introduced = this.#introduced
     this.#introduced = []
+    this.#introduction.stop()
     for (const told of introduced) told()
   }
 
   #onTick(out: Effect[]): void {
-    this.#ticks++
-    if (this.#introduced.length > 0 && this.#ticks % 20 === 0)
-      send(out, this.servers.addresses(), { kind: 'introduce' })
-    if (this.#ticks % directoryTicks === 0) this.#list(out)
-    this.requests.tick(out)
-    for (const follower of this.#followers.values()) follower.tick(out)
     this.#eachPublisher((publisher) => publisher.tick(out), out)
     for (const get of this.#gets.values()) {
       this.#faults.wall(
@@ -358,6 +378,21 @@ export class ClientMachine implements Machine<ClientCall> {
   }
 
   // Every operation has its part of a step behind a wall of its own.
+
+  #timersOf(operation: EpochFollower | null): ClientTimers {
+    return this.#faults.walled(this.#timers, (error, out) => {
+      if (operation !== null) this.#endOperation(operation, error, out)
+    })
+  }
+
+  #endOperation(operation: EpochFollower, error: EpochcastError, out: Effect[]): void {
+    if (operation instanceof Publisher) return this.#endPublisher(operation, error)
+    if (operation instanceof Watch) return this.#endWatch(operation, error, out)
+    for (const reader of this.#subscriptions.values()) {
+      if (reader === operation) return this.#endReader(reader, error, out)
+    }
+    operation.failed(error, out)
+  }
 
   #reader(reader: Reader, run: (one: Reader) => unknown, out: Effect[]): void {
     this.#faults.wall(
@@ -376,10 +411,7 @@ export class ClientMachine implements Machine<ClientCall> {
       this.#faults.wall(
         out,
         () => run(watch),
-        (error) => {
-          this.removeWatch(watch, out)
-          watch.failed(error)
-        },
+        (error) => this.#endWatch(watch, error, out),
       )
     }
   }
@@ -395,6 +427,11 @@ export class ClientMachine implements Machine<ClientCall> {
 
   #eachPublisher(run: (one: Publisher) => unknown, out: Effect[]): void {
     for (const publisher of this.#publishers.values()) this.#publisher(publisher, run, out)
+  }
+
+  #endWatch(watch: Watch, error: EpochcastError, out: Effect[]): void {
+    this.removeWatch(watch, out)
+    watch.failed(error)
   }
 
   #endReader(reader: Reader, error: EpochcastError, out: Effect[]): void {
