@@ -15,8 +15,8 @@ import {
   type TopicName,
 } from '../proto/ids.ts'
 import type { Effect } from '../proto/machine/contract.ts'
-import { endOf, type Frontier } from '../proto/message-set.ts'
 import type { Timer } from '../proto/machine/timers.ts'
+import { endOf, type Frontier } from '../proto/message-set.ts'
 import type { Batch, Message, MessageOf } from '../proto/wire/messages.ts'
 import type { CausalPast, HybridClock } from './causal-past.ts'
 import type { Faults } from './faults.ts'

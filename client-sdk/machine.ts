@@ -83,7 +83,7 @@ export class ClientMachine implements Machine<ClientCall> {
     this.#faults = new Faults(options.onFault ?? warnOfMistakes)
     this.requests = new Requests(options.random.below(0x10_0000) * 840, this.#faults, this.#timers)
     this.#limits = { ...addLimits, ...options.limits }
-    this.servers = new Servers(options.seeds)
+    this.servers = new Servers(options.seeds, this.#timers)
     this.#clock = new HybridClock(() => options.clock.nowMs())
     const timers = this.#timersOf(null)
     this.#introduction = timers.timer('introduction', '', (out) => this.#introduce(out))
@@ -122,6 +122,7 @@ export class ClientMachine implements Machine<ClientCall> {
         this.servers.peer(input.address, input.up)
         if (!input.up) {
           this.requests.peerDown(input.address, out)
+          this.#eachPublisher((publisher) => publisher.peerDown(input.address), out)
           this.#list(out)
         }
         this.#eachReader((reader) => reader.peer(input.address, input.up, out), out)
@@ -363,7 +364,6 @@ export class ClientMachine implements Machine<ClientCall> {
   }
 
   #onTick(out: Effect[]): void {
-    this.#eachPublisher((publisher) => publisher.tick(out), out)
     for (const get of this.#gets.values()) {
       this.#faults.wall(
         out,

@@ -1,6 +1,7 @@
 import type { Member } from '../proto/configuration.ts'
 import type { Address, ServerName } from '../proto/ids.ts'
 import { FullServers } from './full-servers.ts'
+import type { ClientTimers } from './timers.ts'
 
 /** Servers that this client knows how to reach. */
 export class Servers {
@@ -11,10 +12,11 @@ export class Servers {
   readonly #down = new Set<Address>()
   /** Servers that have sent bodies since the last tick. */
   readonly #busy = new Set<Address>()
-  readonly full = new FullServers()
+  readonly full: FullServers
 
-  constructor(seeds: readonly Address[]) {
+  constructor(seeds: readonly Address[], timers: ClientTimers) {
     this.#seeds = seeds
+    this.full = new FullServers(timers)
   }
 
   learn(members: readonly Member[]): void {
@@ -60,7 +62,6 @@ export class Servers {
 
   ticked(): void {
     this.#busy.clear()
-    this.full.tick()
   }
 
   isDown(address: Address | undefined): boolean {

@@ -7,6 +7,11 @@ export const clientTimers = {
   directory: 'Servers may have come and gone: a few are asked for the list.',
   question: 'A question has no answer yet: it goes to the next server.',
   look: 'Somebody waits for a topic, and no question about it is under way: it is looked for.',
+  'add-silence':
+    'A member owes acknowledgements: it is sent what it lacks, and its topic looked for where too many do.',
+  'add-greeting': 'Something waits for a connection: members that are not connected are greeted.',
+  'add-wedged': 'An epoch is being ended, and what comes after it has not been heard: the topic is looked for.',
+  'add-room': 'A disk is full: its server is asked whether it has room again.',
   roll: 'The end of an epoch was asked for long ago: it may be asked for again.',
 } as const satisfies Record<string, string>
 

@@ -16,6 +16,7 @@ import { CausalQueue, type Stamped } from '../../proto/causal-queue.ts'
 import type { Configuration, Member } from '../../proto/configuration.ts'
 import { isSystemPublisher, type ServerName, sequencerPublisher } from '../../proto/ids.ts'
 import type { Effect } from '../../proto/machine/contract.ts'
+import { Timers } from '../../proto/machine/timers.ts'
 import type { Batch, End, MessageOf } from '../../proto/wire/messages.ts'
 
 /** Records that may be under way; what is stored meanwhile goes into the next one. */
@@ -29,6 +30,8 @@ export class Sequencer {
   readonly configuration: Configuration
   readonly #window: EpochWindow
   readonly #queue = new CausalQueue<Stamped>()
+  /** Of its window. */
+  readonly #timers = new Timers()
   #time = 0
   #blockedTicks = 0
 
@@ -36,7 +39,8 @@ export class Sequencer {
     this.configuration = configuration
     // Its records have no caller that could give up.
     const reach = { addressOf, isUp: () => true, full: new FullServers() }
-    this.#window = new EpochWindow(configuration, sequencerPublisher, reach, windowLimits)
+    const ports = { timers: this.#timers, isWaiting: () => false, stuck: () => {} }
+    this.#window = new EpochWindow(configuration, sequencerPublisher, reach, windowLimits, ports)
   }
 
   /** How long something has been waiting for a cause that is not here. */
@@ -78,7 +82,8 @@ export class Sequencer {
   }
 
   tick(out: Effect[]): void {
-    this.#window.tick(out)
+    this.#timers.pass(this.#timers.now + 1)
+    this.#timers.ring(out)
     this.#blockedTicks = this.#queue.isEmpty ? 0 : this.#blockedTicks + 1
   }
 }

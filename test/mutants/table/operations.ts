@@ -287,7 +287,7 @@ export const operationMutants: readonly Mutant[] = [
   {
     id: 'U3',
     title: 'a publisher takes a disk to be full for ever once it heard so',
-    edits: [{ file: 'client-sdk/servers.ts', find: 'this.full.tick()', replace: '' }],
+    edits: [{ file: 'client-sdk/full-servers.ts', find: 'if (passes > this.#time.now)', replace: 'if (passes > 0)' }],
     caughtBy: ['trace', 'L1'],
     stories: ['disk-full-left', 'disk-full-long-ago'],
   },
