@@ -159,9 +159,9 @@ export class Follower {
     return this.#decisions.get(of)
   }
 
-  /** Whether a server is sending bodies to this client now. */
-  isBusy(from: Address): boolean {
-    return this.#servers.isBusy(from)
+  /** In how many ticks bodies have come to this client from a server. */
+  busyTicks(from: Address): number {
+    return this.#servers.busyTicks(from)
   }
 
   addresses(): Address[] {

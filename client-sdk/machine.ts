@@ -175,6 +175,7 @@ export class ClientMachine implements Machine<ClientCall> {
 
   addGet(get: Get, topic: TopicName, out: Effect[]): void {
     this.#gets.set(get.token, get)
+    get.whenOver(() => this.#gets.delete(get.token))
     this.follower(topic).add(get, out, false)
   }
 
@@ -208,9 +209,7 @@ export class ClientMachine implements Machine<ClientCall> {
   /** Operations that have not ended. */
   get openCount(): number {
     const [subscriptions, watches] = [this.#subscriptions.size, this.#watches.size]
-    let count = subscriptions + watches + this.#togethers.size + this.requests.openCount
-    // One that is over is taken out at the next tick.
-    for (const get of this.#gets.values()) if (!get.over) count++
+    let count = subscriptions + watches + this.#togethers.size + this.requests.openCount + this.#gets.size
     for (const follower of this.#followers.values()) count += follower.followerCount
     return count
   }
@@ -364,17 +363,8 @@ export class ClientMachine implements Machine<ClientCall> {
   }
 
   #onTick(out: Effect[]): void {
-    for (const get of this.#gets.values()) {
-      this.#faults.wall(
-        out,
-        () => get.tick(out),
-        (error) => get.failed(error, out),
-      )
-      if (get.over) this.#gets.delete(get.token)
-    }
-    this.#eachReader((reader) => reader.tick(out), out)
+    this.#eachReader((reader) => reader.tick?.(out), out)
     this.#eachWatch((watch) => watch.tick(out), out)
-    this.servers.ticked()
   }
 
   // Every operation has its part of a step behind a wall of its own.

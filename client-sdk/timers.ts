@@ -12,6 +12,12 @@ export const clientTimers = {
   'add-greeting': 'Something waits for a connection: members that are not connected are greeted.',
   'add-wedged': 'An epoch is being ended, and what comes after it has not been heard: the topic is looked for.',
   'add-room': 'A disk is full: its server is asked whether it has room again.',
+  'get-grace': 'A Get has waited for its slowest members: it goes on without them.',
+  'get-resend': 'Members have not answered a Get: they are asked again.',
+  'get-store-back': 'Storing back takes too long: the Get begins again.',
+  'get-again': 'No member has what a Get lacks: it begins again.',
+  page: 'A member is silent about a page of bodies, or another one is to be asked: the next page is asked for.',
+  bodies: 'The same for single bodies.',
   roll: 'The end of an epoch was asked for long ago: it may be asked for again.',
 } as const satisfies Record<string, string>
 

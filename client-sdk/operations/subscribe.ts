@@ -31,6 +31,7 @@ import type { Cause, Judgement, OrderFilter, Release, ReleaseListener, Run } fro
 import { TotalFilter } from '../orders/total-filter.ts'
 import type { Requests } from '../requests.ts'
 import type { Servers } from '../servers.ts'
+import type { ClientTimers } from '../timers.ts'
 import { BodySource } from './body-source.ts'
 import { Confirming } from './confirming.ts'
 import type { Consumer, StartAt } from './delivery.ts'
@@ -49,6 +50,7 @@ const aheadTicks = 50
 
 export class Subscription implements Reader, FetchListener, ReleaseListener {
   readonly token: number
+  readonly timers: ClientTimers
   readonly #follower: Follower
   readonly #servers: Servers
   readonly #consumer: Consumer
@@ -94,6 +96,7 @@ export class Subscription implements Reader, FetchListener, ReleaseListener {
     this.#servers = servers
     this.#consumer = consumer
     this.token = requests.nextToken()
+    this.timers = follower.timersOf(this)
     this.#source = new BodySource(follower, this.token)
   }
 
@@ -119,7 +122,7 @@ export class Subscription implements Reader, FetchListener, ReleaseListener {
     if (this.#epoch !== previousEpoch(decision.next.epoch) || this.#closing !== null) return
     // Who has not begun begins behind the end; who has finds out about that once it knows what was before its start.
     if (this.#started && this.#survey !== null) return
-    this.#survey = null
+    this.#endSurvey()
     this.#close(decision, out)
   }
 
@@ -203,11 +206,7 @@ export class Subscription implements Reader, FetchListener, ReleaseListener {
 
   tick(out: Effect[]): void {
     if (this.#over) return
-    this.#survey?.tick(out)
-    if (this.#fetch !== null) {
-      this.#fetch.tick(out)
-      return
-    }
+    if (this.#fetch !== null) return
     if (this.#filter !== null) this.#watchCause(this.#filter, out)
     if (this.#closing !== null || this.#epoch === null || this.#newest === null) return
     if (this.#epoch > this.#newest.epoch && ++this.#aheadTicks % aheadTicks === 0) this.#follower.suspect(out)
@@ -225,6 +224,7 @@ export class Subscription implements Reader, FetchListener, ReleaseListener {
     if (this.#over) return
     this.#over = true
     this.#held.clear()
+    this.#endSurvey()
     this.#fetch?.cancel()
     this.hasGoneOn = true
     this.#filter = null
@@ -266,8 +266,8 @@ export class Subscription implements Reader, FetchListener, ReleaseListener {
     return this.#source.hasRoom
   }
 
-  isBusy(from: Address): boolean {
-    return this.#follower.isBusy(from)
+  busyTicks(from: Address): number {
+    return this.#follower.busyTicks(from)
   }
 
   stalled(out: Effect[]): void {
@@ -300,7 +300,7 @@ export class Subscription implements Reader, FetchListener, ReleaseListener {
     this.#given = new Prefix(seen)
     this.#held.clear()
     this.#filter = null
-    this.#survey = null
+    this.#endSurvey()
     const newest = this.#newest
     if (newest === null) return
     const refusal = epoch >= newest.epoch ? refusalOf(this.#reading, newest) : null
@@ -516,13 +516,20 @@ export class Subscription implements Reader, FetchListener, ReleaseListener {
     const epoch = this.#epoch
     if (epoch === null) return
     const of = { topic, epoch, until, since }
-    const survey: Survey = new Survey(of, this.token, this.#source.turn, this.#follower, (batches, into) => {
+    const { token, timers } = this
+    const survey: Survey = new Survey(of, token, this.#source.turn, this.#follower, timers, (batches, into) => {
       if (this.#survey !== survey || this.#over) return
       this.#survey = null
       then(batches, into)
     })
+    this.#endSurvey()
     this.#survey = survey
     survey.start(out)
+  }
+
+  #endSurvey(): void {
+    this.#survey?.cancel()
+    this.#survey = null
   }
 
   /** Room that has become free is told to the source. */
