@@ -53,6 +53,7 @@ export type ClientCall = (out: Effect[]) => void
 export class ClientMachine implements Machine<ClientCall> {
   readonly servers: Servers
   readonly requests: Requests
+  readonly timers = new Timers<ClientTimer>()
   /** Known once a server introduced itself. */
   cluster: ClusterId | '' = ''
   /** Servers that introduced themselves and belong to no cluster. */
@@ -69,21 +70,16 @@ export class ClientMachine implements Machine<ClientCall> {
   readonly #clock: HybridClock
   readonly #faults: Faults
   #introduced: (() => void)[] = []
-  readonly #timers = new Timers<ClientTimer>()
   readonly #introduction: Timer<ClientTimer>
   readonly #directory: Timer<ClientTimer>
-  readonly #everyTick = this.#timers.timer('every-tick', '', (out) => {
-    this.#everyTick.set(1)
-    this.#onTick(out)
-  })
 
   constructor(options: ClientMachineOptions) {
     this.#options = options
     // In steps that leave the remainders alone by which readers choose their first source.
     this.#faults = new Faults(options.onFault ?? warnOfMistakes)
-    this.requests = new Requests(options.random.below(0x10_0000) * 840, this.#faults, this.#timers)
+    this.requests = new Requests(options.random.below(0x10_0000) * 840, this.#faults, this.timers)
     this.#limits = { ...addLimits, ...options.limits }
-    this.servers = new Servers(options.seeds, this.#timers)
+    this.servers = new Servers(options.seeds, this.timers)
     this.#clock = new HybridClock(() => options.clock.nowMs())
     const timers = this.#timersOf(null)
     this.#introduction = timers.timer('introduction', '', (out) => this.#introduce(out))
@@ -91,11 +87,10 @@ export class ClientMachine implements Machine<ClientCall> {
       this.#directory.set(directoryTicks)
       this.#list(out)
     })
-    this.#everyTick.set(1)
   }
 
   get nextDue(): number | null {
-    return this.#timers.nextDue
+    return this.timers.nextDue
   }
 
   step(input: Input<ClientCall>, out: Effect[]): void {
@@ -114,9 +109,9 @@ export class ClientMachine implements Machine<ClientCall> {
           () => {},
         )
       case 'time':
-        return this.#timers.pass(input.now)
+        return this.timers.pass(input.now)
       case 'turn':
-        this.#timers.ring(out)
+        this.timers.ring(out)
         return this.#onTurn(out)
       case 'peer':
         this.servers.peer(input.address, input.up)
@@ -362,15 +357,10 @@ export class ClientMachine implements Machine<ClientCall> {
     for (const told of introduced) told()
   }
 
-  #onTick(out: Effect[]): void {
-    this.#eachReader((reader) => reader.tick?.(out), out)
-    this.#eachWatch((watch) => watch.tick(out), out)
-  }
-
   // Every operation has its part of a step behind a wall of its own.
 
   #timersOf(operation: EpochFollower | null): ClientTimers {
-    return this.#faults.walled(this.#timers, (error, out) => {
+    return this.#faults.walled(this.timers, (error, out) => {
       if (operation !== null) this.#endOperation(operation, error, out)
     })
   }
