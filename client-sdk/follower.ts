@@ -250,6 +250,7 @@ export class Follower {
   }
 
   #lookAgain(out: Effect[]): void {
+    if (this.configuration !== null) return
     if (this.#creators.size > 0) this.#locate(true, out)
     else if (this.followerCount > 0) this.#locate(false, out)
   }

@@ -52,6 +52,22 @@ it.each([{ order: 'causal' }, { order: 'fifo' }] as const)('sleeps behind a filt
   expect(idle(500).names).toEqual(['directory', 'keep-alive', 'report'])
 })
 
+it('has no timer of an epoch that has ended', () => {
+  const { world, node, idle } = worldWithTopic()
+  node.add('t', 'm')
+  world.tick(50)
+  world.network.addRule('drop', { kinds: ['moved', 'located', 'decisions'], to: ['reader'] })
+  world.client('admin').reconfigure('t', { by: [], changeId: 'c', epoch: 0, members: ['a', 'b', 'x'] })
+  world.tick(50)
+  node.add('t', 'n')
+  world.tick(10)
+  expect(node.machine.timers.list().map(({ name }) => name)).toContain('add-silence')
+  world.network.clearRules()
+  world.tick(100)
+  expect(node.epochOf('t')).toBe(2)
+  expect(idle(100).names).toEqual(['directory'])
+})
+
 it('has no timer of an operation that has ended', () => {
   const { world, node, idle } = worldWithTopic()
   const got = node.get('t')

@@ -291,4 +291,41 @@ export const operationMutants: readonly Mutant[] = [
     caughtBy: ['trace', 'L1'],
     stories: ['disk-full-left', 'disk-full-long-ago'],
   },
+  {
+    id: 'T1',
+    title: 'a publisher that waits for acknowledgements sets no timer: what was lost is never sent again',
+    edits: [
+      {
+        file: 'client-sdk/operations/epoch-window.ts',
+        find: 'if (this.#silence.isSet) return',
+        replace: 'if (this.#nextSequence > 0) return',
+      },
+    ],
+    caughtBy: ['trace', 'hang', 'L1'],
+  },
+  {
+    id: 'T2',
+    title: 'the timers of an epoch go on when a publisher has left it',
+    edits: [
+      {
+        file: 'client-sdk/operations/epoch-window.ts',
+        find: 'for (const timer of [this.#silence, this.#greeting, this.#wedged, this.#room]) timer.stop()',
+        replace: '',
+      },
+    ],
+    caughtBy: ['trace', 'test'],
+    tests: ['test/client-sdk/idle.test.ts'],
+  },
+  {
+    id: 'T3',
+    title: 'a subscription sets no timer for the source of its bodies: one that falls silent is never left',
+    edits: [
+      {
+        file: 'client-sdk/operations/body-source.ts',
+        find: 'if (this.#reading !== null) this.#silence.setIfStopped(1)',
+        replace: '',
+      },
+    ],
+    caughtBy: ['trace', 'hang', 'L1'],
+  },
 ]
