@@ -7,6 +7,7 @@ import type { Ring, Timer } from '../../proto/machine/timers.ts'
 import { type Sync, weakness } from '../../proto/sync.ts'
 import type { MessageOf } from '../../proto/wire/messages.ts'
 import type { Servers } from '../servers.ts'
+import { MemberSilence, never, resendTicks, type SilentMember } from './member-silence.ts'
 import type { Outgoing } from './outgoing.ts'
 
 /** What one publisher may have under way. */
@@ -28,28 +29,16 @@ export const addLimits: AddLimits = {
   retainedBytesMax: 4 * 1024 * 1024,
 }
 
-const resendTicks = 20
-/** A member that has not begun the epoch is asked again this often, should it not tell. */
-const absentTicks = 5
 const pauseTicks = 3
 /** How often a member with a full disk is asked whether it has room again. */
 const roomTicks = 50
-/** While nothing can become durable, so often that is said again. */
-const stuckTicks = 5
-const never = Number.POSITIVE_INFINITY
 
 /** One member, as this publisher sees it. */
-interface MemberView {
+interface MemberView extends SilentMember {
   readonly member: Member
   /** Last sequence that it acknowledged, and what it means by that. */
   acked: number
   sync: Sync
-  /** It said that it has not begun this epoch; it tells when it has. */
-  absent: boolean
-  /** Tick of its last sign of life, or from which on it has owed one. */
-  silentSince: number
-  /** Tick at which it was last sent something again. */
-  resentAt: number
   /** Tick from which on it may be greeted again. */
   greetableAt: number
 }
@@ -84,8 +73,7 @@ export class EpochWindow {
   #windowBytes = 0
   #retainedBytes = 0
   readonly #ports: WindowPorts
-  /** Set while a member owes something; it may be set for a while longer. */
-  readonly #silence: Timer
+  readonly #silence: MemberSilence<MemberView>
   readonly #greeting: Timer
   readonly #wedged: Timer
   /** Set while a member's disk is full. */
@@ -112,7 +100,11 @@ export class EpochWindow {
     const fresh = { acked: 0, sync: 'always' as Sync, absent: false, silentSince: now, resentAt: now, greetableAt: now }
     this.#members = configuration.members.map((member) => ({ member, ...fresh }))
     const timer = (name: WindowTimer, ring: Ring) => ports.timers.timer(name, configuration.topic, ring)
-    this.#silence = timer('add-silence', (out) => this.#review(out))
+    this.#silence = new MemberSilence(this.#members, ports.timers, (ring) => timer('add-silence', ring), {
+      excusedTicks: (view) => this.#excusedTicks(view),
+      again: (view, out) => this.#again(view, out),
+      silent: (count, out) => this.#isStuck(count, out),
+    })
     this.#greeting = timer('add-greeting', (out) => this.#greet(out))
     this.#wedged = timer('add-wedged', (out) => this.#onWedged(out))
     this.#room = timer('add-room', (out) => this.#askForRoom(out))
@@ -188,13 +180,13 @@ export class EpochWindow {
     this.reach(out)
     const isCutOff = this.#members.some((view) => !this.#servers.isUp(this.#addressOf(view)))
     if (isCutOff) this.#greeting.setIfStopped(pauseTicks)
-    this.#expect()
+    this.#silence.expect()
   }
 
   /** Sends a run to all members that are connected and take stores; the others get it once they are, and do. */
   add(outgoing: Outgoing, out: Effect[]): void {
     const to = this.#takers()
-    this.#expect()
+    this.#silence.expect()
     for (const view of this.#members) if (this.#hasAll(view)) view.silentSince = this.#ports.timers.now
     outgoing.assign(this.configuration.epoch, this.#publisher, this.#nextSequence)
     this.#nextSequence = outgoing.last + 1
@@ -234,7 +226,7 @@ export class EpochWindow {
         return true
       case 'not-yet':
         view.absent = true
-        if (this.#silence.isSet) this.#silence.setWithin(absentTicks)
+        this.#silence.lookSoon()
         return true
       case 'disk-full':
         this.#servers.full.note(from, true)
@@ -287,45 +279,19 @@ export class EpochWindow {
     return view.acked + 1 >= this.#nextSequence
   }
 
-  /** Something is owed from now on, if nothing was before. */
-  #expect(): void {
-    if (this.#silence.isSet) return
-    for (const view of this.#members) view.silentSince = this.#ports.timers.now
-    this.#silence.set(this.#members.some(({ absent }) => absent) ? absentTicks : resendTicks)
-  }
-
-  /** Members that have been silent for too long are sent the first thing that they lack. */
-  #review(out: Effect[]): void {
-    const isWaiting = this.#ports.isWaiting()
-    if (this.#sent.length === 0 && !isWaiting) return
-    const { now } = this.#ports.timers
-    let due = never
-    let silent = 0
-    for (const view of this.#members) {
-      const excused = this.#excusedTicks(view, isWaiting)
-      if (excused > 0) {
-        due = Math.min(due, now + excused)
-        view.silentSince = now + (excused === never ? 0 : excused)
-        continue
-      }
-      const patience = view.absent ? absentTicks : resendTicks
-      const isSilent = now - view.silentSince >= patience
-      if (isSilent && now - view.resentAt >= patience) this.#again(view, out)
-      due = Math.min(due, (isSilent ? view.resentAt : view.silentSince) + patience)
-      if (isSilent) silent++
-    }
-    const waits = isWaiting || this.#durableCount < this.#sent.length
-    if (waits && silent > this.#members.length - operationQuorum(this.configuration)) {
-      this.#ports.stuck(out)
-      due = Math.min(due, now + stuckTicks)
-    }
-    if (due < never) this.#silence.setWithin(due - now)
+  /** @returns whether so many silent members keep everything from becoming durable: the topic may have moved */
+  #isStuck(silentCount: number, out: Effect[]): boolean {
+    const waits = this.#ports.isWaiting() || this.#durableCount < this.#sent.length
+    if (!waits || silentCount <= this.#members.length - operationQuorum(this.configuration)) return false
+    this.#ports.stuck(out)
+    return true
   }
 
   /** For how many ticks a member's silence does not count: endless for one that owes nothing. */
-  #excusedTicks(view: MemberView, isWaiting: boolean): number {
+  #excusedTicks(view: MemberView): number {
     const isUp = this.#servers.isUp(this.#addressOf(view))
-    if (this.#hasAll(view) && (isUp || !isWaiting)) return never
+    const owesNothing = this.#hasAll(view) || this.#sent.length === 0
+    if (owesNothing && (isUp || !this.#ports.isWaiting())) return never
     // It is asked for room; once it does not answer that, it counts as full no longer.
     return isUp ? this.#servers.full.ticksLeft(view.member.name) : 0
   }
@@ -355,7 +321,7 @@ export class EpochWindow {
     if (view === undefined) return
     view.silentSince = this.#ports.timers.now
     if (this.#isFull(view)) this.#room.setIfStopped(roomTicks)
-    else if (this.#sent.length > 0) this.#silence.setWithin(resendTicks)
+    else this.#silence.lookSoon()
   }
 
   #askForRoom(out: Effect[]): void {

@@ -296,9 +296,9 @@ export const operationMutants: readonly Mutant[] = [
     title: 'a publisher that waits for acknowledgements sets no timer: what was lost is never sent again',
     edits: [
       {
-        file: 'client-sdk/operations/epoch-window.ts',
-        find: 'if (this.#silence.isSet) return',
-        replace: 'if (this.#nextSequence > 0) return',
+        file: 'client-sdk/operations/member-silence.ts',
+        find: 'if (this.#timer.isSet) return',
+        replace: 'if (this.#members.length > 0) return',
       },
     ],
     caughtBy: ['trace', 'hang', 'L1'],
