@@ -4,6 +4,7 @@
  */
 import { EpochcastError } from '../proto/errors.ts'
 import type { Effect } from '../proto/machine/contract.ts'
+import type { ClientTimers } from './timers.ts'
 
 export class Faults {
   readonly #told: (error: unknown) => void
@@ -22,6 +23,17 @@ export class Faults {
       out.length = before
       this.#told(thrown)
       this.#end(thrown, ends)
+    }
+  }
+
+  /** Timers of one operation: what throws as one of them rings ends that operation. */
+  walled(timers: ClientTimers, ends: (error: EpochcastError, out: Effect[]) => void): ClientTimers {
+    const wall = (run: () => void, out: Effect[]) => this.wall(out, run, (error) => ends(error, out))
+    return {
+      get now() {
+        return timers.now
+      },
+      timer: (name, key, ring) => timers.timer(name, key, (out) => wall(() => ring(out), out)),
     }
   }
 

@@ -15,6 +15,7 @@ import {
   type TopicName,
 } from '../proto/ids.ts'
 import type { Effect } from '../proto/machine/contract.ts'
+import type { Timer } from '../proto/machine/timers.ts'
 import { endOf, type Frontier } from '../proto/message-set.ts'
 import type { Batch, Message, MessageOf } from '../proto/wire/messages.ts'
 import type { CausalPast, HybridClock } from './causal-past.ts'
@@ -22,6 +23,7 @@ import type { Faults } from './faults.ts'
 import { refusalError } from './refusals.ts'
 import { ofOneServer, type Requests } from './requests.ts'
 import type { Servers } from './servers.ts'
+import type { ClientTimer, ClientTimers } from './timers.ts'
 
 /** What was decided about this client's own messages of an epoch. */
 export interface OwnOutcomes {
@@ -41,7 +43,20 @@ export interface EpochFollower {
   failed(error: EpochcastError, out: Effect[]): void
 }
 
+/** What a follower needs of its client. */
+export interface FollowerPorts {
+  readonly servers: Servers
+  readonly requests: Requests
+  readonly past: CausalPast
+  readonly clock: HybridClock
+  readonly faults: Faults
+  /** Timers of one operation, or of none: what throws as one of them rings ends that operation alone. */
+  timersOf(operation: EpochFollower | null): ClientTimers
+}
+
 const suspectTicks = 25
+/** A question where the topic is could not be sent, or its answer not be taken: it is asked again. */
+const lookAgainTicks = 25
 /** One roll is asked for in so many ticks. */
 const rollTicks = 500
 const ownOutcomeEpochsMax = 100
@@ -66,27 +81,32 @@ export class Follower {
   #isCreating = false
   /** Somebody wants the topic made while it is only looked for. */
   #createNext = false
-  /** Nobody wants the topic made any more, and somebody waits for it. */
-  #isLookDue = false
   #chaining = 0
   #rolling = 0
-  #ticksSinceRoll = 0
-  #ticksSinceSuspicion = suspectTicks
+  readonly #ports: FollowerPorts
+  readonly #timers: ClientTimers
+  /** Set while somebody waits for the topic and nobody is asked about it. */
+  readonly #look: Timer<ClientTimer>
+  readonly #rollPause: Timer<ClientTimer>
+  /** Tick of the last suspicion. */
+  #suspectedAt = Number.NEGATIVE_INFINITY
 
-  constructor(
-    topic: TopicName,
-    servers: Servers,
-    requests: Requests,
-    past: CausalPast,
-    clock: HybridClock,
-    faults: Faults,
-  ) {
+  constructor(topic: TopicName, ports: FollowerPorts) {
     this.topic = topic
-    this.#faults = faults
-    this.past = past
-    this.clock = clock
-    this.#servers = servers
-    this.#requests = requests
+    this.past = ports.past
+    this.clock = ports.clock
+    this.#ports = ports
+    this.#faults = ports.faults
+    this.#servers = ports.servers
+    this.#requests = ports.requests
+    this.#timers = ports.timersOf(null)
+    this.#look = this.#timers.timer('look', topic, (out) => this.#lookAgain(out))
+    this.#rollPause = this.#timers.timer('roll', topic, () => this.#mayRollAgain())
+  }
+
+  /** Timers of an operation that follows this topic. */
+  timersOf(operation: EpochFollower): ClientTimers {
+    return this.#ports.timersOf(operation)
   }
 
   /** Operations that follow this topic, its publisher aside. */
@@ -139,9 +159,9 @@ export class Follower {
     return this.#decisions.get(of)
   }
 
-  /** Whether a server is sending bodies to this client now. */
-  isBusy(from: Address): boolean {
-    return this.#servers.isBusy(from)
+  /** In how many ticks bodies have come to this client from a server. */
+  busyTicks(from: Address): number {
+    return this.#servers.busyTicks(from)
   }
 
   addresses(): Address[] {
@@ -180,7 +200,7 @@ export class Follower {
     if (!this.#isCreating && isLookedFor) return
     this.#requests.withdraw(this.#locating)
     this.#locating = 0
-    this.#isLookDue = isLookedFor
+    if (isLookedFor) this.#look.set(1)
   }
 
   /** Finds the topic; makes it when `create` and the servers allow it. */
@@ -190,7 +210,7 @@ export class Follower {
       if (create && !this.#isCreating) this.#createNext = true
       return
     }
-    this.#isLookDue = false
+    this.#look.stop()
     this.#isCreating = create
     const { topic } = this
     const request: MessageOf<'locate'> = {
@@ -204,6 +224,7 @@ export class Follower {
     const answer = (message: Message, _from: Address, into: Effect[]) => this.#located(message, into)
     const failed = () => {
       this.#locating = 0
+      this.#look.set(lookAgainTicks)
     }
     const question = { message: request, to, answer, failed, mayDiffer: ofOneServer }
     this.#locating = this.#requests.ask(question, out)
@@ -211,15 +232,16 @@ export class Follower {
 
   /** No answer where one was due: perhaps the topic lives elsewhere by now. */
   suspect(out: Effect[]): void {
-    if (this.#ticksSinceSuspicion < suspectTicks) return
-    this.#ticksSinceSuspicion = 0
+    const { now } = this.#timers
+    if (now - this.#suspectedAt < suspectTicks) return
+    this.#suspectedAt = now
     this.#locate(false, out)
   }
 
   /** Asks for the end of an epoch: it holds up a reader, and nothing else will go on. */
   roll(of: Epoch, out: Effect[]): void {
     if (this.#rolling !== 0 || this.epoch !== of) return
-    this.#ticksSinceRoll = 0
+    this.#rollPause.set(rollTicks)
     const { topic } = this
     const message: Message = { kind: 'reconfigure', topic, epoch: of, changeId: `cause-${of}`, members: [] }
     const to = () => this.#servers.inOrder(this.addresses())
@@ -227,11 +249,14 @@ export class Follower {
     this.#rolling = this.#requests.ask({ message, to, answer, retryTicks: 200 }, out)
   }
 
-  tick(out: Effect[]): void {
-    this.#ticksSinceSuspicion++
-    if (this.#isLookDue && this.followerCount > 0) this.#locate(false, out)
-    // The end that was asked for came, or was refused: after a while it may be asked for again.
-    if (this.#rolling === 0 || ++this.#ticksSinceRoll < rollTicks) return
+  #lookAgain(out: Effect[]): void {
+    if (this.configuration !== null) return
+    if (this.#creators.size > 0) this.#locate(true, out)
+    else if (this.followerCount > 0) this.#locate(false, out)
+  }
+
+  /** The end that was asked for came, or was refused: after a while it may be asked for again. */
+  #mayRollAgain(): void {
     this.#requests.withdraw(this.#rolling)
     this.#rolling = 0
   }

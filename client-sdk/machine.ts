@@ -15,22 +15,22 @@ import {
 } from '../proto/ids.ts'
 import { type Effect, type Input, type Machine, send } from '../proto/machine/contract.ts'
 import { type Clock, hexDigits, type Random } from '../proto/machine/ports.ts'
-import { Timers } from '../proto/machine/timers.ts'
+import { type Timer, Timers } from '../proto/machine/timers.ts'
 import type { Frame } from '../proto/wire/codec.ts'
 import { isTopical, type Message, type MessageOf } from '../proto/wire/messages.ts'
 import { CausalPast, HybridClock } from './causal-past.ts'
 import { Faults, warnOfMistakes } from './faults.ts'
-import { Follower } from './follower.ts'
+import { type EpochFollower, Follower } from './follower.ts'
 import { Publisher } from './operations/add.ts'
 import { type AddLimits, addLimits } from './operations/epoch-window.ts'
 import type { Get } from './operations/get.ts'
 import type { Reader } from './operations/reader.ts'
 import type { Together } from './operations/together.ts'
 import { unknownOutcome } from './operations/waiters.ts'
-import type { Watch } from './operations/watch.ts'
+import { Watch } from './operations/watch.ts'
 import { Requests } from './requests.ts'
 import { Servers } from './servers.ts'
-import type { ClientTimer } from './timers.ts'
+import type { ClientTimer, ClientTimers } from './timers.ts'
 
 export interface ClientMachineOptions {
   readonly seeds: readonly Address[]
@@ -43,6 +43,8 @@ export interface ClientMachineOptions {
 
 /** How often a client asks for the list of servers, and how many it asks: not all of them need be there. */
 const directoryTicks = 500
+/** Until servers of which none has answered are asked again who they are. */
+const introductionTicks = 20
 const directoryAskedMax = 3
 
 /** Something to do inside the machine; what it wants sent goes into `out`. */
@@ -51,6 +53,7 @@ export type ClientCall = (out: Effect[]) => void
 export class ClientMachine implements Machine<ClientCall> {
   readonly servers: Servers
   readonly requests: Requests
+  readonly timers = new Timers<ClientTimer>()
   /** Known once a server introduced itself. */
   cluster: ClusterId | '' = ''
   /** Servers that introduced themselves and belong to no cluster. */
@@ -67,26 +70,27 @@ export class ClientMachine implements Machine<ClientCall> {
   readonly #clock: HybridClock
   readonly #faults: Faults
   #introduced: (() => void)[] = []
-  #ticks = 0
-  readonly #timers = new Timers<ClientTimer>()
-  readonly #everyTick = this.#timers.timer('every-tick', '', (out) => {
-    this.#everyTick.set(1)
-    this.#onTick(out)
-  })
+  readonly #introduction: Timer<ClientTimer>
+  readonly #directory: Timer<ClientTimer>
 
   constructor(options: ClientMachineOptions) {
     this.#options = options
     // In steps that leave the remainders alone by which readers choose their first source.
     this.#faults = new Faults(options.onFault ?? warnOfMistakes)
-    this.requests = new Requests(options.random.below(0x10_0000) * 840, this.#faults)
+    this.requests = new Requests(options.random.below(0x10_0000) * 840, this.#faults, this.timers)
     this.#limits = { ...addLimits, ...options.limits }
-    this.servers = new Servers(options.seeds)
+    this.servers = new Servers(options.seeds, this.timers)
     this.#clock = new HybridClock(() => options.clock.nowMs())
-    this.#everyTick.set(1)
+    const timers = this.#timersOf(null)
+    this.#introduction = timers.timer('introduction', '', (out) => this.#introduce(out))
+    this.#directory = timers.timer('directory', '', (out) => {
+      this.#directory.set(directoryTicks)
+      this.#list(out)
+    })
   }
 
   get nextDue(): number | null {
-    return this.#timers.nextDue
+    return this.timers.nextDue
   }
 
   step(input: Input<ClientCall>, out: Effect[]): void {
@@ -105,14 +109,15 @@ export class ClientMachine implements Machine<ClientCall> {
           () => {},
         )
       case 'time':
-        return this.#timers.pass(input.now)
+        return this.timers.pass(input.now)
       case 'turn':
-        this.#timers.ring(out)
+        this.timers.ring(out)
         return this.#onTurn(out)
       case 'peer':
         this.servers.peer(input.address, input.up)
         if (!input.up) {
           this.requests.peerDown(input.address, out)
+          this.#eachPublisher((publisher) => publisher.peerDown(input.address), out)
           this.#list(out)
         }
         this.#eachReader((reader) => reader.peer(input.address, input.up, out), out)
@@ -140,7 +145,14 @@ export class ClientMachine implements Machine<ClientCall> {
   follower(topic: TopicName): Follower {
     let follower = this.#followers.get(topic)
     if (follower === undefined) {
-      follower = new Follower(topic, this.servers, this.requests, this.#past, this.#clock, this.#faults)
+      follower = new Follower(topic, {
+        servers: this.servers,
+        requests: this.requests,
+        past: this.#past,
+        clock: this.#clock,
+        faults: this.#faults,
+        timersOf: (operation) => this.#timersOf(operation),
+      })
       this.#followers.set(topic, follower)
     }
     return follower
@@ -158,6 +170,7 @@ export class ClientMachine implements Machine<ClientCall> {
 
   addGet(get: Get, topic: TopicName, out: Effect[]): void {
     this.#gets.set(get.token, get)
+    get.whenOver(() => this.#gets.delete(get.token))
     this.follower(topic).add(get, out, false)
   }
 
@@ -191,9 +204,7 @@ export class ClientMachine implements Machine<ClientCall> {
   /** Operations that have not ended. */
   get openCount(): number {
     const [subscriptions, watches] = [this.#subscriptions.size, this.#watches.size]
-    let count = subscriptions + watches + this.#togethers.size + this.requests.openCount
-    // One that is over is taken out at the next tick.
-    for (const get of this.#gets.values()) if (!get.over) count++
+    let count = subscriptions + watches + this.#togethers.size + this.requests.openCount + this.#gets.size
     for (const follower of this.#followers.values()) count += follower.followerCount
     return count
   }
@@ -209,6 +220,12 @@ export class ClientMachine implements Machine<ClientCall> {
   /** Finds out which cluster the seeds belong to, and which servers it has. */
   introduce(told: () => void, out: Effect[]): void {
     this.#introduced.push(told)
+    this.#introduce(out)
+  }
+
+  #introduce(out: Effect[]): void {
+    if (this.#introduced.length === 0) return
+    this.#introduction.set(introductionTicks)
     send(out, this.servers.addresses(), { kind: 'introduce' })
   }
 
@@ -313,7 +330,10 @@ export class ClientMachine implements Machine<ClientCall> {
       this.unclustered++
       return
     }
-    if (this.cluster === '') this.cluster = cluster.id
+    if (this.cluster === '') {
+      this.cluster = cluster.id
+      this.#directory.set(directoryTicks)
+    }
     // The list of servers is asked of one that answers: others may be gone.
     if (this.#introduced.length > 0) send(out, from, { kind: 'list-servers' })
   }
@@ -333,31 +353,26 @@ export class ClientMachine implements Machine<ClientCall> {
     this.servers.learn(servers)
     const introduced = this.#introduced
     this.#introduced = []
+    this.#introduction.stop()
     for (const told of introduced) told()
   }
 
-  #onTick(out: Effect[]): void {
-    this.#ticks++
-    if (this.#introduced.length > 0 && this.#ticks % 20 === 0)
-      send(out, this.servers.addresses(), { kind: 'introduce' })
-    if (this.#ticks % directoryTicks === 0) this.#list(out)
-    this.requests.tick(out)
-    for (const follower of this.#followers.values()) follower.tick(out)
-    this.#eachPublisher((publisher) => publisher.tick(out), out)
-    for (const get of this.#gets.values()) {
-      this.#faults.wall(
-        out,
-        () => get.tick(out),
-        (error) => get.failed(error, out),
-      )
-      if (get.over) this.#gets.delete(get.token)
-    }
-    this.#eachReader((reader) => reader.tick(out), out)
-    this.#eachWatch((watch) => watch.tick(out), out)
-    this.servers.ticked()
+  // Every operation has its part of a step behind a wall of its own.
+
+  #timersOf(operation: EpochFollower | null): ClientTimers {
+    return this.#faults.walled(this.timers, (error, out) => {
+      if (operation !== null) this.#endOperation(operation, error, out)
+    })
   }
 
-  // Every operation has its part of a step behind a wall of its own.
+  #endOperation(operation: EpochFollower, error: EpochcastError, out: Effect[]): void {
+    if (operation instanceof Publisher) return this.#endPublisher(operation, error)
+    if (operation instanceof Watch) return this.#endWatch(operation, error, out)
+    for (const reader of this.#subscriptions.values()) {
+      if (reader === operation) return this.#endReader(reader, error, out)
+    }
+    operation.failed(error, out)
+  }
 
   #reader(reader: Reader, run: (one: Reader) => unknown, out: Effect[]): void {
     this.#faults.wall(
@@ -376,10 +391,7 @@ export class ClientMachine implements Machine<ClientCall> {
       this.#faults.wall(
         out,
         () => run(watch),
-        (error) => {
-          this.removeWatch(watch, out)
-          watch.failed(error)
-        },
+        (error) => this.#endWatch(watch, error, out),
       )
     }
   }
@@ -395,6 +407,11 @@ export class ClientMachine implements Machine<ClientCall> {
 
   #eachPublisher(run: (one: Publisher) => unknown, out: Effect[]): void {
     for (const publisher of this.#publishers.values()) this.#publisher(publisher, run, out)
+  }
+
+  #endWatch(watch: Watch, error: EpochcastError, out: Effect[]): void {
+    this.removeWatch(watch, out)
+    watch.failed(error)
   }
 
   #endReader(reader: Reader, error: EpochcastError, out: Effect[]): void {

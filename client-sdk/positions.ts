@@ -81,7 +81,7 @@ function catchUp({ loop, waits }: Asking, follower: Follower, of: Epoch, options
       failed: (error) => end(() => reject(error)),
     }
     loop.call((out) => follower.add(once, out, false), reject)
-    return () => follower.remove(once)
+    return () => loop.call(() => follower.remove(once))
   })
 }
 

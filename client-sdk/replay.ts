@@ -65,7 +65,7 @@ export function epochAt(
   const follower = machine.follower(topic)
   return new Promise((resolve, reject) => {
     registered.add(() => {
-      follower.remove(once)
+      loop.call(() => follower.remove(once))
       reject(new EpochcastError('EC_ABORTED', `looking for the beginning in ${topic} was given up`))
     })
     const once: EpochFollower = {

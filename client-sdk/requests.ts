@@ -2,8 +2,10 @@
 import type { EpochcastError } from '../proto/errors.ts'
 import type { Address } from '../proto/ids.ts'
 import { type Effect, send } from '../proto/machine/contract.ts'
+import type { Timer } from '../proto/machine/timers.ts'
 import type { Message, Refusal } from '../proto/wire/messages.ts'
 import type { Faults } from './faults.ts'
+import type { ClientTimer, ClientTimers } from './timers.ts'
 
 export interface Question {
   readonly message: Message
@@ -23,22 +25,30 @@ export interface Question {
 export const ofOneServer: readonly Refusal[] = ['no-decider', 'too-few-servers', 'busy']
 
 interface Open extends Question {
+  /** Rings once the server that was asked last has been silent for too long. */
+  readonly silence: Timer<ClientTimer>
   tries: number
-  ticks: number
   isAnswered: boolean
   asked: Address | undefined
 }
 
 const firstRetryTicks = 20
 
+/** Ticks of silence until it is sent again. */
+function patienceOf({ isAnswered, retryTicks = firstRetryTicks }: Open): number {
+  return isAnswered ? retryTicks : firstRetryTicks
+}
+
 export class Requests {
   readonly #open = new Map<number, Open>()
   readonly #faults: Faults
+  readonly #timers: ClientTimers
   #token: number
 
   /** @param first where tokens begin: by chance, so that a late answer to an earlier process of this client is not one to this */
-  constructor(first: number, faults: Faults) {
+  constructor(first: number, faults: Faults, timers: ClientTimers) {
     this.#faults = faults
+    this.#timers = timers
     this.#token = first
   }
 
@@ -53,28 +63,32 @@ export class Requests {
 
   ask(question: Question, out: Effect[]): number {
     const token = this.nextToken()
-    this.#open.set(token, { ...question, tries: 0, ticks: 0, isAnswered: false, asked: undefined })
+    const fails = (error: EpochcastError) => this.fail(token, error)
+    const timers = this.#faults.walled(this.#timers, fails)
+    const silence = timers.timer('question', question.message.kind, (into) => this.#again(token, into))
+    this.#open.set(token, { ...question, silence, tries: 0, isAnswered: false, asked: undefined })
     this.#send(token, out)
     return token
   }
 
   withdraw(token: number): void {
+    this.#open.get(token)?.silence.stop()
     this.#open.delete(token)
   }
 
   take(token: number, message: Message, from: Address, out: Effect[]): boolean {
     const open = this.#open.get(token)
     if (open === undefined) return false
-    open.ticks = 0
     // A server that refuses without ending the question is not one to wait for.
     const refusal = message.kind === 'refused' || message.kind === 'declined' ? message.refusal : null
     open.isAnswered = refusal === null
+    open.silence.set(patienceOf(open))
     if (refusal !== null && open.mayDiffer?.includes(refusal) === true && open.tries < open.to().length) {
       this.#send(token, out)
       return true
     }
     const take = () => {
-      if (open.answer(message, from, out)) this.#open.delete(token)
+      if (open.answer(message, from, out)) this.withdraw(token)
     }
     this.#faults.wall(out, take, (error) => this.fail(token, error))
     return true
@@ -84,7 +98,7 @@ export class Requests {
   fail(token: number, error: EpochcastError): boolean {
     const open = this.#open.get(token)
     if (open === undefined) return false
-    this.#open.delete(token)
+    this.withdraw(token)
     open.failed?.(error)
     return true
   }
@@ -94,20 +108,17 @@ export class Requests {
     for (const [token, open] of [...this.#open]) if (open.asked === address) this.#send(token, out)
   }
 
-  tick(out: Effect[]): void {
-    if (this.#open.size === 0) return
-    for (const [token, open] of [...this.#open]) {
-      const patience = open.isAnswered ? (open.retryTicks ?? firstRetryTicks) : firstRetryTicks
-      if (++open.ticks < patience) continue
-      open.isAnswered = false
-      this.#send(token, out)
-    }
+  #again(token: number, out: Effect[]): void {
+    const open = this.#open.get(token)
+    if (open === undefined) return
+    open.isAnswered = false
+    this.#send(token, out)
   }
 
   #send(token: number, out: Effect[]): void {
     const open = this.#open.get(token)
     if (open === undefined) return
-    open.ticks = 0
+    open.silence.set(patienceOf(open))
     const addresses = open.to()
     const to = addresses[open.tries++ % Math.max(1, addresses.length)]
     open.asked = to

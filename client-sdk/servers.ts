@@ -1,6 +1,7 @@
 import type { Member } from '../proto/configuration.ts'
 import type { Address, ServerName } from '../proto/ids.ts'
 import { FullServers } from './full-servers.ts'
+import type { ClientTimers } from './timers.ts'
 
 /** Servers that this client knows how to reach. */
 export class Servers {
@@ -9,12 +10,15 @@ export class Servers {
   /** Connected, as far as this client heard. */
   readonly #up = new Set<Address>()
   readonly #down = new Set<Address>()
-  /** Servers that have sent bodies since the last tick. */
-  readonly #busy = new Set<Address>()
-  readonly full = new FullServers()
+  /** Ticks in which bodies came from each server, and the last of them. */
+  readonly #bodies = new Map<Address, { ticks: number; last: number }>()
+  readonly #timers: ClientTimers
+  readonly full: FullServers
 
-  constructor(seeds: readonly Address[]) {
+  constructor(seeds: readonly Address[], timers: ClientTimers) {
     this.#seeds = seeds
+    this.#timers = timers
+    this.full = new FullServers(timers)
   }
 
   learn(members: readonly Member[]): void {
@@ -50,17 +54,18 @@ export class Servers {
 
   /** A server sent a body, to whatever reader of this client. */
   sentBody(address: Address): void {
-    this.#busy.add(address)
+    const { now } = this.#timers
+    const known = this.#bodies.get(address)
+    if (known === undefined) this.#bodies.set(address, { ticks: 1, last: now })
+    else if (known.last < now) {
+      known.ticks++
+      known.last = now
+    }
   }
 
-  /** Whether bodies have come from there since the last tick: what else is asked for waits behind them. */
-  isBusy(address: Address): boolean {
-    return this.#busy.has(address)
-  }
-
-  ticked(): void {
-    this.#busy.clear()
-    this.full.tick()
+  /** In how many ticks bodies have come from there, to whatever reader: what else is asked for waits behind them. */
+  busyTicks(address: Address): number {
+    return this.#bodies.get(address)?.ticks ?? 0
   }
 
   isDown(address: Address | undefined): boolean {

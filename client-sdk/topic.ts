@@ -439,7 +439,7 @@ export class Topic<T> {
         },
       }
       this.#context.loop.call((out) => this.#follower.add(once, out, options.create === true), reject)
-      return () => this.#follower.remove(once)
+      return () => this.#context.loop.call(() => this.#follower.remove(once))
     })
   }
 

@@ -248,6 +248,7 @@ export class Replica {
     this.#opening.settle(out)
     const { phase } = this
     if (phase === 'open') this.#intake.sequencer?.settle(out)
+    if (phase === 'closed') this.#intake.sequencer?.end()
     const { changed } = this.#intake
     this.#feeds.settle(changed, out)
     if (changed.size > 0) {
@@ -435,6 +436,7 @@ export class Replica {
     this.#feeds.clear()
     const { opened, topic } = this.state
     const { configuration } = opened ?? {}
+    this.#intake.sequencer?.end()
     const isSequencer = configuration?.sequencer === this.#host.self.name
     this.#intake.sequencer =
       isSequencer && configuration ? new Sequencer(configuration, this.#host.addressOf, this.#host.timers) : null

@@ -10,13 +10,12 @@
  */
 import { crc32 } from 'node:zlib'
 import { FullServers } from '../../client-sdk/full-servers.ts'
-import { EpochWindow } from '../../client-sdk/operations/epoch-window.ts'
+import { EpochWindow, type WindowPorts } from '../../client-sdk/operations/epoch-window.ts'
 import { Outgoing } from '../../client-sdk/operations/outgoing.ts'
 import { CausalQueue, type Stamped } from '../../proto/causal-queue.ts'
 import type { Configuration, Member } from '../../proto/configuration.ts'
 import { isSystemPublisher, type ServerName, sequencerPublisher } from '../../proto/ids.ts'
 import type { Effect } from '../../proto/machine/contract.ts'
-import type { Timer } from '../../proto/machine/timers.ts'
 import type { Batch, End, MessageOf } from '../../proto/wire/messages.ts'
 import type { ServerTimers } from '../timers.ts'
 
@@ -32,17 +31,22 @@ export class Sequencer {
   readonly #window: EpochWindow
   readonly #queue = new CausalQueue<Stamped>()
   readonly #timers: ServerTimers
-  readonly #sending: Timer
   #time = 0
   #blockedSince: number | null = null
 
   constructor(configuration: Configuration, addressOf: (member: Member) => Member['address'], timers: ServerTimers) {
     this.configuration = configuration
     this.#timers = timers
-    this.#sending = timers.timer('sequencer-records', configuration.topic, (out) => this.#sendAgain(out))
     // Its records have no caller that could give up.
-    const reach = { addressOf, isUp: () => true, full: new FullServers() }
-    this.#window = new EpochWindow(configuration, sequencerPublisher, reach, windowLimits)
+    const reach = { addressOf, isUp: () => true, full: new FullServers(timers) }
+    const ofWindow: WindowPorts['timers'] = {
+      get now() {
+        return timers.now
+      },
+      timer: (_name, key, ring) => timers.timer('sequencer-records', key, ring),
+    }
+    const ports = { timers: ofWindow, isWaiting: () => false, stuck: () => {} }
+    this.#window = new EpochWindow(configuration, sequencerPublisher, reach, windowLimits, ports)
   }
 
   /** Tick since which something waits for a cause that is not here; null while nothing does. */
@@ -69,7 +73,6 @@ export class Sequencer {
     }
     this.#noteBlocked(ends.length > 0)
     if (ends.length === 0) return
-    this.#sending.setIfStopped(1)
     this.#window.add(new Outgoing(emptyBody, 1, emptyCheck, this.#time, [], { ranks: { ends } }), out)
   }
 
@@ -84,14 +87,14 @@ export class Sequencer {
     this.#window.opened(from, message, out)
   }
 
+  /** Its epoch is over: nothing is sent any more. */
+  end(): void {
+    this.#window.close()
+  }
+
   /** @param hasMoved something found its place in this turn */
   #noteBlocked(hasMoved: boolean): void {
     if (this.#queue.isEmpty) this.#blockedSince = null
     else if (hasMoved || this.#blockedSince === null) this.#blockedSince = this.#timers.now
-  }
-
-  #sendAgain(out: Effect[]): void {
-    if (this.#window.pendingCount > 0) this.#sending.set(1)
-    this.#window.tick(out)
   }
 }

@@ -23,6 +23,7 @@ import type { MessageOf } from '../../proto/wire/messages.ts'
 import type { Stamping } from '../causal-past.ts'
 import type { EpochFollower, Follower } from '../follower.ts'
 import type { Servers } from '../servers.ts'
+import type { ClientTimers } from '../timers.ts'
 import { type AddLimits, EpochWindow } from './epoch-window.ts'
 import { FlushTally } from './flush.ts'
 import { type Outgoing, OutgoingDraft } from './outgoing.ts'
@@ -36,6 +37,7 @@ export class Publisher implements EpochFollower, Stamping {
   readonly #follower: Follower
   readonly #servers: Servers
   readonly #limits: AddLimits
+  readonly #timers: ClientTimers
   readonly #draft = new OutgoingDraft()
   /** Not sent in this epoch yet. */
   #queue: Outgoing[] = []
@@ -60,6 +62,7 @@ export class Publisher implements EpochFollower, Stamping {
     this.#follower = follower
     this.#servers = servers
     this.#limits = limits
+    this.#timers = follower.timersOf(this)
   }
 
   get topic(): TopicName {
@@ -179,6 +182,7 @@ export class Publisher implements EpochFollower, Stamping {
     this.closeDraft()
     for (const outgoing of this.#window?.pending() ?? []) outgoing.rejectAll(error)
     for (const outgoing of this.#queue) outgoing.rejectAll(() => error(null))
+    this.#window?.close()
     this.#window = null
     this.#queue = []
     this.#pendingBytes = 0
@@ -202,7 +206,7 @@ export class Publisher implements EpochFollower, Stamping {
     const { shortage } = this
     if (shortage !== null) this.#refuseQueue(shortage)
     else if (this.#window === null) this.#follower.create(this, out)
-    else if (!this.#window.hasRoom) this.#window.reach(out)
+    else if (!this.#window.hasRoom) this.#window.wait(out)
     else if (this.#mayBeStamped) return true
     else this.#pump(out)
     return false
@@ -273,12 +277,17 @@ export class Publisher implements EpochFollower, Stamping {
     this.#window?.peerUp(address, out)
   }
 
-  tick(out: Effect[]): void {
-    if (this.#window?.tick(out, this.#queue.length > 0) === false) this.#follower.suspect(out)
+  peerDown(address: Address): void {
+    this.#window?.peerDown(address)
   }
 
   #enter(configuration: Configuration, out: Effect[]): void {
-    this.#window = new EpochWindow(configuration, this.id, this.#servers, this.#limits)
+    this.#window?.close()
+    this.#window = new EpochWindow(configuration, this.id, this.#servers, this.#limits, {
+      timers: this.#timers,
+      isWaiting: () => this.#queue.length > 0,
+      stuck: (into) => this.#follower.suspect(into),
+    })
     this.#window.reach(out)
     this.#mayBeStamped = isStamped(configuration.order)
     if (this.#mayBeStamped) this.#follower.past.begin(this.id)

@@ -5,11 +5,13 @@
 import type { Configuration } from '../../proto/configuration.ts'
 import { type Address, type Epoch, type PublisherId, sequence } from '../../proto/ids.ts'
 import { type Effect, send } from '../../proto/machine/contract.ts'
+import type { Timer } from '../../proto/machine/timers.ts'
 import type { Frontier } from '../../proto/message-set.ts'
 import type { Batch, MessageOf } from '../../proto/wire/messages.ts'
 import type { Follower } from '../follower.ts'
 import type { Requests } from '../requests.ts'
 import type { Servers } from '../servers.ts'
+import type { ClientTimer, ClientTimers } from '../timers.ts'
 import type { Reader } from './reader.ts'
 
 export interface WantedBody {
@@ -38,8 +40,12 @@ export class Bodies implements Reader {
   /** Where the source that is asked goes on, by epoch; 0 looks at everything. */
   #resume = new Map<Epoch, number>()
   #meanBytes = firstGuessBytes
-  #silentTicks = 0
-  #busyTicks = 0
+  readonly #timers: ClientTimers
+  /** Rings when the source is silent for too long, or when another one may be asked. */
+  readonly #pause: Timer<ClientTimer>
+  /** Tick at which the source was asked, or sent something; and how many it had been busy in by then. */
+  #heardAt = 0
+  #busyBefore = 0
 
   constructor(
     follower: Follower,
@@ -52,6 +58,8 @@ export class Bodies implements Reader {
     this.#told = told
     this.token = requests.nextToken()
     this.#source = this.token
+    this.#timers = follower.timersOf(this)
+    this.#pause = this.#timers.timer('bodies', follower.topic, (out) => this.#goOn(out))
   }
 
   get topic() {
@@ -91,8 +99,7 @@ export class Bodies implements Reader {
   failed(): void {}
 
   batch(_from: Address, batch: Batch): void {
-    this.#silentTicks = 0
-    this.#busyTicks = 0
+    this.#heard()
     const publishers = this.#wanted.get(batch.epoch)
     const wanted = publishers?.get(batch.publisher)
     if (publishers === undefined || wanted === undefined) return
@@ -117,6 +124,7 @@ export class Bodies implements Reader {
       // It may stand before the place where this pull began; else this member does not have it, and another one does.
       if (began === 0) {
         this.#another()
+        this.#pause.set(1)
         this.#follower.suspect(out)
         return
       }
@@ -126,6 +134,7 @@ export class Bodies implements Reader {
 
   refused(): void {
     this.#another()
+    this.#pause.set(1)
   }
 
   report(): void {}
@@ -138,19 +147,35 @@ export class Bodies implements Reader {
     this.#next(out)
   }
 
-  tick(out: Effect[]): void {
-    const source = this.#sourceAddress()
-    const isBusy = source !== null && this.#follower.isBusy(source) && ++this.#busyTicks < busyTicksMax
-    if (this.#asked !== null && !isBusy && ++this.#silentTicks > silentTicksMax) {
+  close(): void {
+    this.forget()
+    this.#pause.stop()
+    this.#follower.remove(this)
+  }
+
+  #goOn(out: Effect[]): void {
+    if (this.#asked !== null) {
+      const busyTicks = Math.min(busyTicksMax, this.#busyTicks() - this.#busyBefore)
+      const ticksLeft = silentTicksMax + 1 + busyTicks - (this.#timers.now - this.#heardAt)
+      if (ticksLeft > 0) {
+        this.#pause.set(ticksLeft)
+        return
+      }
       this.#another()
       this.#follower.suspect(out)
     }
     this.#next(out)
   }
 
-  close(): void {
-    this.forget()
-    this.#follower.remove(this)
+  #heard(): void {
+    this.#heardAt = this.#timers.now
+    this.#busyBefore = this.#busyTicks()
+  }
+
+  /** In how many ticks the source has sent bodies, to whatever reader. */
+  #busyTicks(): number {
+    const source = this.#sourceAddress()
+    return source === null ? 0 : this.#follower.busyTicks(source)
   }
 
   #next(out: Effect[]): void {
@@ -167,7 +192,8 @@ export class Bodies implements Reader {
       count += sequences.size
     }
     this.#asked = epoch
-    this.#silentTicks = 0
+    this.#heard()
+    this.#pause.set(silentTicksMax + 1)
     const bytesMax = Math.min(pageBytesMax, count * this.#meanBytes)
     const resume = this.#resume.get(epoch) ?? 0
     send(out, to, { kind: 'pull', topic: this.topic, epoch, since, until, bytesMax, resume }, this.token)

@@ -4,8 +4,10 @@
  */
 import type { Address, Epoch, TopicName } from '../../proto/ids.ts'
 import { type Effect, send } from '../../proto/machine/contract.ts'
+import type { Timer } from '../../proto/machine/timers.ts'
 import type { MessageSet } from '../../proto/message-set.ts'
 import type { Follower } from '../follower.ts'
+import type { ClientTimer, ClientTimers } from '../timers.ts'
 
 const windowBytes = 1024 * 1024
 /** How long a source may be silent until another is asked; twice as long after every time. */
@@ -27,6 +29,14 @@ export interface Subscribed {
   readonly wantsBodies: boolean
 }
 
+/** What a source needs of its subscription. */
+export interface SourceListener {
+  /** Whether members report something that has not come. */
+  lacksBodies(): boolean
+  /** Another member is the source now: it is to be asked. */
+  changed(out: Effect[]): void
+}
+
 export class BodySource {
   readonly #follower: Follower
   readonly #token: number
@@ -37,15 +47,28 @@ export class BodySource {
   #consumedBytes = 0
   /** Received and not taken by the reader. */
   #outstandingBytes = 0
-  #ticks = 0
-  #silentTicks = 0
+  readonly #timers: ClientTimers
+  readonly #listener: SourceListener
+  /** Rings at every tick while bodies are missing, and is stopped else. */
+  readonly #silence: Timer<ClientTimer>
+  readonly #keepAlive: Timer<ClientTimer>
+  /** What the members know to be read. */
+  #reading: { readonly topic: TopicName; readonly epoch: Epoch } | null = null
+  /** Tick at which something came last. */
+  #heardAt = 0
+  /** Tick since which bodies have been missing. */
+  #lackingSince: number | null = null
   #patience = silenceTicksMin
-  #ticksSinceTurn = 0
-  #ticksSinceSubscribe = 0
+  #turnedAt = 0
+  #subscribedAt = 0
 
-  constructor(follower: Follower, token: number) {
+  constructor(follower: Follower, token: number, timers: ClientTimers, listener: SourceListener) {
     this.#follower = follower
     this.#token = token
+    this.#timers = timers
+    this.#listener = listener
+    this.#silence = timers.timer('source', follower.topic, (out) => this.#watch(out))
+    this.#keepAlive = timers.timer('keep-alive', follower.topic, (out) => this.#stay(out))
     // Subscribers begin at different members.
     this.#turn = token
   }
@@ -65,7 +88,20 @@ export class BodySource {
 
   /** Something came, wanted or not. */
   heard(): void {
-    this.#silentTicks = 0
+    this.#heardAt = this.#timers.now
+  }
+
+  /** Bodies may be missing from now on: something was reported, or there is room again. */
+  expect(): void {
+    if (this.#reading !== null) this.#silence.setIfStopped(1)
+  }
+
+  /** Nothing more is expected of the members. */
+  leave(): void {
+    this.#reading = null
+    this.#lackingSince = null
+    this.#silence.stop()
+    this.#keepAlive.stop()
   }
 
   /** Bytes that wait for the reader. */
@@ -91,8 +127,10 @@ export class BodySource {
 
   /** The reader took what waited. */
   consume(bytes: number): void {
+    const hadRoom = this.hasRoom
     this.#consumedBytes += bytes
     this.#outstandingBytes -= bytes
+    if (!hadRoom && this.hasRoom) this.expect()
   }
 
   /** Tells the source of room, where there is much of it. */
@@ -107,7 +145,10 @@ export class BodySource {
   /** @param only who is asked, all members without it */
   subscribe({ topic, epoch, since, wantsBodies }: Subscribed, out: Effect[], only?: readonly Address[]): void {
     const source = this.address()
-    this.#ticksSinceSubscribe = 0
+    this.#subscribedAt = this.#timers.now
+    this.#reading = { topic, epoch }
+    this.#keepAlive.setIfStopped(keepAliveTicks)
+    this.expect()
     for (const to of only ?? this.#follower.addresses()) {
       if (to === source) {
         // Credit is counted from here on: what is on its way to the reader has its room already.
@@ -121,31 +162,37 @@ export class BodySource {
 
   /** Whether the last subscribe is so long ago that another one is not one too many. */
   get mayAskAgain(): boolean {
-    return this.#ticksSinceSubscribe > resubscribeTicks
+    return this.#timers.now - this.#subscribedAt > resubscribeTicks
   }
 
   next(): void {
     this.#turn++
   }
 
-  tick(topic: TopicName, epoch: Epoch, out: Effect[]): void {
-    this.#ticksSinceSubscribe++
-    if (++this.#ticks % keepAliveTicks === 0) this.#keepAlive(topic, epoch, out)
-    if (++this.#ticksSinceTurn > trustedTicks) this.#patience = silenceTicksMin
-  }
-
-  /** Once in a tick while bodies are missing that others report. @returns true: another member is the source now */
-  changeIfSilent(): boolean {
-    if (++this.#silentTicks <= this.#patience) return false
-    this.#silentTicks = 0
-    this.#ticksSinceTurn = 0
-    this.#patience = Math.min(silenceTicksMax, this.#patience * 2)
+  /** While bodies are missing that others report. */
+  #watch(out: Effect[]): void {
+    if (!this.hasRoom || !this.#listener.lacksBodies()) {
+      this.#lackingSince = null
+      return
+    }
+    const { now } = this.#timers
+    this.#lackingSince ??= now - 1
+    this.#silence.set(1)
+    const isTrusted = now - this.#turnedAt > trustedTicks
+    const patience = isTrusted ? silenceTicksMin : this.#patience
+    if (now - Math.max(this.#heardAt, this.#lackingSince) <= patience) return
+    this.#lackingSince = now
+    this.#turnedAt = now
+    this.#patience = Math.min(silenceTicksMax, patience * 2)
     this.next()
-    return true
+    this.#listener.changed(out)
   }
 
-  #keepAlive(topic: TopicName, epoch: Epoch, out: Effect[]): void {
+  #stay(out: Effect[]): void {
+    if (this.#reading === null) return
+    const { topic, epoch } = this.#reading
     const source = this.address()
+    this.#keepAlive.set(keepAliveTicks)
     for (const to of this.#follower.addresses()) {
       const creditBytes = to === source ? this.#creditBytes : 0
       send(out, to, { kind: 'credit', topic, epoch, creditBytes }, this.#token)

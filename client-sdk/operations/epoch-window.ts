@@ -3,9 +3,11 @@ import { type Configuration, type Member, operationQuorum } from '../../proto/co
 import { EpochcastError } from '../../proto/errors.ts'
 import { type Address, type PublisherId, type ServerName, serverIdOf } from '../../proto/ids.ts'
 import { type Effect, send } from '../../proto/machine/contract.ts'
+import type { Ring, Timer } from '../../proto/machine/timers.ts'
 import { type Sync, weakness } from '../../proto/sync.ts'
 import type { MessageOf } from '../../proto/wire/messages.ts'
 import type { Servers } from '../servers.ts'
+import { MemberSilence, never, resendTicks, type SilentMember } from './member-silence.ts'
 import type { Outgoing } from './outgoing.ts'
 
 /** What one publisher may have under way. */
@@ -27,29 +29,36 @@ export const addLimits: AddLimits = {
   retainedBytesMax: 4 * 1024 * 1024,
 }
 
-const resendTicks = 20
-/** A member that has not begun the epoch is asked again this often, should it not tell. */
-const absentTicks = 5
 const pauseTicks = 3
 /** How often a member with a full disk is asked whether it has room again. */
 const roomTicks = 50
 
 /** One member, as this publisher sees it. */
-interface MemberView {
+interface MemberView extends SilentMember {
   readonly member: Member
   /** Last sequence that it acknowledged, and what it means by that. */
   acked: number
   sync: Sync
-  /** It said that it has not begun this epoch; it tells when it has. */
-  absent: boolean
-  silentTicks: number
-  ticksSinceResend: number
-  /** Until it may be greeted again. */
-  greetingTicks: number
+  /** Tick from which on it may be greeted again. */
+  greetableAt: number
 }
 
 /** Where members are, which of them are connected, and whose disks are full. */
 type Reach = Pick<Servers, 'addressOf' | 'isUp' | 'full'>
+
+type WindowTimer = 'add-silence' | 'add-greeting' | 'add-wedged' | 'add-room'
+
+/** What a window needs of its publisher. */
+export interface WindowPorts {
+  readonly timers: {
+    readonly now: number
+    timer(name: WindowTimer, key: string, ring: Ring): Timer
+  }
+  /** Whether more is to be sent here, as soon as there is room. */
+  isWaiting(): boolean
+  /** Nothing can become durable here for now: the topic may have moved. */
+  stuck(out: Effect[]): void
+}
 
 export class EpochWindow {
   readonly configuration: Configuration
@@ -63,27 +72,50 @@ export class EpochWindow {
   #nextSequence = 1
   #windowBytes = 0
   #retainedBytes = 0
-  #wedgedTicks = 0
-  #ticks = 0
+  readonly #ports: WindowPorts
+  readonly #silence: MemberSilence<MemberView>
+  readonly #greeting: Timer
+  readonly #wedged: Timer
+  /** Set while a member's disk is full. */
+  readonly #room: Timer
+  readonly #unlisten: () => void
   /** A member said that the epoch is being ended: nothing new is sent in it. */
   isWedged = false
   /** Last sequence that the quorum acknowledged. */
   durableEnd = 0
 
-  constructor(configuration: Configuration, publisher: PublisherId, servers: Reach, limits: AddLimits) {
+  constructor(
+    configuration: Configuration,
+    publisher: PublisherId,
+    servers: Reach,
+    limits: AddLimits,
+    ports: WindowPorts,
+  ) {
     this.configuration = configuration
     this.#publisher = publisher
     this.#servers = servers
     this.#limits = limits
-    const fresh = {
-      acked: 0,
-      sync: 'always' as Sync,
-      absent: false,
-      silentTicks: 0,
-      ticksSinceResend: 0,
-      greetingTicks: 0,
-    }
+    this.#ports = ports
+    const { now } = ports.timers
+    const fresh = { acked: 0, sync: 'always' as Sync, absent: false, silentSince: now, resentAt: now, greetableAt: now }
     this.#members = configuration.members.map((member) => ({ member, ...fresh }))
+    const timer = (name: WindowTimer, ring: Ring) => ports.timers.timer(name, configuration.topic, ring)
+    this.#silence = new MemberSilence(this.#members, ports.timers, (ring) => timer('add-silence', ring), {
+      excusedTicks: (view) => this.#excusedTicks(view),
+      again: (view, out) => this.#again(view, out),
+      silent: (count, out) => this.#isStuck(count, out),
+    })
+    this.#greeting = timer('add-greeting', (out) => this.#greet(out))
+    this.#wedged = timer('add-wedged', (out) => this.#onWedged(out))
+    this.#room = timer('add-room', (out) => this.#askForRoom(out))
+    this.#unlisten = servers.full.listen((name) => this.#fullChanged(name))
+    if (!servers.full.isEmpty) this.#room.set(roomTicks)
+  }
+
+  /** Its epoch is over, or its publisher: nothing is sent any more. */
+  close(): void {
+    for (const timer of [this.#silence, this.#greeting, this.#wedged, this.#room]) timer.stop()
+    this.#unlisten()
   }
 
   /**
@@ -134,17 +166,28 @@ export class EpochWindow {
    * waits for one would have left.
    */
   reach(out: Effect[]): void {
+    const { now } = this.#ports.timers
     for (const view of this.#members) {
       const address = this.#addressOf(view)
-      if (view.greetingTicks > 0 || this.#servers.isUp(address)) continue
-      view.greetingTicks = pauseTicks
+      if (now < view.greetableAt || this.#servers.isUp(address)) continue
+      view.greetableAt = now + pauseTicks
       send(out, address, { kind: 'introduce' })
     }
+  }
+
+  /** More is to be sent, and there is no room for it. */
+  wait(out: Effect[]): void {
+    this.reach(out)
+    const isCutOff = this.#members.some((view) => !this.#servers.isUp(this.#addressOf(view)))
+    if (isCutOff) this.#greeting.setIfStopped(pauseTicks)
+    this.#silence.expect()
   }
 
   /** Sends a run to all members that are connected and take stores; the others get it once they are, and do. */
   add(outgoing: Outgoing, out: Effect[]): void {
     const to = this.#takers()
+    this.#silence.expect()
+    for (const view of this.#members) if (this.#hasAll(view)) view.silentSince = this.#ports.timers.now
     outgoing.assign(this.configuration.epoch, this.#publisher, this.#nextSequence)
     this.#nextSequence = outgoing.last + 1
     this.#windowBytes += outgoing.body.length
@@ -159,14 +202,14 @@ export class EpochWindow {
     if (view === undefined || message.end <= view.acked) return []
     view.acked = message.end
     view.sync = message.sync ?? 'always'
-    view.silentTicks = 0
+    view.silentSince = this.#ports.timers.now
     if (view.absent || this.#isFull(view)) this.#present(view, out)
     return this.#acknowledge()
   }
 
   expected(from: ServerName, message: MessageOf<'expected'>, out: Effect[]): void {
     const view = this.#viewOf(from, message.epoch)
-    if (view === undefined || view.ticksSinceResend < pauseTicks) return
+    if (view === undefined || this.#ports.timers.now - view.resentAt < pauseTicks) return
     const kept = this.#sent.find((outgoing) => outgoing.last >= message.next)
     // What it lacks may not be kept here any more: it gets that from its peers.
     if (kept !== undefined && kept.first <= message.next) this.#resend(view, message.next - 1, out)
@@ -179,18 +222,20 @@ export class EpochWindow {
     switch (message.refusal) {
       case 'wedged':
         this.isWedged = true
+        this.#wedged.setIfStopped(resendTicks)
         return true
       case 'not-yet':
         view.absent = true
+        this.#silence.lookSoon()
         return true
       case 'disk-full':
         this.#servers.full.note(from, true)
-        view.silentTicks = 0
+        view.silentSince = this.#ports.timers.now
         return true
       // Another member may take it, or the epoch may be rolled: it is sent again by and by.
       case 'too-many-publishers':
       case 'bad-batch':
-        view.ticksSinceResend = 0
+        view.resentAt = this.#ports.timers.now
         return true
       // A late answer to the question where the topic is, which says nothing of this epoch.
       case 'no-decider':
@@ -209,7 +254,7 @@ export class EpochWindow {
   room(from: ServerName, message: MessageOf<'room'>, out: Effect[]): void {
     const view = this.#viewOf(from, message.epoch)
     if (view === undefined || !this.#isFull(view)) return
-    view.silentTicks = 0
+    view.silentSince = this.#ports.timers.now
     if (message.isThere) this.#present(view, out)
     else this.#servers.full.note(from, true)
   }
@@ -220,47 +265,72 @@ export class EpochWindow {
     }
   }
 
-  /**
-   * @param isWaiting more is to be sent here, as soon as there is room
-   * @returns false when nothing can become durable here for now: the topic may have moved
-   */
-  tick(out: Effect[], isWaiting = false): boolean {
-    for (const view of this.#members) if (view.greetingTicks > 0) view.greetingTicks--
-    // The news that the epoch has ended may have been lost.
-    if (this.isWedged && ++this.#wedgedTicks % resendTicks === 0) return false
-    this.#askForRoom(out)
-    if (this.#sent.length === 0 && !isWaiting) return true
-    let silent = 0
+  peerDown(address: Address): void {
     for (const view of this.#members) {
-      view.ticksSinceResend++
-      const isUp = this.#servers.isUp(this.#addressOf(view))
-      if (view.acked + 1 >= this.#nextSequence && (isUp || !isWaiting)) continue
-      // It is asked for room; once it does not answer that, it counts as full no longer.
-      if (isUp && this.#isFull(view)) continue
-      const patience = view.absent ? absentTicks : resendTicks
-      if (++view.silentTicks < patience) continue
-      silent++
-      if (view.ticksSinceResend < patience) continue
-      if (isUp) this.#resend(view, view.acked, out, 1)
-      else {
-        view.ticksSinceResend = 0
-        this.reach(out)
-      }
+      if (this.#addressOf(view) === address && this.#hasAll(view)) view.silentSince = this.#ports.timers.now
     }
-    const waits = isWaiting || this.#durableCount < this.#sent.length
-    return !waits || silent <= this.#members.length - operationQuorum(this.configuration)
   }
 
   #isFull(view: MemberView): boolean {
     return this.#servers.full.has(view.member.name)
   }
 
+  #hasAll(view: MemberView): boolean {
+    return view.acked + 1 >= this.#nextSequence
+  }
+
+  /** @returns whether so many silent members keep everything from becoming durable: the topic may have moved */
+  #isStuck(silentCount: number, out: Effect[]): boolean {
+    const waits = this.#ports.isWaiting() || this.#durableCount < this.#sent.length
+    if (!waits || silentCount <= this.#members.length - operationQuorum(this.configuration)) return false
+    this.#ports.stuck(out)
+    return true
+  }
+
+  /** For how many ticks a member's silence does not count: endless for one that owes nothing. */
+  #excusedTicks(view: MemberView): number {
+    const isUp = this.#servers.isUp(this.#addressOf(view))
+    const owesNothing = this.#hasAll(view) || this.#sent.length === 0
+    if (owesNothing && (isUp || !this.#ports.isWaiting())) return never
+    // It is asked for room; once it does not answer that, it counts as full no longer.
+    return isUp ? this.#servers.full.ticksLeft(view.member.name) : 0
+  }
+
+  #again(view: MemberView, out: Effect[]): void {
+    if (this.#servers.isUp(this.#addressOf(view))) {
+      this.#resend(view, view.acked, out, 1)
+      return
+    }
+    view.resentAt = this.#ports.timers.now
+    this.reach(out)
+  }
+
+  #greet(out: Effect[]): void {
+    if (this.#ports.isWaiting() && !this.hasRoom) this.wait(out)
+  }
+
+  /** The news that the epoch has ended may have been lost. */
+  #onWedged(out: Effect[]): void {
+    this.#wedged.set(resendTicks)
+    this.#ports.stuck(out)
+  }
+
+  /** One more server is full, or one less. */
+  #fullChanged(name: ServerName): void {
+    const view = this.#members.find(({ member }) => member.name === name)
+    if (view === undefined) return
+    view.silentSince = this.#ports.timers.now
+    if (this.#isFull(view)) this.#room.setIfStopped(roomTicks)
+    else this.#silence.lookSoon()
+  }
+
   #askForRoom(out: Effect[]): void {
-    if (this.#servers.full.isEmpty || ++this.#ticks % roomTicks !== 0) return
     const { topic, epoch } = this.configuration
     const full = this.#members.filter((view) => this.#isFull(view))
     const to = full.map((view) => this.#addressOf(view))
-    if (to.length > 0) send(out, to, { kind: 'ask-room', topic, epoch })
+    if (to.length === 0) return
+    this.#room.set(roomTicks)
+    send(out, to, { kind: 'ask-room', topic, epoch })
   }
 
   #viewOf(name: ServerName, epoch: number): MemberView | undefined {
@@ -300,7 +370,7 @@ export class EpochWindow {
   }
 
   #resend(view: MemberView, after: number, out: Effect[], countMax: number = Number.POSITIVE_INFINITY): void {
-    view.ticksSinceResend = 0
+    view.resentAt = this.#ports.timers.now
     let count = 0
     for (const outgoing of this.#sent) {
       if (outgoing.last <= after) continue

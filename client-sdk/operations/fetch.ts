@@ -1,8 +1,10 @@
 /** Fetches bodies of one epoch, page by page, from one member at a time. */
 import type { Address, Epoch, PublisherId, TopicName } from '../../proto/ids.ts'
 import { type Effect, send } from '../../proto/machine/contract.ts'
+import type { Timer } from '../../proto/machine/timers.ts'
 import { contains, endOf, type Frontier, type MessageSet } from '../../proto/message-set.ts'
 import type { Batch, MessageOf } from '../../proto/wire/messages.ts'
+import type { ClientTimer, ClientTimers } from '../timers.ts'
 
 /** Takes batches while they continue their publisher's prefix. */
 export class Prefix {
@@ -38,14 +40,15 @@ export class Prefix {
 }
 
 export interface FetchListener {
+  readonly timers: ClientTimers
   /** `skip` of the batch's messages, at its beginning, are known already. */
   fetched(batch: Batch, skip: number, out: Effect[]): void
   /** Everything up to the goal has been handed over. */
   complete(out: Effect[]): void
   /** Whether another page may come now. */
   hasRoom(): boolean
-  /** Whether that server is sending bodies to this client now, to this fetch or to others. */
-  isBusy(from: Address): boolean
+  /** In how many ticks that server has sent bodies to this client, to this fetch or to others. */
+  busyTicks(from: Address): number
   /** Nobody gave anything for a while. */
   stalled(out: Effect[]): void
 }
@@ -80,8 +83,11 @@ export class Fetch {
   #waiting = false
   /** Who is asked, while an answer is due. */
   #asked: Address | null = null
-  #silentTicks = 0
-  #waitedTicks = 0
+  /** Tick at which it was asked, or sent something; and how many it had been busy in by then. */
+  #heardAt = 0
+  #busyBefore = 0
+  /** Rings when the member that was asked is silent for too long, or when another one may be asked. */
+  readonly #pause: Timer<ClientTimer>
   #patience = patienceTicksMin
   #over = false
 
@@ -101,6 +107,7 @@ export class Fetch {
     this.#members = members
     this.#source = firstSource
     this.#listener = listener
+    this.#pause = listener.timers.timer('page', of.topic, (out) => this.#goOn(out))
   }
 
   /** Everything up to the goal is here. */
@@ -112,7 +119,7 @@ export class Fetch {
   next(out: Effect[]): void {
     if (this.#over || this.#waiting) return
     if (this.#prefix.holds(this.#until)) {
-      this.#over = true
+      this.cancel()
       this.#listener.complete(out)
       return
     }
@@ -122,8 +129,8 @@ export class Fetch {
     if (to === undefined) return
     this.#waiting = true
     this.#asked = to
-    this.#silentTicks = 0
-    this.#waitedTicks = 0
+    this.#heard()
+    this.#pause.set(this.#patience)
     const [topic, epoch, since] = [this.#topic, this.#epoch, this.#prefix.snapshot()]
     const which = this.#isBare ? { bare: true } : { until: this.#until }
     send(
@@ -138,8 +145,7 @@ export class Fetch {
     if (this.#over || batch.epoch !== this.#epoch) return
     // What a server pushed before it heard that the epoch is over may lie beyond the closing set: it is nobody's message.
     if ((this.#isBare ? batch.first : batch.last) > endOf(this.#until, batch.publisher)) return
-    this.#silentTicks = 0
-    this.#waitedTicks = 0
+    this.#heard()
     const skip = this.#prefix.take(batch)
     if (skip >= 0) this.#listener.fetched(batch, skip, out)
   }
@@ -154,31 +160,50 @@ export class Fetch {
       return
     }
     this.#another()
-    // The last page brought the rest, or this member does not have it all: then the next one is asked at the next tick.
-    if (this.#prefix.holds(this.#until)) this.next(out)
+    if (this.#prefix.holds(this.#until)) {
+      this.next(out)
+      return
+    }
+    // This member does not have it all: the next one is asked at the next tick.
+    this.#pause.set(1)
     // Servers that have been retired since let go of what they held: then there are newer ones.
-    else this.#listener.stalled(out)
+    this.#listener.stalled(out)
   }
 
   /** The member asked cannot serve this epoch. */
   refused(): void {
     this.#waiting = false
     this.#another()
+    if (!this.#over) this.#pause.set(1)
   }
 
   /** Nothing more is asked for, and nothing handed over. */
   cancel(): void {
     this.#over = true
+    this.#pause.stop()
   }
 
-  tick(out: Effect[]): void {
-    if (this.#over) return
+  #heard(): void {
+    this.#heardAt = this.#listener.timers.now
+    this.#busyBefore = this.#busyTicks()
+  }
+
+  #busyTicks(): number {
+    return this.#asked === null ? 0 : this.#listener.busyTicks(this.#asked)
+  }
+
+  #goOn(out: Effect[]): void {
     if (!this.#waiting) {
       this.next(out)
       return
     }
-    if (this.#asked === null || !this.#listener.isBusy(this.#asked)) this.#silentTicks++
-    if (++this.#waitedTicks < busyTicksMax && this.#silentTicks < this.#patience) return
+    const waitedTicks = this.#listener.timers.now - this.#heardAt
+    const silentTicks = waitedTicks - (this.#busyTicks() - this.#busyBefore)
+    const ticksLeft = Math.min(busyTicksMax - waitedTicks, this.#patience - silentTicks)
+    if (ticksLeft > 0) {
+      this.#pause.set(ticksLeft)
+      return
+    }
     this.#patience = Math.min(patienceTicksMax, this.#patience * 2)
     this.#waiting = false
     this.#another()

@@ -15,11 +15,13 @@ import {
   type ServerName,
 } from '../../proto/ids.ts'
 import { type Effect, send } from '../../proto/machine/contract.ts'
+import type { Timer } from '../../proto/machine/timers.ts'
 import { emptySet } from '../../proto/message-set.ts'
 import type { MessageOf } from '../../proto/wire/messages.ts'
 import type { Follower } from '../follower.ts'
 import type { Requests } from '../requests.ts'
 import type { Servers } from '../servers.ts'
+import type { ClientTimer, ClientTimers } from '../timers.ts'
 import type { Reader } from './reader.ts'
 import { MemberReports } from './reports.ts'
 
@@ -46,7 +48,8 @@ export class Frontiers implements Reader {
   #told = new Map<PublisherId, number>()
   #isAsking = false
   #over = false
-  #ticks = 0
+  readonly #timers: ClientTimers
+  readonly #keepAlive: Timer<ClientTimer>
 
   constructor(from: Epoch, follower: Follower, servers: Servers, requests: Requests, listener: FrontierListener) {
     this.#epoch = from
@@ -54,6 +57,8 @@ export class Frontiers implements Reader {
     this.#servers = servers
     this.#listener = listener
     this.token = requests.nextToken()
+    this.#timers = follower.timersOf(this)
+    this.#keepAlive = this.#timers.timer('keep-alive', follower.topic, (out) => this.#stay(out))
   }
 
   get topic() {
@@ -111,21 +116,6 @@ export class Frontiers implements Reader {
 
   pulled(): void {}
 
-  tick(out: Effect[]): void {
-    const reports = this.#reports
-    if (reports === null || this.#over) return
-    if (++this.#ticks % keepAliveTicks === 0) {
-      const { topic } = this
-      send(out, this.#follower.addresses(), { kind: 'credit', topic, epoch: this.#epoch, creditBytes: 0 }, this.token)
-    }
-    const silent = reports.tick()
-    this.#subscribe(
-      silent.map((member) => this.#servers.addressOf(member)),
-      out,
-    )
-    if (reports.isDeaf) this.#follower.suspect(out)
-  }
-
   /** It gives nothing early. */
   whenConfirmed(told: () => void): void {
     told()
@@ -133,6 +123,7 @@ export class Frontiers implements Reader {
 
   close(out: Effect[]): void {
     this.#over = true
+    this.#leave()
     this.#follower.remove(this)
     const { topic } = this
     const to = this.#follower.addresses()
@@ -153,7 +144,11 @@ export class Frontiers implements Reader {
       this.#end(known)
     }
     if (newest === null || this.#epoch !== newest.epoch || this.#reports?.epoch === newest.epoch || this.#over) return
-    this.#reports = new MemberReports(newest)
+    this.#reports = new MemberReports(newest, this.#timers, {
+      silent: (member, into) => this.#subscribe([this.#servers.addressOf(member)], into),
+      deaf: (into) => this.#follower.suspect(into),
+    })
+    this.#keepAlive.set(keepAliveTicks)
     this.#subscribe(this.#follower.addresses(), out)
   }
 
@@ -177,7 +172,20 @@ export class Frontiers implements Reader {
     this.#listener.stored(this.#epoch, ends, true)
     this.#epoch = decision.next.epoch
     this.#told = new Map()
+    this.#leave()
     this.#reports = null
+  }
+
+  /** Nothing more is expected of the members of this epoch. */
+  #leave(): void {
+    this.#reports?.stop()
+    this.#keepAlive.stop()
+  }
+
+  #stay(out: Effect[]): void {
+    const { topic } = this
+    this.#keepAlive.set(keepAliveTicks)
+    send(out, this.#follower.addresses(), { kind: 'credit', topic, epoch: this.#epoch, creditBytes: 0 }, this.token)
   }
 
   #subscribe(to: readonly Address[], out: Effect[]): void {

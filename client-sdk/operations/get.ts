@@ -21,12 +21,14 @@ import {
   type ServerName,
 } from '../../proto/ids.ts'
 import { type Effect, type Settleable, send } from '../../proto/machine/contract.ts'
+import type { Timer } from '../../proto/machine/timers.ts'
 import { contains, emptySet, endOf, heldBy, intersection, type MessageSet, union } from '../../proto/message-set.ts'
 import type { Batch, GetLevel, MessageOf, Source } from '../../proto/wire/messages.ts'
 import type { Position } from '../cursor.ts'
 import type { EpochFollower, Follower } from '../follower.ts'
 import type { Requests } from '../requests.ts'
 import type { Servers } from '../servers.ts'
+import type { ClientTimer, ClientTimers } from '../timers.ts'
 import { Fetch, type FetchListener, Prefix } from './fetch.ts'
 
 /** A batch and how many of its first messages the caller has already. */
@@ -49,6 +51,12 @@ const storeBackDoublings = 3
 
 export class Get implements EpochFollower, FetchListener, Settleable {
   readonly token: number
+  readonly timers: ClientTimers
+  readonly #grace: Timer<ClientTimer>
+  readonly #resend: Timer<ClientTimer>
+  readonly #storeBackLimit: Timer<ClientTimer>
+  /** Set while no member has what is lacking. */
+  readonly #again: Timer<ClientTimer>
   readonly #level: GetLevel
   readonly #since: Position | null
   readonly #wantsBodies: boolean
@@ -65,12 +73,14 @@ export class Get implements EpochFollower, FetchListener, Settleable {
   #given: Given[] = []
   #fetch: Fetch | null = null
   #at: Epoch = epoch(0)
-  #ticks = 0
+  /** Tick at which its present step began. */
+  #stepAt = 0
   /** Store-backs that took too long. */
   #storeBacks = 0
   /** Members that were asked for bodies in vain, one after the other. */
   #vainCount = 0
   #outcome: GetResult | EpochcastError | null = null
+  #told: () => void = () => {}
 
   /**
    * @param since leaves out what came before; `numbers`: no bodies at all, only the position
@@ -95,10 +105,20 @@ export class Get implements EpochFollower, FetchListener, Settleable {
     this.#requests = requests
     this.#done = done
     this.token = requests.nextToken()
+    this.timers = follower.timersOf(this)
+    const timer = (name: ClientTimer, ring: (of: Configuration, out: Effect[]) => void) =>
+      this.timers.timer(name, follower.topic, (out) => {
+        if (this.#configuration !== null) ring(this.#configuration, out)
+      })
+    this.#grace = timer('get-grace', (of, out) => this.#collected(of, out))
+    this.#resend = timer('get-resend', (of, out) => this.#onSilence(of, out))
+    this.#storeBackLimit = timer('get-store-back', (of, out) => this.#onSlowStoreBack(of, out))
+    this.#again = timer('get-again', (of, out) => this.#onVain(of, out))
   }
 
-  get over(): boolean {
-    return this.#step === 'over'
+  /** Calls back once it has ended. */
+  whenOver(told: () => void): void {
+    this.#told = told
   }
 
   begun(configuration: Configuration, out: Effect[]): void {
@@ -129,7 +149,7 @@ export class Get implements EpochFollower, FetchListener, Settleable {
   refused(message: MessageOf<'refused'>, out: Effect[]): void {
     if (this.#step === 'fetching') {
       this.#fetch?.refused()
-      this.#vainCount++
+      this.#inVain()
     } else if (message.refusal !== 'wedged' && message.refusal !== 'not-yet') this.#follower.suspect(out)
   }
 
@@ -141,27 +161,34 @@ export class Get implements EpochFollower, FetchListener, Settleable {
     this.#fetch?.pulled(message, out)
   }
 
-  tick(out: Effect[]): void {
-    this.#ticks++
-    const configuration = this.#configuration
-    if (configuration === null || this.#step === 'over') return
-    if (this.#step === 'fetching') {
-      // Where no member has what is lacking, its only holder died after the collect.
-      if (this.#vainCount >= configuration.members.length && this.#fetch?.isWhole === false)
-        this.#begin(configuration, out)
-      else this.#fetch?.tick(out)
-      return
-    }
-    if (this.#step === 'collecting') this.#collected(configuration, out)
-    if (this.#step === 'completing' && this.#ticks > storeBackTicks * 2 ** this.#storeBacks) {
-      // A holder may be dead, and then what it alone held need not be in the answer; or the members are slow.
-      this.#storeBacks = Math.min(this.#storeBacks + 1, storeBackDoublings)
-      this.#begin(configuration, out)
-      return
-    }
-    if (this.#ticks % resendTicks !== 0) return
+  #onSilence(configuration: Configuration, out: Effect[]): void {
+    this.#collected(configuration, out)
+    if (this.#step !== 'collecting' && this.#step !== 'completing') return
+    this.#resend.set(resendTicks)
     this.#ask(configuration, out)
     this.#follower.suspect(out)
+  }
+
+  /** A holder may be dead, and then what it alone held need not be in the answer; or the members are slow. */
+  #onSlowStoreBack(configuration: Configuration, out: Effect[]): void {
+    this.#storeBacks = Math.min(this.#storeBacks + 1, storeBackDoublings)
+    this.#begin(configuration, out)
+  }
+
+  /** A member was asked for bodies in vain. Where no other one is left to ask, the only holder of what is lacking died after the collect. */
+  #inVain(): void {
+    this.#vainCount++
+    if (this.#isVain) this.#again.setIfStopped(1)
+  }
+
+  get #isVain(): boolean {
+    const configuration = this.#configuration
+    return configuration !== null && this.#vainCount >= configuration.members.length
+  }
+
+  #onVain(configuration: Configuration, out: Effect[]): void {
+    if (this.#isVain && this.#fetch?.isWhole === false) this.#begin(configuration, out)
+    else this.#fetch?.next(out)
   }
 
   fetched(batch: Batch, skip: number): void {
@@ -177,16 +204,16 @@ export class Get implements EpochFollower, FetchListener, Settleable {
   }
 
   hasRoom(): boolean {
-    return true
+    return !this.#isVain
   }
 
-  isBusy(from: Address): boolean {
-    return this.#follower.isBusy(from)
+  busyTicks(from: Address): number {
+    return this.#follower.busyTicks(from)
   }
 
   stalled(out: Effect[]): void {
     this.#follower.suspect(out)
-    this.#vainCount++
+    this.#inVain()
   }
 
   settle(): void {
@@ -196,10 +223,12 @@ export class Get implements EpochFollower, FetchListener, Settleable {
   #begin(configuration: Configuration, out: Effect[]): void {
     if (this.#step === 'over') return
     this.#configuration = configuration
+    this.#stopTimers()
     this.#step = 'collecting'
-    this.#ticks = 0
+    this.#stepAt = this.timers.now
+    this.#grace.set(graceTicks)
+    this.#resend.set(resendTicks)
     this.#vainCount = 0
-    this.#fetch?.cancel()
     this.#held.clear()
     this.#completed.clear()
     this.#fetch = null
@@ -248,7 +277,7 @@ export class Get implements EpochFollower, FetchListener, Settleable {
       case 'durable': {
         if (
           answers.length === 0 ||
-          (!isAll && (answers.length < quorum || this.#ticks < graceTicks) && !this.#waitedLong)
+          (!isAll && (answers.length < quorum || this.#elapsed < graceTicks) && !this.#waitedLong)
         )
           return
         const known = answers.map((answer) => answer.durable)
@@ -256,21 +285,29 @@ export class Get implements EpochFollower, FetchListener, Settleable {
         return
       }
       case 'early':
-        if (answers.length > 0 && (isAll || this.#ticks >= graceTicks)) this.#deliver(union(stored), configuration, out)
+        if (answers.length > 0 && (isAll || this.#elapsed >= graceTicks))
+          this.#deliver(union(stored), configuration, out)
         return
     }
   }
 
   /** A member of a fault-recovery epoch may be dead: then what the others know durable is the answer. */
   get #waitedLong(): boolean {
-    return this.#ticks >= resendTicks
+    return this.#elapsed >= resendTicks
+  }
+
+  /** Ticks since the present step began. */
+  get #elapsed(): number {
+    return this.timers.now - this.#stepAt
   }
 
   /** Figures 5 and 6: what is returned must be on the disks of a majority. */
   #storeBack(all: MessageSet, configuration: Configuration, out: Effect[]): void {
     this.#step = 'completing'
     this.#result = all
-    this.#ticks = 0
+    this.#stepAt = this.timers.now
+    this.#resend.set(resendTicks)
+    this.#storeBackLimit.set(storeBackTicks * 2 ** this.#storeBacks + 1)
     this.#ask(configuration, out)
   }
 
@@ -280,6 +317,7 @@ export class Get implements EpochFollower, FetchListener, Settleable {
   }
 
   #deliver(result: MessageSet, configuration: Configuration, out: Effect[]): void {
+    this.#stopTimers()
     this.#step = 'fetching'
     this.#result = result
     if (!this.#wantsBodies) {
@@ -308,6 +346,7 @@ export class Get implements EpochFollower, FetchListener, Settleable {
   #fetchUntil(of: Epoch, until: MessageSet, configuration: Configuration, out: Effect[]): void {
     const seen = this.#since?.epoch === of ? this.#since.seen : emptySet
     const { topic } = configuration
+    this.#vainCount = 0
     const members = () => configuration.members.map((member) => this.#servers.addressOf(member))
     this.#fetch = new Fetch(
       { topic, epoch: of, until, prefix: new Prefix(seen) },
@@ -334,10 +373,17 @@ export class Get implements EpochFollower, FetchListener, Settleable {
   #end(outcome: GetResult | EpochcastError, out: Effect[]): void {
     if (this.#step === 'over') return
     this.#step = 'over'
+    this.#stopTimers()
     this.#outcome = outcome
     this.#requests.withdraw(this.token)
     this.#follower.remove(this)
     out.push({ kind: 'settle', target: this })
+    this.#told()
+  }
+
+  #stopTimers(): void {
+    for (const timer of [this.#grace, this.#resend, this.#storeBackLimit, this.#again]) timer.stop()
+    this.#fetch?.cancel()
   }
 }
 

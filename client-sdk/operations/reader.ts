@@ -13,7 +13,6 @@ export interface Reader extends EpochFollower {
   report(from: ServerName, message: MessageOf<'report'>, out: Effect[]): void
   opened(from: Address, message: MessageOf<'opened'>, out: Effect[]): void
   peer(address: Address, up: boolean, out: Effect[]): void
-  tick(out: Effect[]): void
   close(out: Effect[]): void
   /** Calls back once everything that was given early until now is confirmed or retracted; absent for who gives nothing early. */
   whenConfirmed?(told: () => void): void

@@ -1,26 +1,61 @@
 /** What the members of one epoch told a subscriber to have on disk, and who of them is silent. */
 import { type Configuration, type Member, operationQuorum } from '../../proto/configuration.ts'
 import type { PublisherId, ServerName } from '../../proto/ids.ts'
+import type { Effect } from '../../proto/machine/contract.ts'
+import type { Timer } from '../../proto/machine/timers.ts'
 import { heldBy, type MessageSet } from '../../proto/message-set.ts'
+import type { ClientTimer, ClientTimers } from '../timers.ts'
 
 /** Every member repeats its report at least this often. */
 const reportSilenceTicks = 150
 /** Until its first report a member is asked this often. */
 const firstReportTicks = 20
+/** So long too few members report before the topic is looked for; while that lasts, it is said again as often as `deafAgainTicks`. */
+const deafTicks = 21
+const deafAgainTicks = 5
+
+/** What a subscriber does about silence. */
+export interface ReportListener {
+  /** A member is to be asked again. */
+  silent(member: Member, out: Effect[]): void
+  /** No quorum has reported for a while: the topic may have moved. */
+  deaf(out: Effect[]): void
+}
+
+/** One member that is listened to. */
+interface Listened {
+  /** Rings after its silence. */
+  readonly silence: Timer<ClientTimer>
+  /** Has reported lately. */
+  isHeard: boolean
+  /** When its last report came, in ticks. */
+  heardAt: number
+}
 
 export class MemberReports {
   readonly #configuration: Configuration
+  readonly #timers: ClientTimers
   readonly #reports = new Map<ServerName, Map<PublisherId, number>>()
-  /** Ticks since each member's last report. */
-  readonly #silence = new Map<ServerName, number>()
-  /** When each member's last report came, in ticks. */
-  readonly #heard = new Map<ServerName, number>()
-  #ticks = 0
-  /** Ticks without reports of a quorum. */
-  #deafTicks = 0
+  readonly #members = new Map<ServerName, Listened>()
+  /** Set while no quorum is heard. */
+  readonly #deaf: Timer<ClientTimer>
+  #heardCount = 0
 
-  constructor(configuration: Configuration) {
+  constructor(configuration: Configuration, timers: ClientTimers, listener: ReportListener) {
     this.#configuration = configuration
+    this.#timers = timers
+    const { topic } = configuration
+    for (const member of configuration.members) {
+      const ring = (out: Effect[]) => this.#onSilence(member, listener, out)
+      const silence = timers.timer('report', topic, ring)
+      this.#members.set(member.name, { silence, isHeard: false, heardAt: Number.NEGATIVE_INFINITY })
+      silence.set(firstReportTicks)
+    }
+    this.#deaf = timers.timer('deaf', topic, (out) => {
+      this.#deaf.set(deafAgainTicks)
+      listener.deaf(out)
+    })
+    this.#deaf.set(deafTicks)
   }
 
   get epoch(): number {
@@ -32,16 +67,17 @@ export class MemberReports {
     return this.#reports.size >= operationQuorum(this.#configuration)
   }
 
-  /** True while no quorum has reported for a while: the topic may have moved. */
-  get isDeaf(): boolean {
-    return this.#deafTicks > firstReportTicks
+  /** Nobody is listened to any more. */
+  stop(): void {
+    for (const { silence } of this.#members.values()) silence.stop()
+    this.#deaf.stop()
   }
 
   /** @returns false for a report of somebody who is not a member */
   take(from: ServerName, stored: MessageSet): boolean {
-    if (!this.#configuration.members.some((member) => member.name === from)) return false
-    this.#silence.set(from, 0)
-    this.#heard.set(from, this.#ticks)
+    const member = this.#members.get(from)
+    if (member === undefined) return false
+    this.#heard(member)
     let known = this.#reports.get(from)
     if (known === undefined) {
       known = new Map()
@@ -55,8 +91,8 @@ export class MemberReports {
   farthest(publisher: PublisherId): number {
     let farthest = 0
     for (const [name, known] of this.#reports) {
-      const isHeard = this.#ticks - (this.#heard.get(name) ?? 0) <= reportSilenceTicks * 2
-      if (isHeard) farthest = Math.max(farthest, known.get(publisher) ?? 0)
+      const silentTicks = this.#timers.now - (this.#members.get(name)?.heardAt ?? 0)
+      if (silentTicks <= reportSilenceTicks * 2) farthest = Math.max(farthest, known.get(publisher) ?? 0)
     }
     return farthest
   }
@@ -65,7 +101,7 @@ export class MemberReports {
   durableEnd(publisher: PublisherId): number {
     const quorum = operationQuorum(this.#configuration)
     let durable = 0
-    // Asked for every tick and every batch: members are few, and nothing is made to sort them.
+    // Asked for at every report and every batch: members are few, and nothing is made to sort them.
     for (const known of this.#reports.values()) {
       const end = known.get(publisher) ?? 0
       if (end > durable && this.#countFrom(publisher, end) >= quorum) durable = end
@@ -92,21 +128,24 @@ export class MemberReports {
     return false
   }
 
-  /** @returns members that are to be asked again */
-  tick(): Member[] {
-    this.#ticks++
-    let heard = 0
-    const silent: Member[] = []
-    for (const member of this.#configuration.members) {
-      const ticks = (this.#silence.get(member.name) ?? 0) + 1
-      const patience = this.#reports.has(member.name) ? reportSilenceTicks : firstReportTicks
-      this.#silence.set(member.name, ticks >= patience ? 0 : ticks)
-      if (ticks >= patience) silent.push(member)
-      const heardAt = this.#heard.get(member.name)
-      if (heardAt !== undefined && this.#ticks - heardAt <= reportSilenceTicks) heard++
+  #heard(member: Listened): void {
+    member.heardAt = this.#timers.now
+    // What is over is not listened to again.
+    if (member.silence.isSet) member.silence.set(reportSilenceTicks)
+    if (member.isHeard) return
+    member.isHeard = true
+    if (++this.#heardCount >= operationQuorum(this.#configuration)) this.#deaf.stop()
+  }
+
+  #onSilence(member: Member, listener: ReportListener, out: Effect[]): void {
+    const listened = this.#members.get(member.name)
+    if (listened === undefined) return
+    listened.silence.set(this.#reports.has(member.name) ? reportSilenceTicks : firstReportTicks)
+    if (listened.isHeard) {
+      listened.isHeard = false
+      if (--this.#heardCount < operationQuorum(this.#configuration)) this.#deaf.setIfStopped(deafTicks)
     }
-    this.#deafTicks = heard < operationQuorum(this.#configuration) ? this.#deafTicks + 1 : 0
-    return silent
+    listener.silent(member, out)
   }
 }
 

@@ -23,6 +23,7 @@ import {
   type TopicName,
 } from '../../proto/ids.ts'
 import { type Effect, send } from '../../proto/machine/contract.ts'
+import type { Timer } from '../../proto/machine/timers.ts'
 import { countOf, emptySet, endOf, type MessageSet } from '../../proto/message-set.ts'
 import type { Batch, MessageOf } from '../../proto/wire/messages.ts'
 import type { Follower } from '../follower.ts'
@@ -31,6 +32,7 @@ import type { Cause, Judgement, OrderFilter, Release, ReleaseListener, Run } fro
 import { TotalFilter } from '../orders/total-filter.ts'
 import type { Requests } from '../requests.ts'
 import type { Servers } from '../servers.ts'
+import type { ClientTimer, ClientTimers } from '../timers.ts'
 import { BodySource } from './body-source.ts'
 import { Confirming } from './confirming.ts'
 import type { Consumer, StartAt } from './delivery.ts'
@@ -44,11 +46,12 @@ import { Survey } from './survey.ts'
 const causeTicks = 200
 const nothingLost: readonly MessageId[] = []
 
-/** Who reads from an epoch that it does not know asks for news this often. */
+/** How often a subscription that is ahead of every configuration it knows asks for a newer one. */
 const aheadTicks = 50
 
 export class Subscription implements Reader, FetchListener, ReleaseListener {
   readonly token: number
+  readonly timers: ClientTimers
   readonly #follower: Follower
   readonly #servers: Servers
   readonly #consumer: Consumer
@@ -57,7 +60,10 @@ export class Subscription implements Reader, FetchListener, ReleaseListener {
   /** Of the epoch being read, where messages wait for others than themselves. */
   #filter: OrderFilter | null = null
   #survey: Survey | null = null
-  #causeTicks = 0
+  /** Rings while something may wait for what comes before it. */
+  readonly #cause: Timer<ClientTimer>
+  /** Tick at which something was last given. */
+  #deliveredAt = 0
   /** It began, gave something, or its epoch ends: who reads this topic together with others looks again. */
   hasGoneOn = false
   readonly #confirming = new Confirming()
@@ -77,7 +83,7 @@ export class Subscription implements Reader, FetchListener, ReleaseListener {
   #closing: Decision | null = null
   #fetch: Fetch | null = null
   readonly #source: BodySource
-  #aheadTicks = 0
+  readonly #ahead: Timer<ClientTimer>
   #over = false
 
   constructor(
@@ -94,7 +100,14 @@ export class Subscription implements Reader, FetchListener, ReleaseListener {
     this.#servers = servers
     this.#consumer = consumer
     this.token = requests.nextToken()
-    this.#source = new BodySource(follower, this.token)
+    this.timers = follower.timersOf(this)
+    const { topic } = follower
+    this.#cause = this.timers.timer('cause', topic, (out) => this.#watchCause(out))
+    this.#ahead = this.timers.timer('ahead', topic, (out) => this.#askAhead(out))
+    this.#source = new BodySource(follower, this.token, this.timers, {
+      lacksBodies: () => this.#lacksBodies(),
+      changed: (out) => this.#subscribe(out),
+    })
   }
 
   get topic(): TopicName {
@@ -117,9 +130,10 @@ export class Subscription implements Reader, FetchListener, ReleaseListener {
       return
     }
     if (this.#epoch !== previousEpoch(decision.next.epoch) || this.#closing !== null) return
+    this.#leave()
     // Who has not begun begins behind the end; who has finds out about that once it knows what was before its start.
     if (this.#started && this.#survey !== null) return
-    this.#survey = null
+    this.#endSurvey()
     this.#close(decision, out)
   }
 
@@ -137,7 +151,9 @@ export class Subscription implements Reader, FetchListener, ReleaseListener {
   report(from: ServerName, message: MessageOf<'report'>, out: Effect[]): void {
     const reports = this.#reports
     if (reports === null || message.epoch !== reports.epoch || message.epoch !== this.#epoch) return
-    if (this.#closing !== null || !reports.take(from, message.stored) || this.#survey !== null) return
+    if (this.#closing !== null || !reports.take(from, message.stored)) return
+    for (const [publisher, { end }] of message.stored) if (end > this.#received.endOf(publisher)) this.#source.expect()
+    if (this.#survey !== null) return
     if (!this.#started && !this.#startNow(out)) return
     for (const publisher of message.stored.keys()) this.#release(publisher, reports.durableEnd(publisher))
     if (this.#filter !== null) this.#grant(out)
@@ -201,30 +217,14 @@ export class Subscription implements Reader, FetchListener, ReleaseListener {
     } else if (up && this.#follower.addresses().includes(address)) this.#subscribe(out, [address])
   }
 
-  tick(out: Effect[]): void {
-    if (this.#over) return
-    this.#survey?.tick(out)
-    if (this.#fetch !== null) {
-      this.#fetch.tick(out)
-      return
-    }
-    if (this.#filter !== null) this.#watchCause(this.#filter, out)
-    if (this.#closing !== null || this.#epoch === null || this.#newest === null) return
-    if (this.#epoch > this.#newest.epoch && ++this.#aheadTicks % aheadTicks === 0) this.#follower.suspect(out)
-    if (this.#newest.epoch !== this.#epoch) return
-    this.#source.tick(this.topic, this.#epoch, out)
-    const lacksBodies =
-      this.#survey === null && this.#reports?.goesBeyond((publisher) => this.#received.endOf(publisher)) === true
-    if (this.#source.hasRoom && lacksBodies && this.#source.changeIfSilent()) this.#subscribe(out)
-    for (const member of this.#reports?.tick() ?? []) this.#subscribe(out, [this.#servers.addressOf(member)])
-    if (this.#reports?.isDeaf === true) this.#follower.suspect(out)
-  }
-
   /** No further delivery. */
   close(out: Effect[]): void {
     if (this.#over) return
     this.#over = true
+    this.#leave()
+    this.#cause.stop()
     this.#held.clear()
+    this.#endSurvey()
     this.#fetch?.cancel()
     this.hasGoneOn = true
     this.#filter = null
@@ -266,8 +266,8 @@ export class Subscription implements Reader, FetchListener, ReleaseListener {
     return this.#source.hasRoom
   }
 
-  isBusy(from: Address): boolean {
-    return this.#follower.isBusy(from)
+  busyTicks(from: Address): number {
+    return this.#follower.busyTicks(from)
   }
 
   stalled(out: Effect[]): void {
@@ -295,14 +295,17 @@ export class Subscription implements Reader, FetchListener, ReleaseListener {
 
   /** Reads an epoch: to its end if it is over, else as it goes. */
   #enter(epoch: Epoch, seen: MessageSet, out: Effect[]): void {
+    this.#leave()
+    this.#cause.stop()
     this.#epoch = epoch
     this.#received = new Prefix(seen)
     this.#given = new Prefix(seen)
     this.#held.clear()
     this.#filter = null
-    this.#survey = null
+    this.#endSurvey()
     const newest = this.#newest
     if (newest === null) return
+    if (epoch > newest.epoch) this.#ahead.set(aheadTicks)
     const refusal = epoch >= newest.epoch ? refusalOf(this.#reading, newest) : null
     if (refusal !== null) this.#refuse(refusal, out)
     else if (seen.size > 0 && needsHistory(this.#reading)) {
@@ -314,7 +317,7 @@ export class Subscription implements Reader, FetchListener, ReleaseListener {
   #read(epoch: Epoch, seen: MessageSet, history: History | null, out: Effect[]): void {
     const newest = this.#newest
     if (newest === null || this.#over) return
-    this.#reports = new MemberReports(newest)
+    this.#reports = epoch === newest.epoch ? this.#listen(newest) : null
     if (epoch >= newest.epoch) {
       if (this.#started) this.#filter = this.#newFilter(newest.base, seen, history)
       this.#subscribe(out)
@@ -352,6 +355,7 @@ export class Subscription implements Reader, FetchListener, ReleaseListener {
     }
     this.hasGoneOn = true
     this.#filter?.close(decision.closing)
+    if (this.#filter !== null) this.#cause.setIfStopped(causeTicks)
     for (const publisher of [...this.#held.keys()]) this.#release(publisher, endOf(decision.closing, publisher))
     for (const waiting of this.#held.values()) {
       for (const batch of waiting) this.#source.drop(batch.body.length)
@@ -503,6 +507,7 @@ export class Subscription implements Reader, FetchListener, ReleaseListener {
   #filterIn(filter: OrderFilter, batch: Batch, skip: number): void {
     this.#source.pass(batch.body.length)
     filter.take(batch, skip)
+    this.#cause.setIfStopped(causeTicks)
   }
 
   /** Reads what is before a start, without bodies. */
@@ -516,13 +521,44 @@ export class Subscription implements Reader, FetchListener, ReleaseListener {
     const epoch = this.#epoch
     if (epoch === null) return
     const of = { topic, epoch, until, since }
-    const survey: Survey = new Survey(of, this.token, this.#source.turn, this.#follower, (batches, into) => {
+    const { token, timers } = this
+    const survey: Survey = new Survey(of, token, this.#source.turn, this.#follower, timers, (batches, into) => {
       if (this.#survey !== survey || this.#over) return
       this.#survey = null
       then(batches, into)
     })
+    this.#endSurvey()
     this.#survey = survey
     survey.start(out)
+  }
+
+  #listen(newest: Configuration): MemberReports {
+    return new MemberReports(newest, this.timers, {
+      silent: (member, out) => this.#subscribe(out, [this.#servers.addressOf(member)]),
+      deaf: (out) => this.#follower.suspect(out),
+    })
+  }
+
+  /** Nothing more is expected of the members of the epoch that is read. */
+  #leave(): void {
+    this.#reports?.stop()
+    this.#source.leave()
+    this.#ahead.stop()
+  }
+
+  #askAhead(out: Effect[]): void {
+    this.#ahead.set(aheadTicks)
+    this.#follower.suspect(out)
+  }
+
+  #lacksBodies(): boolean {
+    if (this.#survey !== null || this.#closing !== null) return false
+    return this.#reports?.goesBeyond((publisher) => this.#received.endOf(publisher)) === true
+  }
+
+  #endSurvey(): void {
+    this.#survey?.cancel()
+    this.#survey = null
   }
 
   /** Room that has become free is told to the source. */
@@ -530,10 +566,12 @@ export class Subscription implements Reader, FetchListener, ReleaseListener {
     if (this.#fetch === null && this.#closing === null) this.consumed(0, out)
   }
 
-  #watchCause(filter: OrderFilter, out: Effect[]): void {
-    if (++this.#causeTicks < causeTicks) return
-    this.#causeTicks = 0
-    const cause = filter.cause()
+  #watchCause(out: Effect[]): void {
+    const filter = this.#filter
+    if (filter === null || !filter.isWaiting) return
+    const ticksLeft = causeTicks - (this.timers.now - this.#deliveredAt)
+    this.#cause.set(ticksLeft > 0 ? ticksLeft : causeTicks)
+    const cause = ticksLeft > 0 || this.#fetch !== null ? null : filter.cause()
     if (cause === null) return
     if (cause.topic === this.topic) this.miss(cause, out)
     else this.#reading.gate.miss(cause, out)
@@ -548,7 +586,7 @@ export class Subscription implements Reader, FetchListener, ReleaseListener {
   ): void {
     if (early) this.#follower.noteGivenEarly(batch, batch.last)
     else this.#follower.noteGiven(batch, batch.last)
-    this.#causeTicks = 0
+    this.#deliveredAt = this.timers.now
     this.hasGoneOn = true
     this.#consumer.deliver({ kind: 'batch', batch, skip, position, early, lost })
   }

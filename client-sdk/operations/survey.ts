@@ -4,6 +4,7 @@ import type { Effect } from '../../proto/machine/contract.ts'
 import type { MessageSet } from '../../proto/message-set.ts'
 import type { Batch, MessageOf } from '../../proto/wire/messages.ts'
 import type { Follower } from '../follower.ts'
+import type { ClientTimers } from '../timers.ts'
 import { Fetch, type FetchWanted, Prefix } from './fetch.ts'
 
 export class Survey {
@@ -16,15 +17,17 @@ export class Survey {
     token: number,
     turn: number,
     follower: Follower,
+    timers: ClientTimers,
     then: (batches: readonly Batch[], out: Effect[]) => void,
   ) {
     const { since, ...wanted } = of
     const members = (): Address[] => follower.addresses()
     this.#fetch = new Fetch({ ...wanted, prefix: new Prefix(since), bare: true }, token, members, turn, {
+      timers,
       fetched: (batch) => this.#batches.push(batch),
       complete: (out) => then(this.#batches, out),
       hasRoom: () => true,
-      isBusy: (from) => follower.isBusy(from),
+      busyTicks: (from) => follower.busyTicks(from),
       stalled: (out) => follower.suspect(out),
     })
   }
@@ -45,7 +48,7 @@ export class Survey {
     this.#fetch.refused()
   }
 
-  tick(out: Effect[]): void {
-    this.#fetch.tick(out)
+  cancel(): void {
+    this.#fetch.cancel()
   }
 }

@@ -3,9 +3,11 @@ import type { Configuration, Decision } from '../../proto/configuration.ts'
 import type { EpochcastError } from '../../proto/errors.ts'
 import type { TopicName } from '../../proto/ids.ts'
 import { type Effect, send } from '../../proto/machine/contract.ts'
+import type { Timer } from '../../proto/machine/timers.ts'
 import { emptySet } from '../../proto/message-set.ts'
 import type { EpochFollower, Follower } from '../follower.ts'
 import type { Requests } from '../requests.ts'
+import type { ClientTimer } from '../timers.ts'
 
 /** Who watches: told the first configuration that is known, then each that follows. */
 export interface Watcher {
@@ -22,12 +24,15 @@ export class Watch implements EpochFollower {
   readonly #follower: Follower
   readonly #watcher: Watcher
   #configuration: Configuration | null = null
-  #ticks = 0
+  readonly #renewal: Timer<ClientTimer>
 
   constructor(follower: Follower, requests: Requests, watcher: Watcher) {
     this.#follower = follower
     this.#watcher = watcher
     this.token = requests.nextToken()
+    this.#renewal = follower.timersOf(this).timer('keep-alive', follower.topic, (out) => {
+      if (this.#configuration !== null) this.#subscribe(this.#configuration, out)
+    })
   }
 
   get topic(): TopicName {
@@ -54,12 +59,8 @@ export class Watch implements EpochFollower {
     if (this.#configuration !== null) this.#subscribe(this.#configuration, out)
   }
 
-  tick(out: Effect[]): void {
-    this.#ticks++
-    if (this.#configuration !== null && this.#ticks % renewTicks === 0) this.#subscribe(this.#configuration, out)
-  }
-
   close(out: Effect[]): void {
+    this.#renewal.stop()
     this.#follower.remove(this)
     const { topic } = this
     const to = this.#follower.addresses()
@@ -68,6 +69,7 @@ export class Watch implements EpochFollower {
   }
 
   #subscribe({ topic, epoch }: Configuration, out: Effect[]): void {
+    this.#renewal.set(renewTicks)
     const to = this.#follower.addresses()
     send(out, to, { kind: 'subscribe', topic, epoch, since: emptySet, creditBytes: 0 }, this.token)
   }

@@ -121,6 +121,10 @@ export class CausalFilter implements OrderFilter {
     return this.#closing === null ? end : Math.min(end, endOf(this.#closing, publisher))
   }
 
+  get isWaiting(): boolean {
+    return !this.#queue.isEmpty || this.#closing !== null
+  }
+
   cause(): Cause | null {
     for (const held of this.#queue.heads()) {
       const { topic, epoch } = held.batch

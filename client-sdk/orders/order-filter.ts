@@ -61,6 +61,8 @@ export interface OrderFilter {
   doneOf(publisher: PublisherId): number
   /** Whether a message of this epoch has been given, or was before the start and so were its causes, here and elsewhere. */
   covers(publisher: PublisherId, end: number): boolean
+  /** Whether something may be kept back by a cause, now or once it is durable. */
+  readonly isWaiting: boolean
   /** What keeps something back that could be given otherwise; null when nothing does. */
   cause(): Cause | null
   /** How many runs were given early. */

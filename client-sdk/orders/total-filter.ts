@@ -118,6 +118,8 @@ export class TotalFilter implements OrderFilter {
     return this.doneOf(publisher) >= end
   }
 
+  readonly isWaiting = false
+
   cause(): Cause | null {
     return null
   }

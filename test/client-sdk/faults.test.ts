@@ -97,16 +97,18 @@ describe('a throw in a turn', () => {
     expect(faults).toHaveLength(1)
   })
 
-  it('ends the reader that threw at a tick, a report or a peer, and no other', () => {
+  it('ends the reader that threw at a ring, a report or a peer, and no other', () => {
     const { machine, call, step, hear, pass } = machineOf()
     const told: string[] = []
     const readerOf = (token: number, throwsAt: string) => {
       const part = (name: string) => () => (name === throwsAt ? boom() : told.push(`${token} ${name}`))
-      const parts = Object.fromEntries(['tick', 'report', 'peer', 'begun'].map((name) => [name, part(name)]))
+      const parts = { report: part('report'), peer: part('peer'), begun: part('begun') }
       const rest = { batch: () => {}, pulled: () => {}, refused: () => {}, opened: () => {}, moved: () => {} }
-      return { token, topic, close: () => {}, failed: () => told.push(`${token} failed`), ...rest, ...parts } as never
+      const reader = { token, topic, close: () => {}, failed: () => told.push(`${token} failed`), ...rest, ...parts }
+      machine.follower(topic).timersOf(reader).timer('keep-alive', topic, part('ring')).set(1)
+      return reader as never
     }
-    for (const [token, throwsAt] of ['tick', 'report', 'peer', 'nowhere'].entries()) {
+    for (const [token, throwsAt] of ['ring', 'report', 'peer', 'nowhere'].entries()) {
       call((out) => machine.addSubscription(readerOf(token + 1, throwsAt), topic, out))
     }
     pass(1)

@@ -9,6 +9,7 @@ import { One } from '../../../client-sdk/operations/waiters.ts'
 import type { Configuration, Member } from '../../../proto/configuration.ts'
 import { address, epoch, publisherId, serverId, serverName, topicName } from '../../../proto/ids.ts'
 import type { Effect } from '../../../proto/machine/contract.ts'
+import { Timers } from '../../../proto/machine/timers.ts'
 import type { Sync } from '../../../proto/sync.ts'
 
 const members = ['a', 'b', 'c'].map((id, at) => ({
@@ -26,7 +27,8 @@ function configuration(mode: 'fault-masking' | 'fault-recovery'): Configuration 
 async function syncAfter(mode: 'fault-masking' | 'fault-recovery', acks: readonly [number, Sync][]): Promise<unknown> {
   const of = configuration(mode)
   const servers = { addressOf: (member: Member) => member.address, isUp: () => true, full: new FullServers() }
-  const window = new EpochWindow(of, publisher, servers, addLimits)
+  const ports = { timers: new Timers(), isWaiting: () => false, stuck: () => {} }
+  const window = new EpochWindow(of, publisher, servers, addLimits, ports)
   const draft = new OutgoingDraft()
   draft.add(Buffer.from('x'))
   const result = new Promise((resolve, reject) => draft.wait(new One(resolve, reject, false)))
@@ -76,16 +78,26 @@ it.each([
   { isAnswering: false, isUp: false, told: 'takes what is published, and looks for its topic' },
 ])('short of room, with answers: $isAnswering, connected: $isUp, it $told', ({ isAnswering, isUp, told }) => {
   const of = configuration('fault-masking')
-  const full = new FullServers()
+  const timers = new Timers()
+  const full = new FullServers(timers)
   const servers = { addressOf: (member: Member) => member.address, isUp: () => isUp, full }
-  const window = new EpochWindow(of, publisher, servers, addLimits)
+  let looks = false
+  const ports = {
+    timers,
+    isWaiting: () => !window.isShort,
+    stuck: () => {
+      looks = true
+    },
+  }
+  const window = new EpochWindow(of, publisher, servers, addLimits, ports)
   const names = members.slice(0, 2).map(({ name }) => name)
   for (const name of names) full.note(name, true)
-  let looks = false
   for (let ticks = 1; ticks <= 1_000; ticks++) {
     const out: Effect[] = []
-    full.tick()
-    if (!window.tick(out, !window.isShort)) looks = true
+    timers.pass(ticks)
+    timers.ring(out)
+    // The end of a turn: something waits, and there is no room for it.
+    if (!window.isShort && !window.hasRoom) window.wait(out)
     const isAsked = out.some((effect) => effect.kind === 'send' && effect.message.kind === 'ask-room')
     if (!isAsked || !isAnswering) continue
     for (const name of names) window.room(name, { kind: 'room', topic: of.topic, epoch: of.epoch, isThere: false }, out)

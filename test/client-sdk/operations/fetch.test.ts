@@ -1,8 +1,10 @@
 // Goal: a fetch hands over exactly what lies between what is there and its goal. Method: the fetch alone, given batches by hand.
 import { describe, expect, it } from 'vitest'
 import { Fetch, Prefix } from '../../../client-sdk/operations/fetch.ts'
+import type { ClientTimer } from '../../../client-sdk/timers.ts'
 import { address, epoch, publisherId, topicName } from '../../../proto/ids.ts'
 import type { Effect } from '../../../proto/machine/contract.ts'
+import { Timers } from '../../../proto/machine/timers.ts'
 import type { Batch } from '../../../proto/wire/messages.ts'
 
 const topic = topicName('t')
@@ -19,12 +21,13 @@ function fetchUntil(end: number) {
   const until = new Map([[publisher, { end, digest: 0 }]])
   const of = { topic, epoch: epoch(1), until, prefix: new Prefix(new Map()) }
   const fetch = new Fetch(of, 1, () => [address('a:1')], 0, {
+    timers: new Timers<ClientTimer>(),
     fetched: ({ first, last }, skip) => given.push(`${first + skip}-${last}`),
     complete: () => {
       isComplete = true
     },
     hasRoom: () => true,
-    isBusy: () => false,
+    busyTicks: () => 0,
     stalled: () => {},
   })
   fetch.next(out)
@@ -58,7 +61,8 @@ describe('fetch', () => {
 
   it('asks the next member after a silence, later every time, and not while the one asked sends bodies', () => {
     const asked: string[] = []
-    const busy = { is: false }
+    const busy = { is: false, ticks: 0 }
+    const timers = new Timers<ClientTimer>()
     const of = {
       topic,
       epoch: epoch(1),
@@ -67,29 +71,36 @@ describe('fetch', () => {
     }
     const members = ['a:1', 'b:1', 'c:1'].map(address)
     const fetch = new Fetch(of, 1, () => members, 0, {
+      timers,
       fetched: () => {},
       complete: () => {},
       hasRoom: () => true,
-      isBusy: () => busy.is,
+      busyTicks: () => busy.ticks,
       stalled: () => {},
     })
-    const tick = (count: number) => {
+    const pass = (count: number) => {
       const out: Effect[] = []
-      for (let at = 0; at < count; at++) fetch.tick(out)
+      if (timers.now === 0) fetch.next(out)
+      for (let at = 0; at < count; at++) {
+        if (busy.is) busy.ticks++
+        timers.pass(timers.now + 1)
+        timers.ring(out)
+      }
       for (const effect of out) if (effect.kind === 'send') asked.push(...effect.to)
     }
-    tick(1)
-    tick(30)
+    pass(30)
     expect(asked).toEqual(['a:1', 'b:1'])
-    tick(59)
+    pass(59)
     expect(asked).toEqual(['a:1', 'b:1'])
-    tick(1)
+    pass(1)
     expect(asked).toEqual(['a:1', 'b:1', 'c:1'])
     busy.is = true
-    tick(900)
+    pass(900)
     expect(asked).toHaveLength(3)
     busy.is = false
-    tick(120)
+    pass(120)
     expect(asked).toHaveLength(4)
+    fetch.cancel()
+    expect(timers.nextDue).toBe(null)
   })
 })

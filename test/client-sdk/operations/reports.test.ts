@@ -1,8 +1,10 @@
 // Goal: a subscriber whose members have fallen silent for good notices, and looks where the topic has gone.
 import { describe, expect, it } from 'vitest'
 import { MemberReports } from '../../../client-sdk/operations/reports.ts'
+import type { ClientTimer } from '../../../client-sdk/timers.ts'
 import type { Configuration } from '../../../proto/configuration.ts'
 import { address, epoch, publisherId, serverId, serverName, topicName } from '../../../proto/ids.ts'
+import { Timers } from '../../../proto/machine/timers.ts'
 
 const names = ['a', 'b', 'c'].map((id) => serverName(serverId(id), '00000000-0000-4000-8000-000000000001'))
 const configuration = {
@@ -15,20 +17,33 @@ const stored = new Map([[publisherId('00000000000000aa'), { end: 1, digest: 0 }]
 
 describe('reports', () => {
   it('of no quorum for long enough: the subscriber is deaf, although silent members are asked again and again', () => {
-    const reports = new MemberReports(configuration)
-    for (const name of names) reports.take(name, stored)
+    const timers = new Timers<ClientTimer>()
     let asked = 0
+    let isDeaf = false
+    const reports = new MemberReports(configuration, timers, {
+      silent: () => asked++,
+      deaf: () => {
+        isDeaf = true
+      },
+    })
+    for (const name of names) reports.take(name, stored)
+    /** Whether it was deaf at the end. */
     const pass = (ticks: number) => {
-      for (let tick = 0; tick < ticks; tick++) asked += reports.tick().length
+      for (let tick = 0; tick < ticks; tick++) {
+        if (tick === ticks - 5) isDeaf = false
+        timers.pass(timers.now + 1)
+        timers.ring([])
+      }
+      return isDeaf
     }
-    pass(100)
-    expect(reports.isDeaf).toBe(false)
-    pass(100)
-    expect([reports.isDeaf, asked]).toEqual([true, 3])
-    pass(1_000)
-    expect(reports.isDeaf).toBe(true)
+    expect(pass(100)).toBe(false)
+    expect([pass(100), asked]).toEqual([true, 3])
+    expect(pass(1_000)).toBe(true)
     for (const name of names.slice(1)) reports.take(name, stored)
-    pass(1)
-    expect(reports.isDeaf).toBe(false)
+    expect(pass(10)).toBe(false)
+    reports.stop()
+    expect(timers.nextDue).toBe(null)
+    reports.take(names[0] as (typeof names)[number], stored)
+    expect(timers.nextDue).toBe(null)
   })
 })

@@ -287,8 +287,45 @@ export const operationMutants: readonly Mutant[] = [
   {
     id: 'U3',
     title: 'a publisher takes a disk to be full for ever once it heard so',
-    edits: [{ file: 'client-sdk/servers.ts', find: 'this.full.tick()', replace: '' }],
+    edits: [{ file: 'client-sdk/full-servers.ts', find: 'if (passes > this.#time.now)', replace: 'if (passes > 0)' }],
     caughtBy: ['trace', 'L1'],
     stories: ['disk-full-left', 'disk-full-long-ago'],
+  },
+  {
+    id: 'T1',
+    title: 'a publisher that waits for acknowledgements sets no timer: what was lost is never sent again',
+    edits: [
+      {
+        file: 'client-sdk/operations/member-silence.ts',
+        find: 'if (this.#timer.isSet) return',
+        replace: 'if (this.#members.length > 0) return',
+      },
+    ],
+    caughtBy: ['trace', 'hang', 'L1'],
+  },
+  {
+    id: 'T2',
+    title: 'the timers of an epoch go on when a publisher has left it',
+    edits: [
+      {
+        file: 'client-sdk/operations/epoch-window.ts',
+        find: 'for (const timer of [this.#silence, this.#greeting, this.#wedged, this.#room]) timer.stop()',
+        replace: '',
+      },
+    ],
+    caughtBy: ['trace', 'test'],
+    tests: ['test/client-sdk/idle.test.ts'],
+  },
+  {
+    id: 'T3',
+    title: 'a subscription sets no timer for the source of its bodies: one that falls silent is never left',
+    edits: [
+      {
+        file: 'client-sdk/operations/body-source.ts',
+        find: 'if (this.#reading !== null) this.#silence.setIfStopped(1)',
+        replace: '',
+      },
+    ],
+    caughtBy: ['trace', 'hang', 'L1'],
   },
 ]
