@@ -204,7 +204,7 @@ export class Publisher implements EpochFollower, Stamping {
       return false
     }
     const { shortage } = this
-    if (shortage !== null) this.#refuseQueue(shortage)
+    if (shortage !== null) this.#refuseQueue(shortage, out)
     else if (this.#window === null) this.#follower.create(this, out)
     else if (!this.#window.hasRoom) this.#window.wait(out)
     else if (this.#mayBeStamped) return true
@@ -330,9 +330,11 @@ export class Publisher implements EpochFollower, Stamping {
   }
 
   /** Refuses what has not left in this epoch; in those before it was dropped. So the refusal is definite. */
-  #refuseQueue(error: EpochcastError): void {
+  #refuseQueue(error: EpochcastError, out: Effect[]): void {
     for (const outgoing of this.#queue) {
-      outgoing.rejectAll(() => error)
+      outgoing.refuse(error)
+      // Told behind what was sent of it in this turn, in epochs that were over by its end.
+      out.push({ kind: 'settle', target: outgoing })
       this.#pendingBytes -= outgoing.body.length
       this.#ended(outgoing, outgoing.count)
     }

@@ -32,6 +32,7 @@ export class Outgoing implements Settleable {
   ordinal = 0
   #status: PublishStatus = 'durable'
   #sync: Sync = 'always'
+  #refusal: EpochcastError | null = null
   #publisher: PublisherId | null = null
 
   constructor(
@@ -83,8 +84,15 @@ export class Outgoing implements Settleable {
     })
   }
 
+  /** Nothing of it will be stored: `settle` says so. */
+  refuse(error: EpochcastError): void {
+    this.#refusal = error
+  }
+
   settle(): void {
-    this.#settleAll(this.#status, this.#takeWaiters())
+    const refusal = this.#refusal
+    if (refusal !== null) this.rejectAll(() => refusal)
+    else this.#settleAll(this.#status, this.#takeWaiters())
   }
 
   rejectAll(error: (id: string) => EpochcastError): void {
