@@ -4,6 +4,7 @@ import type { Effect } from '../proto/machine/contract.ts'
 import type { Random } from '../proto/machine/ports.ts'
 import type { Store } from '../proto/machine/store.ts'
 import type { Sync } from '../proto/sync.ts'
+import type { Audience } from './audience.ts'
 import type { Drops } from './drops.ts'
 import type { Outlets } from './outlets.ts'
 import type { ServerTimers } from './timers.ts'
@@ -35,6 +36,8 @@ export interface Host {
   isCutOff(): boolean
   /** Space on this server's disk: no batch is stored or staged without it. */
   readonly room: Room
+  /** Clients that read here. */
+  readonly audience: Audience
   /** What waits for each receiver. */
   readonly outlets: Outlets
   /** Frames that are not handled. */

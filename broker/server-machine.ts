@@ -15,6 +15,7 @@ import { decodeRecord, type Frame, ownFrame } from '../proto/wire/codec.ts'
 import type { Destination, ServerDestination } from '../proto/wire/entry.ts'
 import { kinds, type MessageKind, type MessageOf, type MessageTo, table } from '../proto/wire/messages.ts'
 import { Admission } from './admission.ts'
+import { Audience } from './audience.ts'
 import { Drops } from './drops.ts'
 import { Arbiter } from './engines/arbiter.ts'
 import { Arbiters } from './engines/arbiters.ts'
@@ -75,6 +76,7 @@ const untilProven: Readonly<Record<ServerDestination, 'take' | 'hold'>> = {
   proposer: 'hold',
   coordinator: 'hold',
   sequencer: 'hold',
+  audience: 'hold',
   member: 'hold',
 }
 
@@ -96,6 +98,7 @@ export class ServerMachine implements DurableMachine {
   readonly #limits: Limits
   readonly #host: Host
   readonly #replicas = new Map<TopicName, Replica>()
+  readonly #audience: Audience
   readonly #outlets: Outlets
   readonly #touched = new Set<Replica>()
   readonly #touch = (replica: Replica) => this.#touched.add(replica)
@@ -150,6 +153,9 @@ export class ServerMachine implements DurableMachine {
     )
     this.#token = options.random.below(0x7fff_ffff)
     this.#outlets = new Outlets(options.waitingBytes)
+    this.#audience = new Audience(this.#timers, this.#limits.clientTicks, (address) => {
+      for (const replica of this.#replicas.values()) replica.listenerGone(address)
+    })
     this.#host = this.#makeHost()
     const serving = (out: Effect[]) => {
       this.#outside.begin()
@@ -217,6 +223,11 @@ export class ServerMachine implements DurableMachine {
       default:
         return this.#replica(record.topic).state.recover(kind, record, position)
     }
+  }
+
+  /** Subscriptions that a client has here. */
+  audienceOf(client: string): number {
+    return this.#audience.subscriptionsOf(client as Address)
   }
 
   /** Timers that are set, the next one first. */
@@ -291,6 +302,7 @@ export class ServerMachine implements DurableMachine {
       },
       sequencer: (_from, frame, out) =>
         this.#replicas.get(frame.message.topic)?.answered(nameOf(frame), frame.message, out),
+      audience: (from, _frame, out) => this.#audience.attend(from, out),
       member: (from, frame, out) => this.#onMember(from, frame, out),
     }
   }
@@ -425,6 +437,7 @@ export class ServerMachine implements DurableMachine {
       isFull: (member) => this.directory.fullAmong([member]).length > 0,
       isCutOff: () => this.directory.isCutOff,
       room: store ?? endlessRoom,
+      audience: this.#audience,
       outlets: this.#outlets,
       drops: this.drops,
       sync,

@@ -14,10 +14,11 @@ export const serverTimers = {
   'change-staging': 'No next member has staged anything for a while: others are asked, or reports are collected again.',
   'change-stalled': 'A decided epoch does not begin: the next change need not wait for it.',
   'feed-push': 'A subscription has more to come than fitted into one turn.',
-  'feed-report': 'Subscribers are told again what is on disk here.',
-  'feed-silence': 'A subscriber without a sign of life is forgotten.',
+  'feed-silence': 'A server that reads along without a sign of life is forgotten.',
   'following-ends': 'A member that is read along with is told that it is not needed any more.',
   'get-expires': 'A Get that waits for messages has been begun anew by its client.',
+  'listener-silence':
+    'A client (key) that reads here has not asked after its subscriptions for long: they are forgotten.',
   'hand-over': 'The next members are told the decision again until enough of them have started.',
   note: 'The configuration of an open epoch is noted with the arbiters.',
   'preload-abandoned': 'A plan that asked for bodies came to nothing.',

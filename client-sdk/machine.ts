@@ -18,13 +18,14 @@ import { type Clock, hexDigits, type Random } from '../proto/machine/ports.ts'
 import { type Timer, Timers } from '../proto/machine/timers.ts'
 import type { Frame } from '../proto/wire/codec.ts'
 import { isTopical, type Message, type MessageOf } from '../proto/wire/messages.ts'
+import { Attendance } from './attendance.ts'
 import { CausalPast, HybridClock } from './causal-past.ts'
 import { Faults, warnOfMistakes } from './faults.ts'
 import { type EpochFollower, Follower } from './follower.ts'
 import { Publisher } from './operations/add.ts'
 import { type AddLimits, addLimits } from './operations/epoch-window.ts'
 import type { Get } from './operations/get.ts'
-import type { Reader } from './operations/reader.ts'
+import type { Listener, Reader } from './operations/reader.ts'
 import type { Together } from './operations/together.ts'
 import { unknownOutcome } from './operations/waiters.ts'
 import { Watch } from './operations/watch.ts'
@@ -69,6 +70,7 @@ export class ClientMachine implements Machine<ClientCall> {
   readonly #past = new CausalPast()
   readonly #clock: HybridClock
   readonly #faults: Faults
+  readonly #attendance: Attendance
   #introduced: (() => void)[] = []
   readonly #introduction: Timer<ClientTimer>
   readonly #directory: Timer<ClientTimer>
@@ -82,6 +84,12 @@ export class ClientMachine implements Machine<ClientCall> {
     this.servers = new Servers(options.seeds, this.timers)
     this.#clock = new HybridClock(() => options.clock.nowMs())
     const timers = this.#timersOf(null)
+    this.#attendance = new Attendance(timers, {
+      subscriptions: () => this.#subscriptionsByServer(),
+      again: (server, out) => this.#eachListener(server, (reader) => reader.peer(server, true, out), out),
+      silent: (server, out) => this.#eachListener(server, (reader) => reader.silent(server, out), out),
+      heard: (server, out) => this.#eachListener(server, (reader) => reader.heard(server), out),
+    })
     this.#introduction = timers.timer('introduction', '', (out) => this.#introduce(out))
     this.#directory = timers.timer('directory', '', (out) => {
       this.#directory.set(directoryTicks)
@@ -121,6 +129,7 @@ export class ClientMachine implements Machine<ClientCall> {
           this.#list(out)
         }
         this.#eachReader((reader) => reader.peer(input.address, input.up, out), out)
+        this.#eachWatch((watch) => watch.peer(input.address, input.up, out), out)
         if (input.up) this.#reached(input.address, out)
         return
     }
@@ -176,6 +185,7 @@ export class ClientMachine implements Machine<ClientCall> {
 
   addSubscription(subscription: Reader, topic: TopicName, out: Effect[]): void {
     this.#subscriptions.set(subscription.token, subscription)
+    this.#attendance.begin()
     this.follower(topic).add(subscription, out)
   }
 
@@ -194,6 +204,7 @@ export class ClientMachine implements Machine<ClientCall> {
 
   addWatch(watch: Watch, out: Effect[]): void {
     this.#watches.add(watch)
+    this.#attendance.begin()
     this.follower(watch.topic).add(watch, out)
   }
 
@@ -265,6 +276,8 @@ export class ClientMachine implements Machine<ClientCall> {
     const { token } = envelope
     if (this.requests.take(token, message, from, out)) return
     if (message.kind === 'directory') this.#onDirectory(message.servers)
+    if (message.kind === 'attendance') return this.#attendance.answered(from, message, out)
+    if (message.kind === 'report') this.#attendance.reported(from, out)
     if (!isTopical(message)) return
     this.#onTopical(from, name, token, message, out)
   }
@@ -384,6 +397,19 @@ export class ClientMachine implements Machine<ClientCall> {
 
   #eachReader(run: (one: Reader) => unknown, out: Effect[]): void {
     for (const reader of this.#subscriptions.values()) this.#reader(reader, run, out)
+  }
+
+  #eachListener(server: Address, run: (one: Listener) => unknown, out: Effect[]): void {
+    this.#eachReader((reader) => reader.listensTo().includes(server) && run(reader), out)
+    this.#eachWatch((watch) => watch.listensTo().includes(server) && run(watch), out)
+  }
+
+  #subscriptionsByServer(): Map<Address, number> {
+    const counts = new Map<Address, number>()
+    for (const listener of [...this.#subscriptions.values(), ...this.#watches]) {
+      for (const server of listener.listensTo()) counts.set(server, (counts.get(server) ?? 0) + 1)
+    }
+    return counts
   }
 
   #eachWatch(run: (one: Watch) => unknown, out: Effect[]): void {

@@ -10,6 +10,7 @@ import { type Effect, send } from '../../proto/machine/contract.ts'
 import type { Timer } from '../../proto/machine/timers.ts'
 import type { MessageSet } from '../../proto/message-set.ts'
 import type { MessageOf } from '../../proto/wire/messages.ts'
+import type { Audience } from '../audience.ts'
 import type { ServerTimers } from '../timers.ts'
 import type { Holdings } from './holdings.ts'
 import type { TopicState } from './topic-state.ts'
@@ -28,11 +29,10 @@ interface Feed {
   /** Body bytes that the subscriber made room for, and those sent, both since it subscribed. */
   creditBytes: number
   sentBytes: number
-  /** Tick of the last sign of life. */
+  /** Tick of the last sign of life of one that is not told what is on disk here: the others show theirs to the whole server. */
   heard: number
 }
 
-const wholeReportTicks = 100
 /** Batches that one subscription gets in a turn: who has much to catch up with does not hold up the others. */
 const turnBatchesMax = 512
 /** Subscriptions of one topic; more are not heard, and look for another server. */
@@ -40,19 +40,19 @@ const feedsMax = 10_000
 
 export class Feeds {
   readonly #state: TopicState
+  readonly #audience: Audience
   readonly #timers: ServerTimers
   /** Ticks without a sign of life after which a subscriber is forgotten. */
   readonly #silentTicksMax: number
   readonly #feeds = new Map<string, Feed>()
-  readonly #reporting: Timer
   readonly #pushing: Timer
   readonly #silence: Timer
 
-  constructor(state: TopicState, timers: ServerTimers, silentTicksMax: number) {
+  constructor(state: TopicState, audience: Audience, timers: ServerTimers, silentTicksMax: number) {
     this.#state = state
+    this.#audience = audience
     this.#timers = timers
     this.#silentTicksMax = silentTicksMax
-    this.#reporting = timers.timer('feed-report', state.topic, (out) => this.#repeat(out))
     this.#pushing = timers.timer('feed-push', state.topic, (out) => this.#pushAll(out))
     this.#silence = timers.timer('feed-silence', state.topic, () => this.#dropSilent())
   }
@@ -60,6 +60,8 @@ export class Feeds {
   subscribe(from: Address, token: number, message: MessageOf<'subscribe'>, holdings: Holdings, out: Effect[]): void {
     const key = `${from} ${token}`
     if (this.#feeds.size >= feedsMax && !this.#feeds.has(key)) return
+    this.#delete(key)
+    if (message.quiet !== true) this.#audience.joined(from)
     this.#feeds.set(key, {
       to: from,
       token,
@@ -71,8 +73,7 @@ export class Feeds {
       sentBytes: 0,
       heard: this.#timers.now,
     })
-    this.#reporting.setIfStopped(wholeReportTicks)
-    this.#silence.setIfStopped(this.#silentTicksMax)
+    if (message.quiet === true) this.#silence.setIfStopped(this.#silentTicksMax)
     if (message.quiet !== true) this.#report([from], message.epoch, holdings.snapshot(), true, out)
   }
 
@@ -85,16 +86,16 @@ export class Feeds {
   }
 
   unsubscribe(from: Address, token: number): void {
-    this.#feeds.delete(`${from} ${token}`)
+    this.#delete(`${from} ${token}`)
   }
 
   /** A connection broke: whoever is behind it subscribes again. */
   forget(address: Address): void {
-    for (const [key, feed] of this.#feeds) if (feed.to === address) this.#feeds.delete(key)
+    for (const [key, feed] of this.#feeds) if (feed.to === address) this.#delete(key)
   }
 
   clear(): void {
-    this.#feeds.clear()
+    for (const key of [...this.#feeds.keys()]) this.#delete(key)
   }
 
   /** Who is told what is on disk here, and how the epoch ended. */
@@ -118,14 +119,6 @@ export class Feeds {
     this.#report([...this.addresses()], opened.configuration.epoch, frontiers, false, out)
   }
 
-  /** Repeats everything now and then: a lost report would otherwise hold back its messages. */
-  #repeat(out: Effect[]): void {
-    const { opened } = this.#state
-    if (opened === null || this.#feeds.size === 0) return
-    this.#reporting.set(wholeReportTicks)
-    this.#report([...this.addresses()], opened.configuration.epoch, opened.holdings.snapshot(), true, out)
-  }
-
   /** What did not fit into the last turn, and what can wait. */
   #pushAll(out: Effect[]): void {
     const { opened } = this.#state
@@ -134,9 +127,17 @@ export class Feeds {
 
   #dropSilent(): void {
     const { now } = this.#timers
-    for (const [key, { heard }] of this.#feeds) if (now - heard >= this.#silentTicksMax) this.#feeds.delete(key)
-    const heard = Math.min(...[...this.#feeds.values()].map((feed) => feed.heard))
-    if (this.#feeds.size > 0) this.#silence.set(heard + this.#silentTicksMax - now)
+    const quiet = [...this.#feeds].filter(([, { isQuiet }]) => isQuiet)
+    for (const [key, { heard }] of quiet) if (now - heard >= this.#silentTicksMax) this.#delete(key)
+    const heard = quiet.map(([, feed]) => feed.heard).filter((tick) => now - tick < this.#silentTicksMax)
+    if (heard.length > 0) this.#silence.set(Math.min(...heard) + this.#silentTicksMax - now)
+  }
+
+  #delete(key: string): void {
+    const feed = this.#feeds.get(key)
+    if (feed === undefined) return
+    this.#feeds.delete(key)
+    if (!feed.isQuiet) this.#audience.left(feed.to)
   }
 
   #push(feed: Feed, holdings: Holdings, out: Effect[]): void {
@@ -153,6 +154,8 @@ export class Feeds {
   }
 
   #report(to: readonly Address[], epoch: Epoch, stored: MessageSet, whole: boolean, out: Effect[]): void {
-    if (to.length > 0) send(out, to, { kind: 'report', topic: this.#state.topic, epoch, stored, whole })
+    if (to.length === 0) return
+    this.#audience.reported(to)
+    send(out, to, { kind: 'report', topic: this.#state.topic, epoch, stored, whole })
   }
 }

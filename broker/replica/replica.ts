@@ -88,7 +88,7 @@ export class Replica {
     this.state = new TopicState(topic, host.self.name, host.room)
     this.#host = host
     this.#intake = new Intake(this.state, limits, host.sync)
-    this.#feeds = new Feeds(this.state, timers, limits.clientTicks)
+    this.#feeds = new Feeds(this.state, host.audience, timers, limits.clientTicks)
     this.#repair = new Repair(this.state, this.#intake, host, limits)
     this.#gets = new Gets(this.state, this.#repair, timers)
     this.#pulls = new Pulls(this.state, host.outlets, limits.pullBytesMax, timers)
@@ -223,6 +223,11 @@ export class Replica {
     this.#pulls.forget(address)
     this.#transfer.peerDown(address)
     this.#closing.peerDown(address)
+  }
+
+  /** A client that reads here is gone. */
+  listenerGone(address: Address): void {
+    this.#feeds.forget(address)
   }
 
   /** A server has fallen silent, or answers again. */

@@ -141,6 +141,15 @@ export class Bodies implements Reader {
 
   opened(): void {}
 
+  /** It asks for what it wants, and subscribes to nothing. */
+  listensTo(): readonly Address[] {
+    return []
+  }
+
+  silent(): void {}
+
+  heard(): void {}
+
   peer(address: Address, up: boolean, out: Effect[]): void {
     if (up || address !== this.#sourceAddress()) return
     this.#another()

@@ -16,8 +16,6 @@ const silenceTicksMax = 40
 /** Without a change of the source for so long, patience begins anew. */
 const trustedTicks = 300
 const resubscribeTicks = 10
-/** Members forget subscribers that are silent for three times as long. */
-const keepAliveTicks = 1000
 
 /** What is asked of the members. */
 export interface Subscribed {
@@ -51,7 +49,6 @@ export class BodySource {
   readonly #listener: SourceListener
   /** Rings at every tick while bodies are missing, and is stopped else. */
   readonly #silence: Timer<ClientTimer>
-  readonly #keepAlive: Timer<ClientTimer>
   /** What the members know to be read. */
   #reading: { readonly topic: TopicName; readonly epoch: Epoch } | null = null
   /** Tick at which something came last. */
@@ -68,7 +65,6 @@ export class BodySource {
     this.#timers = timers
     this.#listener = listener
     this.#silence = timers.timer('source', follower.topic, (out) => this.#watch(out))
-    this.#keepAlive = timers.timer('keep-alive', follower.topic, (out) => this.#stay(out))
     // Subscribers begin at different members.
     this.#turn = token
   }
@@ -101,7 +97,6 @@ export class BodySource {
     this.#reading = null
     this.#lackingSince = null
     this.#silence.stop()
-    this.#keepAlive.stop()
   }
 
   /** Bytes that wait for the reader. */
@@ -147,7 +142,6 @@ export class BodySource {
     const source = this.address()
     this.#subscribedAt = this.#timers.now
     this.#reading = { topic, epoch }
-    this.#keepAlive.setIfStopped(keepAliveTicks)
     this.expect()
     for (const to of only ?? this.#follower.addresses()) {
       if (to === source) {
@@ -186,16 +180,5 @@ export class BodySource {
     this.#patience = Math.min(silenceTicksMax, patience * 2)
     this.next()
     this.#listener.changed(out)
-  }
-
-  #stay(out: Effect[]): void {
-    if (this.#reading === null) return
-    const { topic, epoch } = this.#reading
-    const source = this.address()
-    this.#keepAlive.set(keepAliveTicks)
-    for (const to of this.#follower.addresses()) {
-      const creditBytes = to === source ? this.#creditBytes : 0
-      send(out, to, { kind: 'credit', topic, epoch, creditBytes }, this.#token)
-    }
   }
 }

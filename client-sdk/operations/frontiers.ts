@@ -3,7 +3,7 @@
  *
  * Source: as `subscribe.ts`; only the numbers of the reports are used.
  */
-import type { Configuration, Decision } from '../../proto/configuration.ts'
+import type { Configuration, Decision, Member } from '../../proto/configuration.ts'
 import type { EpochcastError } from '../../proto/errors.ts'
 import {
   type Address,
@@ -15,13 +15,12 @@ import {
   type ServerName,
 } from '../../proto/ids.ts'
 import { type Effect, send } from '../../proto/machine/contract.ts'
-import type { Timer } from '../../proto/machine/timers.ts'
 import { emptySet } from '../../proto/message-set.ts'
 import type { MessageOf } from '../../proto/wire/messages.ts'
 import type { Follower } from '../follower.ts'
 import type { Requests } from '../requests.ts'
 import type { Servers } from '../servers.ts'
-import type { ClientTimer, ClientTimers } from '../timers.ts'
+import type { ClientTimers } from '../timers.ts'
 import type { Reader } from './reader.ts'
 import { MemberReports } from './reports.ts'
 
@@ -33,9 +32,6 @@ export interface FrontierListener {
   gap(to: Epoch): void
   failed(error: EpochcastError): void
 }
-
-/** Members forget subscribers that are silent for longer. */
-const keepAliveTicks = 1000
 
 export class Frontiers implements Reader {
   readonly token: number
@@ -49,7 +45,6 @@ export class Frontiers implements Reader {
   #isAsking = false
   #over = false
   readonly #timers: ClientTimers
-  readonly #keepAlive: Timer<ClientTimer>
 
   constructor(from: Epoch, follower: Follower, servers: Servers, requests: Requests, listener: FrontierListener) {
     this.#epoch = from
@@ -58,7 +53,6 @@ export class Frontiers implements Reader {
     this.#listener = listener
     this.token = requests.nextToken()
     this.#timers = follower.timersOf(this)
-    this.#keepAlive = this.#timers.timer('keep-alive', follower.topic, (out) => this.#stay(out))
   }
 
   get topic() {
@@ -108,6 +102,28 @@ export class Frontiers implements Reader {
     if (up && this.#follower.addresses().includes(address)) this.#subscribe([address], out)
   }
 
+  listensTo(): readonly Address[] {
+    return this.#reports !== null && this.#epoch === this.#newest?.epoch && !this.#over
+      ? this.#follower.addresses()
+      : []
+  }
+
+  silent(server: Address, out: Effect[]): void {
+    const member = this.#memberAt(server)
+    if (member === undefined) return
+    this.#reports?.silent(member.name)
+    this.#subscribe([server], out)
+  }
+
+  heard(server: Address): void {
+    const member = this.#memberAt(server)
+    if (member !== undefined) this.#reports?.heard(member.name)
+  }
+
+  #memberAt(server: Address): Member | undefined {
+    return this.#newest?.members.find((member) => this.#servers.addressOf(member) === server)
+  }
+
   refused(message: MessageOf<'refused'>, out: Effect[]): void {
     if (message.refusal !== 'not-yet' && message.refusal !== 'wedged') this.#follower.suspect(out)
   }
@@ -148,7 +164,6 @@ export class Frontiers implements Reader {
       silent: (member, into) => this.#subscribe([this.#servers.addressOf(member)], into),
       deaf: (into) => this.#follower.suspect(into),
     })
-    this.#keepAlive.set(keepAliveTicks)
     this.#subscribe(this.#follower.addresses(), out)
   }
 
@@ -179,13 +194,6 @@ export class Frontiers implements Reader {
   /** Nothing more is expected of the members of this epoch. */
   #leave(): void {
     this.#reports?.stop()
-    this.#keepAlive.stop()
-  }
-
-  #stay(out: Effect[]): void {
-    const { topic } = this
-    this.#keepAlive.set(keepAliveTicks)
-    send(out, this.#follower.addresses(), { kind: 'credit', topic, epoch: this.#epoch, creditBytes: 0 }, this.token)
   }
 
   #subscribe(to: readonly Address[], out: Effect[]): void {

@@ -4,7 +4,18 @@ import type { Effect } from '../../proto/machine/contract.ts'
 import type { Batch, MessageOf } from '../../proto/wire/messages.ts'
 import type { EpochFollower } from '../follower.ts'
 
-export interface Reader extends EpochFollower {
+/** What has subscriptions at servers. */
+export interface Listener {
+  /** A connection came up or broke; or the subscription at a server may be lost. */
+  peer(server: Address, up: boolean, out: Effect[]): void
+  /** Servers that it has subscribed to now. */
+  listensTo(): readonly Address[]
+  /** A server that it has subscribed to is silent, or is heard again. */
+  silent(server: Address, out: Effect[]): void
+  heard(server: Address): void
+}
+
+export interface Reader extends EpochFollower, Listener {
   readonly token: number
   readonly topic: TopicName
   batch(from: Address, batch: Batch, out: Effect[]): void
@@ -12,7 +23,6 @@ export interface Reader extends EpochFollower {
   refused(message: MessageOf<'refused'>, out: Effect[]): void
   report(from: ServerName, message: MessageOf<'report'>, out: Effect[]): void
   opened(from: Address, message: MessageOf<'opened'>, out: Effect[]): void
-  peer(address: Address, up: boolean, out: Effect[]): void
   close(out: Effect[]): void
   /** Calls back once everything that was given early until now is confirmed or retracted; absent for who gives nothing early. */
   whenConfirmed?(told: () => void): void

@@ -6,8 +6,8 @@ import type { Timer } from '../../proto/machine/timers.ts'
 import { heldBy, type MessageSet } from '../../proto/message-set.ts'
 import type { ClientTimer, ClientTimers } from '../timers.ts'
 
-/** Every member repeats its report at least this often. */
-const reportSilenceTicks = 150
+/** What a member reported counts for so long after it fell silent. */
+const countedTicks = 150
 /** Until its first report a member is asked this often. */
 const firstReportTicks = 20
 /** So long too few members report before the topic is looked for; while that lasts, it is said again as often as `deafAgainTicks`. */
@@ -16,7 +16,7 @@ const deafAgainTicks = 5
 
 /** What a subscriber does about silence. */
 export interface ReportListener {
-  /** A member is to be asked again. */
+  /** A member that has not reported yet is to be asked again. */
   silent(member: Member, out: Effect[]): void
   /** No quorum has reported for a while: the topic may have moved. */
   deaf(out: Effect[]): void
@@ -24,12 +24,12 @@ export interface ReportListener {
 
 /** One member that is listened to. */
 interface Listened {
-  /** Rings after its silence. */
-  readonly silence: Timer<ClientTimer>
-  /** Has reported lately. */
+  /** Rings until its first report has come. */
+  readonly asking: Timer<ClientTimer>
+  /** Has reported, and is not silent. */
   isHeard: boolean
-  /** When its last report came, in ticks. */
-  heardAt: number
+  /** Tick at which it fell silent. */
+  silentAt: number
 }
 
 export class MemberReports {
@@ -40,16 +40,19 @@ export class MemberReports {
   /** Set while no quorum is heard. */
   readonly #deaf: Timer<ClientTimer>
   #heardCount = 0
+  #isOver = false
 
   constructor(configuration: Configuration, timers: ClientTimers, listener: ReportListener) {
     this.#configuration = configuration
     this.#timers = timers
     const { topic } = configuration
     for (const member of configuration.members) {
-      const ring = (out: Effect[]) => this.#onSilence(member, listener, out)
-      const silence = timers.timer('report', topic, ring)
-      this.#members.set(member.name, { silence, isHeard: false, heardAt: Number.NEGATIVE_INFINITY })
-      silence.set(firstReportTicks)
+      const asking = timers.timer('report', topic, (out) => {
+        asking.set(firstReportTicks)
+        listener.silent(member, out)
+      })
+      this.#members.set(member.name, { asking, isHeard: false, silentAt: Number.NEGATIVE_INFINITY })
+      asking.set(firstReportTicks)
     }
     this.#deaf = timers.timer('deaf', topic, (out) => {
       this.#deaf.set(deafAgainTicks)
@@ -69,14 +72,16 @@ export class MemberReports {
 
   /** Nobody is listened to any more. */
   stop(): void {
-    for (const { silence } of this.#members.values()) silence.stop()
+    for (const { asking } of this.#members.values()) asking.stop()
     this.#deaf.stop()
+    this.#isOver = true
   }
 
   /** @returns false for a report of somebody who is not a member */
   take(from: ServerName, stored: MessageSet): boolean {
     const member = this.#members.get(from)
     if (member === undefined) return false
+    member.asking.stop()
     this.#heard(member)
     let known = this.#reports.get(from)
     if (known === undefined) {
@@ -91,8 +96,10 @@ export class MemberReports {
   farthest(publisher: PublisherId): number {
     let farthest = 0
     for (const [name, known] of this.#reports) {
-      const silentTicks = this.#timers.now - (this.#members.get(name)?.heardAt ?? 0)
-      if (silentTicks <= reportSilenceTicks * 2) farthest = Math.max(farthest, known.get(publisher) ?? 0)
+      const member = this.#members.get(name)
+      if (member === undefined) continue
+      const counts = member.isHeard || this.#timers.now - member.silentAt <= countedTicks
+      if (counts) farthest = Math.max(farthest, known.get(publisher) ?? 0)
     }
     return farthest
   }
@@ -128,24 +135,25 @@ export class MemberReports {
     return false
   }
 
+  /** A member that has reported answers again. */
+  heard(name: ServerName): void {
+    const member = this.#members.get(name)
+    if (member !== undefined && this.#reports.has(name)) this.#heard(member)
+  }
+
+  /** A member does not answer any more. */
+  silent(name: ServerName): void {
+    const member = this.#members.get(name)
+    if (member === undefined || !member.isHeard) return
+    member.isHeard = false
+    member.silentAt = this.#timers.now
+    if (--this.#heardCount < operationQuorum(this.#configuration) && !this.#isOver) this.#deaf.setIfStopped(deafTicks)
+  }
+
   #heard(member: Listened): void {
-    member.heardAt = this.#timers.now
-    // What is over is not listened to again.
-    if (member.silence.isSet) member.silence.set(reportSilenceTicks)
     if (member.isHeard) return
     member.isHeard = true
     if (++this.#heardCount >= operationQuorum(this.#configuration)) this.#deaf.stop()
-  }
-
-  #onSilence(member: Member, listener: ReportListener, out: Effect[]): void {
-    const listened = this.#members.get(member.name)
-    if (listened === undefined) return
-    listened.silence.set(this.#reports.has(member.name) ? reportSilenceTicks : firstReportTicks)
-    if (listened.isHeard) {
-      listened.isHeard = false
-      if (--this.#heardCount < operationQuorum(this.#configuration)) this.#deaf.setIfStopped(deafTicks)
-    }
-    listener.silent(member, out)
   }
 }
 

@@ -8,7 +8,7 @@
  * Departs from it: the upcall comes after the decision, placed between the last message of the closing set and the first of the
  * next epoch; so it is never about a view that was only proposed.
  */
-import type { Configuration, Decision } from '../../proto/configuration.ts'
+import type { Configuration, Decision, Member } from '../../proto/configuration.ts'
 import type { EpochcastError } from '../../proto/errors.ts'
 import {
   type Address,
@@ -215,6 +215,23 @@ export class Subscription implements Reader, FetchListener, ReleaseListener {
       this.#source.next()
       this.#subscribe(out)
     } else if (up && this.#follower.addresses().includes(address)) this.#subscribe(out, [address])
+  }
+
+  listensTo(): readonly Address[] {
+    const isLive = this.#reports !== null && this.#closing === null && this.#epoch === this.#newest?.epoch
+    return isLive && !this.#over ? this.#follower.addresses() : []
+  }
+
+  silent(server: Address, out: Effect[]): void {
+    const member = this.#memberAt(server)
+    if (member === undefined) return
+    this.#reports?.silent(member.name)
+    this.#subscribe(out, [server])
+  }
+
+  heard(server: Address): void {
+    const member = this.#memberAt(server)
+    if (member !== undefined) this.#reports?.heard(member.name)
   }
 
   /** No further delivery. */
@@ -530,6 +547,10 @@ export class Subscription implements Reader, FetchListener, ReleaseListener {
     this.#endSurvey()
     this.#survey = survey
     survey.start(out)
+  }
+
+  #memberAt(server: Address): Member | undefined {
+    return this.#newest?.members.find((member) => this.#servers.addressOf(member) === server)
   }
 
   #listen(newest: Configuration): MemberReports {

@@ -1,13 +1,12 @@
 /** Hears of every epoch change of a topic without reading it: a subscription that asks for no bodies. */
 import type { Configuration, Decision } from '../../proto/configuration.ts'
 import type { EpochcastError } from '../../proto/errors.ts'
-import type { TopicName } from '../../proto/ids.ts'
+import type { Address, TopicName } from '../../proto/ids.ts'
 import { type Effect, send } from '../../proto/machine/contract.ts'
-import type { Timer } from '../../proto/machine/timers.ts'
 import { emptySet } from '../../proto/message-set.ts'
 import type { EpochFollower, Follower } from '../follower.ts'
 import type { Requests } from '../requests.ts'
-import type { ClientTimer } from '../timers.ts'
+import type { Listener } from './reader.ts'
 
 /** Who watches: told the first configuration that is known, then each that follows. */
 export interface Watcher {
@@ -16,23 +15,16 @@ export interface Watcher {
   failed(error: EpochcastError): void
 }
 
-/** Members forget a silent subscriber; this is well before that, and soon after a lost message. */
-const renewTicks = 100
-
-export class Watch implements EpochFollower {
+export class Watch implements EpochFollower, Listener {
   readonly token: number
   readonly #follower: Follower
   readonly #watcher: Watcher
   #configuration: Configuration | null = null
-  readonly #renewal: Timer<ClientTimer>
 
   constructor(follower: Follower, requests: Requests, watcher: Watcher) {
     this.#follower = follower
     this.#watcher = watcher
     this.token = requests.nextToken()
-    this.#renewal = follower.timersOf(this).timer('keep-alive', follower.topic, (out) => {
-      if (this.#configuration !== null) this.#subscribe(this.#configuration, out)
-    })
   }
 
   get topic(): TopicName {
@@ -60,7 +52,6 @@ export class Watch implements EpochFollower {
   }
 
   close(out: Effect[]): void {
-    this.#renewal.stop()
     this.#follower.remove(this)
     const { topic } = this
     const to = this.#follower.addresses()
@@ -68,9 +59,27 @@ export class Watch implements EpochFollower {
     send(out, to, { kind: 'unsubscribe', topic, epoch: this.#configuration.epoch }, this.token)
   }
 
-  #subscribe({ topic, epoch }: Configuration, out: Effect[]): void {
-    this.#renewal.set(renewTicks)
-    const to = this.#follower.addresses()
+  peer(server: Address, up: boolean, out: Effect[]): void {
+    if (up && this.listensTo().includes(server)) this.#again(server, out)
+  }
+
+  listensTo(): readonly Address[] {
+    return this.#configuration === null ? [] : this.#follower.addresses()
+  }
+
+  /** The topic may have left it. */
+  silent(server: Address, out: Effect[]): void {
+    this.#again(server, out)
+    this.#follower.suspect(out)
+  }
+
+  heard(): void {}
+
+  #again(server: Address, out: Effect[]): void {
+    if (this.#configuration !== null) this.#subscribe(this.#configuration, out, [server])
+  }
+
+  #subscribe({ topic, epoch }: Configuration, out: Effect[], to = this.#follower.addresses()): void {
     send(out, to, { kind: 'subscribe', topic, epoch, since: emptySet, creditBytes: 0 }, this.token)
   }
 }

@@ -29,6 +29,7 @@ export const destinations = {
   proposer: 'what a server asks of the arbiters',
   coordinator: 'the changes that a server coordinates',
   sequencer: 'the sequencer of an epoch',
+  audience: 'who reads at a server',
   member: 'the replica of one topic',
 } as const
 export type Destination = keyof typeof destinations

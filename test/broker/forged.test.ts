@@ -27,7 +27,7 @@ const may: Readonly<Record<Exclude<Sender, 'client'>, readonly MessageKind[]>> =
   server: [
     ...(['refused', 'moved', 'pulled', 'decisions', 'progress', 'changed', 'preload', 'preloaded', 'staged'] as const),
     ...(['decided', 'enabled', 'note', 'lookup', 'list-noted', 'located', 'condition', 'topics', 'directory'] as const),
-    ...(['engines', 'parts', 'forgot', 'declined'] as const),
+    ...(['engines', 'parts', 'forgot', 'declined', 'attendance'] as const),
   ],
   member: [
     ...(['stored', 'expected', 'opened', 'room', 'report', 'held', 'wedged', 'outranked', 'accepted'] as const),
@@ -40,7 +40,18 @@ const may: Readonly<Record<Exclude<Sender, 'client'>, readonly MessageKind[]>> =
   ],
 }
 const clientsMay: readonly MessageKind[] = [
-  ...(['batch', 'ask-room', 'subscribe', 'credit', 'unsubscribe', 'collect', 'complete', 'pull', 'chain'] as const),
+  ...([
+    'batch',
+    'ask-room',
+    'subscribe',
+    'attend',
+    'credit',
+    'unsubscribe',
+    'collect',
+    'complete',
+    'pull',
+    'chain',
+  ] as const),
   ...([
     'reconfigure',
     'locate',

@@ -103,9 +103,16 @@ describe('a throw in a turn', () => {
     const readerOf = (token: number, throwsAt: string) => {
       const part = (name: string) => () => (name === throwsAt ? boom() : told.push(`${token} ${name}`))
       const parts = { report: part('report'), peer: part('peer'), begun: part('begun') }
-      const rest = { batch: () => {}, pulled: () => {}, refused: () => {}, opened: () => {}, moved: () => {} }
+      const rest = {
+        batch: () => {},
+        pulled: () => {},
+        listensTo: () => [],
+        refused: () => {},
+        opened: () => {},
+        moved: () => {},
+      }
       const reader = { token, topic, close: () => {}, failed: () => told.push(`${token} failed`), ...rest, ...parts }
-      machine.follower(topic).timersOf(reader).timer('keep-alive', topic, part('ring')).set(1)
+      machine.follower(topic).timersOf(reader).timer('report', topic, part('ring')).set(1)
       return reader as never
     }
     for (const [token, throwsAt] of ['ring', 'report', 'peer', 'nowhere'].entries()) {

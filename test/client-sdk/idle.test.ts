@@ -37,9 +37,9 @@ it('wakes up for what is kept alive, and for nothing else', () => {
   world.tick(50)
   expect([added.over, read.steps.some(({ kind }) => kind === 'delivered')]).toEqual([true, true])
   const { names, rings } = idle(2_000)
-  expect(names).toEqual(['directory', 'keep-alive', 'report'])
-  // The list of servers four times, and twice that it is still there: members report before their silence is noticed.
-  expect(rings).toBeLessThanOrEqual(6)
+  expect(names).toEqual(['attend', 'attendance', 'directory'])
+  // The list of servers four times, and each second the servers are asked after the subscription, and whether all have answered.
+  expect(rings).toBeLessThanOrEqual(46)
 })
 
 it.each([{ order: 'causal' }, { order: 'fifo' }] as const)('sleeps behind a filter too: $order, early', ({ order }) => {
@@ -49,7 +49,7 @@ it.each([{ order: 'causal' }, { order: 'fifo' }] as const)('sleeps behind a filt
   node.subscribe('u', 'early', 'start', order, 'early')
   node.add('u', 'm')
   world.tick(300)
-  expect(idle(500).names).toEqual(['directory', 'keep-alive', 'report'])
+  expect(idle(500).names).toEqual(['attend', 'attendance', 'directory'])
 })
 
 it('has no timer of an epoch that has ended', () => {
@@ -87,5 +87,7 @@ it('has no timer of an operation that has ended', () => {
     { kind: 'call', call: (out) => machine.subscriptions().map((one) => machine.removeSubscription(one, out)) },
     [],
   )
+  // The servers are not asked after subscriptions any more once it is seen that there are none.
+  world.tick(100)
   expect(idle(100).names).toEqual(['directory'])
 })

@@ -3,6 +3,7 @@
  * arbiter, a proposer, and a register that stands for an engine. The machines are the product's.
  */
 
+import { Audience } from '../../broker/audience.ts'
 import { Drops } from '../../broker/drops.ts'
 import { Arbiter } from '../../broker/engines/arbiter.ts'
 import { type ArbiterAnswer, Arbiters } from '../../broker/engines/arbiters.ts'
@@ -138,6 +139,7 @@ class Process {
       note: () => {},
       topicCount: () => 1,
       room: endlessRoom,
+      audience: new Audience(this.timers, limits.clientTicks, () => {}),
       outlets: new Outlets(),
       drops: new Drops(),
       sync: 'always',

@@ -1,6 +1,7 @@
 // Goal: a register at the arbiters takes one decision, also when one process tries twice. Method: the real machines of proposers
 // and arbiters, with frames handed over by the test, so that every order is the one that is written here.
 import { describe, expect, it } from 'vitest'
+import { Audience } from '../../broker/audience.ts'
 import { Drops } from '../../broker/drops.ts'
 import { Arbiter } from '../../broker/engines/arbiter.ts'
 import { type ArbiterAnswer, Arbiters } from '../../broker/engines/arbiters.ts'
@@ -54,6 +55,7 @@ class Register {
       isFull: () => false,
       isCutOff: () => false,
       room: endlessRoom,
+      audience: new Audience(new Timers(), 1, () => {}),
       outlets: new Outlets(),
       drops: new Drops(),
       sync: 'always',

@@ -54,6 +54,23 @@ export const read = {
     phases: { unknown: 'bring', absent: 'drop', open: 'handle', wedged: 'drop', closed: 'moved' },
     fields: { ...topical, stored: one(4, messageSet), whole: one(5, flag), asks: optional(6, flag) },
   },
+  attend: {
+    number: 74,
+    since: 1,
+    from: 'client',
+    to: 'audience',
+    means: 'Says that the subscriptions of this client are still wanted, and asks what the server knows of them.',
+    fields: {},
+  },
+  attendance: {
+    number: 75,
+    since: 1,
+    from: 'server',
+    to: 'client',
+    means:
+      'Subscriptions that the server has of the receiver, and reports that it has sent it since it was asked last.',
+    fields: { subscriptions: one(2, uint()), reports: one(3, uint()) },
+  },
   collect: {
     number: 11,
     since: 1,

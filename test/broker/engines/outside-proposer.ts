@@ -1,5 +1,6 @@
 /** A server's side of an engine outside of the cluster, without the rest of the server: its machine, its port, and real time. */
 
+import { Audience } from '../../../broker/audience.ts'
 import { Drops } from '../../../broker/drops.ts'
 import type { EngineClient } from '../../../broker/engines/client.ts'
 import { EngineClients } from '../../../broker/engines/clients.ts'
@@ -31,6 +32,7 @@ export function hostOf(at: number): Host & { readonly timers: Timers<ServerTimer
     isFull: () => false,
     isCutOff: () => false,
     room: endlessRoom,
+    audience: new Audience(new Timers(), 1, () => {}),
     outlets: new Outlets(),
     drops: new Drops(),
     sync: 'always',

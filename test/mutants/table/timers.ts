@@ -3,7 +3,7 @@ import type { Mutant } from '../mutant.ts'
 
 export const timerMutants: readonly Mutant[] = [
   {
-    id: 'T1',
+    id: 'Q1',
     title: 'topics that were on the disk have no timers after a restart',
     edits: [
       {
@@ -16,7 +16,7 @@ export const timerMutants: readonly Mutant[] = [
     tests: ['test/broker/replica/repair.test.ts'],
   },
   {
-    id: 'T2',
+    id: 'Q2',
     title: 'what was stored is told to the other members only when something else is',
     edits: [
       {
@@ -29,7 +29,7 @@ export const timerMutants: readonly Mutant[] = [
     tests: ['test/broker/replica/quiet.test.ts'],
   },
   {
-    id: 'T3',
+    id: 'Q3',
     title: 'what is due rings before what came in the same turn is taken',
     edits: [
       {
@@ -43,7 +43,7 @@ export const timerMutants: readonly Mutant[] = [
     tests: ['test/proto/machine/timers.test.ts'],
   },
   {
-    id: 'T4',
+    id: 'Q4',
     title: 'a process takes its own standstill for the silence of others',
     edits: [
       {
@@ -56,7 +56,7 @@ export const timerMutants: readonly Mutant[] = [
     tests: ['test/proto/machine/timers.test.ts'],
   },
   {
-    id: 'T5',
+    id: 'Q5',
     title: 'a timer that was stopped rings all the same',
     edits: [
       {
@@ -67,5 +67,45 @@ export const timerMutants: readonly Mutant[] = [
     ],
     caughtBy: ['test', 'trace'],
     tests: ['test/proto/machine/timers.test.ts'],
+  },
+  {
+    id: 'Q6',
+    title: 'a report that was lost is never missed',
+    edits: [
+      {
+        file: 'client-sdk/attendance.ts',
+        find: 'const isComplete = message.reports === server.reports',
+        replace: 'const isComplete = true',
+      },
+    ],
+    caughtBy: ['test', 'L1', 'L4'],
+    tests: ['test/client-sdk/attendance.test.ts'],
+  },
+  {
+    id: 'Q7',
+    title: 'a subscription that a server has lost is not renewed',
+    edits: [
+      {
+        file: 'client-sdk/attendance.ts',
+        find: 'const isKnown = hasChanged || message.subscriptions === asked',
+        replace: 'const isKnown = true',
+      },
+    ],
+    caughtBy: ['test', 'L1', 'L4'],
+    tests: ['test/client-sdk/attendance.test.ts'],
+  },
+  {
+    id: 'Q8',
+    title: 'the subscriptions of a client that is gone stay for ever',
+    edits: [{ file: 'broker/audience.ts', find: 'silence.set(this.#silentTicksMax)\n    }', replace: '}' }],
+    caughtBy: ['test'],
+    tests: ['test/client-sdk/attendance.test.ts'],
+  },
+  {
+    id: 'Q9',
+    title: 'a server that stands still is not noticed by who reads there',
+    edits: [{ file: 'client-sdk/attendance.ts', find: 'this.#listening.silent(address, out)', replace: '' }],
+    caughtBy: ['L1', 'L4', 'trace', 'test'],
+    tests: ['test/client-sdk/attendance.test.ts'],
   },
 ]
