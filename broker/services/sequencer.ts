@@ -14,7 +14,7 @@ import { EpochWindow, type WindowPorts } from '../../client-sdk/operations/epoch
 import { Outgoing } from '../../client-sdk/operations/outgoing.ts'
 import { CausalQueue, type Stamped } from '../../proto/causal-queue.ts'
 import type { Configuration, Member } from '../../proto/configuration.ts'
-import { isSystemPublisher, type ServerName, sequencerPublisher } from '../../proto/ids.ts'
+import { isSystemPublisher, type PublisherId, type ServerName, sequencerPublisher } from '../../proto/ids.ts'
 import type { Effect } from '../../proto/machine/contract.ts'
 import type { Batch, End, MessageOf } from '../../proto/wire/messages.ts'
 import type { ServerTimers } from '../timers.ts'
@@ -31,12 +31,19 @@ export class Sequencer {
   readonly #window: EpochWindow
   readonly #queue = new CausalQueue<Stamped>()
   readonly #timers: ServerTimers
+  /** Whether a batch that every member has stored comes before all that is stored later. */
+  readonly #keepsArrival: boolean
+  /** Without a place yet, as they came; kept where their order counts. */
+  #arrived: Stamped[] = []
+  /** Some of them are from a turn before. */
+  #isBehind = false
   #time = 0
   #blockedSince: number | null = null
 
   constructor(configuration: Configuration, addressOf: (member: Member) => Member['address'], timers: ServerTimers) {
     this.configuration = configuration
     this.#timers = timers
+    this.#keepsArrival = configuration.mode !== 'fault-masking'
     // Its records have no caller that could give up.
     const reach = { addressOf, isUp: () => true, full: new FullServers(timers) }
     const ofWindow: WindowPorts['timers'] = {
@@ -57,23 +64,57 @@ export class Sequencer {
   /** A batch has been stored here. Its body is not kept. */
   stored({ publisher, first, last, time, after }: Batch): void {
     if (isSystemPublisher(publisher)) return
-    this.#queue.add({ publisher, first, last, time, ...(after && { after }) })
+    const item = { publisher, first, last, time, ...(after && { after }) }
+    this.#queue.add(item)
+    if (this.#keepsArrival) this.#arrived.push(item)
   }
 
   /** The end of a turn: one record for everything that has a place now. */
   settle(out: Effect[]): void {
     // Records wait for no member: what is put in order together, later, does not keep the order in which it came.
     if (this.#queue.isEmpty || !this.#window.isOpen || this.#window.pendingCount >= recordsMax) return
+    const taken = this.#takeAll()
+    this.#noteBlocked(taken.length > 0)
+    if (taken.length === 0) return
     const ends: End[] = []
-    for (let item = this.#queue.take(); item !== undefined; item = this.#queue.take()) {
-      const last = ends[ends.length - 1]
-      if (last?.publisher === item.publisher) ends.pop()
-      ends.push({ publisher: item.publisher, end: item.last })
-      this.#time = Math.max(this.#time, item.time)
+    for (const { publisher, last, time } of taken) {
+      if (ends[ends.length - 1]?.publisher === publisher) ends.pop()
+      ends.push({ publisher, end: last })
+      this.#time = Math.max(this.#time, time)
     }
-    this.#noteBlocked(ends.length > 0)
-    if (ends.length === 0) return
     this.#window.add(new Outgoing(emptyBody, 1, emptyCheck, this.#time, [], { ranks: { ends } }), out)
+  }
+
+  /** What gets its place in this turn, in order. */
+  #takeAll(): Stamped[] {
+    const taken: Stamped[] = []
+    if (this.#isBehind) this.#takeAsArrived(taken)
+    else for (let item = this.#queue.take(); item !== undefined; item = this.#queue.take()) taken.push(item)
+    if (this.#keepsArrival) {
+      this.#arrived = this.#arrived.filter(({ publisher, last }) => this.#queue.doneOf(publisher) < last)
+      this.#isBehind = this.#arrived.length > 0
+    }
+    return taken
+  }
+
+  /** Something from a turn before waits for a cause: what came behind it may have begun after it was done, and comes behind it. */
+  #takeAsArrived(taken: Stamped[]): void {
+    for (const { publisher, last } of this.#arrived) if (!this.#takeUpTo(publisher, last, taken, new Set())) return
+  }
+
+  /** Takes what a publisher stored up to `end`, causes first. @returns false where one of them is not here */
+  #takeUpTo(publisher: PublisherId, end: number, taken: Stamped[], behind: Set<Stamped>): boolean {
+    while (this.#queue.doneOf(publisher) < end) {
+      const head = this.#queue.headOf(publisher)
+      // Stamps that name each other in a circle stand for nothing that could be.
+      if (head === undefined || behind.has(head)) return false
+      behind.add(head)
+      for (let cause = this.#queue.missingOf(head); cause !== null; cause = this.#queue.missingOf(head))
+        if (!this.#takeUpTo(cause.publisher, cause.end, taken, behind)) return false
+      const item = this.#queue.takeOf(publisher)
+      if (item !== undefined) taken.push(item)
+    }
+    return true
   }
 
   answered(from: ServerName, message: MessageOf<'stored' | 'expected' | 'refused' | 'room'>, out: Effect[]): void {

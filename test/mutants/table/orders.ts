@@ -3,6 +3,15 @@ import type { Mutant } from '../mutant.ts'
 
 export const orderMutants: readonly Mutant[] = [
   {
+    id: 'F21',
+    title: 'an Add that waits for its cause is passed by what began when it was done',
+    edits: [
+      { file: 'broker/services/sequencer.ts', find: 'if (this.#isBehind) this', replace: 'if (this.#time < 0) this' },
+    ],
+    caughtBy: ['F3', 'trace'],
+    stories: ['blocked-add-keeps-its-place'],
+  },
+  {
     id: 'F19',
     title: 'a member that has not been heard of yet loses its place with its sequencer',
     edits: [
