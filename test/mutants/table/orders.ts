@@ -237,8 +237,8 @@ export const orderMutants: readonly Mutant[] = [
     edits: [
       {
         file: 'broker/services/sequencer.ts',
-        find: 'this.#queue.add({ publisher, first, last, time, ...(after && { after }) })',
-        replace: 'this.#queue.add({ publisher, first, last, time })',
+        find: 'const item = { publisher, first, last, time, ...(after && { after }) }',
+        replace: 'const item = { publisher, first, last, time, ...(after && false) }',
       },
     ],
     caughtBy: ['F2'],
