@@ -70,6 +70,10 @@ export async function killAllAgainAndAgain(options: KillAllOptions): Promise<Kil
   return run.report(Math.round((performance.now() - began) / 1_000))
 }
 
+/** A recovery that takes longer is told with its last steps. */
+const slowMs = 5_000
+const slowSteps = 6
+
 class KillAllRun {
   readonly #options: KillAllOptions
   readonly #random: Random
@@ -180,13 +184,13 @@ class KillAllRun {
   /** Until every topic acknowledges, gives its readers what it acknowledged, and answers a get. */
   async #recover(): Promise<void> {
     const from = this.#lastRestart
-    let last = ''
-    const onStep = (step: string) => {
-      last = `${step} ${Math.round(performance.now() - from)} ms`
-    }
+    const steps: string[] = []
+    const onStep = (step: string) => steps.push(`${step} ${Math.round(performance.now() - from)} ms`)
     await Promise.all(this.#attendants.map((one) => one.probe(onStep)))
     const took = performance.now() - from
-    if (took > Math.max(0, ...this.#recoveries)) this.#slowest = last
+    if (took > Math.max(0, ...this.#recoveries)) this.#slowest = `cycle ${this.#cycles + 1}: ${steps.at(-1)}`
+    if (took > slowMs)
+      this.#options.progress(`slow recovery in cycle ${this.#cycles + 1}: ${steps.slice(-slowSteps).join(', ')}`)
     this.#recoveries.push(took)
   }
 
