@@ -31,8 +31,8 @@ export interface LaunchedServer {
 }
 
 /**
- * @throws EpochcastError `EC_LOG_LOCKED`, `EC_LOG_FOREIGN`, `EC_LOG_COPIED`, `EC_LOG_FORMAT`, `EC_LOG_DAMAGED`, `EC_DISK_FAILED`,
- *   `EC_BAD_ARGUMENT` for options, before anything is made, and when the address is in use
+ * @throws EpochcastError `EC_LOG_LOCKED`, `EC_LOG_FOREIGN`, `EC_LOG_COPIED`, `EC_LOG_FORMAT`, `EC_LOG_DAMAGED`, `EC_DISK_FULL`,
+ *   `EC_DISK_FAILED`, `EC_BAD_ARGUMENT` for options, before anything is made, and when the address is in use
  */
 export async function launch(given: LaunchOptions): Promise<LaunchedServer> {
   const options = launchOptions(given)

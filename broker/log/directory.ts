@@ -4,8 +4,8 @@ import { EpochcastError } from '../../proto/errors.ts'
 import type { ServerId } from '../../proto/ids.ts'
 import { bootOfMachine } from './boot.ts'
 import { flushDirectoryEntry } from './disk-files.ts'
-import { diskFailed, isNoSpace, storageLacks } from './failure.ts'
-import type { Files } from './files.ts'
+import { isNoSpace, onDisk, storageLacks } from './failure.ts'
+import { Files } from './files.ts'
 import { HomeFiles } from './home-files.ts'
 import { damagedIdentity, type Identity, readIdentity, writeIdentity } from './identity.ts'
 import { lockDirectory, lockFile } from './lock.ts'
@@ -61,17 +61,19 @@ export class DataDirectory {
   /**
    * Looks from now on whether the files of `log` are still those in here.
    * @param onLoss called once, with the reason why the server must not go on
+   * @throws EpochcastError `EC_DISK_FAILED`
    */
   watch(log: SegmentLog, onLoss: (error: EpochcastError) => void): DirectoryWatch {
     const { path, files, identity } = this
-    const watch = new DirectoryWatch({ path, files, identity, segments: () => log.segmentFiles }, onLoss)
+    const watched = { path, files, identity, segments: () => log.segmentFiles }
+    const watch = onDisk(`look at ${path}`, () => new DirectoryWatch(watched, onLoss))
     watch.start()
     return watch
   }
 
-  /** Gives the directory back; close its log first. */
+  /** Gives the directory back; close its log first. @throws EpochcastError `EC_DISK_FAILED` */
   async close(): Promise<void> {
-    this.#unlock()
+    onDisk(`unlock ${this.path}`, this.#unlock)
   }
 }
 
@@ -81,7 +83,7 @@ export class DataDirectory {
  * version wrote, which kept no note of how far its log reached, is taken over as it is, once.
  * @throws EpochcastError `EC_LOG_LOCKED` when it is in use, `EC_LOG_FOREIGN` when it belongs to another server,
  * `EC_LOG_COPIED` when it was copied here, `EC_LOG_FORMAT` when a newer version wrote it, `EC_LOG_DAMAGED` when files of it are
- * missing, not intact, or those of another storage
+ * missing, not intact, or those of another storage, `EC_DISK_FULL` and `EC_DISK_FAILED` when the system refuses anything
  */
 export async function openDirectory(path: string, options: DirectoryOptions): Promise<DataDirectory> {
   const absolute = resolve(path)
@@ -90,24 +92,27 @@ export async function openDirectory(path: string, options: DirectoryOptions): Pr
   const unlock = () => {
     for (const release of locks) release()
   }
-  try {
-    locks.push(lockDirectory(absolute, join(absolute, 'lock')))
-    const files = await HomeFiles.open(absolute)
-    files.holdDescriptors(descriptorsHeld)
-    locks.push(() => files.holdDescriptors(0))
-    const { serverId, boot = bootOfMachine() } = options
-    const found = await readIdentity(files)
-    if (found !== null && found.server !== serverId) throw foreign(absolute, found.server, serverId)
-    if (found !== null) await checkHome(absolute, files, found)
-    const lost = await setAside(files, boot, found?.seed ?? null)
-    const isKept = found !== null && lost === null
-    const identity = isKept ? await settled(absolute, files, found) : await newIdentity(absolute, files, serverId)
-    locks.push(lockFile(absolute, join(absolute, reachedFileName)))
-    return new DataDirectory(absolute, files, { identity, lost, boot }, unlock)
-  } catch (error) {
-    unlock()
-    throw diskFailed(`open ${absolute}`, error)
-  }
+  return await onDisk(`open ${absolute}`, async () => {
+    try {
+      locks.push(lockDirectory(absolute, join(absolute, 'lock')))
+      const disk = await HomeFiles.open(absolute)
+      disk.holdDescriptors(descriptorsHeld)
+      locks.push(() => disk.holdDescriptors(0))
+      const files = new Files(disk)
+      const { serverId, boot = bootOfMachine() } = options
+      const found = await readIdentity(files)
+      if (found !== null && found.server !== serverId) throw foreign(absolute, found.server, serverId)
+      if (found !== null) await checkHome(absolute, files, found)
+      const lost = await setAside(files, boot, found?.seed ?? null)
+      const isKept = found !== null && lost === null
+      const identity = isKept ? await settled(absolute, files, found) : await newIdentity(absolute, files, serverId)
+      locks.push(lockFile(absolute, join(absolute, reachedFileName)))
+      return new DataDirectory(absolute, files, { identity, lost, boot }, unlock)
+    } catch (error) {
+      unlock()
+      throw error
+    }
+  })
 }
 
 /** What an adoption does, or did. */
@@ -156,24 +161,21 @@ async function inspected(path: string, files: Files): Promise<Adoption> {
 
 async function withLocked<T>(path: string, action: (absolute: string, files: Files) => Promise<T>): Promise<T> {
   const absolute = resolve(path)
-  let unlock = () => {}
-  try {
-    unlock = lockDirectory(absolute, join(absolute, 'lock'))
-    return await action(absolute, await HomeFiles.open(absolute))
-  } catch (error) {
-    throw diskFailed(`adopt ${absolute}`, error)
-  } finally {
-    unlock()
-  }
+  return await onDisk(`adopt ${absolute}`, async () => {
+    const unlock = lockDirectory(absolute, join(absolute, 'lock'))
+    try {
+      return await action(absolute, new Files(await HomeFiles.open(absolute)))
+    } finally {
+      unlock()
+    }
+  })
 }
 
 /** Makes what is missing of the path, each new name flushed in its parent. */
 async function madeDirectory(path: string): Promise<void> {
-  try {
+  await onDisk(`make ${path}`, async () => {
     for (const made of makeDirectory(path)) await flushDirectoryEntry(dirname(made))
-  } catch (error) {
-    throw diskFailed(`make ${path}`, error)
-  }
+  })
 }
 
 async function newIdentity(path: string, files: Files, server: ServerId): Promise<Identity> {
@@ -222,7 +224,7 @@ async function settled(path: string, files: Files, identity: Identity): Promise<
     await writeIdentity(files, next)
   } catch (error) {
     // Another path or machine name is for people; a full disk keeps no server from starting.
-    if (place === null || !isAtHome(place, here) || !isNoSpace((error as Error).cause)) throw error
+    if (place === null || !isAtHome(place, here) || !isNoSpace(error)) throw error
   }
   return next
 }
@@ -230,7 +232,7 @@ async function settled(path: string, files: Files, identity: Identity): Promise<
 /** Whether the directory at `path` holds the storage of this identity. */
 async function holds(path: string, { storage }: Identity): Promise<boolean> {
   try {
-    const found = await readIdentity(await HomeFiles.open(path))
+    const found = await readIdentity(new Files(await HomeFiles.open(path)))
     return found?.storage === storage
   } catch {
     return false

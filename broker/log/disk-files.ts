@@ -1,6 +1,6 @@
 import * as fs from 'node:fs'
 import { join } from 'node:path'
-import type { Files, OpenFile } from './files.ts'
+import type { SystemFile, SystemFiles } from './files.ts'
 import { SpareDescriptors } from './spare-descriptors.ts'
 
 /** `IOV_MAX` of Linux and macOS. */
@@ -8,7 +8,7 @@ const partsMax = 1024
 const zeroBytes = 1024 * 1024
 
 /** A directory of the machine, by `node:fs`. Callbacks rather than `fs.promises`: a commit is two calls, nothing else. */
-export class DiskFiles implements Files {
+export class DiskFiles implements SystemFiles {
   readonly #path: string
   readonly #descriptors = new SpareDescriptors()
   #zeros: Uint8Array | null = null
@@ -26,7 +26,7 @@ export class DiskFiles implements Files {
     return await fs.promises.readdir(this.#path)
   }
 
-  async create(name: string, bytes: number): Promise<OpenFile> {
+  async create(name: string, bytes: number): Promise<SystemFile> {
     const fd = await this.#descriptors.open(join(this.#path, name), 'w+')
     const file = new DiskFile(fd, bytes, this.#descriptors)
     try {
@@ -42,7 +42,7 @@ export class DiskFiles implements Files {
     }
   }
 
-  async open(name: string): Promise<OpenFile> {
+  async open(name: string): Promise<SystemFile> {
     const fd = await this.#descriptors.open(join(this.#path, name), 'r+')
     return new DiskFile(fd, fs.fstatSync(fd).size, this.#descriptors)
   }
@@ -86,7 +86,7 @@ export async function flushDirectoryEntry(path: string, descriptors = new SpareD
   }
 }
 
-class DiskFile implements OpenFile {
+class DiskFile implements SystemFile {
   readonly bytes: number
   readonly #fd: number
   readonly #descriptors: SpareDescriptors

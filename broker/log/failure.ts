@@ -80,6 +80,23 @@ export function diskFailed(doing: string, cause: unknown): EpochcastError {
   })
 }
 
+/**
+ * The door through which everything goes that is done to a data directory: an error of the system leaves as one of the product,
+ * with its code and remedy.
+ * @param doing completes "the log could not …"
+ */
+export function onDisk<T>(doing: string, action: () => T): T {
+  const fail = (error: unknown): never => {
+    throw diskFailed(doing, error)
+  }
+  try {
+    const result = action()
+    return result instanceof Promise ? (result.catch(fail) as T) : result
+  } catch (error) {
+    return fail(error)
+  }
+}
+
 export function damaged(segment: number, offset: number, what: string, cause?: unknown): EpochcastError {
   return new EpochcastError('EC_LOG_DAMAGED', `${segmentName(segment)} is damaged at byte ${offset}: ${what}`, {
     cause,
@@ -114,7 +131,14 @@ export function isUnreachable(error: unknown): boolean {
   return code !== undefined && code in meanings
 }
 
-/** The system's code of an error, such as `ENOSPC`. */
+/** Whether the disk failed, or was full: what is in its files is not said. */
+export function isOfDisk(error: unknown): error is EpochcastError {
+  return error instanceof EpochcastError && (error.code === 'EC_DISK_FAILED' || error.code === 'EC_DISK_FULL')
+}
+
+/** The system's code, such as `ENOSPC`, of an error of the system, or of one that left through the door of the disk. */
 export function systemCode(error: unknown): string | undefined {
-  return error instanceof Error && 'code' in error && typeof error.code === 'string' ? error.code : undefined
+  const cause = isOfDisk(error) ? error.cause : error
+  if (cause instanceof EpochcastError || !(cause instanceof Error)) return undefined
+  return 'code' in cause && typeof cause.code === 'string' ? cause.code : undefined
 }

@@ -1,7 +1,7 @@
 import { stat } from 'node:fs/promises'
 import { DiskFiles } from './disk-files.ts'
 import { storageLacks } from './failure.ts'
-import type { OpenFile } from './files.ts'
+import type { SystemFile } from './files.ts'
 import { hasDriftingInodes } from './place.ts'
 
 /**
@@ -23,7 +23,7 @@ export class HomeFiles extends DiskFiles {
     return new HomeFiles(path, hasDriftingInodes(path) ? null : await inodeOf(path))
   }
 
-  override async create(name: string, bytes: number): Promise<OpenFile> {
+  override async create(name: string, bytes: number): Promise<SystemFile> {
     await this.#mustBeHome()
     return super.create(name, bytes)
   }

@@ -2,7 +2,6 @@ import { crc32 } from 'node:zlib'
 import { EpochcastError } from '../../proto/errors.ts'
 import type { ServerId } from '../../proto/ids.ts'
 import { emptyDirectory } from './empty-directory.ts'
-import { diskFailed } from './failure.ts'
 import type { Files } from './files.ts'
 import { type FileMark, keptOf, type Place } from './place.ts'
 import { replaceFile } from './replace-file.ts'
@@ -45,11 +44,7 @@ export async function writeIdentity(files: Files, identity: Identity): Promise<v
   const fields =
     place === null ? { format: formatWithoutPlace, ...common } : { format, ...common, place: keptOf(place) }
   const text = `${JSON.stringify({ ...fields, crc32: checksum(fields) }, null, 2)}\n`
-  try {
-    await replaceFile(files, identityFileName, text)
-  } catch (error) {
-    throw diskFailed(`write ${identityFileName}`, error)
-  }
+  await replaceFile(files, identityFileName, text)
 }
 
 /** JSON with the keys of every object in order, so that equal values have equal texts. */

@@ -12,7 +12,7 @@ import { EpochcastError, InvariantViolation } from '../../proto/errors.ts'
 import type { Position, RecordKind, Store } from '../../proto/machine/store.ts'
 import { type After, after as realAfter } from '../../proto/timer.ts'
 import { emptyDirectory } from './empty-directory.ts'
-import { damaged, diskFailed, isUnreachable, storageLacks } from './failure.ts'
+import { damaged, diskFailed, isOfDisk, isUnreachable, storageLacks } from './failure.ts'
 import type { Files } from './files.ts'
 import { Flushing } from './flushing.ts'
 import { type LogOptions, logOptions } from './options.ts'
@@ -386,8 +386,8 @@ export class SegmentLog implements Store {
       this.#blocks.forget(position)
       throw damaged(first, position - first, 'no intact record is there')
     } catch (error) {
-      if (error instanceof EpochcastError) throw error
       if (isUnreachable(error)) throw this.#fail('read', error)
+      if (error instanceof EpochcastError && !isOfDisk(error)) throw error
       throw damaged(first, position - first, 'it cannot be read', error)
     }
   }

@@ -1,7 +1,7 @@
 import { InvariantViolation } from '../../proto/errors.ts'
 import type { Position } from '../../proto/machine/store.ts'
 import type { After } from '../../proto/timer.ts'
-import { damaged, diskFailed, isNoDescriptor, isNoSpace } from './failure.ts'
+import { damaged, isNoDescriptor, isNoSpace } from './failure.ts'
 import type { Files, OpenFile } from './files.ts'
 import type { LogOptions } from './options.ts'
 import { segmentName, unfinishedName } from './segment-name.ts'
@@ -222,7 +222,7 @@ export class Segments {
 
   async #create(first: Position): Promise<void> {
     const bytes = this.#options.segmentBytes
-    const name = unfinishedName(first)
+    const name = unfinishedName(segmentName(first))
     let file: OpenFile | null = null
     try {
       file = await this.#files.create(name, bytes)
@@ -231,8 +231,7 @@ export class Segments {
     } catch (error) {
       await file?.close().catch(() => {})
       await this.#files.remove(name).catch(() => {})
-      const mayPass = isNoSpace(error) || isNoDescriptor(error)
-      throw mayPass ? error : diskFailed(`make ${segmentName(first)}`, error)
+      throw error
     }
     const segment = segmentOf(first, bytes, file)
     this.#list.push(segment)

@@ -5,7 +5,6 @@
  * what is missing: then it is no longer the storage that it was, as if the disk were lost.
  */
 import type { Sync } from '../../proto/sync.ts'
-import { diskFailed } from './failure.ts'
 import type { Files } from './files.ts'
 import { identityFileName } from './identity.ts'
 import { markLost, reachedFileName } from './reached.ts'
@@ -63,27 +62,22 @@ export function saysMayLack(text: string, boot: string | null): boolean {
  * files stay: they may be all that is left of messages. A crash in the middle changes nothing: the note goes last.
  * @param seed of the storage, where its identity is still there
  * @returns null where nothing is missing
- * @throws EpochcastError `EC_DISK_FAILED`
  */
 export async function setAside(files: Files, boot: string | null, seed: number | null): Promise<LostStorage | null> {
-  try {
-    const note = await readNote(files)
-    if (note === null || !isOfAnotherBoot(note, boot)) return null
-    const names = await files.list()
-    const number = nextNumber(names)
-    // Files that are renamed back are still not a storage that may be used.
-    if (seed !== null && names.includes(reachedFileName)) await markLost(files, seed)
-    for (const name of names) {
-      if (parseSegmentName(name) === null && name !== identityFileName && name !== reachedFileName) continue
-      await files.rename(name, `${name}${lostSuffix}${number}`)
-    }
-    await files.flushDirectory()
-    await removeNote(files)
-    const lost = (await files.list()).filter((name) => name.endsWith(`${lostSuffix}${number}`))
-    return { sync: note.sync, files: lost.sort() }
-  } catch (error) {
-    throw diskFailed('set an old log aside', error)
+  const note = await readNote(files)
+  if (note === null || !isOfAnotherBoot(note, boot)) return null
+  const names = await files.list()
+  const number = nextNumber(names)
+  // Files that are renamed back are still not a storage that may be used.
+  if (seed !== null && names.includes(reachedFileName)) await markLost(files, seed)
+  for (const name of names) {
+    if (parseSegmentName(name) === null && name !== identityFileName && name !== reachedFileName) continue
+    await files.rename(name, `${name}${lostSuffix}${number}`)
   }
+  await files.flushDirectory()
+  await removeNote(files)
+  const lost = (await files.list()).filter((name) => name.endsWith(`${lostSuffix}${number}`))
+  return { sync: note.sync, files: lost.sort() }
 }
 
 function isOfAnotherBoot(note: Note, boot: string | null): boolean {

@@ -5,8 +5,8 @@
 import type { Stats } from 'node:fs'
 import { stat } from 'node:fs/promises'
 import { join } from 'node:path'
-import { EpochcastError } from '../../proto/errors.ts'
-import { storageLacks } from './failure.ts'
+import type { EpochcastError } from '../../proto/errors.ts'
+import { isOfDisk, storageLacks } from './failure.ts'
 import type { Files } from './files.ts'
 import { type Identity, identityFileName, readIdentity } from './identity.ts'
 import { hasDriftingInodes } from './place.ts'
@@ -126,7 +126,7 @@ export class DirectoryWatch {
       this.#identityAsOf = found.mtimeMs
       return read?.storage === identity.storage && read.server === identity.server ? null : exchanged
     } catch (error) {
-      return error instanceof EpochcastError ? exchanged : null
+      return isOfDisk(error) ? null : exchanged
     }
   }
 
@@ -146,6 +146,6 @@ async function isDamaged(reading: Promise<unknown>): Promise<boolean> {
     await reading
     return false
   } catch (error) {
-    return error instanceof EpochcastError
+    return !isOfDisk(error)
   }
 }

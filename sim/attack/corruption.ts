@@ -2,6 +2,7 @@
  * A small data directory of a real server, damaged in every way that is small: each bit of each file flipped, each file cut at
  * each length. A server that is started on it either refuses by name, or has exactly what was there (fault D5, D2; design 7).
  */
+import { Files } from '../../broker/log/files.ts'
 import { readIdentity, writeIdentity } from '../../broker/log/identity.ts'
 import { SegmentLog } from '../../broker/log/segment-log.ts'
 import { parseSegmentName } from '../../broker/log/segment-name.ts'
@@ -101,8 +102,8 @@ async function makeDirectory(): Promise<{ files: CrashFiles; intact: readonly Ke
   world.tick(10)
   const records = world.server('a').disk?.records ?? []
   const files = new CrashFiles(seededRandom(3))
-  await writeIdentity(files, { server: serverId('a'), storage, seed: options.seed, place: null })
-  const log = new SegmentLog(files, options)
+  await writeIdentity(new Files(files), { server: serverId('a'), storage, seed: options.seed, place: null })
+  const log = new SegmentLog(new Files(files), options)
   await log.recover(() => {})
   for (const { kind, body } of records) {
     log.append(kind, body)
@@ -117,12 +118,12 @@ async function makeDirectory(): Promise<{ files: CrashFiles; intact: readonly Ke
 }
 
 async function recoverFrom(files: CrashFiles): Promise<{ kept: Kept[]; bodies: Uint8Array[]; flushedTo: Position }> {
-  const identity = await readIdentity(files)
+  const identity = await readIdentity(new Files(files))
   if (identity === null) {
     const hasLog = (await files.list()).some((name) => parseSegmentName(name) !== null)
     throw new EpochcastError(hasLog ? 'EC_LOG_DAMAGED' : 'EC_LOG_FORMAT', 'the identity is missing')
   }
-  const log = new SegmentLog(files, { ...options, seed: identity.seed })
+  const log = new SegmentLog(new Files(files), { ...options, seed: identity.seed })
   const kept: Kept[] = []
   const bodies: Uint8Array[] = []
   await log.recover((kind, body, position) => {
@@ -164,7 +165,7 @@ async function corruptUnderneath(
   violated: (text: string) => void,
 ): Promise<number> {
   const running = files.clone()
-  const log = new SegmentLog(running, options)
+  const log = new SegmentLog(new Files(running), options)
   await log.recover(() => {})
   let reads = 0
   for (const [at, { position, body }] of intact.entries()) {

@@ -5,6 +5,7 @@
  */
 import { isDeepStrictEqual } from 'node:util'
 import { parseConfig } from '../../broker/config/config.ts'
+import { Files } from '../../broker/log/files.ts'
 import { SegmentLog } from '../../broker/log/segment-log.ts'
 import { EpochcastError, type ErrorCode } from '../../proto/errors.ts'
 import type { ClusterId } from '../../proto/ids.ts'
@@ -200,7 +201,7 @@ async function oneLog(random: Random, result: FuzzResult): Promise<void> {
     image.set(changed.subarray(0, image.length))
     if (random.below(10) === 0) damaged.truncate(name, random.below(image.length))
   }
-  const log = new SegmentLog(damaged, { ...logOptions, seed })
+  const log = new SegmentLog(new Files(damaged), { ...logOptions, seed })
   const found: string[] = []
   const visit = (_kind: unknown, body: Uint8Array) => void found.push(Buffer.from(body).toString('latin1'))
   try {
@@ -219,7 +220,7 @@ async function oneLog(random: Random, result: FuzzResult): Promise<void> {
 }
 
 async function writeLog(files: CrashFiles, seed: number, random: Random): Promise<string[]> {
-  const log = new SegmentLog(files, { ...logOptions, seed })
+  const log = new SegmentLog(new Files(files), { ...logOptions, seed })
   await log.recover(() => {})
   const written: string[] = []
   for (let count = 1 + random.below(12); count > 0; count--) {

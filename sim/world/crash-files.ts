@@ -6,7 +6,7 @@
  * first part of the changes of names since the directory was flushed. A datasync that fails leaves its sectors marked
  * clean, as Linux does: later ones succeed without them, while reading still shows them.
  */
-import type { Files, OpenFile } from '../../broker/log/files.ts'
+import type { SystemFile, SystemFiles } from '../../broker/log/files.ts'
 import type { Random } from '../../proto/machine/ports.ts'
 
 const sectorBytesDefault = 512
@@ -41,7 +41,7 @@ export interface PowerLoss {
 
 type Names = Map<string, Inode>
 
-export class CrashFiles implements Files {
+export class CrashFiles implements SystemFiles {
   readonly #random: Random
   readonly #options: CrashOptions
   #names: Names = new Map()
@@ -123,7 +123,7 @@ export class CrashFiles implements Files {
     return [...this.#names.keys()]
   }
 
-  async create(name: string, bytes: number): Promise<OpenFile> {
+  async create(name: string, bytes: number): Promise<SystemFile> {
     this.begin('create', name)
     if (bytes > (await this.freeBytes())) throw systemError('ENOSPC')
     const inode: Inode = {
@@ -140,7 +140,7 @@ export class CrashFiles implements Files {
     return new CrashFile(this, name, inode)
   }
 
-  async open(name: string): Promise<OpenFile> {
+  async open(name: string): Promise<SystemFile> {
     this.begin('open', name)
     await this.#pause('open')
     return new CrashFile(this, name, this.#inode(name))
@@ -278,7 +278,7 @@ export class CrashFiles implements Files {
   }
 }
 
-class CrashFile implements OpenFile {
+class CrashFile implements SystemFile {
   readonly bytes: number
   readonly #owner: CrashFiles
   readonly #name: string

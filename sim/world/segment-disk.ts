@@ -3,6 +3,7 @@
  * is to have real disks. Promises are the log's own; they move only when the world lets an operation of the directory end.
  */
 import { crc32 } from 'node:zlib'
+import { Files } from '../../broker/log/files.ts'
 import { type Identity, readIdentity, writeIdentity } from '../../broker/log/identity.ts'
 import type { LogOptions } from '../../broker/log/options.ts'
 import type { Place } from '../../broker/log/place.ts'
@@ -34,6 +35,7 @@ type SegmentOwner = Pick<DiskOwner, 'appended' | 'flushed' | 'after'>
 
 export class SegmentDisk implements Store {
   readonly files: CrashFiles
+  readonly #directory: Files
   readonly #identity: Identity
   readonly #boot: string
   readonly #log: SegmentLog
@@ -53,11 +55,12 @@ export class SegmentDisk implements Store {
     boot: string,
   ) {
     this.files = files
+    this.#directory = new Files(files)
     this.#owner = owner
     this.#boot = boot
     const seed = crc32(of.storage)
     this.#identity = { ...of, seed, place: noPlace }
-    this.#log = new SegmentLog(files, { ...logOptions, seed, sync, boot }, (milliseconds, run) =>
+    this.#log = new SegmentLog(this.#directory, { ...logOptions, seed, sync, boot }, (milliseconds, run) =>
       owner.after(milliseconds, () => {
         if (!this.#detached) run()
       }),
@@ -102,11 +105,11 @@ export class SegmentDisk implements Store {
 
   /** As `openDirectory` does: a storage that may lack something is set aside, and without an identity one is made anew. */
   async recover(visit: (kind: RecordKind, body: Uint8Array, position: Position) => void): Promise<void> {
-    const found = await readIdentity(this.files)
-    const lost = await setAside(this.files, this.#boot, found?.seed ?? null)
+    const found = await readIdentity(this.#directory)
+    const lost = await setAside(this.#directory, this.#boot, found?.seed ?? null)
     if (found === null || lost !== null) {
-      await createReached(this.files, this.#identity.seed)
-      await writeIdentity(this.files, this.#identity)
+      await createReached(this.#directory, this.#identity.seed)
+      await writeIdentity(this.#directory, this.#identity)
     }
     await this.#log.recover(visit)
   }

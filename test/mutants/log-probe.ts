@@ -2,6 +2,7 @@
  * The log on a disk that loses power and fails: whatever was flushed is found again, in order, and what was cut never comes
  * back. One seed, one disk.
  */
+import { Files } from '../../broker/log/files.ts'
 import type { LogOptions } from '../../broker/log/options.ts'
 import { SegmentLog } from '../../broker/log/segment-log.ts'
 import { EpochcastError } from '../../proto/errors.ts'
@@ -32,12 +33,12 @@ export async function probeLog(seed: number): Promise<Finding | null> {
   for (let life = 0; life < 6; life++) {
     const rotten = random.below(4) === 0 ? await flipped(files, random.below) : null
     if (rotten !== null) {
-      const shown = await recovered(new SegmentLog(rotten, options))
+      const shown = await recovered(new SegmentLog(new Files(rotten), options))
       // Behind a mark that is on disk, whatever was flushed is known to have been: nothing of it may be cut.
       const served = shown instanceof Error ? null : judge(written, shown, isMarked)
       if (served !== null) return { check: 'I11', text: `life ${life}, a flipped bit: ${served}` }
     }
-    const log = new SegmentLog(files, options)
+    const log = new SegmentLog(new Files(files), options)
     const found = await recovered(log)
     if (found instanceof Error)
       return { check: 'I8', text: `life ${life}: recovery of sound bytes fails: ${found.message}` }

@@ -6,6 +6,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, describe, expect, it } from 'vitest'
 import { adoptDirectory, checkAdoption, type DataDirectory, openDirectory } from '../../../broker/log/directory.ts'
+import { Files } from '../../../broker/log/files.ts'
 import { HomeFiles } from '../../../broker/log/home-files.ts'
 import { readIdentity, writeIdentity } from '../../../broker/log/identity.ts'
 import type { SegmentLog } from '../../../broker/log/segment-log.ts'
@@ -358,8 +359,9 @@ describe('while a server runs', () => {
     const path = newPath()
     const opened = await open(path)
     const { identity } = opened.directory
-    const files = await HomeFiles.open(path)
-    files.open = () => Promise.reject(systemError('EMFILE'))
+    const disk = await HomeFiles.open(path)
+    disk.open = () => Promise.reject(systemError('EMFILE'))
+    const files = new Files(disk)
     const watch = new DirectoryWatch({ path, files, identity, segments: () => opened.log.segmentFiles }, () => {})
     expect(await watch.look()).toBeNull()
     await close(opened)

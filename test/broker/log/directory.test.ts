@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import { afterAll, describe, expect, it } from 'vitest'
 import { runChild, startChild } from '../../../bench/child-process.ts'
 import { openDirectory } from '../../../broker/log/directory.ts'
+import { Files } from '../../../broker/log/files.ts'
 import { readIdentity, writeIdentity } from '../../../broker/log/identity.ts'
 import { serverId } from '../../../proto/ids.ts'
 import { seededRandom } from '../../../sim/seeded-random.ts'
@@ -139,14 +140,14 @@ describe('the identity', () => {
         if (--alive < 0) throw new Error('crashed')
       }
       const files = new CrashFiles(random, { pause })
-      await writeIdentity(files, old)
+      await writeIdentity(new Files(files), old)
       alive = random.below(10)
-      const written = await writeIdentity(files, next).then(
+      const written = await writeIdentity(new Files(files), next).then(
         () => true,
         () => false,
       )
       alive = 100
-      const found = await readIdentity(files.powerLoss())
+      const found = await readIdentity(new Files(files.powerLoss()))
       expect(written ? [next] : [old, next]).toContainEqual(found)
     }
   })

@@ -1,4 +1,4 @@
-import type { Files } from '../../../broker/log/files.ts'
+import { Files, type SystemFiles } from '../../../broker/log/files.ts'
 import type { LogOptions } from '../../../broker/log/options.ts'
 import { createReached } from '../../../broker/log/reached.ts'
 import { SegmentLog } from '../../../broker/log/segment-log.ts'
@@ -17,21 +17,21 @@ export const small: Partial<LogOptions> = {
 
 /** A log that has recovered, and what it found. */
 export async function openLog(
-  files: Files,
+  files: SystemFiles,
   options = small,
   after?: After,
 ): Promise<{ log: SegmentLog; found: Found[] }> {
-  const log = new SegmentLog(files, options, after)
+  const log = new SegmentLog(new Files(files), options, after)
   const found = await recovered(log)
   return { log, found }
 }
 
 /** Sets the note of how far a log reached back to nothing, as if no commit in it had ended. */
-export async function forgetReached(files: Files): Promise<void> {
-  await createReached(files, small.seed ?? 0)
+export async function forgetReached(files: SystemFiles): Promise<void> {
+  await createReached(new Files(files), small.seed ?? 0)
 }
 
-export async function segmentNames(files: Files): Promise<string[]> {
+export async function segmentNames(files: SystemFiles): Promise<string[]> {
   return (await files.list()).filter((name) => parseSegmentName(name) !== null)
 }
 

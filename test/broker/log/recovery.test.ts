@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest'
+import { Files } from '../../../broker/log/files.ts'
 import { headerBytes } from '../../../broker/log/record.ts'
 import { SegmentLog } from '../../../broker/log/segment-log.ts'
 import { segmentName } from '../../../broker/log/segment-name.ts'
@@ -214,7 +215,7 @@ describe('power losses', () => {
     let durable: Found[] = []
     for (let life = 0; life < 12; life++) {
       let appended: Found[] = []
-      const log = new SegmentLog(files, small)
+      const log = new SegmentLog(new Files(files), small)
       alive = 5 + random.below(120)
       try {
         const found: Found[] = []

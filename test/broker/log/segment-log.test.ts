@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, describe, expect, it } from 'vitest'
 import { DiskFiles } from '../../../broker/log/disk-files.ts'
+import { Files } from '../../../broker/log/files.ts'
 import { SegmentLog } from '../../../broker/log/segment-log.ts'
 import { segmentName } from '../../../broker/log/segment-name.ts'
 import { seededRandom } from '../../../sim/seeded-random.ts'
@@ -15,7 +16,7 @@ import { HandTime, openLog, segmentNames, settled, small, texts } from './open-l
 describeStore('segments on a simulated disk', () => {
   let files = new CrashFiles(seededRandom(1))
   return {
-    open: () => new SegmentLog(files, small),
+    open: () => new SegmentLog(new Files(files), small),
     crash() {
       files = files.powerLoss()
     },
@@ -28,7 +29,7 @@ afterAll(() => rmSync(temporary, { recursive: true }))
 describeStore('segments on the disk', () => {
   let path = mkdtempSync(join(temporary, 'log-'))
   return {
-    open: () => new SegmentLog(new DiskFiles(path), small),
+    open: () => new SegmentLog(new Files(new DiskFiles(path)), small),
     crash() {
       // The log before may still be making a segment: the next one gets a copy.
       const next = mkdtempSync(join(temporary, 'log-'))
@@ -196,7 +197,7 @@ describe('segments', () => {
   })
 
   it('refuse options that cannot work', () => {
-    const make = (options: object) => () => new SegmentLog(simulated(), { ...small, ...options })
+    const make = (options: object) => () => new SegmentLog(new Files(simulated()), { ...small, ...options })
     expect(make({ segmentBytes: 8000 })).toThrow(expect.objectContaining({ code: 'EC_BAD_ARGUMENT' }))
     expect(make({ recordBytesMax: 8192 })).toThrow(expect.objectContaining({ code: 'EC_BAD_ARGUMENT' }))
     expect(make({ sizeBytesMax: 20_000 })).toThrow(expect.objectContaining({ code: 'EC_BAD_ARGUMENT' }))

@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest'
+import { Files } from '../../../broker/log/files.ts'
 import type { LogOptions } from '../../../broker/log/options.ts'
 import { reachedFileName } from '../../../broker/log/reached.ts'
 import { SegmentLog } from '../../../broker/log/segment-log.ts'
@@ -20,7 +21,7 @@ const options = (sync: Sync, boot: string | null = 'monday'): Partial<LogOptions
 
 async function open(files: CrashFiles, sync: Sync, boot: string | null = 'monday') {
   const time = new HandTime()
-  const log = new SegmentLog(files, options(sync, boot), time.after)
+  const log = new SegmentLog(new Files(files), options(sync, boot), time.after)
   const found: Found[] = await recovered(log)
   await settled()
   return { log, found, time }
@@ -32,7 +33,7 @@ for (const sync of ['interval 50', 'memory'] as const) {
   describeStore(`segments, ${sync}, whose process ends`, () => {
     let files = newFiles()
     return {
-      open: () => new SegmentLog(files, options(sync)),
+      open: () => new SegmentLog(new Files(files), options(sync)),
       crash() {
         files = files.restart()
       },
@@ -84,7 +85,7 @@ for (const sync of ['interval 50', 'memory'] as const) {
       await log.close()
       expect(await files.list()).not.toContain(noteFileName)
       const next = files.powerLoss()
-      expect(await setAside(next, 'tuesday', 0)).toBeNull()
+      expect(await setAside(new Files(next), 'tuesday', 0)).toBeNull()
       expect(texts((await open(next, sync, 'tuesday')).found)).toEqual(['x'])
     })
 
@@ -99,7 +100,7 @@ for (const sync of ['interval 50', 'memory'] as const) {
           await log.flush()
         }
         files = files.restart()
-        expect(await setAside(files, 'monday', 0)).toBeNull()
+        expect(await setAside(new Files(files), 'monday', 0)).toBeNull()
         const { log: next, found } = await open(files, then)
         expect(texts(found)).toEqual(expected)
         expect(next.flushedTo).toBe(next.writtenTo)
@@ -117,7 +118,7 @@ for (const sync of ['interval 50', 'memory'] as const) {
       await log.flush()
       files = files.powerLoss()
       await expect(open(files, sync, 'tuesday')).rejects.toMatchObject({ code: 'EC_LOG_DAMAGED' })
-      expect(await setAside(files, 'tuesday', 0)).toEqual({
+      expect(await setAside(new Files(files), 'tuesday', 0)).toEqual({
         sync,
         files: [`${segmentName(0)}.lost-1`, `${segmentName(8192)}.lost-1`, `${reachedFileName}.lost-1`],
       })
@@ -127,8 +128,8 @@ for (const sync of ['interval 50', 'memory'] as const) {
     it('is another storage after any stop where the machine does not say which boot it is', async () => {
       const files = newFiles()
       await open(files, sync, null)
-      expect(await mayLack(files.restart(), null)).toBe(true)
-      expect(await mayLack(files.restart(), 'monday')).toBe(true)
+      expect(await mayLack(new Files(files.restart()), null)).toBe(true)
+      expect(await mayLack(new Files(files.restart()), 'monday')).toBe(true)
     })
 
     it('is another storage after a flush that failed', async () => {
@@ -140,9 +141,9 @@ for (const sync of ['interval 50', 'memory'] as const) {
       log.append('protocol', bytes('promise'))
       await expect(log.flush()).rejects.toMatchObject({ code: 'EC_DISK_FAILED' })
       await settled()
-      expect(await mayLack(files.restart(), 'monday')).toBe(true)
+      expect(await mayLack(new Files(files.restart()), 'monday')).toBe(true)
       await log.close()
-      expect(await mayLack(files.restart(), 'monday')).toBe(true)
+      expect(await mayLack(new Files(files.restart()), 'monday')).toBe(true)
     })
 
     it('keeps its note when closing cannot bring everything to the disk', async () => {
@@ -316,9 +317,9 @@ describe('an old log is set aside', () => {
         const changes = operation === 'rename' || operation === 'remove' || operation === 'flushDirectory'
         return changes && count++ >= stopAt ? systemError('EIO') : null
       }
-      await setAside(files, 'tuesday', 0).catch(() => {})
+      await setAside(new Files(files), 'tuesday', 0).catch(() => {})
       files = files.powerLoss()
-      await setAside(files, 'wednesday', 0)
+      await setAside(new Files(files), 'wednesday', 0)
       const names = await files.list()
       expect(names).not.toContain(noteFileName)
       expect(names.filter((name) => name.endsWith('.log'))).toEqual([])

@@ -301,4 +301,17 @@ export const logMutants: readonly Mutant[] = [
     caughtBy: ['test'],
     tests: ['test/broker/log/segment-log.test.ts'],
   },
+  {
+    id: 'E18',
+    title: 'an error of the system leaves the door of the disk as it is',
+    edits: [
+      {
+        file: 'broker/log/failure.ts',
+        find: 'result instanceof Promise ? (result.catch(fail) as T) : result',
+        replace: 'result',
+      },
+    ],
+    caughtBy: ['test', 'stop'],
+    tests: ['test/broker/log/files.test.ts'],
+  },
 ]

@@ -1,6 +1,7 @@
 // Goal: a server whose disk fails while nobody waits for it ends at once. Method: a loop without any input, over the production log on a
 // simulated disk, in time by hand.
 import { expect, it } from 'vitest'
+import { Files } from '../../../broker/log/files.ts'
 import { SegmentLog } from '../../../broker/log/segment-log.ts'
 import { address, clusterId } from '../../../proto/ids.ts'
 import type { Effect, Input, Machine } from '../../../proto/machine/contract.ts'
@@ -20,7 +21,7 @@ const writer: Machine<'write'> = {
 async function running() {
   const files = new CrashFiles(seededRandom(1))
   const time = new HandTime()
-  const log = new SegmentLog(files, { ...small, sync: 'interval 50', boot: 'monday' }, time.after)
+  const log = new SegmentLog(new Files(files), { ...small, sync: 'interval 50', boot: 'monday' }, time.after)
   await log.recover(() => {})
   const failures: unknown[] = []
   const loop = new Loop<'write'>({
