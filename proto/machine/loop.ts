@@ -90,7 +90,10 @@ export class Loop<Call = never> implements TransportHandler {
   start(transport: Transport): void {
     this.#transport = transport
     this.#timeMs = this.#timers.nowMs()
-    this.#options.store?.onFailure((error) => this.#fatal(error))
+    const { store } = this.#options
+    store?.onFailure((error) => this.#fatal(error))
+    // What recovery found may lack its mark, too.
+    if (store !== undefined) this.#tellIdle(store)
     this.#schedule()
   }
 

@@ -4,6 +4,7 @@ import { expect, it } from 'vitest'
 import { address, clusterId } from '../../../proto/ids.ts'
 import type { Effect, Input, Machine } from '../../../proto/machine/contract.ts'
 import { Loop } from '../../../proto/machine/loop.ts'
+import type { Store } from '../../../proto/machine/store.ts'
 import { Timers } from '../../../proto/machine/timers.ts'
 
 function timersOf() {
@@ -87,7 +88,7 @@ it('lists what is set, the next one first', () => {
 })
 
 /** A loop whose time is the test's; its machine rings at the ticks that are named. */
-function loopOf(rings: number[]) {
+function loopOf(rings: number[], store?: Store) {
   let nowMs = 1_000
   const woken: { at: number; run: () => void }[] = []
   const seen: string[] = []
@@ -114,6 +115,7 @@ function loopOf(rings: number[]) {
   const loop = new Loop({
     machine,
     name: 'x',
+    ...(store && { store }),
     cluster: () => clusterId('00000000-0000-4000-8000-000000000001'),
     onFatal: (error) => seen.push(String(error)),
     timers: {
@@ -169,4 +171,14 @@ it('takes what came before it rings what is due', () => {
   // The turn comes so late that the timer is due in it.
   expect(until(1_499, 5)).toEqual(['peer'])
   expect(until(9_000)).toEqual([])
+})
+
+it('tells its store once that nothing happens, also where nothing ever did', () => {
+  let idle = 0
+  const store = { dirty: false, onFailure: () => {}, idle: () => idle++ } as unknown as Store
+  const { until } = loopOf([500], store)
+  until(1_005)
+  expect(idle).toBe(0)
+  until(9_000)
+  expect(idle).toBe(1)
 })
