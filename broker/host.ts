@@ -28,6 +28,8 @@ export interface Host {
   addressOf(member: Member): Address
   /** Whether a server was heard of lately: a hint about whom not to wait for, never more. */
   isAlive(name: ServerName): boolean
+  /** Whether this process has had the time to hear of everybody who is there. */
+  isSettled(): boolean
   /** Whether a server said lately that its disk is full: for people, who hear why a change waits. */
   isFull(member: Member): boolean
   /** Servers that answer, this one included: where spare ones are looked for. */

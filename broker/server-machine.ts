@@ -433,6 +433,7 @@ export class ServerMachine implements DurableMachine {
       nextToken: () => ++this.#token,
       addressOf: (member) => this.directory.addressOf(member),
       isAlive: (name) => this.directory.isAlive(name),
+      isSettled: () => this.directory.settled,
       alive: () => this.directory.alive(),
       isFull: (member) => this.directory.fullAmong([member]).length > 0,
       isCutOff: () => this.directory.isCutOff,

@@ -38,6 +38,8 @@ import { Rivalry } from './rivalry.ts'
 import { Staging } from './staging.ts'
 
 const giveUpTicks = 6_000
+/** Sendings that next members get which are believed dead. */
+const deadPatience = 4
 /** Whoever asked hears this often that the change is still being worked on. */
 const keepAliveTicks = 50
 
@@ -229,8 +231,8 @@ export class Coordinator implements PlanListener, ProposalListener {
 
   #stage(staging: Staging, out: Effect[]): void {
     this.#begin('stage')
-    this.#staged.set(this.#stagingPatience)
     this.#staging = staging
+    this.#staged.set(this.#stagingPatience)
     this.#decision = staging.planned
     this.#enter('stage', idsOf(staging.planned.next.members), out)
     if (staging.isReady) this.#decide(staging.decide(this.#clock.proposalTimes()), out)
@@ -250,8 +252,11 @@ export class Coordinator implements PlanListener, ProposalListener {
     else if (change !== null) this.#stage(change, out)
   }
 
+  /** Rivals that each waited for the dead once more, for longer each time, would outrank each other for as long. */
   get #stagingPatience(): number {
-    return 1 + this.#rivalry.patience(this.#needs.limits.stageTicks)
+    const { host, limits } = this.#needs
+    const isForDead = host.isSettled() && this.#staging?.waitsForDeadAlone((name) => host.isAlive(name)) === true
+    return isForDead ? limits.resendTicks * deadPatience : 1 + this.#rivalry.patience(limits.stageTicks)
   }
 
   // Decide.

@@ -66,6 +66,11 @@ export class Staging {
     return this.planned.next.members.filter(({ name }) => this.#missing.get(name) !== 0)
   }
 
+  /** Whether nobody is waited for but next members that have said nothing and are believed dead. */
+  waitsForDeadAlone(isAlive: (name: ServerName) => boolean): boolean {
+    return this.unready.every(({ name }) => !this.#missing.has(name) && !isAlive(name))
+  }
+
   /** @returns whether that is news */
   told(from: ServerName, missing: number): boolean {
     const isNews = this.#missing.get(from) !== missing

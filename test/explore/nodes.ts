@@ -131,6 +131,7 @@ class Process {
       nextToken: () => ++this.#token,
       addressOf: (member) => member.address,
       isAlive: () => true,
+      isSettled: () => true,
       alive: () => [],
       isFull: () => false,
       isCutOff: () => false,

@@ -51,6 +51,7 @@ class Register {
       nextToken: () => ++token,
       addressOf: (member) => member.address,
       isAlive: () => true,
+      isSettled: () => true,
       alive: () => [],
       isFull: () => false,
       isCutOff: () => false,

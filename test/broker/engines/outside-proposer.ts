@@ -28,6 +28,7 @@ export function hostOf(at: number): Host & { readonly timers: Timers<ServerTimer
     nextToken: () => ++token,
     addressOf: (member) => member.address,
     isAlive: () => true,
+    isSettled: () => true,
     alive: () => [],
     isFull: () => false,
     isCutOff: () => false,

@@ -548,4 +548,17 @@ export const epochChangeMutants: readonly Mutant[] = [
     ],
     caughtBy: ['I4', 'I5', 'stop I4'],
   },
+  {
+    id: 'B24',
+    title: 'next members that are known to be dead are waited for in every round',
+    edits: [
+      {
+        file: 'broker/epoch/coordinator.ts',
+        find: 'return isForDead ? limits.resendTicks * deadPatience : 1',
+        replace: 'return limits.resendTicks < 0 && isForDead ? deadPatience : 1',
+      },
+    ],
+    caughtBy: ['trace', 'L2'],
+    stories: ['dead-next-member-not-waited-for'],
+  },
 ]
