@@ -1,7 +1,7 @@
 import type { ServerName } from '../proto/ids.ts'
 
 /** A server that is full says so again while anybody asks it: what it said longer ago than this says nothing of now. */
-const lastsTicks = 200
+const lastsTicks = 150
 
 /** A time that stands still: what was heard lasts until the opposite is. */
 const stillTime = { now: 0 }
