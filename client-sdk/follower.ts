@@ -159,6 +159,11 @@ export class Follower {
     return this.#decisions.get(of)
   }
 
+  /** Whether a server is connected, as far as this client heard. */
+  isUp(server: Address): boolean {
+    return this.#servers.isUp(server)
+  }
+
   /** In how many ticks bodies have come to this client from a server. */
   busyTicks(from: Address): number {
     return this.#servers.busyTicks(from)

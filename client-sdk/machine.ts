@@ -130,6 +130,7 @@ export class ClientMachine implements Machine<ClientCall> {
         }
         this.#eachReader((reader) => reader.peer(input.address, input.up, out), out)
         this.#eachWatch((watch) => watch.peer(input.address, input.up, out), out)
+        this.#eachGet((get) => get.peer(input.address, input.up, out), out)
         if (input.up) this.#reached(input.address, out)
         return
     }
@@ -410,6 +411,16 @@ export class ClientMachine implements Machine<ClientCall> {
       for (const server of listener.listensTo()) counts.set(server, (counts.get(server) ?? 0) + 1)
     }
     return counts
+  }
+
+  #eachGet(run: (one: Get) => unknown, out: Effect[]): void {
+    for (const get of [...this.#gets.values()]) {
+      this.#faults.wall(
+        out,
+        () => run(get),
+        (error) => get.failed(error, out),
+      )
+    }
   }
 
   #eachWatch(run: (one: Watch) => unknown, out: Effect[]): void {

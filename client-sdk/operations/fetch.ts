@@ -49,6 +49,8 @@ export interface FetchListener {
   hasRoom(): boolean
   /** In how many ticks that server has sent bodies to this client, to this fetch or to others. */
   busyTicks(from: Address): number
+  /** Whether that server is connected, as far as this client heard. */
+  isUp(server: Address): boolean
   /** Nobody gave anything for a while. */
   stalled(out: Effect[]): void
 }
@@ -124,8 +126,7 @@ export class Fetch {
       return
     }
     if (!this.#listener.hasRoom()) return
-    const members = this.#members()
-    const to = members[this.#source % Math.max(1, members.length)]
+    const to = this.#chosen()
     if (to === undefined) return
     this.#waiting = true
     this.#asked = to
@@ -177,6 +178,24 @@ export class Fetch {
     if (!this.#over) this.#pause.set(1)
   }
 
+  /**
+   * A connection broke, and with it the question that went there: another member is asked. Or one came up, while a member is asked that is
+   * not there.
+   */
+  peer(server: Address, isUp: boolean, out: Effect[]): void {
+    if (this.#over || !this.#waiting || this.#asked === null) return
+    const isLost = isUp
+      ? this.#members().includes(server) && (server === this.#asked || !this.#listener.isUp(this.#asked))
+      : server === this.#asked
+    if (!isLost) return
+    this.#waiting = false
+    if (server !== this.#asked || !isUp) this.#another()
+    if (isUp) {
+      this.#patience = patienceTicksMin
+      this.next(out)
+    } else this.#pause.set(1)
+  }
+
   /** Nothing more is asked for, and nothing handed over. */
   cancel(): void {
     this.#over = true
@@ -209,6 +228,19 @@ export class Fetch {
     this.#another()
     this.#listener.stalled(out)
     this.next(out)
+  }
+
+  /** The member whose turn it is, or the next one that is connected. */
+  #chosen(): Address | undefined {
+    const members = this.#members()
+    for (let turn = 0; turn < members.length; turn++) {
+      const member = members[(this.#source + turn) % members.length]
+      if (member === undefined || !this.#listener.isUp(member)) continue
+      if (turn > 0) this.#resume = 0
+      this.#source += turn
+      return member
+    }
+    return members[this.#source % Math.max(1, members.length)]
   }
 
   #another(): void {

@@ -207,6 +207,14 @@ export class Get implements EpochFollower, FetchListener, Settleable {
     return !this.#isVain
   }
 
+  peer(server: Address, isUp: boolean, out: Effect[]): void {
+    this.#fetch?.peer(server, isUp, out)
+  }
+
+  isUp(server: Address): boolean {
+    return this.#follower.isUp(server)
+  }
+
   busyTicks(from: Address): number {
     return this.#follower.busyTicks(from)
   }

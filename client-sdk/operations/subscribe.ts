@@ -210,6 +210,8 @@ export class Subscription implements Reader, FetchListener, ReleaseListener {
   }
 
   peer(address: Address, up: boolean, out: Effect[]): void {
+    this.#fetch?.peer(address, up, out)
+    this.#survey?.peer(address, up, out)
     if (this.#closing !== null || this.#epoch === null || this.#newest?.epoch !== this.#epoch) return
     if (!up && address === this.#source.address()) {
       this.#source.next()
@@ -281,6 +283,10 @@ export class Subscription implements Reader, FetchListener, ReleaseListener {
 
   hasRoom(): boolean {
     return this.#source.hasRoom
+  }
+
+  isUp(server: Address): boolean {
+    return this.#follower.isUp(server)
   }
 
   busyTicks(from: Address): number {

@@ -28,6 +28,7 @@ export class Survey {
       complete: (out) => then(this.#batches, out),
       hasRoom: () => true,
       busyTicks: (from) => follower.busyTicks(from),
+      isUp: (server) => follower.isUp(server),
       stalled: (out) => follower.suspect(out),
     })
   }
@@ -42,6 +43,10 @@ export class Survey {
 
   pulled(message: MessageOf<'pulled'>, out: Effect[]): void {
     this.#fetch.pulled(message, out)
+  }
+
+  peer(server: Address, isUp: boolean, out: Effect[]): void {
+    this.#fetch.peer(server, isUp, out)
   }
 
   refused(): void {

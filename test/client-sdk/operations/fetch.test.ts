@@ -28,6 +28,7 @@ function fetchUntil(end: number) {
     },
     hasRoom: () => true,
     busyTicks: () => 0,
+    isUp: () => true,
     stalled: () => {},
   })
   fetch.next(out)
@@ -76,6 +77,7 @@ describe('fetch', () => {
       complete: () => {},
       hasRoom: () => true,
       busyTicks: () => busy.ticks,
+      isUp: () => true,
       stalled: () => {},
     })
     const pass = (count: number) => {
@@ -102,5 +104,45 @@ describe('fetch', () => {
     expect(asked).toHaveLength(4)
     fetch.cancel()
     expect(timers.nextDue).toBe(null)
+  })
+
+  it('asks another member as soon as the connection to the one asked breaks, and one that comes up while none was there', () => {
+    const asked: string[] = []
+    const up = new Set(['a:1', 'b:1'])
+    const timers = new Timers<ClientTimer>()
+    const until = new Map([[publisher, { end: 9, digest: 0 }]])
+    const members = ['a:1', 'b:1', 'c:1'].map(address)
+    const fetch = new Fetch({ topic, epoch: epoch(1), until, prefix: new Prefix(new Map()) }, 1, () => members, 0, {
+      timers,
+      fetched: () => {},
+      complete: () => {},
+      hasRoom: () => true,
+      // Others get bodies from there all the time.
+      busyTicks: () => timers.now,
+      isUp: (server) => up.has(server),
+      stalled: () => {},
+    })
+    const perform = (run: (out: Effect[]) => void) => {
+      const out: Effect[] = []
+      run(out)
+      for (let tick = 0; tick < 3; tick++) {
+        timers.pass(timers.now + 1)
+        timers.ring(out)
+      }
+      for (const effect of out) if (effect.kind === 'send') asked.push(...effect.to)
+      return asked.splice(0)
+    }
+    const change = (server: string, isUp: boolean) => {
+      if (isUp) up.add(server)
+      else up.delete(server)
+      return perform((out) => fetch.peer(address(server), isUp, out))
+    }
+    expect(perform((out) => fetch.next(out))).toEqual(['a:1'])
+    expect(change('a:1', false)).toEqual(['b:1'])
+    expect(change('c:1', true)).toEqual([])
+    expect(change('c:1', false)).toEqual([])
+    expect(change('b:1', false)).toEqual(['c:1'])
+    expect(change('a:1', true)).toEqual(['a:1'])
+    expect(change('b:1', true)).toEqual([])
   })
 })

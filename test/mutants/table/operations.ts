@@ -328,4 +328,18 @@ export const operationMutants: readonly Mutant[] = [
     ],
     caughtBy: ['trace', 'hang', 'L1'],
   },
+  {
+    id: 'U9',
+    title: 'a page that was asked for over a connection that broke is waited for',
+    edits: [
+      {
+        file: 'client-sdk/operations/subscribe.ts',
+        find: 'this.#fetch?.peer(address, up, out)',
+        replace: '',
+      },
+      { file: 'client-sdk/operations/fetch.ts', find: ': server === this.#asked\n', replace: ': false\n' },
+    ],
+    caughtBy: ['test'],
+    tests: ['test/client-sdk/operations/fetch.test.ts'],
+  },
 ]
