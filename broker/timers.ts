@@ -3,7 +3,6 @@ import type { TimerSource } from '../proto/machine/timers.ts'
 /** The timers of a server, and what each one is for. The key of those of a topic is its name. */
 export const serverTimers = {
   'catch-up': 'A later epoch than the own one is known, and not how the own one ended: a member of it is asked again.',
-  'change-early': 'A change was asked for before this process had heard of all servers: it begins once it has.',
   'change-give-up': 'A step of a change that does not end is given up, and left to the members that wait for it.',
   'change-grace': 'Reports beyond those needed are waited for a moment.',
   'change-keep-alive': 'Clients that asked for a change are told that it goes on.',

@@ -21,7 +21,6 @@ import {
 import { EpochcastError } from '../../proto/errors.ts'
 import { type Address, previousEpoch, type ServerName, serverId, serverIdOf, type TopicName } from '../../proto/ids.ts'
 import { type Effect, send } from '../../proto/machine/contract.ts'
-import type { Timer } from '../../proto/machine/timers.ts'
 import type { MessageOf, MessageTo, Refusal } from '../../proto/wire/messages.ts'
 import type { Directory } from '../membership/directory.ts'
 import { checkAnswering, choose, memberId } from '../membership/placement.ts'
@@ -56,8 +55,6 @@ interface Known {
 
 const waitingMax = 100
 const retriesMax = 10
-/** Ticks between two looks whether all servers have been heard of. */
-const earlyTicks = 5
 
 export class Changes {
   readonly #needs: Coordination
@@ -69,7 +66,6 @@ export class Changes {
   readonly #waiting = new Map<TopicName, Asker[]>()
   /** Requests that came before this process had heard of all servers. */
   readonly #early: Asker[] = []
-  readonly #beginningEarly: Timer
   /** Requests for epochs that are over, while it is asked how they ended. */
   readonly #past = new Map<number, Asker>()
   readonly #byToken = new Map<number, Running>()
@@ -78,7 +74,7 @@ export class Changes {
     this.#needs = needs
     this.#directory = directory
     this.#replica = replica
-    this.#beginningEarly = needs.host.timers.timer('change-early', '', (out) => this.#beginEarly(out))
+    directory.whenSettled((out) => this.#beginEarly(out))
   }
 
   reconfigure(to: Address, token: number, request: MessageOf<'reconfigure'>, out: Effect[]): void {
@@ -126,7 +122,6 @@ export class Changes {
 
   /** Requests that came before this process had heard of all servers begin once it has. */
   #beginEarly(out: Effect[]): void {
-    if (!this.#directory.settled) return this.#beginningEarly.set(earlyTicks)
     for (const asker of this.#early.splice(0)) this.reconfigure(asker.to, asker.token, asker.request, out)
   }
 
@@ -256,7 +251,6 @@ export class Changes {
       if (!(error instanceof EpochcastError)) throw error
       if (!this.#directory.settled && this.#early.length < waitingMax) {
         this.#early.push(asker)
-        this.#beginningEarly.setIfStopped(earlyTicks)
         return
       }
       this.#refuse(asker, refusalOf(error), explain(error), out)
